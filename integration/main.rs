@@ -1,0 +1,2 @@
+//! Promises, tested.
+mod layers;

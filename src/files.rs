@@ -1,0 +1,85 @@
+//! Pure. The one table of the files that are served; the tree, the mounts and the documentation come from it.
+
+/// A file that is served, as one variant each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum File {
+    /// `/proc/meminfo`
+    Meminfo,
+    /// `/proc/cpuinfo`
+    Cpuinfo,
+    /// `/proc/stat`
+    Stat,
+    /// `/proc/uptime`
+    Uptime,
+    /// `/proc/loadavg`
+    Loadavg,
+    /// `/proc/swaps`
+    Swaps,
+    /// `/sys/devices/system/cpu/online`
+    CpuOnline,
+}
+
+/// Every file, in the order of the tree's node numbers; rows are only ever added at the end.
+pub const FILES: [File; 7] = [
+    File::Meminfo,
+    File::Cpuinfo,
+    File::Stat,
+    File::Uptime,
+    File::Loadavg,
+    File::Swaps,
+    File::CpuOnline,
+];
+
+impl File {
+    /// The path below `/` in a container, and below a tree's root in ours; never begins with `/`.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            File::Meminfo => "proc/meminfo",
+            File::Cpuinfo => "proc/cpuinfo",
+            File::Stat => "proc/stat",
+            File::Uptime => "proc/uptime",
+            File::Loadavg => "proc/loadavg",
+            File::Swaps => "proc/swaps",
+            File::CpuOnline => "sys/devices/system/cpu/online",
+        }
+    }
+
+    /// The last component of [`File::path`]; unique among the files, so it names one for a user.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.path().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The file that a user means: a name, a path below `/`, or an absolute path.
+    ///
+    /// `None` when there is no such file.
+    #[must_use]
+    pub fn named(text: &str) -> Option<File> {
+        let text = text.strip_prefix('/').unwrap_or(text);
+        FILES
+            .into_iter()
+            .find(|file| file.path() == text || file.name() == text)
+    }
+
+    /// The permission bits, as the kernel's own file has them.
+    #[must_use]
+    pub fn mode(self) -> u16 {
+        0o444
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_by_name_path_and_absolute_path() {
+        for file in FILES {
+            assert_eq!(File::named(file.name()), Some(file));
+            assert_eq!(File::named(file.path()), Some(file));
+            assert_eq!(File::named(&format!("/{}", file.path())), Some(file));
+        }
+        assert_eq!(File::named("kcore"), None);
+    }
+}

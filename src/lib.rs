@@ -1,0 +1,95 @@
+//! Plimsoll shows every container its own machine.
+//!
+//! ```text
+//! fuse::session   reads a request                  an inode, a caller
+//! fuse::tree      inode -> files::File             which file
+//! container       caller -> Container              who asks
+//! answer          cgroup::read, host::read         their limits and use, the machine
+//!                 view::*                          what they should see
+//!                 render::*                        bytes
+//! fuse::session   keeps them for the open file and replies with a slice
+//! ```
+//!
+//! The rooms stand in the order of the data's way from the kernel's files to the reply.
+//! A room uses only rooms above it, and only those that its paragraph names.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that fails should fail loudly"
+    )
+)]
+
+/// Quantities that may not be mixed up: bytes, time, CPUs, and limits that may be absent.
+pub mod units;
+
+/// The table of the files that are served.
+pub mod files;
+
+/// What is counted about ourselves.
+pub mod metrics;
+
+/// System calls that the standard library lacks; the only room with unsafe code.
+///
+/// Uses [`units`].
+pub mod sys;
+
+/// What the machine says about itself.
+///
+/// Uses [`units`], [`sys`].
+pub mod host;
+
+/// What a cgroup and its ancestors say: limits and use.
+///
+/// Uses [`units`], [`sys`].
+pub mod cgroup;
+
+/// Who asks, and what is remembered of them between two reads.
+///
+/// Uses [`units`], [`sys`], [`cgroup`].
+pub mod container;
+
+/// What a container should see; pure and total.
+///
+/// Uses [`units`], [`host`], [`cgroup`].
+pub mod view;
+
+/// A view as the bytes that the kernel would have written.
+///
+/// Uses [`units`], [`view`].
+pub mod render;
+
+/// The whole flow in one call: caller, limits, view, bytes.
+///
+/// Uses [`units`], [`files`], [`metrics`], [`sys`], [`host`], [`cgroup`], [`container`],
+/// [`view`], [`render`].
+pub mod answer;
+
+/// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
+///
+/// Uses [`files`], [`metrics`], [`sys`], [`container`], [`answer`].
+pub mod fuse;
+
+/// Puts our files into containers.
+///
+/// Uses [`files`], [`sys`].
+pub mod inject;
+
+/// The bundled runtime: a container in one command.
+///
+/// Uses [`units`], [`sys`], [`inject`].
+pub mod runtime;
+
+/// The host daemon: builds the rooms, says when it is ready, ends on a signal.
+///
+/// Uses [`metrics`], [`sys`], [`answer`], [`fuse`].
+pub mod daemon;
+
+/// The command line: each subcommand is one call into a room.
+///
+/// Uses every room.
+pub mod cli;

@@ -1,0 +1,67 @@
+//! Pure. Durations and points in time, by unit.
+
+/// Microseconds: a duration, CPU time used, or a point in time since the machine's boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Micros(pub u64);
+
+impl Micros {
+    /// No time.
+    pub const ZERO: Micros = Micros(0);
+    /// One second.
+    pub const SECOND: Micros = Micros(1_000_000);
+
+    /// What is left when `other` is taken away; nothing when `other` is more.
+    #[must_use]
+    pub fn less(self, other: Micros) -> Micros {
+        Micros(self.0.saturating_sub(other.0))
+    }
+
+    /// Both together; a sum beyond 2^64 microseconds becomes the largest that fits.
+    #[must_use]
+    pub fn plus(self, other: Micros) -> Micros {
+        Micros(self.0.saturating_add(other.0))
+    }
+
+    /// So often the time; beyond 2^64 microseconds the largest that fits.
+    #[must_use]
+    pub fn times(self, count: usize) -> Micros {
+        Micros(self.0.saturating_mul(count.try_into().unwrap_or(u64::MAX)))
+    }
+
+    /// Whole microseconds of so many nanoseconds, rounded down.
+    #[must_use]
+    pub fn from_nanos(nanos: u64) -> Micros {
+        Micros(nanos / 1000)
+    }
+
+    /// Whole clock ticks, rounded down, as the kernel prints CPU time.
+    #[must_use]
+    pub fn ticks(self) -> Ticks {
+        Ticks(self.0 / Ticks::MICROS)
+    }
+}
+
+/// Clock ticks of `USER_HZ`, which is 100 on every architecture that Linux serves to user space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Ticks(pub u64);
+
+impl Ticks {
+    const MICROS: u64 = 10_000;
+
+    /// The ticks as microseconds; beyond 2^64 microseconds the largest that fits.
+    #[must_use]
+    pub fn micros(self) -> Micros {
+        Micros(self.0.saturating_mul(Ticks::MICROS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_rounded_down() {
+        assert_eq!(Micros(19_999).ticks(), Ticks(1));
+        assert_eq!(Ticks(3).micros(), Micros(30_000));
+    }
+}
