@@ -48,9 +48,10 @@ pub mod host;
 /// Uses [`units`], [`sys`].
 pub mod cgroup;
 
-/// Who asks, and what is remembered of them between two reads.
+/// Who asks, since when and with how many tasks they run, and what is remembered of them
+/// between two reads.
 ///
-/// Uses [`units`], [`sys`], [`cgroup`].
+/// Uses [`units`], [`sys`], [`host`], [`cgroup`].
 pub mod container;
 
 /// What a container should see; pure and total.

@@ -91,6 +91,8 @@ pub struct CpuinfoBlock {
     pub cpu: Option<CpuId>,
     /// The lines.
     pub lines: Vec<CpuinfoLine>,
+    /// Whether an empty line follows; the last lines of some architectures have none.
+    pub ended: bool,
 }
 
 /// One line of `/proc/cpuinfo`.

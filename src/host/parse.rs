@@ -49,28 +49,28 @@ pub fn stat(text: &str) -> Stat {
 /// `processor` (`cpu number` on s390) says whose a block is.
 #[must_use]
 pub fn cpuinfo(text: &str) -> Cpuinfo {
-    let blocks = text
-        .split("\n\n")
-        .map(|block| {
-            block
-                .lines()
-                .filter(|line| !line.is_empty())
-                .map(|text| CpuinfoLine {
-                    key: text.split(':').next().unwrap_or(text).trim().to_owned(),
-                    text: text.to_owned(),
-                })
-                .collect::<Vec<_>>()
-        })
-        .filter(|lines| !lines.is_empty())
-        .map(|lines| CpuinfoBlock {
-            cpu: lines
-                .iter()
-                .find(|line| line.key == "processor" || line.key == "cpu number")
-                .and_then(|line| line.value().parse().ok().map(CpuId)),
-            lines,
+    let blocks = text.split_inclusive("\n\n").map(cpuinfo_block);
+    let blocks = blocks.filter(|block| !block.lines.is_empty()).collect();
+    Cpuinfo { blocks }
+}
+
+fn cpuinfo_block(text: &str) -> CpuinfoBlock {
+    let lines: Vec<CpuinfoLine> = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|text| CpuinfoLine {
+            key: text.split(':').next().unwrap_or(text).trim().to_owned(),
+            text: text.to_owned(),
         })
         .collect();
-    Cpuinfo { blocks }
+    CpuinfoBlock {
+        cpu: lines
+            .iter()
+            .find(|line| line.key == "processor" || line.key == "cpu number")
+            .and_then(|line| line.value().parse().ok().map(CpuId)),
+        ended: text.ends_with("\n\n"),
+        lines,
+    }
 }
 
 /// `/proc/swaps` (`mm/swapfile.c`): sizes are in KiB, in the last three columns but one.

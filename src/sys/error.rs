@@ -45,10 +45,10 @@ impl ReadError {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         match self {
-            ReadError::Refused { source, .. } => matches!(
-                source.raw_os_error(),
-                Some(libc::ENOENT | libc::ESRCH | libc::ENODEV)
-            ),
+            ReadError::Refused { source, .. } => {
+                source.kind() == io::ErrorKind::NotFound
+                    || matches!(source.raw_os_error(), Some(libc::ESRCH | libc::ENODEV))
+            }
             ReadError::Garbled { .. } => false,
         }
     }
