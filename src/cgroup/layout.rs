@@ -1,12 +1,11 @@
 //! Where each controller is mounted and where a process stands in it: v1, v2 and hybrid hosts
 //! look alike from here on.
 
-use super::{
-    Cpu, Memory,
-    parse::{self, Membership, Mount, MountedHierarchy},
-    v1, v2,
+use super::{Cpu, Memory, parse::Membership, v1, v2};
+use crate::{
+    mounts::{self, Mount},
+    sys::{self, Dir, ReadError},
 };
-use crate::sys::{self, Dir, ReadError};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -65,27 +64,36 @@ impl Place {
     /// container's own cgroup; any other place as it is.
     #[must_use]
     pub fn out_of_init_scope(self) -> Place {
-        let up = |path: PathBuf| match path.strip_suffix_component("init.scope") {
-            Some(parent) => parent,
-            None => path,
-        };
-        Place {
-            memory: up(self.memory),
-            cpu: up(self.cpu),
-            cpuacct: up(self.cpuacct),
-            cpuset: up(self.cpuset),
-            home: up(self.home),
+        if self.home.file_name() != Some("init.scope".as_ref()) {
+            return self;
+        }
+        match self.home.parent().map(Path::to_owned) {
+            Some(parent) => self.clone().up_to(&parent).unwrap_or(self),
+            None => self,
         }
     }
-}
 
-trait StripSuffix {
-    fn strip_suffix_component(&self, name: &str) -> Option<PathBuf>;
-}
-
-impl StripSuffix for PathBuf {
-    fn strip_suffix_component(&self, name: &str) -> Option<PathBuf> {
-        (self.file_name()? == name).then(|| self.parent().map(Path::to_owned))?
+    /// The container at `path` that this place, of one of its processes, lies in: as many steps
+    /// up in every hierarchy in which the steps have the same names.
+    ///
+    /// `None` if this place does not lie in `path`.
+    #[must_use]
+    pub fn up_to(self, path: &Path) -> Option<Place> {
+        let steps = self.home.strip_prefix(path).ok()?.to_owned();
+        let up = |path: PathBuf| match path.ends_with(&steps) {
+            true => path
+                .ancestors()
+                .nth(steps.components().count())
+                .map(Path::to_owned),
+            false => Some(path),
+        };
+        Some(Place {
+            memory: up(self.memory)?,
+            cpu: up(self.cpu)?,
+            cpuacct: up(self.cpuacct)?,
+            cpuset: up(self.cpuset)?,
+            home: path.to_owned(),
+        })
     }
 }
 
@@ -97,13 +105,13 @@ impl Layout {
     pub fn read(root: &Path) -> Result<Layout, ReadError> {
         let mountinfo = root.join("proc/self/mountinfo");
         let text = std::fs::read_to_string(&mountinfo).map_err(ReadError::refused(&mountinfo))?;
-        let mounts: Vec<Mount> = parse::mounts(&text).collect();
+        let mounts: Vec<Mount> = mounts::parse(&text).collect();
         let open = |mount: &Mount, version| {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
             let root = Dir::open(&point).map_err(ReadError::refused(&point))?;
             Ok::<_, ReadError>(Arc::new(Hierarchy { version, root }))
         };
-        let v2 = whole(&mounts, |hierarchy| *hierarchy == MountedHierarchy::V2)
+        let v2 = whole(&mounts, |mount| mount.kind == "cgroup2")
             .map(|mount| open(mount, Version::V2))
             .transpose()?;
         let enabled = match &v2 {
@@ -111,9 +119,8 @@ impl Layout {
             None => String::new(),
         };
         let find = |controller: &str| -> Result<Option<Arc<Hierarchy>>, ReadError> {
-            let v1 = whole(&mounts, |hierarchy| match hierarchy {
-                MountedHierarchy::V1(names) => names.iter().any(|name| name == controller),
-                MountedHierarchy::V2 => false,
+            let v1 = whole(&mounts, |mount| {
+                mount.kind == "cgroup" && mount.options.iter().any(|name| name == controller)
             });
             match v1 {
                 Some(mount) => open(mount, Version::V1).map(Some),
@@ -172,6 +179,15 @@ impl Layout {
             cpuset: path.to_owned(),
             home: path.to_owned(),
         }
+    }
+
+    /// A path from the root of the hierarchy that gives the keys; one that leads to its mount from
+    /// `/` is cut short.
+    #[must_use]
+    pub fn below(&self, path: &Path) -> PathBuf {
+        let mount = self.home.root.path().unwrap_or_default();
+        let below = path.strip_prefix(&mount).unwrap_or(path);
+        Path::new("/").join(below)
     }
 
     /// The path of the directory with that inode number in the hierarchy that gives the keys.
@@ -327,9 +343,57 @@ pub(super) fn fact<T>(
 }
 
 // The mount that shows most of a hierarchy; a container's bind of it shows a part.
-fn whole(mounts: &[Mount], wanted: impl Fn(&MountedHierarchy) -> bool) -> Option<&Mount> {
+fn whole(mounts: &[Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&Mount> {
     mounts
         .iter()
-        .filter(|mount| wanted(&mount.hierarchy))
+        .filter(|mount| wanted(mount))
         .min_by_key(|mount| mount.root.components().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(home: &str, cpu: &str) -> Place {
+        Place {
+            memory: home.into(),
+            cpu: cpu.into(),
+            cpuacct: cpu.into(),
+            cpuset: "/".into(),
+            home: home.into(),
+        }
+    }
+
+    #[test]
+    fn a_process_deep_inside_leads_up_to_its_container_in_every_hierarchy() {
+        let inside = place("/box/system.slice/x", "/other/system.slice/x");
+        assert_eq!(inside.up_to("/box".as_ref()), Some(place("/box", "/other")));
+    }
+
+    #[test]
+    fn a_hierarchy_that_goes_its_own_way_is_left_as_it_is() {
+        let inside = place("/box/a", "/elsewhere");
+        assert_eq!(
+            inside.up_to("/box".as_ref()),
+            Some(place("/box", "/elsewhere"))
+        );
+    }
+
+    #[test]
+    fn a_process_elsewhere_does_not_lead_to_the_container() {
+        assert_eq!(place("/boxes/a", "/").up_to("/box".as_ref()), None);
+    }
+
+    #[test]
+    fn init_scope_is_not_the_container() {
+        let init = place("/box/init.scope", "/box/init.scope");
+        assert_eq!(init.out_of_init_scope(), place("/box", "/box"));
+        assert_eq!(place("/box", "/x").out_of_init_scope(), place("/box", "/x"));
+    }
+
+    #[test]
+    fn a_place_holds_what_is_below_it_by_whole_names() {
+        assert!(place("/a", "/").holds(&place("/a/b", "/")));
+        assert!(!place("/a", "/").holds(&place("/ab", "/")));
+    }
 }

@@ -204,61 +204,6 @@ impl Membership {
     }
 }
 
-/// A cgroup hierarchy's mount, from a line of `/proc/PID/mountinfo`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// Where it is mounted.
-    pub point: PathBuf,
-    /// Which cgroup of the hierarchy stands there; `/` unless in a container.
-    pub root: PathBuf,
-    /// Which hierarchy.
-    pub hierarchy: MountedHierarchy,
-}
-
-/// Which hierarchy a mount shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MountedHierarchy {
-    /// The one of v2.
-    V2,
-    /// One of v1, with the options of its file system, which are the names of its controllers.
-    V1(Vec<String>),
-}
-
-/// The cgroup mounts in `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`).
-pub fn mounts(mountinfo: &str) -> impl Iterator<Item = Mount> {
-    mountinfo.lines().filter_map(|line| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let mut filesystem = filesystem.split(' ');
-        let hierarchy = match filesystem.next()? {
-            "cgroup2" => MountedHierarchy::V2,
-            "cgroup" => {
-                MountedHierarchy::V1(filesystem.nth(1)?.split(',').map(str::to_owned).collect())
-            }
-            _ => return None,
-        };
-        let mut mount = mount.split(' ').skip(3);
-        Some(Mount {
-            root: unescape(mount.next()?).into(),
-            point: unescape(mount.next()?).into(),
-            hierarchy,
-        })
-    })
-}
-
-// seq_path writes white space and backslashes as three octal digits (fs/seq_file.c, mangle_path).
-fn unescape(text: &str) -> String {
-    [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ]
-    .iter()
-    .fold(text.to_owned(), |text, (code, plain)| {
-        text.replace(code, plain)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,24 +261,12 @@ mod tests {
         assert_eq!(membership.v2(), Some(&PathBuf::from("/u")));
     }
 
-    #[test]
-    fn cgroup_mounts_are_found_among_others() {
-        let text = "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n\
-                    31 24 0:27 /x /mnt/a\\040b rw - cgroup cgroup rw,cpu,cpuacct\n\
-                    32 24 0:28 / /proc rw - proc proc rw\n";
-        let found: Vec<Mount> = mounts(text).collect();
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].hierarchy, MountedHierarchy::V2);
-        assert_eq!(found[1].point, PathBuf::from("/mnt/a b"));
-        assert_eq!(found[1].root, PathBuf::from("/x"));
-    }
-
     proptest! {
         #[test]
         fn no_text_makes_a_parser_panic(text in any::<String>()) {
             let _ = (number(&text), limit(&text), limit_in_bytes(&text), cpu_max(&text));
             let _ = (memory_stat(&text), memory_stat_v1(&text), cpu_stat(&text), usage_all(&text));
-            let _ = (Membership::parse(&text), mounts(&text).count(), throttled_time(&text));
+            let _ = (Membership::parse(&text), throttled_time(&text));
         }
     }
 }
