@@ -69,7 +69,7 @@ fn serve_until_told(mountpoint: &Path, ready: impl FnOnce() -> Result<()>) -> Re
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).with_context(acting)?;
     let _lock = lock(mountpoint).with_context(acting)?;
     clear(mountpoint).with_context(acting)?;
-    let answers = Arc::new(Answers::at(Path::new("/")).with_context(acting)?);
+    let answers = Arc::new(Answers::here().with_context(acting)?);
     let (mounted, device) = Mounted::new(mountpoint).with_context(acting)?;
     let session = session(Server::new(Arc::clone(&answers)), device).with_context(acting)?;
     let ended = signals.handle();

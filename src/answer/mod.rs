@@ -45,14 +45,24 @@ pub struct Answers {
     callers: Callers,
     ledger: Ledger<Page>,
     sampler: sampler::Bell,
+    now: fn() -> Micros,
 }
 
 impl Answers {
-    /// Answers for the machine whose root directory is `root`.
+    /// Answers for this machine.
     ///
     /// # Errors
     /// When its `/proc` or its cgroup hierarchies cannot be read.
-    pub fn at(root: &Path) -> Result<Answers, ReadError> {
+    pub fn here() -> Result<Answers, ReadError> {
+        Answers::at(Path::new("/"), sys::since_boot)
+    }
+
+    /// Answers for the machine whose root directory is `root`, and whose boot clock is `now`: a
+    /// captured one, for instance.
+    ///
+    /// # Errors
+    /// When its `/proc` or its cgroup hierarchies cannot be read.
+    pub fn at(root: &Path, now: fn() -> Micros) -> Result<Answers, ReadError> {
         let machine = Machine::at(root)?;
         Ok(Answers {
             cgroups: Layout::read(root)?,
@@ -60,6 +70,7 @@ impl Answers {
             ledger: Ledger::default(),
             sampler: sampler::Bell::default(),
             machine,
+            now,
         })
     }
 
@@ -76,7 +87,7 @@ impl Answers {
     /// # Errors
     /// [`ReadError::is_gone`] when there is none.
     pub fn container(&self, key: u64) -> Result<Container, ReadError> {
-        let now = sys::since_boot();
+        let now = (self.now)();
         let known = self.ledger.known(key);
         if let Some(container) = known.and_then(|page| page.lock().container.fresh(now)) {
             return Ok(container);
@@ -206,7 +217,7 @@ impl Answers {
         // The facts are a little older than the moment that they are booked at, never newer:
         // use that seems to come from the future would have to be taken back.
         let (cpu, seen) = self.cpu(container)?;
-        let now = sys::since_boot();
+        let now = (self.now)();
         let page = self.ledger.page(container.key);
         let mut page = page.lock();
         let clock = match &page.clock {
@@ -218,7 +229,7 @@ impl Answers {
     }
 
     fn birth(&self, container: &Container) -> Birth {
-        let now = sys::since_boot();
+        let now = (self.now)();
         let page = self.ledger.page(container.key);
         if let Some(birth) = page.lock().birth.fresh(now) {
             return birth;

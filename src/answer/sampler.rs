@@ -3,7 +3,6 @@
 use super::{AnswerError, Answers, page::Load};
 use crate::{
     container::{self, Container},
-    sys,
     units::Micros,
     view::load::{Averages, Loadavg, PERIOD_SECONDS, Tasks},
 };
@@ -25,7 +24,7 @@ impl Answers {
     /// The container's load. The first read gives the present count, and starts the sampling.
     pub(super) fn load(&self, container: &Container) -> Result<Loadavg, AnswerError> {
         let tasks = self.tasks(container)?;
-        let now = sys::since_boot();
+        let now = (self.now)();
         let page = self.ledger.page(container.key);
         let mut page = page.lock();
         let is_sampled = |load: &Load| now.less(load.sampled) < PERIOD.times(3);
@@ -48,7 +47,7 @@ impl Answers {
 
     /// The container's tasks, at most a second ago.
     pub(super) fn tasks(&self, container: &Container) -> Result<Tasks, AnswerError> {
-        let now = sys::since_boot();
+        let now = (self.now)();
         let page = self.ledger.page(container.key);
         if let Some(tasks) = page.lock().tasks.fresh(now) {
             return Ok(tasks);
@@ -77,7 +76,7 @@ impl Answers {
 
     /// Takes the samples that are due; whoever nobody asks about any more is left out from now on.
     fn sample(&self) {
-        let now = sys::since_boot();
+        let now = (self.now)();
         let wanted: Vec<Container> = self.sampler.wanted.lock().values().cloned().collect();
         for container in wanted {
             let page = self.ledger.page(container.key);

@@ -42,7 +42,7 @@ fn file(text: &str) -> Result<File, String> {
 
 impl Show {
     pub(super) fn run(self) -> Result<()> {
-        let answers = Answers::at(Path::new("/"))?;
+        let answers = Answers::here()?;
         let bytes = match self.whose(&answers)? {
             Caller::Host => answers.host(self.file)?,
             Caller::Container(container) => answers.answer(self.file, &container)?,

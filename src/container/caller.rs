@@ -155,10 +155,9 @@ impl Callers {
         let is_in = |pid: u32| {
             namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
         };
-        if let Some(init) = self.inits.lock().get(&wanted).copied() {
-            if is_in(init) {
-                return Some(init);
-            }
+        let known = self.inits.lock().get(&wanted).copied();
+        if let Some(init) = known.filter(|init| is_in(*init)) {
+            return Some(init);
         }
         let all = machine.proc().directories(Path::new("/")).ok()?;
         let init = all
