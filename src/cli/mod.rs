@@ -1,0 +1,86 @@
+//! The command line: each subcommand is one call into a room.
+
+mod hook;
+mod run;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{Parser, error::ErrorKind};
+
+/// Every container sees its own machine in /proc and /sys.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, max_term_width = 100)]
+struct Command {
+    #[command(subcommand)]
+    command: Subcommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    Run(Box<run::Run>),
+    Hook(hook::Hook),
+}
+
+/// The status of an error of our own; a container's command has every other one.
+const FAILED: u8 = 125;
+
+/// Runs the command that was typed.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return refused(&error),
+    };
+    logs();
+    let result = match command.command {
+        Subcommand::Run(run) => run.run(),
+        Subcommand::Hook(hook) => hook.run(),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Help goes to standard output; a mistake is one line on standard error.
+fn refused(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let shown = error.print();
+            ExitCode::from(if shown.is_ok() { 0 } else { FAILED })
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(FAILED)
+        }
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            complain(&format!(
+                "{} (see --help)",
+                line.strip_prefix("error: ").unwrap_or(line)
+            ));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// One line on standard error, which may be gone.
+fn complain(line: &str) {
+    let line = line.replace('\n', " ");
+    let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
+}
+
+/// Logs go to standard error, and only where `RUST_LOG` asks for them.
+fn logs() {
+    let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() else {
+        return;
+    };
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
