@@ -21,7 +21,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        super::log_to_stderr(if self.embedded { "error" } else { "info" });
+        super::logs(if self.embedded { "error" } else { "info" });
         if self.embedded {
             daemon::serve_embedded(&self.mountpoint)
         } else {

@@ -4,7 +4,10 @@ mod clock;
 mod dir;
 mod error;
 mod handle;
+pub mod mount;
 mod pidns;
+pub mod process;
+pub mod terminal;
 
 pub use clock::since_boot;
 pub use dir::Dir;
