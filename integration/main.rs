@@ -7,5 +7,7 @@
     reason = "a test that fails should fail loudly"
 )]
 
+mod harness;
 mod laws;
 mod layers;
+mod served;

@@ -37,16 +37,21 @@ pub const MOUNTPOINT: &str = "/var/lib/plimsoll";
 /// # Errors
 /// When another daemon serves there, something else is mounted there, or the kernel refuses.
 pub fn serve(mountpoint: &Path) -> Result<()> {
+    let mountpoint = &std::path::absolute(mountpoint)?;
+    let acting = || format!("cannot serve {}", mountpoint.display());
+    let _lock = lock(mountpoint).with_context(acting)?;
+    clear(mountpoint).with_context(acting)?;
     serve_until_told(mountpoint, || {
         sd_notify::notify(&[NotifyState::Ready]).context("cannot tell systemd that it is ready")
     })
+    .with_context(acting)
 }
 
 /// Serves one container of `plimsoll run`: says `ready` on standard output, and ends when the
-/// process ends that started this one.
+/// process ends that started this one, in whose mount namespace nobody else serves.
 ///
 /// # Errors
-/// As for [`serve`].
+/// When `mountpoint` is no directory, or the kernel refuses.
 pub fn serve_embedded(mountpoint: &Path) -> Result<()> {
     let parent = nix::unistd::getppid();
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
@@ -62,20 +67,17 @@ pub fn serve_embedded(mountpoint: &Path) -> Result<()> {
     })
 }
 
+/// Serves until a signal ends it, or somebody unmounts; `ready` is called once, when the first
+/// read would be answered.
 fn serve_until_told(mountpoint: &Path, ready: impl FnOnce() -> Result<()>) -> Result<()> {
-    let mountpoint = &std::path::absolute(mountpoint)?;
-    let acting = || format!("cannot serve {}", mountpoint.display());
-    // Blocked before there are threads, so that none of them is ended by a signal.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).with_context(acting)?;
-    let _lock = lock(mountpoint).with_context(acting)?;
-    clear(mountpoint).with_context(acting)?;
-    let answers = Arc::new(Answers::here().with_context(acting)?);
-    let (mounted, device) = Mounted::new(mountpoint).with_context(acting)?;
-    let session = session(Server::new(Arc::clone(&answers)), device).with_context(acting)?;
+    // Caught before there are threads, so that none of them is ended by a signal.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot catch signals")?;
+    let answers = Arc::new(Answers::here()?);
+    let (mounted, device) = Mounted::new(mountpoint)?;
+    let session = session(Server::new(Arc::clone(&answers)), device)?;
     let ended = signals.handle();
     thread::spawn(move || answer::sample_loads(&answers));
     thread::spawn(move || {
-        // The session ends by itself when somebody unmounts.
         if let Err(error) = session.run() {
             tracing::error!(%error, "the session ended");
         }

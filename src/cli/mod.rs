@@ -74,6 +74,30 @@ fn refused(error: &clap::Error) -> ExitCode {
             ExitCode::from(FAILED)
         }
         _ => {
+            // What stands before the first empty line is the mistake; the rest is usage.
+            let text = error.to_string();
+            let lines = text.lines().take_while(|line| !line.is_empty());
+            let said: Vec<&str> = lines.map(str::trim).collect();
+            let said = said.join(" ");
+            let said = said.strip_prefix("error: ").unwrap_or(&said);
+            complain(&format!("{said} (see --help)"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Help goes to standard output; a mistake is one line on standard error.
+fn refused(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let shown = error.print();
+            ExitCode::from(if shown.is_ok() { 0 } else { FAILED })
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(FAILED)
+        }
+        _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
             complain(&format!(
