@@ -87,11 +87,7 @@ pub(super) struct Run {
     /// The command and its arguments; what follows CMD is never an option of ours
     ///
     /// Without it a shell; and if standard input and output are a terminal, -i and -t are set.
-    #[arg(
-        value_name = "CMD",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     command: Vec<String>,
 }
 

@@ -47,7 +47,7 @@ pub enum HookError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: Errno,
+        source: io::Error,
     },
     /// What lies at the target is not the kernel's own file.
     #[error("{0} in the container is not the kernel's own file")]
@@ -58,7 +58,7 @@ pub enum HookError {
         /// The covered file.
         path: PathBuf,
         /// Why.
-        source: Errno,
+        source: io::Error,
     },
 }
 
@@ -104,7 +104,7 @@ fn directory(path: &Path) -> Result<OwnedFd, HookError> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty()).map_err(|source| HookError::Open {
         path: path.to_owned(),
-        source,
+        source: source.into(),
     })
 }
 
@@ -120,7 +120,7 @@ fn cover((own, at): &(OwnedFd, PathBuf), root: &OwnedFd, bind: Bind) -> Result<(
         Err(source) => {
             return Err(HookError::Open {
                 path: shown,
-                source,
+                source: source.into(),
             });
         }
     };
@@ -134,12 +134,12 @@ fn cover((own, at): &(OwnedFd, PathBuf), root: &OwnedFd, bind: Bind) -> Result<(
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let source = openat(own, bind.path, flags, Mode::empty()).map_err(|source| {
         let path = at.join(bind.path);
-        HookError::Open { path, source }
+        HookError::Open { path, source: source.into() }
     })?;
     mount::copied(source.as_fd(), Reach::Alone)
         .and_then(|tree| mount::attach(tree.as_fd(), target.as_fd()))
         .map_err(|source| HookError::Attach {
             path: shown,
-            source,
+            source: source.into(),
         })
 }

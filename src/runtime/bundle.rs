@@ -274,12 +274,10 @@ fn linux(request: &Request, found: &Found) -> Result<Linux, OciSpecError> {
     let namespace = |kind| LinuxNamespaceBuilder::default().typ(kind).build();
     let namespaces: Result<Vec<_>, _> = kinds.into_iter().map(namespace).collect();
     let paths = |paths: &[&str]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut read_only = paths(READ_ONLY);
-    read_only.push(CGROUPS.to_owned());
     let linux = LinuxBuilder::default()
         .namespaces(namespaces?)
         .masked_paths(paths(MASKED))
-        .readonly_paths(read_only)
+        .readonly_paths(paths(READ_ONLY))
         .cgroups_path(found.cgroups.clone())
         .rootfs_propagation("private");
     match found.clocks {

@@ -36,7 +36,7 @@ pub enum RunError {
         /// The layers, lowest first.
         layers: String,
         /// Why.
-        source: nix::Error,
+        source: io::Error,
     },
     /// Another container has the name.
     #[error("the name {0} is in use by a running container")]
@@ -92,7 +92,7 @@ pub enum RunError {
         /// What was to be done.
         act: &'static str,
         /// Why.
-        source: nix::Error,
+        source: io::Error,
     },
     /// libcontainer failed.
     #[error("cannot create the container: {0}")]
@@ -113,5 +113,8 @@ pub(crate) fn at<E: Into<io::Error>>(
 
 /// Says what was being done when a call without a path failed.
 pub(crate) fn step(act: &'static str) -> impl FnOnce(nix::Error) -> RunError {
-    move |source| RunError::Step { act, source }
+    move |source| RunError::Step {
+        act,
+        source: source.into(),
+    }
 }

@@ -201,13 +201,13 @@ impl Builder<'_> {
         target: &Path,
         name: &str,
     ) -> Result<PathBuf, RunError> {
-        let refused = |source| RunError::Overlay {
+        let refused = |source: nix::Error| RunError::Overlay {
             layers: layers
                 .iter()
                 .map(|l| l.display().to_string())
                 .collect::<Vec<_>>()
                 .join(", "),
-            source,
+            source: source.into(),
         };
         let mut lower = Vec::new();
         for layer in layers {
