@@ -1,7 +1,7 @@
 //! The laws that every view obeys, whatever the facts are.
 
 use plimsoll::{
-    cgroup::{Cpu, CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel},
+    cgroup::{Cpu, CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit},
     host::{self, Amount, MeminfoLine},
     render,
     units::{Bytes, CpuId, CpuSet, Limit, Micros},
@@ -49,7 +49,11 @@ fn machine() -> impl Strategy<Value = host::Meminfo> {
 }
 
 fn level() -> impl Strategy<Value = MemoryLevel> {
-    let swap = (limit(), bytes()).prop_map(|(max, current)| SwapLevel { max, current });
+    let max = prop_oneof![
+        limit().prop_map(SwapLimit::Alone),
+        limit().prop_map(SwapLimit::WithMemory),
+    ];
+    let swap = (max, bytes()).prop_map(|(max, current)| SwapLevel { max, current });
     (limit(), bytes(), bytes(), prop::option::of(swap)).prop_map(
         |(max, current, reclaimable, swap)| MemoryLevel {
             max,
@@ -161,6 +165,9 @@ proptest! {
         prop_assert!(after.total <= before.total);
         prop_assert!(after.available <= before.available);
         prop_assert!(after.free <= before.free);
+        // On v1 less memory may mean more swap, as their limit is a common one.
+        let both = |sizes: view::memory::Sizes| sizes.total.plus(sizes.swap_total);
+        prop_assert!(both(after) <= both(before));
     }
 
     #[test]

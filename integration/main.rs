@@ -7,6 +7,7 @@
     reason = "a test that fails should fail loudly"
 )]
 
+mod captured;
 mod harness;
 mod laws;
 mod layers;

@@ -34,12 +34,21 @@ pub struct MemoryLevel {
 }
 
 /// Limit and use of swap in one cgroup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SwapLevel {
-    /// `memory.swap.max`; v1: what `memory.memsw.limit_in_bytes` leaves beside the memory limit.
-    pub max: Limit<Bytes>,
+    /// The limit.
+    pub max: SwapLimit,
     /// `memory.swap.current`; v1: `memory.memsw.usage_in_bytes` less the memory in use.
     pub current: Bytes,
+}
+
+/// What a limit on swap limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapLimit {
+    /// Swap: `memory.swap.max` of v2.
+    Alone(Limit<Bytes>),
+    /// Memory and swap together: `memory.memsw.limit_in_bytes` of v1.
+    WithMemory(Limit<Bytes>),
 }
 
 /// What a cgroup's memory is used for (`memory.stat`); zero where the kernel does not count it.

@@ -2,7 +2,7 @@
 //! (`Documentation/admin-guide/cgroup-v1/`).
 
 use super::{
-    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel,
+    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
     layout::{fact, optional},
     parse,
 };
@@ -40,7 +40,7 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
             swap: match memsw {
                 None => None,
                 Some(memsw) => Some(SwapLevel {
-                    max: beside(memsw, max),
+                    max: SwapLimit::WithMemory(memsw),
                     current: bytes(root, &level.join("memory.memsw.usage_in_bytes"))?.less(current),
                 }),
             },
@@ -53,15 +53,6 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
         memory.usage = stat(root, path)?;
     }
     Ok(memory)
-}
-
-// memsw limits memory and swap together; without a limit of its own, memory may take all of it.
-fn beside(memsw: Limit<Bytes>, max: Limit<Bytes>) -> Limit<Bytes> {
-    match (memsw, max) {
-        (Limit::At(both), Limit::At(memory)) => Limit::At(both.less(memory)),
-        (both, Limit::Unlimited) => both,
-        (Limit::Unlimited, Limit::At(_)) => Limit::Unlimited,
-    }
 }
 
 fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {

@@ -1,7 +1,7 @@
 //! Reads a v2 directory and its ancestors (`Documentation/admin-guide/cgroup-v2.rst`).
 
 use super::{
-    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel,
+    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
     layout::{fact, optional},
     parse,
 };
@@ -39,7 +39,7 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
             swap: match fact(root, &level.join("memory.swap.current"), parse::number)? {
                 None => None,
                 Some(current) => Some(SwapLevel {
-                    max: swap_max(root, level)?,
+                    max: SwapLimit::Alone(swap_max(root, level)?),
                     current: Bytes(current),
                 }),
             },

@@ -86,29 +86,6 @@ fn refused(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Help goes to standard output; a mistake is one line on standard error.
-fn refused(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let shown = error.print();
-            ExitCode::from(if shown.is_ok() { 0 } else { FAILED })
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            ExitCode::from(FAILED)
-        }
-        _ => {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            complain(&format!(
-                "{} (see --help)",
-                line.strip_prefix("error: ").unwrap_or(line)
-            ));
-            ExitCode::from(FAILED)
-        }
-    }
-}
-
 /// One line on standard error, which may be gone.
 fn complain(line: &str) {
     let line = line.replace('\n', " ");

@@ -5,7 +5,8 @@
 //! | `MemTotal` | the lowest of the machine's memory and every limit from the container up |
 //! | `MemFree` | the lowest, over the same levels, of limit less use; for the machine: what is available there less the container's own cache, so that free and cached never count the same page twice |
 //! | `MemAvailable` | the lowest, over the same levels, of limit less use plus what that level can reclaim; for the machine: its own `MemAvailable` |
-//! | `SwapTotal`, `SwapFree` | the lowest of the machine's swap and every swap limit; what is left of it |
+//! | `SwapTotal` | the lowest of the machine's swap and every swap limit; on v1, where limits hold for memory and swap together, the lowest of them less `MemTotal` |
+//! | `SwapFree` | `SwapTotal` less the container's own swap, no more than any level or the machine has left |
 //! | use (`AnonPages`, `Cached`, `Slab`, ...) | `memory.stat` of the container's own cgroup |
 //! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
 //! | `Committed_AS` | anonymous and shared memory and swap in use: nobody counts commitments by cgroup |
@@ -15,7 +16,7 @@
 pub use crate::host::{Amount, MeminfoLine};
 
 use crate::{
-    cgroup::{Memory, MemoryUse},
+    cgroup::{Memory, MemoryUse, SwapLimit},
     host,
     units::{Bytes, Limit},
 };
@@ -46,46 +47,46 @@ pub struct Sizes {
 #[must_use]
 pub fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
     let host_available = host.size("MemAvailable");
-    let mut sizes = Sizes {
-        total: host.size("MemTotal"),
-        free: host_available.less(memory.usage.reclaimable()),
-        available: host_available,
-        ..swap(memory, host)
-    };
+    let mut total = host.size("MemTotal");
+    let mut free = host_available.less(memory.usage.reclaimable());
+    let mut available = host_available;
     for level in &memory.levels {
         if let Limit::At(max) = level.max {
             let left = max.less(level.current);
             // What a level can reclaim is in use there, though the two are read apart.
-            let available = left.plus(level.reclaimable.min(level.current)).min(max);
-            sizes.total = sizes.total.min(max);
-            sizes.free = sizes.free.min(left);
-            sizes.available = sizes.available.min(available);
+            let reclaimed = left.plus(level.reclaimable.min(level.current)).min(max);
+            total = total.min(max);
+            free = free.min(left);
+            available = available.min(reclaimed);
         }
     }
-    sizes.available = sizes.available.min(sizes.total);
-    sizes.free = sizes.free.min(sizes.available);
-    sizes
+    let available = available.min(total);
+    let (swap_total, swap_free) = swap(memory, total, host);
+    Sizes {
+        total,
+        free: free.min(available),
+        available,
+        swap_total,
+        swap_free,
+    }
 }
 
-fn swap(memory: &Memory, host: &host::Meminfo) -> Sizes {
+fn swap(memory: &Memory, mem_total: Bytes, host: &host::Meminfo) -> (Bytes, Bytes) {
     let mut total = host.size("SwapTotal");
     let mut free = host.size("SwapFree");
     for swap in memory.levels.iter().filter_map(|level| level.swap) {
-        if let Limit::At(max) = swap.max {
-            total = total.min(max);
-            free = free.min(max.less(swap.current));
+        match swap.max {
+            SwapLimit::Alone(Limit::At(max)) => {
+                total = total.min(max);
+                free = free.min(max.less(swap.current));
+            }
+            SwapLimit::WithMemory(Limit::At(both)) => total = total.min(both.less(mem_total)),
+            SwapLimit::Alone(Limit::Unlimited) | SwapLimit::WithMemory(Limit::Unlimited) => {}
         }
     }
-    // The machine's other containers take from what is free, not from what this one uses.
     let own = memory.levels.first().and_then(|level| level.swap);
-    if let Some(own) = own {
-        free = free.min(total.less(own.current));
-    }
-    Sizes {
-        swap_total: total,
-        swap_free: free.min(total),
-        ..Sizes::default()
-    }
+    let used = own.map_or(Bytes::ZERO, |own| own.current);
+    (total, free.min(total.less(used)))
 }
 
 /// `/proc/meminfo` as the container should see it.
@@ -178,7 +179,7 @@ pub struct Swaps {
 /// `/proc/swaps`: the same sizes as in `/proc/meminfo`.
 #[must_use]
 pub fn swaps(memory: &Memory, host: &host::Meminfo) -> Swaps {
-    let sizes = swap(memory, host);
+    let sizes = sizes(memory, host);
     Swaps {
         device: (sizes.swap_total > Bytes::ZERO).then_some(sizes),
     }
@@ -259,7 +260,7 @@ mod tests {
     fn swap_is_limited_by_every_level_and_by_the_machine() {
         let swap = |max: u64, current: u64| {
             Some(SwapLevel {
-                max: Limit::At(Bytes::from_kib(max)),
+                max: SwapLimit::Alone(Limit::At(Bytes::from_kib(max))),
                 current: Bytes::from_kib(current),
             })
         };
@@ -272,10 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn what_memsw_leaves_beside_memory_is_swap_whatever_the_parents_have() {
+        let swap = |both: u64, current: u64| {
+            Some(SwapLevel {
+                max: SwapLimit::WithMemory(Limit::At(Bytes::from_kib(both))),
+                current: Bytes::from_kib(current),
+            })
+        };
+        let mut memory = under(vec![level(256, 200, 0), level(400, 0, 0)]);
+        memory.levels[0].swap = swap(320, 10);
+        memory.levels[1].swap = swap(400, 90);
+        let sizes = sizes(&memory, &machine());
+        assert_eq!(sizes.swap_total, Bytes::from_kib(64));
+        assert_eq!(sizes.swap_free, Bytes::from_kib(54));
+    }
+
+    #[test]
     fn a_container_that_may_not_swap_has_no_swap_device() {
         let mut memory = under(vec![level(100, 0, 0)]);
         memory.levels[0].swap = Some(SwapLevel {
-            max: Limit::At(Bytes::ZERO),
+            max: SwapLimit::Alone(Limit::At(Bytes::ZERO)),
             current: Bytes::ZERO,
         });
         assert_eq!(swaps(&memory, &machine()).device, None);
