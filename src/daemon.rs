@@ -24,6 +24,8 @@ use std::{
     thread,
 };
 
+const ENDING: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
+
 // Where the locks are that say which mount point is served by whom.
 const LOCKS: &str = "/run/plimsoll";
 
@@ -71,7 +73,11 @@ pub fn serve_embedded(mountpoint: &Path) -> Result<()> {
 /// read would be answered.
 fn serve_until_told(mountpoint: &Path, ready: impl FnOnce() -> Result<()>) -> Result<()> {
     // Caught before there are threads, so that none of them is ended by a signal.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot catch signals")?;
+    let mut signals = Signals::new(ENDING).context("cannot catch signals")?;
+    // Whoever started this process may have held them back for itself.
+    nix::sys::signal::SigSet::all()
+        .thread_unblock()
+        .context("cannot let signals through")?;
     let answers = Arc::new(Answers::here()?);
     let (mounted, device) = Mounted::new(mountpoint)?;
     let session = session(Server::new(Arc::clone(&answers)), device)?;
