@@ -51,7 +51,7 @@ build() {
     mmdebstrap --mode=root --variant=minbase --architectures=amd64 --aptopt='Apt::Install-Recommends "false"' \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/gocode/*' \
       --include="$(IFS=,; echo "${PACKAGES[*]}${NATIVE_PACKAGES:+,${NATIVE_PACKAGES// /,}}")" "$NATIVE_SUITE" "$TREE" - \
-      >"$NATIVE_CACHE/build.log" 2>&1 || { grep -a '^E:' "$NATIVE_CACHE/build.log" | tail -3 >&2; die "could not build the tree (is $NATIVE_MIRROR reachable? log: $NATIVE_CACHE/build.log)"; }
+      >"$NATIVE_CACHE/build.log" 2>&1 || { grep -a '^E:' "$NATIVE_CACHE/build.log" | tail -3 >&2 || true; die "could not build the tree (is $NATIVE_MIRROR reachable? log: $NATIVE_CACHE/build.log)"; }
     # no systemd here: engines manage cgroups themselves
     mkdir -p "$TREE/etc/containers" "$TREE/etc/docker"
     printf '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' > "$TREE/etc/containers/containers.conf"

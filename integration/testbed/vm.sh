@@ -205,7 +205,7 @@ build() { # leaves $IMG/rootfs.ext4 and $IMG/vmlinuz; safe when several run at o
     note "building the tool tree (QEMU, virtiofsd): once, about 20 s"
     rm -rf --one-file-system "$TOOLS"; HOOKS=()
     debootstrap_tree trixie "$TOOLS" qemu-system-x86 virtiofsd e2fsprogs >"$VM_CACHE/tools.log" 2>&1 ||
-      { grep -a '^E:' "$VM_CACHE/tools.log" | tail -3 >&2; die "could not build the tool tree (is $VM_MIRROR reachable? log: $VM_CACHE/tools.log)"; }
+      { grep -a '^E:' "$VM_CACHE/tools.log" | tail -3 >&2 || true; die "could not build the tool tree (is $VM_MIRROR reachable? log: $VM_CACHE/tools.log)"; }
     touch "$TOOLS.done"
   fi
   if [ ! -e "$IMG/done" ]; then
@@ -214,7 +214,7 @@ build() { # leaves $IMG/rootfs.ext4 and $IMG/vmlinuz; safe when several run at o
     HOOKS=(--customize-hook="$SELF --hook kernel \"\$1\"" --customize-hook="$SELF --hook setup \"\$1\"")
     # shellcheck disable=SC2086
     debootstrap_tree "$VM_SUITE" "$IMG/tree" "${PACKAGES[@]}" $VM_PACKAGES \
-      >"$IMG/build.log" 2>&1 || { grep -a '^E:' "$IMG/build.log" | tail -3 >&2; die "could not build the guest tree (is $VM_MIRROR reachable? log: $IMG/build.log)"; }
+      >"$IMG/build.log" 2>&1 || { grep -a '^E:' "$IMG/build.log" | tail -3 >&2 || true; die "could not build the guest tree (is $VM_MIRROR reachable? log: $IMG/build.log)"; }
     mv "$IMG/tree/boot/vmlinuz" "$IMG/vmlinuz"; mv "$IMG"/tree/boot/config-* "$IMG/kernel-config"
     truncate -s $DISK_SIZE "$IMG/rootfs.ext4"
     # no lazy initialisation and no journal: less work for an emulated guest
