@@ -1,1 +1,155 @@
-//! See `lib.rs`.
+//! The host daemon: builds the rooms, says when it is ready, ends on a signal.
+
+use crate::{
+    answer::{self, Answers},
+    fuse::{self, Mounted, Server},
+    metrics, mounts,
+};
+use anyhow::{Context, Result, bail};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    mount::{MntFlags, umount2},
+};
+use sd_notify::NotifyState;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read, Seek, Write},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+// Where the locks are that say which mount point is served by whom.
+const LOCKS: &str = "/run/plimsoll";
+
+/// Where the host daemon mounts unless it is told otherwise.
+pub const MOUNTPOINT: &str = "/var/lib/plimsoll";
+
+/// Serves on the mount point until a signal ends it; tells systemd when it is ready.
+///
+/// What a daemon that is dead has left mounted there is taken over.
+///
+/// # Errors
+/// When another daemon serves there, something else is mounted there, or the kernel refuses.
+pub fn serve(mountpoint: &Path) -> Result<()> {
+    let mountpoint = &std::path::absolute(mountpoint)?;
+    let acting = || format!("cannot serve {}", mountpoint.display());
+    let _lock = lock(mountpoint).with_context(acting)?;
+    clear(mountpoint).with_context(acting)?;
+    serve_until_told(mountpoint, || {
+        sd_notify::notify(&[NotifyState::Ready]).context("cannot tell systemd that it is ready")
+    })
+    .with_context(acting)
+}
+
+/// Serves one container of `plimsoll run`: says `ready` on standard output, and ends when the
+/// process ends that started this one, in whose mount namespace nobody else serves.
+///
+/// # Errors
+/// When `mountpoint` is no directory, or the kernel refuses.
+pub fn serve_embedded(mountpoint: &Path) -> Result<()> {
+    let parent = nix::unistd::getppid();
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
+        .context("cannot ask for a signal at the parent's end")?;
+    // It may have ended before it was asked for.
+    if nix::unistd::getppid() != parent {
+        return Ok(());
+    }
+    serve_until_told(mountpoint, || {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "ready").context("cannot say that it is ready")?;
+        out.flush().context("cannot say that it is ready")
+    })
+}
+
+/// Serves until a signal ends it, or somebody unmounts; `ready` is called once, when the first
+/// read would be answered.
+fn serve_until_told(mountpoint: &Path, ready: impl FnOnce() -> Result<()>) -> Result<()> {
+    // Caught before there are threads, so that none of them is ended by a signal.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot catch signals")?;
+    let answers = Arc::new(Answers::here()?);
+    let (mounted, device) = Mounted::new(mountpoint)?;
+    let session = session(Server::new(Arc::clone(&answers)), device)?;
+    let ended = signals.handle();
+    thread::spawn(move || answer::sample_loads(&answers));
+    thread::spawn(move || {
+        if let Err(error) = session.run() {
+            tracing::error!(%error, "the session ended");
+        }
+        ended.close();
+    });
+    tracing::info!(mountpoint = %mountpoint.display(), "serving");
+    ready()?;
+    if signals.forever().next().is_none() {
+        tracing::info!("somebody unmounted it");
+    }
+    drop(mounted);
+    for counter in metrics::COUNTERS {
+        tracing::info!(counter = counter.name, value = counter.value(), "counted");
+    }
+    Ok(())
+}
+
+fn session(server: Server, device: OwnedFd) -> Result<fuser::Session<Server>> {
+    let mut config = fuser::Config::default();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    config.n_threads = Some(threads.min(4));
+    let session = fuser::Session::from_fd(server, device, fuser::SessionACL::All, config)
+        .context("cannot agree on a protocol with the kernel")?;
+    Ok(session)
+}
+
+/// Holds the mount point for this process; the lock goes with it, however it ends.
+fn lock(mountpoint: &Path) -> Result<Flock<File>> {
+    fs::create_dir_all(LOCKS).with_context(|| format!("cannot make {LOCKS}"))?;
+    let name = mountpoint.to_string_lossy().replace('/', "-");
+    let path = Path::new(LOCKS).join(format!("daemon{name}.lock"));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            lock.set_len(0)?;
+            lock.write_all(std::process::id().to_string().as_bytes())?;
+            Ok(lock)
+        }
+        Err((mut file, _)) => {
+            let mut holder = String::new();
+            file.rewind()?;
+            file.read_to_string(&mut holder)?;
+            bail!("another daemon serves it (pid {holder})");
+        }
+    }
+}
+
+/// Takes away what a dead daemon left mounted, and makes the directory if there is none.
+fn clear(mountpoint: &Path) -> Result<()> {
+    while let Some(kind) = mounted_at(mountpoint)? {
+        if kind != fuse::KIND {
+            bail!(
+                "a file system of type {kind} is mounted there: unmount it, or choose another place"
+            );
+        }
+        // The lock is ours, so nobody serves it.
+        tracing::warn!(mountpoint = %mountpoint.display(), "taking over from a daemon that died");
+        umount2(mountpoint, MntFlags::MNT_DETACH).context("cannot unmount what is left there")?;
+    }
+    fs::create_dir_all(mountpoint).context("cannot make the directory")
+}
+
+fn mounted_at(point: &Path) -> Result<Option<String>> {
+    let mountinfo = Path::new("/proc/self/mountinfo");
+    let text = fs::read_to_string(mountinfo).context("cannot read /proc/self/mountinfo")?;
+    let point: PathBuf = point.components().collect();
+    let mounts = mounts::parse(&text).filter(|mount| mount.point == point);
+    Ok(mounts.last().map(|mount| mount.kind))
+}

@@ -30,6 +30,9 @@ pub mod units;
 /// The table of the files that are served.
 pub mod files;
 
+/// The mounts of a mount namespace.
+pub mod mounts;
+
 /// What is counted about ourselves.
 pub mod metrics;
 
@@ -45,12 +48,13 @@ pub mod host;
 
 /// What a cgroup and its ancestors say: limits and use.
 ///
-/// Uses [`units`], [`sys`].
+/// Uses [`units`], [`mounts`], [`sys`].
 pub mod cgroup;
 
-/// Who asks, and what is remembered of them between two reads.
+/// Who asks, since when and with how many tasks they run, and what is remembered of them
+/// between two reads.
 ///
-/// Uses [`units`], [`sys`], [`cgroup`].
+/// Uses [`units`], [`sys`], [`host`], [`cgroup`].
 pub mod container;
 
 /// What a container should see; pure and total.
@@ -81,12 +85,12 @@ pub mod inject;
 
 /// The bundled runtime: a container in one command.
 ///
-/// Uses [`units`], [`sys`], [`inject`].
+/// Uses [`units`], [`mounts`], [`sys`], [`inject`].
 pub mod runtime;
 
 /// The host daemon: builds the rooms, says when it is ready, ends on a signal.
 ///
-/// Uses [`metrics`], [`sys`], [`answer`], [`fuse`].
+/// Uses [`mounts`], [`metrics`], [`sys`], [`answer`], [`fuse`].
 pub mod daemon;
 
 /// The command line: each subcommand is one call into a room.

@@ -1,1 +1,8 @@
-//! See `lib.rs`.
+//! The protocol side: names, inodes and attributes, and the loop on `/dev/fuse`.
+
+mod mount;
+mod session;
+pub mod tree;
+
+pub use mount::{KIND, MountError, Mounted};
+pub use session::Server;

@@ -1,1 +1,21 @@
-//! See `lib.rs`.
+//! The bundled runtime: a container in one command.
+
+mod bundle;
+mod cgroups;
+mod check;
+mod console;
+mod error;
+mod init;
+mod inside;
+pub mod launch;
+mod mounts;
+mod places;
+pub mod request;
+mod rootfs;
+mod supervise;
+mod user;
+mod view;
+
+pub use error::RunError;
+pub use launch::{Outcome, run};
+pub use request::Request;

@@ -1,1 +1,7 @@
-//! See `lib.rs`.
+//! What a container should see: from facts to views, without any I/O; every function is total.
+
+pub mod cpu;
+pub mod load;
+pub mod memory;
+pub mod stat;
+pub mod time;

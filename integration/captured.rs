@@ -1,0 +1,241 @@
+//! What containers on captured machines read: the expected bytes stand beside each fixture.
+
+use plimsoll::{
+    answer::Answers,
+    container::{Caller, Container},
+    files::{FILES, File},
+    units::Micros,
+};
+use std::{
+    cell::Cell,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+const MACHINES: [&str; 7] = [
+    "v1-2cpu",
+    "v2-4cpu",
+    "hybrid-v1",
+    "big-128cpu",
+    "arm64-4cpu",
+    "arm32-4cpu",
+    "unknown-fields",
+];
+
+thread_local! {
+    static NOW: Cell<Micros> = const { Cell::new(Micros::ZERO) };
+}
+
+fn now() -> Micros {
+    NOW.get()
+}
+
+/// A captured machine and the container on it.
+struct Captured {
+    path: PathBuf,
+    answers: Answers,
+    container: Container,
+    _root: TempDir,
+}
+
+impl Captured {
+    fn open(name: &str) -> Captured {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("integration/fixtures")
+            .join(name);
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("sys/fs")).unwrap();
+        symlink(path.join("proc"), root.path().join("proc")).unwrap();
+        symlink(path.join("sys/devices"), root.path().join("sys/devices")).unwrap();
+        symlink(path.join("cgroup"), root.path().join("sys/fs/cgroup")).unwrap();
+        let text = |file: &str| fs::read_to_string(path.join(file)).unwrap();
+        let uptime = text("proc/uptime")
+            .split(' ')
+            .next()
+            .unwrap()
+            .replace('.', "");
+        NOW.set(Micros(uptime.parse::<u64>().unwrap() * 10_000));
+        let answers = Answers::at(root.path(), now).unwrap();
+        let Caller::Container(container) =
+            answers.caller(text("pid").trim().parse().unwrap()).unwrap()
+        else {
+            panic!("{name}: the container is taken for the host");
+        };
+        Captured {
+            path,
+            answers,
+            container,
+            _root: root,
+        }
+    }
+
+    fn read(&self, file: File) -> String {
+        let bytes = self.answers.answer(file, &self.container).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn kib(&self, name: &str) -> u64 {
+        crate::harness::field(&self.read(File::Meminfo), name)
+    }
+
+    fn processors(&self) -> Vec<u32> {
+        let text = self.read(File::Cpuinfo);
+        let lines = text.lines().filter(|line| line.starts_with("processor"));
+        lines
+            .map(|line| line.split(": ").nth(1).unwrap().parse().unwrap())
+            .collect()
+    }
+}
+
+#[test]
+fn every_file_on_every_machine_reads_as_expected() {
+    let bless = std::env::var_os("PLIMSOLL_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for name in MACHINES {
+        let captured = Captured::open(name);
+        for file in FILES {
+            let path = captured.path.join("expected").join(file.name());
+            let read = captured.read(file);
+            if bless {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, &read).unwrap();
+            }
+            if fs::read_to_string(&path).unwrap_or_default() != read {
+                wrong.push(format!("{name}/{}", file.name()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not as expected: {}", wrong.join(", "));
+}
+
+#[test]
+fn the_host_reads_its_own_bytes_on_every_machine() {
+    for name in MACHINES {
+        let captured = Captured::open(name);
+        for file in FILES {
+            let own = fs::read(captured.path.join(file.path())).unwrap();
+            assert_eq!(
+                captured.answers.host(file).unwrap(),
+                own,
+                "{name}: {}",
+                file.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_content_exceeds_the_size_that_stat_tells() {
+    for name in MACHINES {
+        let captured = Captured::open(name);
+        for file in FILES {
+            let size = captured.answers.bound(file);
+            let content = captured
+                .read(file)
+                .len()
+                .max(captured.answers.host(file).unwrap().len());
+            assert!(
+                u64::try_from(content).unwrap() <= size,
+                "{name}: {}",
+                file.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_pod_on_a_big_machine_sees_three_of_its_cpus_by_their_numbers() {
+    let captured = Captured::open("big-128cpu");
+    assert_eq!(captured.processors(), [40, 41, 42]);
+    assert_eq!(captured.read(File::CpuOnline), "40-42\n");
+    let stat = captured.read(File::Stat);
+    let cpus: Vec<&str> = stat
+        .lines()
+        .filter_map(|line| line.strip_prefix("cpu")?.split(' ').next())
+        .filter(|number| !number.is_empty())
+        .collect();
+    assert_eq!(cpus, ["40", "41", "42"]);
+}
+
+#[test]
+fn a_hungry_sibling_in_the_pod_leaves_less_than_the_limit() {
+    let captured = Captured::open("big-128cpu");
+    assert_eq!(captured.kib("MemTotal"), 4 << 20);
+    // Its own limit alone would leave 2.8 GiB.
+    assert!(captured.kib("MemAvailable") < 2 << 20);
+    assert_eq!(captured.read(File::Swaps).lines().count(), 1);
+}
+
+#[test]
+fn v1_takes_swap_from_what_memsw_leaves_beside_memory() {
+    let captured = Captured::open("hybrid-v1");
+    assert_eq!(captured.kib("MemTotal"), 256 << 10);
+    // memsw is 320M here, and 400M beside 400M of memory in the parent.
+    assert_eq!(captured.kib("SwapTotal"), 64 << 10);
+}
+
+#[test]
+fn v2_limits_swap_by_itself() {
+    let captured = Captured::open("v2-4cpu");
+    assert_eq!(captured.kib("MemTotal"), 256 << 10);
+    assert_eq!(captured.kib("SwapTotal"), 128 << 10);
+    assert!(captured.kib("SwapFree") < captured.kib("SwapTotal"));
+    assert_eq!(captured.processors(), [1, 2]);
+}
+
+#[test]
+fn fields_that_nobody_has_seen_keep_their_place_and_show_nothing_of_the_host() {
+    let captured = Captured::open("unknown-fields");
+    let text = |path: &str| fs::read_to_string(captured.path.join(path)).unwrap();
+    let names = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.split([':', ' ']).next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        names(&captured.read(File::Meminfo)),
+        names(&text("proc/meminfo"))
+    );
+    let columns = |text: &str| text.lines().next().unwrap().split_whitespace().count();
+    assert_eq!(
+        columns(&captured.read(File::Stat)),
+        columns(&text("proc/stat"))
+    );
+}
+
+#[test]
+fn the_trailer_of_arm_stays() {
+    let captured = Captured::open("arm32-4cpu");
+    assert_eq!(captured.processors(), [0, 1]);
+    assert!(captured.read(File::Cpuinfo).contains("Hardware"));
+}
+
+#[test]
+fn a_cgroup_that_vanished_is_answered_from_the_last_good_facts() {
+    let place = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/fixtures/v2-4cpu");
+    let mut copy = std::process::Command::new("cp");
+    let copied = copy
+        .arg("-r")
+        .arg(source.join("."))
+        .arg(place.path())
+        .status();
+    assert!(copied.unwrap().success());
+    fs::create_dir_all(place.path().join("sys/fs")).unwrap();
+    fs::rename(
+        place.path().join("cgroup"),
+        place.path().join("sys/fs/cgroup"),
+    )
+    .unwrap();
+    let answers = Answers::at(place.path(), now).unwrap();
+    let pid = fs::read_to_string(place.path().join("pid")).unwrap();
+    let Caller::Container(container) = answers.caller(pid.trim().parse().unwrap()).unwrap() else {
+        panic!("the container is taken for the host");
+    };
+    let before = answers.answer(File::Meminfo, &container).unwrap();
+    fs::remove_dir_all(place.path().join("sys/fs/cgroup/stage/pod/app")).unwrap();
+    assert_eq!(answers.answer(File::Meminfo, &container).unwrap(), before);
+    assert!(answers.answer(File::Cpuinfo, &container).is_err());
+}

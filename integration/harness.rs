@@ -1,0 +1,279 @@
+//! What the tests of the real program share: the program, a daemon, a cgroup, a container by hand.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+/// The program under test.
+pub(crate) fn plimsoll() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+}
+
+/// What a program printed, when it should have succeeded.
+pub(crate) fn printed(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The number in the line of a file like meminfo that begins with `name` and a colon.
+pub(crate) fn field(text: &str, name: &str) -> u64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .unwrap_or_else(|| panic!("no {name} in: {text}"));
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Waits until `is_so`, for at most half a minute (an emulated machine is slow).
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("plimsoll-test-{name}-{}-{next}", std::process::id())
+}
+
+/// A daemon on a mount point of its own, ended and unmounted when dropped.
+pub(crate) struct Daemon {
+    pub(crate) process: Child,
+    pub(crate) mountpoint: PathBuf,
+}
+
+impl Daemon {
+    /// Starts one on a new mount point, and waits until it serves.
+    pub(crate) fn start() -> Daemon {
+        let mountpoint = std::env::temp_dir().join(unique("daemon"));
+        fs::create_dir(&mountpoint).unwrap();
+        Daemon::on(mountpoint)
+    }
+
+    /// Starts one on that mount point, and waits until it serves.
+    pub(crate) fn on(mountpoint: PathBuf) -> Daemon {
+        let mut process = plimsoll()
+            .arg("daemon")
+            .arg(&mountpoint)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        while !said.contains("serving") {
+            match log.next() {
+                Some(Ok(line)) => said += &line,
+                _ => panic!("the daemon did not serve: {said}"),
+            }
+        }
+        // Its log must be read on, or it would stand still one day.
+        std::thread::spawn(move || log.for_each(drop));
+        Daemon {
+            process,
+            mountpoint,
+        }
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.mountpoint.join(file)
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = Command::new("umount")
+            .arg("-l")
+            .arg(&self.mountpoint)
+            .output();
+        let _ = fs::remove_dir(&self.mountpoint);
+    }
+}
+
+/// A cgroup in every hierarchy that counts, with everything below it removed when dropped.
+pub(crate) struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    /// A new one at the top of the hierarchies.
+    pub(crate) fn new() -> Cgroup {
+        Cgroup::make(PathBuf::from(unique("cgroup")))
+    }
+
+    /// A new one in this one.
+    pub(crate) fn child(&self, name: &str) -> Cgroup {
+        Cgroup::make(self.path.join(name))
+    }
+
+    fn make(path: PathBuf) -> Cgroup {
+        for root in roots() {
+            let dir = root.join(&path);
+            if is_v2() {
+                // A controller has to be enabled in every cgroup above.
+                let above = dir.parent().unwrap();
+                for controller in ["memory", "cpu", "cpuset", "pids"] {
+                    let _ = fs::write(
+                        above.join("cgroup.subtree_control"),
+                        format!("+{controller}"),
+                    );
+                }
+            }
+            fs::create_dir_all(&dir).unwrap();
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                // A cpuset of v1 holds nothing before it is given CPUs and memory.
+                let above = dir.parent().unwrap().join(file);
+                if !is_v2() && dir.join(file).exists() {
+                    fs::write(dir.join(file), fs::read(above).unwrap()).unwrap();
+                }
+            }
+        }
+        Cgroup { path }
+    }
+
+    /// The path from the root of its hierarchy.
+    pub(crate) fn path(&self) -> PathBuf {
+        Path::new("/").join(&self.path)
+    }
+
+    /// Limits memory, in bytes.
+    pub(crate) fn limit_memory(&self, bytes: u64) {
+        self.write(
+            "memory.max",
+            "memory",
+            "memory.limit_in_bytes",
+            &bytes.to_string(),
+        );
+    }
+
+    /// Limits CPU time, in hundredths of a CPU.
+    pub(crate) fn limit_cpu(&self, percent: u64) {
+        let quota = percent * 1000;
+        if is_v2() {
+            self.write("cpu.max", "", "", &format!("{quota} 100000"));
+        } else {
+            self.write("", "cpu", "cpu.cfs_quota_us", &quota.to_string());
+        }
+    }
+
+    /// Limits the CPUs to those of the list.
+    pub(crate) fn limit_cpus(&self, list: &str) {
+        self.write("cpuset.cpus", "cpuset", "cpuset.cpus", list);
+    }
+
+    fn write(&self, v2: &str, controller: &str, v1: &str, value: &str) {
+        let path = if is_v2() {
+            v2_root().join(&self.path).join(v2)
+        } else {
+            v1_root(controller).join(&self.path).join(v1)
+        };
+        fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// A shell in this cgroup, in pid and mount namespaces of its own, that reads its files from
+    /// the daemon's shared tree.
+    pub(crate) fn shell(&self, daemon: &Daemon, script: &str) -> Command {
+        let joined: String = roots()
+            .iter()
+            .map(|root| {
+                format!(
+                    "echo $$ > {}/cgroup.procs\n",
+                    root.join(&self.path).display()
+                )
+            })
+            .collect();
+        let view = daemon.mountpoint.display();
+        let binds = format!(
+            "cd {view}; for f in proc/* sys/devices/system/cpu/online; do mount --bind $f /$f; done; cd /"
+        );
+        let mut command = Command::new("sh");
+        command.arg("-ec").arg(format!(
+            "{joined} exec unshare -pfm --mount-proc --propagation private sh -ec '{binds}\n{script}'"
+        ));
+        command
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for root in roots() {
+            let dir = root.join(&self.path);
+            // A process that has just ended may still be counted.
+            for _ in 0..100 {
+                match fs::remove_dir(&dir) {
+                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+/// Whether the memory controller is in the v2 hierarchy.
+pub(crate) fn is_v2() -> bool {
+    !v1_roots()
+        .iter()
+        .any(|(_, controllers)| controllers.iter().any(|name| name == "memory"))
+}
+
+fn mounts() -> Vec<plimsoll::mounts::Mount> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    plimsoll::mounts::parse(&text).collect()
+}
+
+fn v1_roots() -> Vec<(PathBuf, Vec<String>)> {
+    let v1 = mounts().into_iter().filter(|mount| mount.kind == "cgroup");
+    v1.map(|mount| (mount.point, mount.options)).collect()
+}
+
+fn v1_root(controller: &str) -> PathBuf {
+    let roots = v1_roots();
+    let root = roots
+        .iter()
+        .find(|(_, names)| names.iter().any(|name| name == controller));
+    root.unwrap_or_else(|| panic!("no hierarchy has {controller}"))
+        .0
+        .clone()
+}
+
+fn v2_root() -> PathBuf {
+    let mount = mounts().into_iter().find(|mount| mount.kind == "cgroup2");
+    mount.expect("a cgroup2 mount").point
+}
+
+fn roots() -> Vec<PathBuf> {
+    if is_v2() {
+        vec![v2_root()]
+    } else {
+        let mut roots: Vec<PathBuf> = ["memory", "cpu", "cpuacct", "cpuset"].map(v1_root).to_vec();
+        roots.dedup();
+        roots
+    }
+}

@@ -1,0 +1,275 @@
+//! The whole flow in one call: caller, limits, view, bytes.
+//!
+//! What cannot be read falls back in steps, each counted and logged once for a container and a
+//! cause: the facts as they are now; the last good facts; an error. Never the host's bytes.
+
+mod page;
+mod sampler;
+
+pub use sampler::sample_loads;
+
+use crate::{
+    cgroup::{Cpu, Layout, Memory},
+    container::{self, Caller, CallerError, Callers, Container, Ledger},
+    files::File,
+    host::Machine,
+    metrics, render,
+    sys::{self, ReadError},
+    units::{CpuSet, Micros},
+    view::{self, stat::Clock, time::Birth},
+};
+use page::Page;
+use std::path::Path;
+
+/// Why a file cannot be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The container's cgroup tells nothing, and never did.
+    #[error("cannot tell the limits of container {key}")]
+    Container {
+        /// The container.
+        key: u64,
+        /// What it did not tell.
+        source: ReadError,
+    },
+    /// The machine tells nothing.
+    #[error("cannot tell the machine's facts")]
+    Host(#[from] ReadError),
+}
+
+/// The rooms that an answer needs, put together.
+#[derive(Debug)]
+pub struct Answers {
+    machine: Machine,
+    cgroups: Layout,
+    callers: Callers,
+    ledger: Ledger<Page>,
+    sampler: sampler::Bell,
+    now: fn() -> Micros,
+}
+
+impl Answers {
+    /// Answers for this machine.
+    ///
+    /// # Errors
+    /// When its `/proc` or its cgroup hierarchies cannot be read.
+    pub fn here() -> Result<Answers, ReadError> {
+        Answers::at(Path::new("/"), sys::since_boot)
+    }
+
+    /// Answers for the machine whose root directory is `root`, and whose boot clock is `now`: a
+    /// captured one, for instance.
+    ///
+    /// # Errors
+    /// When its `/proc` or its cgroup hierarchies cannot be read.
+    pub fn at(root: &Path, now: fn() -> Micros) -> Result<Answers, ReadError> {
+        let machine = Machine::at(root)?;
+        Ok(Answers {
+            cgroups: Layout::read(root)?,
+            callers: Callers::new(&machine)?,
+            ledger: Ledger::default(),
+            sampler: sampler::Bell::default(),
+            machine,
+            now,
+        })
+    }
+
+    /// Who the thread `tid` is; it must wait for the answer meanwhile.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn caller(&self, tid: u32) -> Result<Caller, CallerError> {
+        self.callers.identify(tid, &self.cgroups, &self.machine)
+    }
+
+    /// The container with that key.
+    ///
+    /// # Errors
+    /// [`ReadError::is_gone`] when there is none.
+    pub fn container(&self, key: u64) -> Result<Container, ReadError> {
+        let now = (self.now)();
+        let known = self.ledger.known(key);
+        if let Some(container) = known.and_then(|page| page.lock().container.fresh(now)) {
+            return Ok(container);
+        }
+        let container = (self.callers).container(key, &self.cgroups, &self.machine)?;
+        let page = self.ledger.page(key);
+        Ok(page.lock().container.set(now, container))
+    }
+
+    /// The container whose cgroup has that path, from the root of the hierarchy or from `/`.
+    ///
+    /// # Errors
+    /// [`ReadError::is_gone`] when there is none.
+    pub fn container_at(&self, path: &Path) -> Result<Container, ReadError> {
+        let path = self.cgroups.below(path);
+        let key = self.cgroups.key(&self.cgroups.place_at(&path))?;
+        self.container(key)
+    }
+
+    /// The keys of the containers that have read something, in ascending order.
+    #[must_use]
+    pub fn known(&self) -> Vec<u64> {
+        self.forget_dead();
+        let mut keys: Vec<u64> = self.ledger.pages().iter().map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn forget_dead(&self) {
+        self.ledger
+            .forget_dead(|key| self.cgroups.path_of(key).is_ok());
+    }
+
+    /// A size that no content of the file exceeds, in whole pages: twice what the host's own has,
+    /// were all its possible CPUs online.
+    ///
+    /// busybox copies no more than that, and other tools take whole pages for a guess.
+    #[must_use]
+    pub fn bound(&self, file: File) -> u64 {
+        const PAGE: u64 = 4096;
+        let size = |path: &str| {
+            let bytes = self.machine.bytes(Path::new(path)).unwrap_or_default();
+            (CpuSet::parse(&String::from_utf8_lossy(&bytes)), bytes.len())
+        };
+        let cpus = |path| size(path).0.map_or(1, |cpus| cpus.len().max(1));
+        let possible = cpus("sys/devices/system/cpu/possible");
+        let online = cpus("sys/devices/system/cpu/online");
+        let bound = 2 * size(file.path()).1 * possible.div_ceil(online);
+        u64::try_from(bound)
+            .unwrap_or(PAGE)
+            .next_multiple_of(PAGE)
+            .max(PAGE)
+    }
+
+    /// The bytes of the host's own file.
+    ///
+    /// # Errors
+    /// When the kernel does not give them.
+    pub fn host(&self, file: File) -> Result<Vec<u8>, AnswerError> {
+        Ok(self.machine.bytes(Path::new(file.path()))?)
+    }
+
+    /// The bytes that the container should read from the file, now.
+    ///
+    /// # Errors
+    /// When neither the present facts nor earlier ones are known.
+    pub fn answer(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
+        let mut out = Vec::with_capacity(4096);
+        match file {
+            File::Meminfo => {
+                let view =
+                    view::memory::meminfo(&self.memory(container)?, &self.machine.meminfo()?);
+                render::memory::meminfo(&view, &mut out);
+            }
+            File::Swaps => {
+                let view = view::memory::swaps(&self.memory(container)?, &self.machine.meminfo()?);
+                render::memory::swaps(&view, &mut out);
+            }
+            File::Cpuinfo => {
+                let (_, seen) = self.cpu(container)?;
+                let view = view::cpu::cpuinfo(&seen, &self.machine.cpuinfo()?);
+                render::cpu::cpuinfo(&view, &mut out);
+            }
+            File::CpuOnline => {
+                let (_, seen) = self.cpu(container)?;
+                render::cpu::list(&seen, &mut out);
+            }
+            File::Stat => {
+                let host = self.machine.stat()?;
+                let (clock, birth, _) = self.clock(container)?;
+                let tasks = self.tasks(container)?;
+                let view = view::stat::stat(&clock, &tasks, birth, &host);
+                render::stat::stat(&view, &mut out);
+            }
+            File::Uptime => {
+                let (clock, birth, now) = self.clock(container)?;
+                let view = view::time::Uptime {
+                    up: view::time::uptime(birth, now),
+                    idle: clock.total().idle,
+                };
+                render::time::uptime(&view, &mut out);
+            }
+            File::Loadavg => {
+                let view = self.load(container)?;
+                render::load::loadavg(&view, &mut out);
+            }
+        }
+        metrics::ANSWERS.count();
+        Ok(out)
+    }
+
+    fn memory(&self, container: &Container) -> Result<Memory, AnswerError> {
+        let facts = self.cgroups.memory(&container.place);
+        self.or_last_good(container, facts, |page| &mut page.memory)
+    }
+
+    fn cpu(&self, container: &Container) -> Result<(Cpu, CpuSet), AnswerError> {
+        let facts = self.cgroups.cpu(&container.place);
+        let cpu = self.or_last_good(container, facts, |page| &mut page.cpu)?;
+        let seen = view::cpu::seen(&cpu, &self.machine.online()?);
+        Ok((cpu, seen))
+    }
+
+    /// Moves the container's clock to now, and says when that is.
+    fn clock(&self, container: &Container) -> Result<(Clock, Birth, Micros), AnswerError> {
+        let birth = self.birth(container);
+        // The facts are a little older than the moment that they are booked at, never newer:
+        // use that seems to come from the future would have to be taken back.
+        let (cpu, seen) = self.cpu(container)?;
+        let now = (self.now)();
+        let page = self.ledger.page(container.key);
+        let mut page = page.lock();
+        let clock = match &page.clock {
+            Some(clock) => clock.at(&seen, &cpu.usage, now),
+            None => Clock::started(&seen, &cpu.usage, view::time::uptime(birth, now), now),
+        };
+        page.clock = Some(clock.clone());
+        Ok((clock, birth, now))
+    }
+
+    fn birth(&self, container: &Container) -> Birth {
+        let now = (self.now)();
+        let page = self.ledger.page(container.key);
+        if let Some(birth) = page.lock().birth.fresh(now) {
+            return birth;
+        }
+        let found = container::Birth::of(container, &self.cgroups, &self.machine);
+        let mut page = page.lock();
+        let birth = match found {
+            Some(container::Birth::Offset(offset)) => Birth::Offset(offset),
+            Some(container::Birth::Started(started)) => Birth::Started(started),
+            // Nobody is in it any more, or not yet.
+            None => page.birth.last().unwrap_or(Birth::Started(now)),
+        };
+        page.birth.set(now, birth)
+    }
+
+    /// The facts, remembered; or the last good ones, if there are any.
+    fn or_last_good<T: Clone>(
+        &self,
+        container: &Container,
+        facts: Result<T, ReadError>,
+        remembered: impl Fn(&mut Page) -> &mut Option<T>,
+    ) -> Result<T, AnswerError> {
+        let key = container.key;
+        let page = self.ledger.page(key);
+        let mut page = page.lock();
+        match facts {
+            Ok(facts) => {
+                *remembered(&mut page) = Some(facts.clone());
+                Ok(facts)
+            }
+            Err(source) => match remembered(&mut page).clone() {
+                Some(facts) => {
+                    metrics::FALLBACKS.count();
+                    if page.warned.insert(source.to_string()) {
+                        tracing::warn!(container = key, error = %source, "answered from the last good facts");
+                    }
+                    Ok(facts)
+                }
+                None => Err(AnswerError::Container { key, source }),
+            },
+        }
+    }
+}

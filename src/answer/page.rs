@@ -1,0 +1,74 @@
+//! What is remembered of one container.
+
+use crate::{
+    cgroup::{Cpu, Memory},
+    container::Container,
+    units::Micros,
+    view::{
+        load::{Averages, Tasks},
+        stat::Clock,
+        time::Birth,
+    },
+};
+use std::collections::BTreeSet;
+
+/// A container's page in the ledger.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// The container itself.
+    pub(super) container: Brief<Container>,
+    /// The last good facts of its memory.
+    pub(super) memory: Option<Memory>,
+    /// The last good facts of its CPUs.
+    pub(super) cpu: Option<Cpu>,
+    /// Its CPUs' columns so far.
+    pub(super) clock: Option<Clock>,
+    /// Since when it is up.
+    pub(super) birth: Brief<Birth>,
+    /// Its tasks.
+    pub(super) tasks: Brief<Tasks>,
+    /// Its load, as long as somebody reads it.
+    pub(super) load: Option<Load>,
+    /// The causes that were logged.
+    pub(super) warned: BTreeSet<String>,
+}
+
+/// The load of a container, as the last sample left it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    /// The averages.
+    pub(super) averages: Averages,
+    /// When the last sample was taken.
+    pub(super) sampled: Micros,
+    /// When somebody last read it.
+    pub(super) read: Micros,
+}
+
+/// Something that is costly to find out, and may be a second old.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Brief<T>(Option<(Micros, T)>);
+
+impl<T> Default for Brief<T> {
+    fn default() -> Brief<T> {
+        Brief(None)
+    }
+}
+
+impl<T: Clone> Brief<T> {
+    /// What was found out less than a second before `now`.
+    pub(super) fn fresh(&self, now: Micros) -> Option<T> {
+        let (found, value) = self.0.as_ref()?;
+        (now.less(*found) < Micros::SECOND).then(|| value.clone())
+    }
+
+    /// What was found out last.
+    pub(super) fn last(&self) -> Option<T> {
+        self.0.as_ref().map(|(_, value)| value.clone())
+    }
+
+    /// Remembers what was found out at `now`, and returns it.
+    pub(super) fn set(&mut self, now: Micros, value: T) -> T {
+        self.0 = Some((now, value.clone()));
+        value
+    }
+}

@@ -1,0 +1,152 @@
+//! The load averages: sampled every five seconds, for containers whose load was read lately.
+
+use super::{AnswerError, Answers, page::Load};
+use crate::{
+    container::{self, Container},
+    units::Micros,
+    view::load::{Averages, Loadavg, PERIOD_SECONDS, Tasks},
+};
+use parking_lot::{Condvar, Mutex};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+const PERIOD: Micros = Micros(PERIOD_SECONDS * 1_000_000);
+// A monitor that asks every few minutes should find averages, not the load of the moment.
+const LATELY: Micros = Micros(10 * 60 * 1_000_000);
+
+/// Whose load is wanted; rings when there is a first one.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    wanted: Mutex<BTreeMap<u64, Container>>,
+    first: Condvar,
+}
+
+impl Answers {
+    /// The container's load. The first read gives the present count, and starts the sampling.
+    pub(super) fn load(&self, container: &Container) -> Result<Loadavg, AnswerError> {
+        let tasks = self.tasks(container)?;
+        let now = (self.now)();
+        let page = self.ledger.page(container.key);
+        let mut page = page.lock();
+        let is_sampled = |load: &Load| now.less(load.sampled) < PERIOD.times(3);
+        let load = page.load.filter(is_sampled).unwrap_or(Load {
+            averages: Averages::starting_at(tasks.active()),
+            sampled: now,
+            read: now,
+        });
+        page.load = Some(Load { read: now, ..load });
+        drop(page);
+        let mut wanted = self.sampler.wanted.lock();
+        if wanted.insert(container.key, container.clone()).is_none() {
+            self.sampler.first.notify_one();
+        }
+        Ok(Loadavg {
+            averages: load.averages,
+            tasks,
+        })
+    }
+
+    /// The container's tasks, at most a second ago.
+    pub(super) fn tasks(&self, container: &Container) -> Result<Tasks, AnswerError> {
+        let now = (self.now)();
+        let page = self.ledger.page(container.key);
+        if let Some(tasks) = page.lock().tasks.fresh(now) {
+            return Ok(tasks);
+        }
+        match self.census(container) {
+            Ok(tasks) => Ok(page.lock().tasks.set(now, tasks)),
+            Err(error) => page.lock().tasks.last().ok_or(error),
+        }
+    }
+
+    fn census(&self, container: &Container) -> Result<Tasks, AnswerError> {
+        let census =
+            container::count(container, &self.cgroups, &self.machine).map_err(|source| {
+                AnswerError::Container {
+                    key: container.key,
+                    source,
+                }
+            })?;
+        Ok(Tasks {
+            running: census.running,
+            blocked: census.blocked,
+            total: census.total,
+            last_pid: census.last_pid,
+        })
+    }
+
+    /// Takes the samples that are due; whoever nobody asks about any more is left out from now on.
+    fn sample(&self) {
+        let now = (self.now)();
+        let wanted: Vec<Container> = self.sampler.wanted.lock().values().cloned().collect();
+        for container in wanted {
+            let page = self.ledger.page(container.key);
+            let load = page.lock().load;
+            let load = load.filter(|load| now.less(load.read) < LATELY);
+            let (Some(load), Ok(tasks)) = (load, self.census(&container)) else {
+                self.sampler.wanted.lock().remove(&container.key);
+                continue;
+            };
+            let mut page = page.lock();
+            page.tasks.set(now, tasks);
+            let read = page.load.map_or(load.read, |load| load.read);
+            page.load = Some(Load { read, ..load }.sampled_until(now, tasks.active()));
+        }
+        self.forget_dead();
+    }
+}
+
+impl Load {
+    // A sample that comes late stands for those that were missed, too.
+    fn sampled_until(mut self, now: Micros, active: u64) -> Load {
+        // The kernel's timer has a jiffy of play as well.
+        let play = Micros(PERIOD.0 / 10);
+        while now.less(self.sampled).plus(play) >= PERIOD {
+            self.averages = self.averages.after(active);
+            self.sampled = self.sampled.plus(PERIOD);
+        }
+        self
+    }
+}
+
+/// Samples for ever: every five seconds while somebody's load is wanted, and asleep otherwise.
+pub fn sample_loads(answers: &Arc<Answers>) -> ! {
+    loop {
+        let mut wanted = answers.sampler.wanted.lock();
+        while wanted.is_empty() {
+            answers.sampler.first.wait(&mut wanted);
+        }
+        drop(wanted);
+        std::thread::sleep(Duration::from_secs(PERIOD_SECONDS));
+        answers.sample();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_sample_stands_for_those_that_were_missed() {
+        let load = Load {
+            averages: Averages::default(),
+            sampled: Micros::ZERO,
+            read: Micros::ZERO,
+        };
+        let late = load.sampled_until(Micros(10_100_000), 1);
+        let twice = Averages::default().after(1).after(1);
+        assert_eq!((late.averages, late.sampled), (twice, PERIOD.times(2)));
+    }
+
+    #[test]
+    fn nothing_is_sampled_before_it_is_due() {
+        let load = Load {
+            averages: Averages::default(),
+            sampled: Micros::ZERO,
+            read: Micros::ZERO,
+        };
+        assert_eq!(
+            load.sampled_until(Micros(2_000_000), 9).sampled,
+            Micros::ZERO
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! Pure. The shapes of cgroup files: one value, flat keys, a quota, a path for each hierarchy.
+
+use super::{CpuShare, CpuUse, MemoryUse, Quota};
+use crate::units::{Bytes, CpuId, Limit, Micros};
+use std::path::PathBuf;
+
+/// A file of one number.
+#[must_use]
+pub fn number(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+/// A limit of v2: a number, or `max`.
+#[must_use]
+pub fn limit(text: &str) -> Option<Limit<Bytes>> {
+    match text.trim() {
+        "max" => Some(Limit::Unlimited),
+        text => text.parse().ok().map(|limit| Limit::At(Bytes(limit))),
+    }
+}
+
+/// A limit of v1: a number of bytes. No limit is the largest page counter times the page size,
+/// which differs by architecture but is far beyond any machine (`PAGE_COUNTER_MAX`).
+#[must_use]
+pub fn limit_in_bytes(text: &str) -> Option<Limit<Bytes>> {
+    const BEYOND: u64 = 1 << 60;
+    match number(text)? {
+        limit if limit >= BEYOND => Some(Limit::Unlimited),
+        limit => Some(Limit::At(Bytes(limit))),
+    }
+}
+
+/// `cpu.max`: the quota or `max`, and the period.
+#[must_use]
+pub fn cpu_max(text: &str) -> Option<Limit<Quota>> {
+    let (quota, period) = text.trim().split_once(' ')?;
+    if quota == "max" {
+        return Some(Limit::Unlimited);
+    }
+    Quota::new(Micros(quota.parse().ok()?), Micros(period.parse().ok()?)).map(Limit::At)
+}
+
+/// `cpu.cfs_quota_us` (-1: none) and `cpu.cfs_period_us`.
+#[must_use]
+pub fn cfs(quota: &str, period: &str) -> Option<Limit<Quota>> {
+    let quota: i64 = quota.trim().parse().ok()?;
+    match u64::try_from(quota) {
+        Err(_) => Some(Limit::Unlimited),
+        Ok(quota) => Quota::new(Micros(quota), Micros(number(period)?)).map(Limit::At),
+    }
+}
+
+/// Flat keys (`memory.stat`, `cpu.stat`): one key and one number a line; other lines are left out.
+pub fn flat(text: &str) -> impl Iterator<Item = (&str, u64)> {
+    text.lines().filter_map(|line| {
+        let (key, value) = line.split_once(' ')?;
+        Some((key, value.trim().parse().ok()?))
+    })
+}
+
+/// `memory.stat` of v2 (`Documentation/admin-guide/cgroup-v2.rst`).
+#[must_use]
+pub fn memory_stat(text: &str) -> MemoryUse {
+    let mut usage = MemoryUse::default();
+    for (key, value) in flat(text) {
+        let field = match key {
+            "anon" => &mut usage.anon,
+            "file" => &mut usage.file,
+            "swapcached" => &mut usage.swapcached,
+            "shmem" => &mut usage.shmem,
+            "file_mapped" => &mut usage.file_mapped,
+            "file_dirty" => &mut usage.file_dirty,
+            "file_writeback" => &mut usage.file_writeback,
+            "inactive_anon" => &mut usage.inactive_anon,
+            "active_anon" => &mut usage.active_anon,
+            "inactive_file" => &mut usage.inactive_file,
+            "active_file" => &mut usage.active_file,
+            "unevictable" => &mut usage.unevictable,
+            "slab_reclaimable" => &mut usage.slab_reclaimable,
+            "slab_unreclaimable" => &mut usage.slab_unreclaimable,
+            "kernel_stack" => &mut usage.kernel_stack,
+            "pagetables" => &mut usage.pagetables,
+            "sec_pagetables" => &mut usage.sec_pagetables,
+            "percpu" => &mut usage.percpu,
+            "vmalloc" => &mut usage.vmalloc,
+            "anon_thp" => &mut usage.anon_thp,
+            "file_thp" => &mut usage.file_thp,
+            "shmem_thp" => &mut usage.shmem_thp,
+            "zswap" => &mut usage.zswap,
+            "zswapped" => &mut usage.zswapped,
+            _ => continue,
+        };
+        *field = Bytes(value);
+    }
+    usage
+}
+
+/// `memory.stat` of v1 (`Documentation/admin-guide/cgroup-v1/memory.rst`): the `total_` keys,
+/// which count descendants too. It tells nothing of slab, stacks and page tables.
+#[must_use]
+pub fn memory_stat_v1(text: &str) -> MemoryUse {
+    let mut usage = MemoryUse::default();
+    for (key, value) in flat(text) {
+        let field = match key {
+            "total_rss" => &mut usage.anon,
+            "total_rss_huge" => &mut usage.anon_thp,
+            "total_cache" => &mut usage.file,
+            "total_swapcached" => &mut usage.swapcached,
+            "total_shmem" => &mut usage.shmem,
+            "total_mapped_file" => &mut usage.file_mapped,
+            "total_dirty" => &mut usage.file_dirty,
+            "total_writeback" => &mut usage.file_writeback,
+            "total_inactive_anon" => &mut usage.inactive_anon,
+            "total_active_anon" => &mut usage.active_anon,
+            "total_inactive_file" => &mut usage.inactive_file,
+            "total_active_file" => &mut usage.active_file,
+            "total_unevictable" => &mut usage.unevictable,
+            _ => continue,
+        };
+        *field = Bytes(value);
+    }
+    usage
+}
+
+/// `cpu.stat` of v2.
+#[must_use]
+pub fn cpu_stat(text: &str) -> CpuUse {
+    let mut usage = CpuUse::default();
+    for (key, value) in flat(text) {
+        match key {
+            "user_usec" => usage.user = Micros(value),
+            "system_usec" => usage.system = Micros(value),
+            "nice_usec" => usage.nice = Micros(value),
+            "throttled_usec" => usage.throttled = Micros(value),
+            _ => {}
+        }
+    }
+    usage
+}
+
+/// `throttled_time` of v1's `cpu.stat`, which is in nanoseconds.
+#[must_use]
+pub fn throttled_time(text: &str) -> Micros {
+    flat(text)
+        .find(|(key, _)| *key == "throttled_time")
+        .map_or(Micros::ZERO, |(_, nanos)| Micros::from_nanos(nanos))
+}
+
+/// `cpuacct.usage_all`: a header, then a CPU and its user and system time in nanoseconds a line.
+#[must_use]
+pub fn usage_all(text: &str) -> Vec<CpuShare> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            Some(CpuShare {
+                cpu: CpuId(words.next()?.parse().ok()?),
+                user: Micros::from_nanos(words.next()?.parse().ok()?),
+                system: Micros::from_nanos(words.next()?.parse().ok()?),
+            })
+        })
+        .collect()
+}
+
+/// `/proc/PID/cgroup`: where a process stands in each hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Membership {
+    hierarchies: Vec<(String, PathBuf)>,
+}
+
+impl Membership {
+    /// Reads the lines `ID:CONTROLLERS:PATH`; a path may hold colons.
+    #[must_use]
+    pub fn parse(text: &str) -> Membership {
+        let hierarchies = text
+            .lines()
+            .filter_map(|line| {
+                let mut parts = line.splitn(3, ':').skip(1);
+                let controllers = parts.next()?.to_owned();
+                // cgroup_show_path: a cgroup that was removed under a zombie is marked so.
+                let path = parts.next()?;
+                let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+                Some((controllers, path.into()))
+            })
+            .collect();
+        Membership { hierarchies }
+    }
+
+    /// The path in the v1 hierarchy that has `controller`.
+    #[must_use]
+    pub fn v1(&self, controller: &str) -> Option<&PathBuf> {
+        self.hierarchies
+            .iter()
+            .find(|(controllers, _)| controllers.split(',').any(|name| name == controller))
+            .map(|(_, path)| path)
+    }
+
+    /// The path in the v2 hierarchy.
+    #[must_use]
+    pub fn v2(&self) -> Option<&PathBuf> {
+        self.hierarchies
+            .iter()
+            .find(|(controllers, _)| controllers.is_empty())
+            .map(|(_, path)| path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn no_limit_is_told_from_a_large_one() {
+        assert_eq!(limit("max\n"), Some(Limit::Unlimited));
+        assert_eq!(limit("4096\n"), Some(Limit::At(Bytes(4096))));
+        assert_eq!(
+            limit_in_bytes("9223372036854771712\n"),
+            Some(Limit::Unlimited)
+        );
+        assert_eq!(
+            limit_in_bytes("1099511627776\n"),
+            Some(Limit::At(Bytes(1 << 40)))
+        );
+        assert_eq!(limit("x"), None);
+    }
+
+    #[test]
+    fn a_quota_is_read_from_either_version() {
+        let half = Quota::new(Micros(50_000), Micros(100_000)).map(Limit::At);
+        assert_eq!(cpu_max("50000 100000\n"), half);
+        assert_eq!(cfs("50000\n", "100000\n"), half);
+        assert_eq!(cpu_max("max 100000\n"), Some(Limit::Unlimited));
+        assert_eq!(cfs("-1\n", "100000\n"), Some(Limit::Unlimited));
+    }
+
+    #[test]
+    fn file_mapped_is_not_taken_for_file() {
+        let usage = memory_stat("anon 1\nfile 2\nfile_mapped 3\nfuture 9\n");
+        assert_eq!((usage.file, usage.file_mapped), (Bytes(2), Bytes(3)));
+    }
+
+    #[test]
+    fn descendants_count_in_v1_too() {
+        let usage = memory_stat_v1("rss 1\ntotal_rss 5\ncache 1\ntotal_cache 7\n");
+        assert_eq!((usage.anon, usage.file), (Bytes(5), Bytes(7)));
+    }
+
+    #[test]
+    fn usage_all_is_in_nanoseconds_for_each_cpu() {
+        let shares = usage_all("cpu user system\n0 5000 1999\n1 0 0\n");
+        assert_eq!(shares.len(), 2);
+        assert_eq!((shares[0].user, shares[0].system), (Micros(5), Micros(1)));
+    }
+
+    #[test]
+    fn a_membership_names_each_hierarchy() {
+        let text = "4:cpu,cpuacct:/a:b\n3:name=systemd:/s\n0::/u (deleted)\n";
+        let membership = Membership::parse(text);
+        assert_eq!(membership.v1("cpuacct"), Some(&PathBuf::from("/a:b")));
+        assert_eq!(membership.v1("memory"), None);
+        assert_eq!(membership.v2(), Some(&PathBuf::from("/u")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text in any::<String>()) {
+            let _ = (number(&text), limit(&text), limit_in_bytes(&text), cpu_max(&text));
+            let _ = (memory_stat(&text), memory_stat_v1(&text), cpu_stat(&text), usage_all(&text));
+            let _ = (Membership::parse(&text), throttled_time(&text));
+        }
+    }
+}

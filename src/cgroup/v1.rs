@@ -1,0 +1,119 @@
+//! Reads the v1 directories of one cgroup and its ancestors
+//! (`Documentation/admin-guide/cgroup-v1/`).
+
+use super::{
+    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    layout::{fact, optional},
+    parse,
+};
+use crate::{
+    sys::{Dir, ReadError},
+    units::{Bytes, CpuSet, Limit, Micros},
+};
+use std::path::Path;
+
+/// The memory of the cgroup at `path`; accounting is hierarchical (always, since Linux 5.11).
+pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
+    let mut memory = Memory::default();
+    for level in path.ancestors().filter(|level| level.parent().is_some()) {
+        let inner = level != path;
+        let limit = level.join("memory.limit_in_bytes");
+        let max = match fact(root, &limit, parse::limit_in_bytes)? {
+            Some(max) => max,
+            None if inner => continue,
+            None => return Err(gone(&limit)),
+        };
+        let memsw = fact(
+            root,
+            &level.join("memory.memsw.limit_in_bytes"),
+            parse::limit_in_bytes,
+        )?;
+        if inner && max == Limit::Unlimited && memsw.unwrap_or_default() == Limit::Unlimited {
+            continue;
+        }
+        let current = bytes(root, &level.join("memory.usage_in_bytes"))?;
+        let stat = stat(root, level)?;
+        memory.levels.push(MemoryLevel {
+            max,
+            current,
+            reclaimable: stat.reclaimable(),
+            swap: match memsw {
+                None => None,
+                Some(memsw) => Some(SwapLevel {
+                    max: SwapLimit::WithMemory(memsw),
+                    current: bytes(root, &level.join("memory.memsw.usage_in_bytes"))?.less(current),
+                }),
+            },
+        });
+        if !inner {
+            memory.usage = stat;
+        }
+    }
+    if memory.levels.is_empty() {
+        memory.usage = stat(root, path)?;
+    }
+    Ok(memory)
+}
+
+fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {
+    let text = optional(root, &level.join("memory.stat"))?.unwrap_or_default();
+    Ok(parse::memory_stat_v1(&text))
+}
+
+fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
+    Ok(Bytes(fact(root, path, parse::number)?.unwrap_or_default()))
+}
+
+fn gone(path: &Path) -> ReadError {
+    ReadError::refused(path)(std::io::ErrorKind::NotFound.into())
+}
+
+/// The effective CPUs of the cgroup at `path`, or of the nearest ancestor that has any: a new
+/// cpuset has none and no process until it is given some.
+pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
+    for level in path.ancestors() {
+        let cpus = match fact(root, &level.join("cpuset.effective_cpus"), CpuSet::parse)? {
+            None => fact(root, &level.join("cpuset.cpus"), CpuSet::parse)?,
+            cpus => cpus,
+        };
+        if let Some(cpus) = cpus.filter(|cpus| !cpus.is_empty()) {
+            return Ok(Some(cpus));
+        }
+    }
+    Ok(None)
+}
+
+/// The strictest quota from the cgroup at `path` up; the root has none.
+pub(super) fn quota(root: &Dir, path: &Path) -> Result<Limit<Quota>, ReadError> {
+    path.ancestors()
+        .try_fold(Limit::Unlimited, |strictest, level| {
+            let Some(quota) = optional(root, &level.join("cpu.cfs_quota_us"))? else {
+                return Ok(strictest);
+            };
+            let period = optional(root, &level.join("cpu.cfs_period_us"))?.unwrap_or_default();
+            let quota = parse::cfs(&quota, &period).ok_or_else(|| ReadError::garbled(level))?;
+            Ok(strictest.stricter(quota))
+        })
+}
+
+/// The time that the cgroup at `path` has used, by CPU.
+pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
+    let path = path.join("cpuacct.usage_all");
+    let text = root.text(&path).map_err(ReadError::refused(&path))?;
+    let shares = parse::usage_all(&text);
+    let sum = |part: fn(&super::CpuShare) -> Micros| {
+        shares.iter().map(part).fold(Micros::ZERO, Micros::plus)
+    };
+    Ok(CpuUse {
+        user: sum(|share| share.user),
+        system: sum(|share| share.system),
+        per_cpu: Some(shares.clone()),
+        ..CpuUse::default()
+    })
+}
+
+/// The time that the cgroup at `path` stood still for its quota.
+pub(super) fn throttled(root: &Dir, path: &Path) -> Result<Micros, ReadError> {
+    let text = optional(root, &path.join("cpu.stat"))?.unwrap_or_default();
+    Ok(parse::throttled_time(&text))
+}

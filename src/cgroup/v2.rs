@@ -1,0 +1,94 @@
+//! Reads a v2 directory and its ancestors (`Documentation/admin-guide/cgroup-v2.rst`).
+
+use super::{
+    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    layout::{fact, optional},
+    parse,
+};
+use crate::{
+    sys::{Dir, ReadError},
+    units::{Bytes, CpuSet, Limit},
+};
+use std::path::Path;
+
+/// The memory of the cgroup at `path`.
+///
+/// Where the controller is not enabled, memory is charged to the nearest ancestor that has it,
+/// whose use and limits are then the container's.
+pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
+    let mut memory = Memory::default();
+    let mut usage: Option<MemoryUse> = None;
+    for level in path.ancestors() {
+        let Some(max) = fact(root, &level.join("memory.max"), parse::limit)? else {
+            // A cgroup that is gone looks like one without the controller.
+            if level == path {
+                exists(root, path)?;
+            }
+            continue;
+        };
+        if usage.is_some() && max == Limit::Unlimited && swap_max(root, level)? == Limit::Unlimited
+        {
+            continue;
+        }
+        let stat = optional(root, &level.join("memory.stat"))?.unwrap_or_default();
+        let stat = parse::memory_stat(&stat);
+        memory.levels.push(MemoryLevel {
+            max,
+            current: bytes(root, &level.join("memory.current"))?,
+            reclaimable: stat.reclaimable(),
+            swap: match fact(root, &level.join("memory.swap.current"), parse::number)? {
+                None => None,
+                Some(current) => Some(SwapLevel {
+                    max: SwapLimit::Alone(swap_max(root, level)?),
+                    current: Bytes(current),
+                }),
+            },
+        });
+        usage.get_or_insert(stat);
+    }
+    memory.usage = match usage {
+        Some(usage) => usage,
+        // The root has no limit, and counts what no other cgroup does.
+        None => parse::memory_stat(&optional(root, Path::new("memory.stat"))?.unwrap_or_default()),
+    };
+    Ok(memory)
+}
+
+fn swap_max(root: &Dir, level: &Path) -> Result<Limit<Bytes>, ReadError> {
+    Ok(fact(root, &level.join("memory.swap.max"), parse::limit)?.unwrap_or_default())
+}
+
+fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
+    Ok(Bytes(fact(root, path, parse::number)?.unwrap_or_default()))
+}
+
+fn exists(root: &Dir, path: &Path) -> Result<(), ReadError> {
+    root.dir(path).map(drop).map_err(ReadError::refused(path))
+}
+
+/// The effective CPUs of the cgroup at `path`: those of the nearest cgroup that has the
+/// controller, which the kernel has intersected with its ancestors'.
+pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
+    for level in path.ancestors() {
+        let cpus = fact(root, &level.join("cpuset.cpus.effective"), CpuSet::parse)?;
+        if let Some(cpus) = cpus.filter(|cpus| !cpus.is_empty()) {
+            return Ok(Some(cpus));
+        }
+    }
+    Ok(None)
+}
+
+/// The strictest `cpu.max` from the cgroup at `path` up.
+pub(super) fn quota(root: &Dir, path: &Path) -> Result<Limit<Quota>, ReadError> {
+    path.ancestors().try_fold(Limit::Unlimited, |quota, level| {
+        let max = fact(root, &level.join("cpu.max"), parse::cpu_max)?;
+        Ok(quota.stricter(max.unwrap_or_default()))
+    })
+}
+
+/// The time that the cgroup at `path` has used.
+pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
+    let path = path.join("cpu.stat");
+    let text = root.text(&path).map_err(ReadError::refused(&path))?;
+    Ok(parse::cpu_stat(&text))
+}

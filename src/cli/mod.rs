@@ -1,0 +1,105 @@
+//! The command line: each subcommand is one call into a room.
+
+mod daemon;
+mod hook;
+mod run;
+mod show;
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, error::ErrorKind};
+
+/// Every container sees its own machine in /proc and /sys.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, max_term_width = 100)]
+struct Command {
+    #[command(subcommand)]
+    command: Subcommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    Run(Box<run::Run>),
+    Daemon(daemon::Daemon),
+    Show(show::Show),
+    Hook(hook::Hook),
+}
+
+/// The status of an error of our own; a container's command has every other one.
+const FAILED: u8 = 125;
+
+/// Runs the command that was typed.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return refused(&error),
+    };
+    let result = match command.command {
+        Subcommand::Run(run) => {
+            logs("off");
+            run.run()
+        }
+        Subcommand::Daemon(daemon) => daemon.run().map(|()| 0),
+        Subcommand::Show(show) => {
+            logs("warn");
+            show.run().map(|()| 0)
+        }
+        Subcommand::Hook(hook) => {
+            logs("off");
+            hook.run()
+        }
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Help goes to standard output; a mistake is one line on standard error.
+fn refused(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let shown = error.print();
+            ExitCode::from(if shown.is_ok() { 0 } else { FAILED })
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(FAILED)
+        }
+        _ => {
+            // What stands before the first empty line is the mistake; the rest is usage.
+            let text = error.to_string();
+            let lines = text.lines().take_while(|line| !line.is_empty());
+            let said: Vec<&str> = lines.map(str::trim).collect();
+            let said = said.join(" ");
+            let said = said.strip_prefix("error: ").unwrap_or(&said);
+            complain(&format!("{said} (see --help)"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// One line on standard error, which may be gone.
+fn complain(line: &str) {
+    let line = line.replace('\n', " ");
+    let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
+}
+
+/// Logs go to standard error: what is as grave as `level`, or what `RUST_LOG` asks for.
+fn logs(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}

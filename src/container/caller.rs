@@ -1,0 +1,193 @@
+//! From the thread id in a request to the container that asks.
+
+use super::{Container, namespace, pids};
+use crate::{
+    cgroup::{Layout, Place, parse::Membership},
+    host::Machine,
+    sys::{self, ReadError},
+};
+use nix::fcntl::OFlag;
+use parking_lot::Mutex;
+use std::{collections::HashMap, path::Path};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A process of the host itself: in the same pid and mount namespace as PID 1.
+    Host,
+    /// A process in a container.
+    Container(Container),
+}
+
+/// Why nobody knows who asks.
+#[derive(Debug, thiserror::Error)]
+pub enum CallerError {
+    /// The caller's pid is not visible in this process's pid namespace.
+    #[error("cannot see the caller: its pid namespace is not below this one")]
+    Unseen,
+    /// The caller's cgroup is outside of what this process sees.
+    #[error("cannot place thread {tid}: its cgroup lies outside of this cgroup namespace")]
+    Outside {
+        /// The caller.
+        tid: u32,
+    },
+    /// The kernel does not tell.
+    #[error("cannot tell who thread {tid} is")]
+    Unread {
+        /// The caller.
+        tid: u32,
+        /// What it did not tell.
+        source: ReadError,
+    },
+}
+
+/// A pid and a mount namespace, by inode number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Namespaces {
+    pid: u64,
+    mount: u64,
+}
+
+/// Finds out who asks.
+#[derive(Debug)]
+pub struct Callers {
+    host: Namespaces,
+    /// Inits by pid namespace, for kernels that do not tell. An init lives as long as its
+    /// namespace has processes, so its pid is another's only once the namespace is gone.
+    inits: Mutex<HashMap<u64, u32>>,
+}
+
+impl Callers {
+    /// Remembers the host's namespaces: those of PID 1, or, where it is protected even from
+    /// root, those of this process, which has to live in them.
+    ///
+    /// # Errors
+    /// When `/proc` tells neither.
+    pub fn new(machine: &Machine) -> Result<Callers, ReadError> {
+        Ok(Callers {
+            host: namespaces(machine, "1").or_else(|_| namespaces(machine, "self"))?,
+            inits: Mutex::default(),
+        })
+    }
+
+    /// Who the thread `tid` is, which must wait for the answer meanwhile: its id could be
+    /// another's otherwise.
+    ///
+    /// A container's root is the cgroup of the init of the caller's pid namespace, if the caller
+    /// stands in or below it; else (pods that share one pid namespace, the host's own) the
+    /// caller's own cgroup.
+    ///
+    /// # Errors
+    /// When the kernel does not tell, or the caller lives outside of what this process sees.
+    pub fn identify(
+        &self,
+        tid: u32,
+        cgroups: &Layout,
+        machine: &Machine,
+    ) -> Result<Caller, CallerError> {
+        if tid == 0 {
+            return Err(CallerError::Unseen);
+        }
+        let unread = |source| CallerError::Unread { tid, source };
+        let caller = namespaces(machine, &tid.to_string()).map_err(unread)?;
+        if caller == self.host {
+            return Ok(Caller::Host);
+        }
+        let own = place(tid, cgroups, machine)?;
+        let init = if caller.pid == self.host.pid {
+            None
+        } else {
+            self.init(tid, caller.pid, machine)
+        };
+        let root = init
+            .and_then(|init| place(init, cgroups, machine).ok())
+            .map(Place::out_of_init_scope)
+            .filter(|root| root.holds(&own))
+            .unwrap_or(own);
+        let key = cgroups.key(&root).map_err(unread)?;
+        Ok(Caller::Container(Container {
+            key,
+            place: root,
+            init,
+        }))
+    }
+
+    /// The container with that key.
+    ///
+    /// # Errors
+    /// [`ReadError::is_gone`] when there is none (any more).
+    pub fn container(
+        &self,
+        key: u64,
+        cgroups: &Layout,
+        machine: &Machine,
+    ) -> Result<Container, ReadError> {
+        let path = cgroups.path_of(key)?;
+        let same = cgroups.place_at(&path);
+        // Other hierarchies of v1 may name the container differently; its processes tell.
+        let member = cgroups
+            .processes(&same)?
+            .into_iter()
+            .find_map(|pid| place(pid, cgroups, machine).ok()?.up_to(&path));
+        Ok(Container {
+            key,
+            place: member.unwrap_or(same),
+            init: None,
+        })
+    }
+
+    fn init(&self, tid: u32, namespace: u64, machine: &Machine) -> Option<u32> {
+        let link = format!("{tid}/ns/pid");
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let mode = nix::sys::stat::Mode::empty();
+        let ns = nix::fcntl::openat(machine.proc(), link.as_str(), flags, mode).ok()?;
+        match sys::init_of(&ns) {
+            Ok(init) => Some(init),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
+                self.init_among_all(namespace, machine)
+            }
+            Err(_) => None,
+        }
+    }
+
+    // Before Linux 6.11 nobody tells, so every process is looked at, once for a namespace.
+    fn init_among_all(&self, wanted: u64, machine: &Machine) -> Option<u32> {
+        let is_in = |pid: u32| {
+            namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
+        };
+        let known = self.inits.lock().get(&wanted).copied();
+        if let Some(init) = known.filter(|init| is_in(*init)) {
+            return Some(init);
+        }
+        let all = machine.proc().directories(Path::new("/")).ok()?;
+        let init = all
+            .iter()
+            .filter_map(|name| name.to_str()?.parse::<u32>().ok())
+            .find(|pid| is_in(*pid) && pids(machine, *pid).last() == Some(&1))?;
+        let mut inits = self.inits.lock();
+        inits.retain(|_, init| machine.process(*init).is_ok());
+        inits.insert(wanted, init);
+        Some(init)
+    }
+}
+
+fn place(pid: u32, cgroups: &Layout, machine: &Machine) -> Result<Place, CallerError> {
+    let membership = machine
+        .proc_text(format!("{pid}/cgroup"))
+        .map_err(|source| CallerError::Unread { tid: pid, source })?;
+    cgroups
+        .place(&Membership::parse(&membership))
+        .ok_or(CallerError::Outside { tid: pid })
+}
+
+fn namespaces(machine: &Machine, pid: &str) -> Result<Namespaces, ReadError> {
+    let inode = |name| {
+        namespace(machine, pid, name).map_err(|error| {
+            ReadError::refused(Path::new(&format!("/proc/{pid}/ns/{name}")))(error)
+        })
+    };
+    Ok(Namespaces {
+        pid: inode("pid")?,
+        mount: inode("mnt")?,
+    })
+}

@@ -1,0 +1,203 @@
+//! Pure. Text of `/proc` files into facts; lines that nobody here knows are kept.
+
+use super::{
+    Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Meminfo, MeminfoLine, Stat, StatLine, Swap,
+    TaskStat,
+};
+use crate::units::{Bytes, CpuId, Ticks};
+
+/// `/proc/meminfo` (`fs/proc/meminfo.c`); a line without a colon or a number is left out.
+#[must_use]
+pub fn meminfo(text: &str) -> Meminfo {
+    let lines = text
+        .lines()
+        .filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let mut words = value.split_ascii_whitespace();
+            let number: u64 = words.next()?.parse().ok()?;
+            let amount = match words.next() {
+                Some(_) => Amount::Size(Bytes::from_kib(number)),
+                None => Amount::Count(number),
+            };
+            let name = name.to_owned();
+            Some(MeminfoLine { name, amount })
+        })
+        .collect();
+    Meminfo { lines }
+}
+
+/// `/proc/stat` (`fs/proc/stat.c`); a value that is no number is left out.
+#[must_use]
+pub fn stat(text: &str) -> Stat {
+    let mut stat = Stat::default();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(name) = words.next() else { continue };
+        match name.strip_prefix("cpu") {
+            Some("") => stat.columns = words.count(),
+            Some(number) => stat.cpus.extend(number.parse().ok().map(CpuId)),
+            None => stat.lines.push(StatLine {
+                name: name.to_owned(),
+                values: words.filter_map(|word| word.parse().ok()).collect(),
+            }),
+        }
+    }
+    stat
+}
+
+/// `/proc/cpuinfo` of any architecture: blocks are separated by empty lines, and the line
+/// `processor` (`cpu number` on s390) says whose a block is.
+#[must_use]
+pub fn cpuinfo(text: &str) -> Cpuinfo {
+    let blocks = text.split_inclusive("\n\n").map(cpuinfo_block);
+    let blocks = blocks.filter(|block| !block.lines.is_empty()).collect();
+    Cpuinfo { blocks }
+}
+
+fn cpuinfo_block(text: &str) -> CpuinfoBlock {
+    let lines: Vec<CpuinfoLine> = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|text| CpuinfoLine {
+            key: text.split(':').next().unwrap_or(text).trim().to_owned(),
+            text: text.to_owned(),
+        })
+        .collect();
+    CpuinfoBlock {
+        cpu: lines
+            .iter()
+            .find(|line| line.key == "processor" || line.key == "cpu number")
+            .and_then(|line| line.value().parse().ok().map(CpuId)),
+        ended: text.ends_with("\n\n"),
+        lines,
+    }
+}
+
+/// `/proc/swaps` (`mm/swapfile.c`): sizes are in KiB, in the last three columns but one.
+///
+/// A file name may hold escaped spaces only, so that columns can be counted from the end.
+#[must_use]
+pub fn swaps(text: &str) -> Vec<Swap> {
+    text.lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace().rev().skip(1);
+            let used = Bytes::from_kib(words.next()?.parse().ok()?);
+            let size = Bytes::from_kib(words.next()?.parse().ok()?);
+            Some(Swap { size, used })
+        })
+        .collect()
+}
+
+/// `/proc/PID/stat` (`fs/proc/array.c`): the name may hold anything, parentheses too, so the
+/// fields are counted from the last `)`.
+#[must_use]
+pub fn task_stat(text: &str) -> Option<TaskStat> {
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // The state is field 3 and the start field 22.
+    let started: u64 = fields.nth(18)?.parse().ok()?;
+    Some(TaskStat {
+        state,
+        started: Ticks(started).micros(),
+    })
+}
+
+/// The pid that a process has in each pid namespace, from the outermost to its own: the line
+/// `NSpid` of `/proc/PID/status`.
+#[must_use]
+pub fn ns_pids(status: &str) -> Vec<u32> {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .map(|pids| {
+            pids.split_ascii_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+/// The offset of a time namespace's boot clock in microseconds, from `/proc/PID/timens_offsets`
+/// (`time_namespaces(7)`); `None` without such a line.
+#[must_use]
+pub fn boottime_offset(text: &str) -> Option<i64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("boottime"))?;
+    let mut words = line.split_ascii_whitespace();
+    let seconds: i64 = words.next()?.parse().ok()?;
+    let nanos: i64 = words.next()?.parse().ok()?;
+    seconds.checked_mul(1_000_000)?.checked_add(nanos / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Micros;
+    use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn meminfo_keeps_lines_that_nobody_knows() {
+        let facts = meminfo("MemTotal:  1024 kB\nFuture:   7\nno colon\n");
+        assert_eq!(facts.lines.len(), 2);
+        assert_eq!(facts.size("MemTotal"), Bytes(1 << 20));
+        assert_eq!(facts.lines[1].amount, Amount::Count(7));
+        assert_eq!(facts.size("Absent"), Bytes::ZERO);
+    }
+
+    #[test]
+    fn stat_tells_cpus_from_other_lines() {
+        let facts = stat("cpu  1 2 3 4\ncpu5 1 2 3 4\ncpu7 1 2 3 4\nintr 9 0 0\nbtime 12\n");
+        assert_eq!(facts.cpus, [CpuId(5), CpuId(7)]);
+        assert_eq!(facts.columns, 4);
+        assert_eq!(facts.value("btime"), Some(12));
+        assert_eq!(facts.lines[0].values, [9, 0, 0]);
+    }
+
+    #[test]
+    fn cpuinfo_tells_whose_a_block_is() {
+        let facts = cpuinfo("processor\t: 3\nflags\t: a b\n\nHardware\t: X\n");
+        assert_eq!(facts.blocks.len(), 2);
+        assert_eq!(facts.blocks[0].cpu, Some(CpuId(3)));
+        assert_eq!(facts.blocks[0].lines[1].value(), "a b");
+        assert_eq!(facts.blocks[1].cpu, None);
+    }
+
+    #[test]
+    fn a_swap_file_with_a_space_in_its_name_is_read() {
+        let text = "Filename Type Size Used Priority\n/a\\040b file 2048 1024 -2\n";
+        let swap = Swap {
+            size: Bytes::from_mib(2),
+            used: Bytes::from_mib(1),
+        };
+        assert_eq!(swaps(text), [swap]);
+    }
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
+        let text = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 250 20 21\n";
+        let task = task_stat(text).unwrap();
+        assert_eq!((task.state, task.started), ('S', Micros(2_500_000)));
+    }
+
+    #[test]
+    fn an_offset_is_negative_for_a_clock_that_starts_late() {
+        let text = "monotonic       -100         0\nboottime        -101 500000000\n";
+        assert_eq!(boottime_offset(text), Some(-100_500_000));
+    }
+
+    #[test]
+    fn pids_stand_from_the_outermost_namespace_inwards() {
+        assert_eq!(ns_pids("Name:\tx\nNSpid:\t812\t7\t1\n"), [812, 7, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text in any::<String>()) {
+            let _ = (meminfo(&text), stat(&text), cpuinfo(&text), swaps(&text));
+            let _ = (task_stat(&text), ns_pids(&text), boottime_offset(&text));
+        }
+    }
+}

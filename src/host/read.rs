@@ -1,0 +1,125 @@
+//! Reads the machine's files below a root directory: the real one, or a captured copy.
+
+use super::{Cpuinfo, Meminfo, Stat, Swap, TaskStat, parse};
+use crate::{
+    sys::{Dir, ReadError},
+    units::CpuSet,
+};
+use std::path::{Path, PathBuf};
+
+/// A machine: its root directory, held open.
+#[derive(Debug)]
+pub struct Machine {
+    root: Dir,
+    proc: Dir,
+}
+
+impl Machine {
+    /// The machine whose root directory is `root`: `/`, or a captured copy.
+    ///
+    /// # Errors
+    /// When `root` or `proc` below it is no directory.
+    pub fn at(root: &Path) -> Result<Machine, ReadError> {
+        let proc = root.join("proc");
+        Ok(Machine {
+            root: Dir::open(root).map_err(ReadError::refused(root))?,
+            proc: Dir::open(&proc).map_err(ReadError::refused(&proc))?,
+        })
+    }
+
+    /// The bytes of the file at `path` below the machine's root.
+    ///
+    /// # Errors
+    /// When the kernel does not give them.
+    pub fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
+        self.root.read(path).map_err(ReadError::refused(path))
+    }
+
+    /// The text of the file at `path` below `/proc`.
+    ///
+    /// # Errors
+    /// When the kernel does not give it.
+    pub fn proc_text(&self, path: impl AsRef<Path>) -> Result<String, ReadError> {
+        let path = path.as_ref();
+        self.proc
+            .text(path)
+            .map_err(|source| ReadError::refused(&Path::new("proc").join(path))(source))
+    }
+
+    /// `/proc`, held open.
+    #[must_use]
+    pub fn proc(&self) -> &Dir {
+        &self.proc
+    }
+
+    /// `/proc/meminfo`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn meminfo(&self) -> Result<Meminfo, ReadError> {
+        self.proc_text("meminfo").map(|text| parse::meminfo(&text))
+    }
+
+    /// `/proc/stat`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stat(&self) -> Result<Stat, ReadError> {
+        self.proc_text("stat").map(|text| parse::stat(&text))
+    }
+
+    /// `/proc/cpuinfo`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn cpuinfo(&self) -> Result<Cpuinfo, ReadError> {
+        self.proc_text("cpuinfo").map(|text| parse::cpuinfo(&text))
+    }
+
+    /// `/proc/swaps`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn swaps(&self) -> Result<Vec<Swap>, ReadError> {
+        self.proc_text("swaps").map(|text| parse::swaps(&text))
+    }
+
+    /// The CPUs that are online, from `/sys/devices/system/cpu/online`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or names no CPU.
+    pub fn online(&self) -> Result<CpuSet, ReadError> {
+        let path = Path::new("sys/devices/system/cpu/online");
+        let bytes = self.bytes(path)?;
+        std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(CpuSet::parse)
+            .filter(|cpus| !cpus.is_empty())
+            .ok_or_else(|| ReadError::Garbled {
+                path: path.to_owned(),
+            })
+    }
+
+    /// `/proc/PID/stat` of the process `pid`.
+    ///
+    /// # Errors
+    /// When it cannot be read; [`ReadError::is_gone`] when there is no such process.
+    pub fn process(&self, pid: u32) -> Result<TaskStat, ReadError> {
+        self.task_stat(format!("{pid}/stat").into())
+    }
+
+    /// `/proc/TID/task/TID/stat` of the thread `tid`.
+    ///
+    /// `/proc/TID/stat` would have the kernel walk every thread of the process
+    /// (`do_task_stat` in `fs/proc/array.c`, `whole`).
+    ///
+    /// # Errors
+    /// As for [`Machine::process`].
+    pub fn thread(&self, tid: u32) -> Result<TaskStat, ReadError> {
+        self.task_stat(format!("{tid}/task/{tid}/stat").into())
+    }
+
+    fn task_stat(&self, path: PathBuf) -> Result<TaskStat, ReadError> {
+        parse::task_stat(&self.proc_text(&path)?).ok_or(ReadError::Garbled { path })
+    }
+}

@@ -1,0 +1,59 @@
+//! Pure. Which served file covers which file of a container.
+
+use crate::files::FILES;
+
+/// The kernel's file system in which a covered file lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// `/proc`
+    Proc,
+    /// `/sys`
+    Sys,
+}
+
+/// One served file and where it belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bind {
+    /// Its path below a container's directory in the view, and below the container's root.
+    pub path: &'static str,
+    /// Where the covered file must lie; anything else there is a trap and is refused.
+    pub below: Below,
+}
+
+/// Every mount that a container gets.
+pub fn binds() -> impl Iterator<Item = Bind> {
+    FILES.into_iter().map(|file| {
+        let path = file.path();
+        let below = if path.starts_with("proc/") {
+            Below::Proc
+        } else {
+            Below::Sys
+        };
+        Bind { path, below }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_served_file_lies_in_proc_or_sys() {
+        for bind in binds() {
+            let first = match bind.below {
+                Below::Proc => "proc",
+                Below::Sys => "sys",
+            };
+            assert_eq!(bind.path.split('/').next(), Some(first));
+        }
+    }
+
+    #[test]
+    fn no_file_is_covered_twice() {
+        let mut paths: Vec<_> = binds().map(|bind| bind.path).collect();
+        let all = paths.len();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), all);
+    }
+}

@@ -1,0 +1,454 @@
+//! The root of a container: a directory, or layers under a place for changes; the files of /etc
+//! that are the container's own; volumes.
+//!
+//! Everything here is mounted in the private mount namespace of this `plimsoll run`, below
+//! a tmpfs that holds nothing but mount points, so that it is gone with the process. What has to
+//! be made in the root to mount upon is remembered and removed from what is kept.
+
+use std::{
+    env, fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::{MetadataExt, PermissionsExt, chown},
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::{OFlag, open},
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::stat::Mode,
+};
+
+use super::{
+    RunError,
+    error::at,
+    inside::Inside,
+    mounts,
+    places::{self, Place},
+    request::{Network, Request, Root, Volume},
+    view,
+};
+use crate::sys::mount::{self as tree, Forbid, Reach};
+
+/// The mount points of this process, unmounted when dropped.
+#[derive(Debug)]
+pub(crate) struct Scaffold {
+    path: PathBuf,
+}
+
+impl Scaffold {
+    /// Raises it in a container's place, and makes it the working directory: the options of an
+    /// overlay must fit one page, so its layers have short relative names.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be mounted.
+    pub(crate) fn raise(place: &Place) -> Result<Scaffold, RunError> {
+        let path = place.directory("mnt")?;
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(
+            Some("plimsoll"),
+            &path,
+            Some("tmpfs"),
+            flags,
+            Some("mode=700"),
+        )
+        .map_err(at("mount a tmpfs on", &path))?;
+        let scaffold = Scaffold { path };
+        env::set_current_dir(&scaffold.path).map_err(at("enter", &scaffold.path))?;
+        Ok(scaffold)
+    }
+
+    /// Makes an empty directory to mount upon.
+    pub(crate) fn point(&self, name: &str) -> Result<PathBuf, RunError> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).map_err(at("make", &path))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scaffold {
+    fn drop(&mut self) {
+        let _ = env::set_current_dir("/");
+        if let Err(error) = umount2(&self.path, MntFlags::MNT_DETACH) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot unmount");
+        }
+    }
+}
+
+/// A container's root, mounted.
+#[derive(Debug)]
+pub(crate) struct Rootfs {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Overlays, each with where it lies below the root and its place for changes.
+    overlays: Vec<(PathBuf, PathBuf)>,
+    /// What was made to mount upon, below the root.
+    made: Vec<PathBuf>,
+    /// The directory that is written to directly, if the root is one.
+    directory: Option<PathBuf>,
+}
+
+/// Mounts the root that is asked for.
+///
+/// # Errors
+///
+/// When a layer is refused, or a file that is needed cannot be made.
+pub(crate) fn mounted(
+    request: &Request,
+    place: &Place,
+    scaffold: &Scaffold,
+    hostname: &str,
+) -> Result<Rootfs, RunError> {
+    let path = scaffold.point("root")?;
+    let mut rootfs = Rootfs {
+        path: path.clone(),
+        overlays: Vec::new(),
+        made: Vec::new(),
+        directory: None,
+    };
+    let mut builder = Builder {
+        place,
+        scaffold,
+        layers: 0,
+    };
+    match &request.root {
+        Root::Directory(directory) => {
+            bind(&opened(directory)?, &path, Reach::Below)?;
+            rootfs.directory = Some(directory.clone());
+        }
+        Root::Layers(layers) => {
+            let upper = builder.overlay(layers, &path, "upper")?;
+            rootfs.overlays.push((PathBuf::new(), upper));
+        }
+        Root::Host => builder.host(&mut rootfs)?,
+    }
+    let mut inside = Inside::open(&path)?;
+    if request.root == Root::Host {
+        hide(&inside)?;
+    }
+    own_files(&mut inside, place, request, hostname)?;
+    for point in ["/proc", "/sys", "/dev"] {
+        inside.directory(Path::new(point))?;
+    }
+    if request.root == Root::Host {
+        inside.directory(Path::new("/run"))?;
+    }
+    forbid_devices(&inside)?;
+    if request.read_only {
+        forbid_writes(&inside)?;
+    }
+    for (number, volume) in request.volumes.iter().enumerate() {
+        builder.volume(&mut inside, volume, number)?;
+    }
+    rootfs.made = inside.made();
+    Ok(rootfs)
+}
+
+struct Builder<'a> {
+    place: &'a Place,
+    scaffold: &'a Scaffold,
+    layers: usize,
+}
+
+impl Builder<'_> {
+    /// The host's `/`, and above it each of its mounts that belongs to it.
+    fn host(&mut self, rootfs: &mut Rootfs) -> Result<(), RunError> {
+        let text = "/proc/self/mountinfo";
+        let text = fs::read_to_string(text).map_err(at("read", text))?;
+        let hidden: Vec<&Path> = places::roots().chain([Path::new(view::HOST)]).collect();
+        let upper = self.overlay(&[PathBuf::from("/")], &rootfs.path, "upper")?;
+        rootfs.overlays.push((PathBuf::new(), upper));
+        for (number, point) in mounts::carried(&mounts::parse(&text), &hidden)
+            .iter()
+            .enumerate()
+        {
+            let below = point.strip_prefix("/").unwrap_or(point);
+            let target = rootfs.path.join(below);
+            let source = match opened(point) {
+                Ok(source) if target.symlink_metadata().is_ok() => source,
+                // Whatever is not there now, or is covered, the container does without.
+                _ => continue,
+            };
+            let name = format!("upper.{number}");
+            if point.is_dir() {
+                if let Ok(upper) = self.overlay(&[point.clone()], &target, &name) {
+                    rootfs.overlays.push((below.to_owned(), upper));
+                    continue;
+                }
+            }
+            // A file, or a file system that overlay refuses, like one with case folding.
+            let copy = tree::copied(source.as_fd(), Reach::Alone);
+            let forbidden = Forbid {
+                writes: true,
+                devices: true,
+            };
+            copy.and_then(|copy| {
+                tree::forbid(copy.as_fd(), forbidden, Reach::Alone)?;
+                let target = open(&target, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+                tree::attach(copy.as_fd(), target.as_fd())
+            })
+            .map_err(at("show the container the host's", point))?;
+        }
+        Ok(())
+    }
+
+    /// Mounts layers, lowest first, under a fresh place for changes of this name, which is answered.
+    fn overlay(
+        &mut self,
+        layers: &[PathBuf],
+        target: &Path,
+        name: &str,
+    ) -> Result<PathBuf, RunError> {
+        let refused = |source: nix::Error| RunError::Overlay {
+            layers: layers
+                .iter()
+                .map(|l| l.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
+            source: source.into(),
+        };
+        let mut lower = Vec::new();
+        for layer in layers {
+            // Bound without what is mounted below it, under a name without separators.
+            let short = format!("l{}", self.layers);
+            self.layers += 1;
+            bind(&opened(layer)?, &self.scaffold.point(&short)?, Reach::Alone)?;
+            lower.push(short);
+        }
+        lower.reverse();
+        let upper = self.place.directory(name)?;
+        let work = self.place.directory(&name.replacen("upper", "work", 1))?;
+        // The root of an overlay looks like its uppermost layer's.
+        if let Some(top) = layers.last() {
+            let meta = fs::metadata(top).map_err(at("read", top))?;
+            let like = |_| fs::set_permissions(&upper, meta.permissions());
+            chown(&upper, Some(meta.uid()), Some(meta.gid()))
+                .and_then(like)
+                .map_err(at("prepare", &upper))?;
+        }
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.join(":"),
+            upper.display(),
+            work.display()
+        );
+        let mounted = mount(
+            Some("plimsoll"),
+            target,
+            Some("overlay"),
+            MsFlags::empty(),
+            Some(options.as_str()),
+        );
+        if let Err(error) = mounted {
+            // Nothing but what a later mount of this name would find in its way.
+            let _ = fs::remove_dir_all(&upper);
+            let _ = fs::remove_dir_all(&work);
+            return Err(refused(error));
+        }
+        Ok(upper)
+    }
+
+    fn volume(
+        &mut self,
+        inside: &mut Inside,
+        volume: &Volume,
+        number: usize,
+    ) -> Result<(), RunError> {
+        let forbidden = Forbid {
+            writes: volume.read_only,
+            devices: true,
+        };
+        let wrong = |error| at("mount a volume on the container's", &volume.target)(error);
+        let (source, target) = match &volume.source {
+            Some(source) => {
+                let target = if source.is_dir() {
+                    inside.directory(&volume.target)?
+                } else {
+                    inside.file(&volume.target)?
+                };
+                (opened(source)?, target)
+            }
+            None => {
+                let target = inside.directory(&volume.target)?;
+                (self.fresh(target.as_fd(), number)?, target)
+            }
+        };
+        tree::copied(source.as_fd(), Reach::Below)
+            .and_then(|copy| {
+                tree::forbid(copy.as_fd(), forbidden, Reach::Below)?;
+                tree::attach(copy.as_fd(), target.as_fd())
+            })
+            .map_err(wrong)
+    }
+
+    /// A volume of nobody's: what the root has there, copied on write into a place that is thrown
+    /// away with the container.
+    fn fresh(&mut self, target: BorrowedFd<'_>, number: usize) -> Result<OwnedFd, RunError> {
+        let path = self.scaffold.point(&format!("v{number}"))?;
+        let lower = self.scaffold.point(&format!("v{number}.lower"))?;
+        let copy = tree::copied(target, Reach::Alone);
+        let to = opened(&lower)?;
+        copy.and_then(|copy| tree::attach(copy.as_fd(), to.as_fd()))
+            .map_err(at("bind", &lower))?;
+        let name = format!("upper.v{number}");
+        if self.overlay(&[lower.clone()], &path, &name).is_ok() {
+            return opened(&path);
+        }
+        // Overlays do not stack at will: then it begins empty.
+        let empty = self.place.directory(&name)?;
+        let meta = fs::metadata(&lower).map_err(at("read", &lower))?;
+        chown(&empty, Some(meta.uid()), Some(meta.gid())).map_err(at("prepare", &empty))?;
+        fs::set_permissions(&empty, meta.permissions()).map_err(at("prepare", &empty))?;
+        opened(&empty)
+    }
+}
+
+impl Rootfs {
+    /// Brings what the container changed into one tree without what was made to mount upon; to
+    /// be called when nothing of it is mounted any more.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub(crate) fn gather(&self) -> Result<(), RunError> {
+        let Some((_, main)) = self.overlays.first() else {
+            return Ok(());
+        };
+        for made in self.made.iter().rev() {
+            let owner = self
+                .overlays
+                .iter()
+                .filter_map(|(below, upper)| Some((upper, made.strip_prefix(below).ok()?)))
+                .last();
+            if let Some((upper, rest)) = owner {
+                unmade(&upper.join(rest));
+            }
+        }
+        for (below, upper) in self.overlays.iter().skip(1) {
+            let target = main.join(below);
+            let entries: Vec<_> = fs::read_dir(upper)
+                .map_err(at("read", upper))?
+                .flatten()
+                .collect();
+            if entries.is_empty() {
+                continue;
+            }
+            fs::create_dir_all(&target).map_err(at("make", &target))?;
+            for entry in entries {
+                let to = target.join(entry.file_name());
+                fs::rename(entry.path(), &to).map_err(at("keep", to))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back out of a root that is written to directly what was made to mount upon.
+    pub(crate) fn clear(&self) {
+        if let Some(directory) = &self.directory {
+            for made in self.made.iter().rev() {
+                unmade(&directory.join(made));
+            }
+        }
+    }
+}
+
+/// Removes a directory or file that is as empty as it was made.
+fn unmade(path: &Path) {
+    let Ok(meta) = path.symlink_metadata() else {
+        return;
+    };
+    if meta.is_dir() {
+        let _ = fs::remove_dir(path);
+    } else if meta.is_file() && meta.len() == 0 {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Covers what is ours on the host: other containers' changes, and the daemon's mount point.
+fn hide(inside: &Inside) -> Result<(), RunError> {
+    for path in places::roots().chain([Path::new(view::HOST)]) {
+        let Ok(target) = inside.find(path) else {
+            continue;
+        };
+        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&target));
+        let flags =
+            MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(
+            Some("plimsoll"),
+            link.as_str(),
+            Some("tmpfs"),
+            flags,
+            Some("mode=755,size=0"),
+        )
+        .map_err(at("hide", path))?;
+    }
+    Ok(())
+}
+
+/// Writes the container's own files of /etc outside of its root, and mounts them there.
+fn own_files(
+    inside: &mut Inside,
+    place: &Place,
+    request: &Request,
+    hostname: &str,
+) -> Result<(), RunError> {
+    let host = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let hosts = match request.network {
+        Network::Host => host("/etc/hosts"),
+        Network::None => format!(
+            "127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback {hostname}\n"
+        ),
+    };
+    let directory = place.directory("etc")?;
+    for (name, text) in [
+        ("hosts", hosts),
+        ("hostname", format!("{hostname}\n")),
+        ("resolv.conf", host("/etc/resolv.conf")),
+    ] {
+        let source = directory.join(name);
+        fs::write(&source, text).map_err(at("write", &source))?;
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o644))
+            .map_err(at("write", &source))?;
+        let path = Path::new("/etc").join(name);
+        let target = match request.root {
+            // A link stays as it is where nothing is copied on write.
+            Root::Directory(_) => inside.file_behind(&path)?,
+            Root::Host | Root::Layers(_) => inside.file_itself(&path)?,
+        };
+        tree::copied(opened(&source)?.as_fd(), Reach::Alone)
+            .and_then(|copy| tree::attach(copy.as_fd(), target.as_fd()))
+            .map_err(at("mount the container's", path))?;
+    }
+    Ok(())
+}
+
+fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
+    let devices = Forbid {
+        writes: false,
+        devices: true,
+    };
+    tree::forbid(inside.root(), devices, Reach::Below).map_err(at("forbid devices in", "the root"))
+}
+
+fn forbid_writes(inside: &Inside) -> Result<(), RunError> {
+    let writes = Forbid {
+        writes: true,
+        devices: true,
+    };
+    tree::forbid(inside.root(), writes, Reach::Below).map_err(at("forbid writes in", "the root"))
+}
+
+fn opened(path: &Path) -> Result<OwnedFd, RunError> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    open(path, flags, Mode::empty()).map_err(at("open", path))
+}
+
+fn bind(source: &OwnedFd, target: &Path, reach: Reach) -> Result<(), RunError> {
+    let to = opened(target)?;
+    tree::copied(source.as_fd(), reach)
+        .and_then(|copy| tree::attach(copy.as_fd(), to.as_fd()))
+        .map_err(io::Error::from)
+        .map_err(at("bind a directory on", target))
+}

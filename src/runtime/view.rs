@@ -1,0 +1,138 @@
+//! The view a container gets its files from: the host's daemon, or one of its own.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{RunError, error::at, mounts};
+
+/// Where the host's daemon serves.
+pub(crate) const HOST: &str = "/var/lib/plimsoll";
+
+/// How the kernel lists our mounts.
+const KIND: &str = "fuse.plimsoll";
+
+/// How long an embedded daemon may take until it serves.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A served tree.
+#[derive(Debug)]
+pub(crate) enum View {
+    /// The host's daemon's.
+    Host,
+    /// One for this container alone.
+    Embedded {
+        /// The daemon, ended when dropped.
+        daemon: Daemon,
+        /// Where it serves.
+        mountpoint: PathBuf,
+    },
+}
+
+impl View {
+    /// Whether the host's daemon serves and answers.
+    pub(crate) fn of_host() -> Option<View> {
+        let text = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let mounts = mounts::parse(&text);
+        let serves = mounts::visible(&mounts)
+            .iter()
+            .any(|mount| mount.point == Path::new(HOST) && mount.kind == KIND);
+        // A mount whose daemon died is still listed, and every look into it fails.
+        (serves && fs::read_dir(Path::new(HOST).join("proc")).is_ok()).then_some(View::Host)
+    }
+
+    /// Starts a daemon that serves on `mountpoint` as long as this process lives.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, ends, or is not ready in time; with the last thing it said.
+    pub(crate) fn embedded(mountpoint: PathBuf, log: &Path) -> Result<View, RunError> {
+        let daemon = Daemon::start(&mountpoint, log)?;
+        Ok(View::Embedded { daemon, mountpoint })
+    }
+
+    /// Where the tree is.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            View::Host => Path::new(HOST),
+            View::Embedded { mountpoint, .. } => mountpoint,
+        }
+    }
+}
+
+/// An embedded daemon, ended when dropped.
+#[derive(Debug)]
+pub(crate) struct Daemon(Child);
+
+impl Daemon {
+    fn start(mountpoint: &Path, log: &Path) -> Result<Daemon, RunError> {
+        let messages = fs::File::create(log).map_err(at("make", log))?;
+        let child = Command::new("/proc/self/exe")
+            .arg("daemon")
+            .arg("--embedded")
+            .arg(mountpoint)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(messages)
+            .spawn()
+            .map_err(at("start", "/proc/self/exe"))?;
+        let mut daemon = Daemon(child);
+        match daemon.0.stdout.take().map(ready) {
+            Some(Ok(())) => Ok(daemon),
+            Some(Err(error)) => Err(RunError::Daemon(said(log).unwrap_or(error.to_string()))),
+            None => Err(RunError::Daemon("it has no standard output".to_owned())),
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let until = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < until {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits for the line that says the daemon serves.
+fn ready(stdout: ChildStdout) -> io::Result<()> {
+    let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::NONE);
+    let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
+    if poll(&mut fds, timeout)? == 0 {
+        return Err(io::Error::from(io::ErrorKind::TimedOut));
+    }
+    let mut line = String::new();
+    BufReader::new(stdout.take(64)).read_line(&mut line)?;
+    match line.trim_end() {
+        "ready" => Ok(()),
+        "" => Err(io::Error::other("it ended")),
+        other => Err(io::Error::other(format!("it said {other:?}"))),
+    }
+}
+
+/// The last line that the daemon wrote.
+fn said(log: &Path) -> Option<String> {
+    let text = fs::read_to_string(log).ok()?;
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    Some(line.trim_start_matches("plimsoll: ").to_owned())
+}

@@ -1,0 +1,327 @@
+//! Pure. The memory that a container sees: its limits as sizes, its own use as use.
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `MemTotal` | the lowest of the machine's memory and every limit from the container up |
+//! | `MemFree` | the lowest, over the same levels, of limit less use; for the machine: what is available there less the container's own cache, so that free and cached never count the same page twice |
+//! | `MemAvailable` | the lowest, over the same levels, of limit less use plus what that level can reclaim; for the machine: its own `MemAvailable` |
+//! | `SwapTotal` | the lowest of the machine's swap and every swap limit; on v1, where limits hold for memory and swap together, the lowest of them less `MemTotal` |
+//! | `SwapFree` | `SwapTotal` less the container's own swap, no more than any level or the machine has left |
+//! | use (`AnonPages`, `Cached`, `Slab`, ...) | `memory.stat` of the container's own cgroup |
+//! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
+//! | `Committed_AS` | anonymous and shared memory and swap in use: nobody counts commitments by cgroup |
+//! | `Hugepagesize`, `VmallocTotal`, `DirectMap*` | facts of the machine |
+//! | all else, and lines of kernels to come | 0 |
+
+pub use crate::host::{Amount, MeminfoLine};
+
+use crate::{
+    cgroup::{Memory, MemoryUse, SwapLimit},
+    host,
+    units::{Bytes, Limit},
+};
+
+/// `/proc/meminfo` as the container should see it: the machine's lines, with its own values.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meminfo {
+    /// The lines, in the machine's order.
+    pub lines: Vec<MeminfoLine>,
+}
+
+/// Sizes that the lines are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// `MemTotal`.
+    pub total: Bytes,
+    /// `MemFree`; never more than `available`.
+    pub free: Bytes,
+    /// `MemAvailable`; never more than `total`.
+    pub available: Bytes,
+    /// `SwapTotal`.
+    pub swap_total: Bytes,
+    /// `SwapFree`; never more than `swap_total`.
+    pub swap_free: Bytes,
+}
+
+/// The container's memory, from the facts of its cgroups and of the machine.
+#[must_use]
+pub fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
+    let host_available = host.size("MemAvailable");
+    let mut total = host.size("MemTotal");
+    let mut free = host_available.less(memory.usage.reclaimable());
+    let mut available = host_available;
+    for level in &memory.levels {
+        if let Limit::At(max) = level.max {
+            let left = max.less(level.current);
+            // What a level can reclaim is in use there, though the two are read apart.
+            let reclaimed = left.plus(level.reclaimable.min(level.current)).min(max);
+            total = total.min(max);
+            free = free.min(left);
+            available = available.min(reclaimed);
+        }
+    }
+    let available = available.min(total);
+    let (swap_total, swap_free) = swap(memory, total, host);
+    Sizes {
+        total,
+        free: free.min(available),
+        available,
+        swap_total,
+        swap_free,
+    }
+}
+
+fn swap(memory: &Memory, mem_total: Bytes, host: &host::Meminfo) -> (Bytes, Bytes) {
+    let mut total = host.size("SwapTotal");
+    let mut free = host.size("SwapFree");
+    for swap in memory.levels.iter().filter_map(|level| level.swap) {
+        match swap.max {
+            SwapLimit::Alone(Limit::At(max)) => {
+                total = total.min(max);
+                free = free.min(max.less(swap.current));
+            }
+            SwapLimit::WithMemory(Limit::At(both)) => total = total.min(both.less(mem_total)),
+            SwapLimit::Alone(Limit::Unlimited) | SwapLimit::WithMemory(Limit::Unlimited) => {}
+        }
+    }
+    let own = memory.levels.first().and_then(|level| level.swap);
+    let used = own.map_or(Bytes::ZERO, |own| own.current);
+    (total, free.min(total.less(used)))
+}
+
+/// `/proc/meminfo` as the container should see it.
+#[must_use]
+pub fn meminfo(memory: &Memory, host: &host::Meminfo) -> Meminfo {
+    let sizes = sizes(memory, host);
+    let lines = host
+        .lines
+        .iter()
+        .map(|line| MeminfoLine {
+            name: line.name.clone(),
+            amount: match line.amount {
+                Amount::Size(fact) => {
+                    Amount::Size(size(&line.name, fact, &sizes, &memory.usage, host))
+                }
+                Amount::Count(_) => Amount::Count(0),
+            },
+        })
+        .collect();
+    Meminfo { lines }
+}
+
+fn size(name: &str, fact: Bytes, sizes: &Sizes, usage: &MemoryUse, host: &host::Meminfo) -> Bytes {
+    match name {
+        "MemTotal" => sizes.total,
+        "MemFree" => sizes.free,
+        "MemAvailable" => sizes.available,
+        "SwapTotal" => sizes.swap_total,
+        "SwapFree" => sizes.swap_free,
+        "CommitLimit" => commit_limit(sizes, host),
+        "Committed_AS" => usage
+            .anon
+            .plus(usage.shmem)
+            .plus(sizes.swap_total.less(sizes.swap_free)),
+        "Hugepagesize" | "VmallocTotal" => fact,
+        name if name.starts_with("DirectMap") => fact,
+        name => used(name, usage),
+    }
+}
+
+fn used(name: &str, usage: &MemoryUse) -> Bytes {
+    match name {
+        // fs/proc/meminfo.c: file pages less those of the swap cache.
+        "Cached" => usage.file.less(usage.swapcached),
+        "SwapCached" => usage.swapcached,
+        "Active" => usage.active_anon.plus(usage.active_file),
+        "Inactive" => usage.inactive_anon.plus(usage.inactive_file),
+        "Active(anon)" => usage.active_anon,
+        "Inactive(anon)" => usage.inactive_anon,
+        "Active(file)" => usage.active_file,
+        "Inactive(file)" => usage.inactive_file,
+        "Unevictable" => usage.unevictable,
+        "Zswap" => usage.zswap,
+        "Zswapped" => usage.zswapped,
+        "Dirty" => usage.file_dirty,
+        "Writeback" => usage.file_writeback,
+        "AnonPages" => usage.anon,
+        "Mapped" => usage.file_mapped,
+        "Shmem" => usage.shmem,
+        "KReclaimable" | "SReclaimable" => usage.slab_reclaimable,
+        "Slab" => usage.slab_reclaimable.plus(usage.slab_unreclaimable),
+        "SUnreclaim" => usage.slab_unreclaimable,
+        "KernelStack" => usage.kernel_stack,
+        "PageTables" => usage.pagetables,
+        "SecPageTables" => usage.sec_pagetables,
+        "VmallocUsed" => usage.vmalloc,
+        "Percpu" => usage.percpu,
+        "AnonHugePages" => usage.anon_thp,
+        "ShmemHugePages" => usage.shmem_thp,
+        "FileHugePages" => usage.file_thp,
+        _ => Bytes::ZERO,
+    }
+}
+
+// mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio), and all swap.
+fn commit_limit(sizes: &Sizes, host: &host::Meminfo) -> Bytes {
+    let machine = host.size("CommitLimit").less(host.size("SwapTotal"));
+    let share = u128::from(sizes.total.0) * u128::from(machine.0)
+        / u128::from(host.size("MemTotal").0.max(1));
+    Bytes(u64::try_from(share).unwrap_or(u64::MAX)).plus(sizes.swap_total)
+}
+
+/// `/proc/swaps` as the container should see it: one device for all swap it may use, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swaps {
+    /// The device; `None` where the container may not swap.
+    pub device: Option<Sizes>,
+}
+
+/// `/proc/swaps`: the same sizes as in `/proc/meminfo`.
+#[must_use]
+pub fn swaps(memory: &Memory, host: &host::Meminfo) -> Swaps {
+    let sizes = sizes(memory, host);
+    Swaps {
+        device: (sizes.swap_total > Bytes::ZERO).then_some(sizes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cgroup::{MemoryLevel, SwapLevel},
+        host::parse,
+    };
+
+    fn machine() -> host::Meminfo {
+        parse::meminfo(
+            "MemTotal: 1000 kB\nMemFree: 500 kB\nMemAvailable: 800 kB\nCached: 300 kB\n\
+             SwapTotal: 400 kB\nSwapFree: 300 kB\nCommitLimit: 900 kB\nHugePages_Total: 7\n\
+             Hugepagesize: 2048 kB\nFuture: 12 kB\n",
+        )
+    }
+
+    fn level(max: u64, current: u64, reclaimable: u64) -> MemoryLevel {
+        MemoryLevel {
+            max: Limit::At(Bytes::from_kib(max)),
+            current: Bytes::from_kib(current),
+            reclaimable: Bytes::from_kib(reclaimable),
+            swap: None,
+        }
+    }
+
+    fn under(levels: Vec<MemoryLevel>) -> Memory {
+        Memory {
+            levels,
+            usage: MemoryUse::default(),
+        }
+    }
+
+    #[test]
+    fn a_limit_is_the_total_and_what_is_left_of_it_is_free() {
+        let sizes = sizes(&under(vec![level(100, 60, 20)]), &machine());
+        assert_eq!(sizes.total, Bytes::from_kib(100));
+        assert_eq!(sizes.free, Bytes::from_kib(40));
+        assert_eq!(sizes.available, Bytes::from_kib(60));
+    }
+
+    #[test]
+    fn a_hungry_sibling_under_one_parent_leaves_less_free() {
+        let sizes = sizes(
+            &under(vec![level(100, 10, 0), level(150, 140, 5)]),
+            &machine(),
+        );
+        assert_eq!(sizes.total, Bytes::from_kib(100));
+        assert_eq!(sizes.free, Bytes::from_kib(10));
+        assert_eq!(sizes.available, Bytes::from_kib(15));
+    }
+
+    #[test]
+    fn use_beyond_a_lowered_limit_leaves_nothing_free() {
+        let sizes = sizes(&under(vec![level(50, 60, 0)]), &machine());
+        assert_eq!((sizes.free, sizes.available), (Bytes::ZERO, Bytes::ZERO));
+    }
+
+    #[test]
+    fn without_a_limit_the_machine_is_what_can_be_had() {
+        let sizes = sizes(&under(Vec::new()), &machine());
+        assert_eq!(sizes.total, Bytes::from_kib(1000));
+        assert_eq!(sizes.available, Bytes::from_kib(800));
+    }
+
+    #[test]
+    fn free_and_cached_do_not_count_a_page_twice() {
+        let mut memory = under(Vec::new());
+        memory.usage.inactive_file = Bytes::from_kib(300);
+        assert_eq!(sizes(&memory, &machine()).free, Bytes::from_kib(500));
+    }
+
+    #[test]
+    fn swap_is_limited_by_every_level_and_by_the_machine() {
+        let swap = |max: u64, current: u64| {
+            Some(SwapLevel {
+                max: SwapLimit::Alone(Limit::At(Bytes::from_kib(max))),
+                current: Bytes::from_kib(current),
+            })
+        };
+        let mut memory = under(vec![level(100, 0, 0), level(100, 0, 0)]);
+        memory.levels[0].swap = swap(200, 50);
+        memory.levels[1].swap = swap(100, 90);
+        let sizes = sizes(&memory, &machine());
+        assert_eq!(sizes.swap_total, Bytes::from_kib(100));
+        assert_eq!(sizes.swap_free, Bytes::from_kib(10));
+    }
+
+    #[test]
+    fn what_memsw_leaves_beside_memory_is_swap_whatever_the_parents_have() {
+        let swap = |both: u64, current: u64| {
+            Some(SwapLevel {
+                max: SwapLimit::WithMemory(Limit::At(Bytes::from_kib(both))),
+                current: Bytes::from_kib(current),
+            })
+        };
+        let mut memory = under(vec![level(256, 200, 0), level(400, 0, 0)]);
+        memory.levels[0].swap = swap(320, 10);
+        memory.levels[1].swap = swap(400, 90);
+        let sizes = sizes(&memory, &machine());
+        assert_eq!(sizes.swap_total, Bytes::from_kib(64));
+        assert_eq!(sizes.swap_free, Bytes::from_kib(54));
+    }
+
+    #[test]
+    fn a_container_that_may_not_swap_has_no_swap_device() {
+        let mut memory = under(vec![level(100, 0, 0)]);
+        memory.levels[0].swap = Some(SwapLevel {
+            max: SwapLimit::Alone(Limit::At(Bytes::ZERO)),
+            current: Bytes::ZERO,
+        });
+        assert_eq!(swaps(&memory, &machine()).device, None);
+    }
+
+    #[test]
+    fn a_line_that_nobody_knows_shows_nothing_of_the_machine() {
+        let view = meminfo(&under(Vec::new()), &machine());
+        let amount = |name: &str| {
+            view.lines
+                .iter()
+                .find(|line| line.name == name)
+                .unwrap()
+                .amount
+        };
+        assert_eq!(amount("Future"), Amount::Size(Bytes::ZERO));
+        assert_eq!(amount("HugePages_Total"), Amount::Count(0));
+        assert_eq!(amount("Cached"), Amount::Size(Bytes::ZERO));
+        assert_eq!(amount("Hugepagesize"), Amount::Size(Bytes::from_mib(2)));
+    }
+
+    #[test]
+    fn the_commit_limit_keeps_the_machines_ratio() {
+        let view = meminfo(&under(vec![level(100, 0, 0)]), &machine());
+        let limit = view
+            .lines
+            .iter()
+            .find(|line| line.name == "CommitLimit")
+            .unwrap();
+        assert_eq!(limit.amount, Amount::Size(Bytes::from_kib(50 + 400)));
+    }
+}
