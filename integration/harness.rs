@@ -243,6 +243,15 @@ pub(crate) fn is_v2() -> bool {
         .any(|(_, controllers)| controllers.iter().any(|name| name == "memory"))
 }
 
+/// The root of the hierarchy that has that controller.
+pub(crate) fn hierarchy(controller: &str) -> PathBuf {
+    if is_v2() {
+        v2_root()
+    } else {
+        v1_root(controller)
+    }
+}
+
 fn mounts() -> Vec<plimsoll::mounts::Mount> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
     plimsoll::mounts::parse(&text).collect()

@@ -9,6 +9,7 @@
 
 mod captured;
 mod harness;
+mod inside;
 mod laws;
 mod layers;
 mod served;

@@ -221,6 +221,17 @@ fn a_file_reads_the_same_in_whole_and_in_pieces() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
+fn a_file_that_is_kept_open_is_new_when_it_is_read_from_its_start() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    let script = "python3 -c \"import time; f = open(\\\"/proc/uptime\\\"); \
+        first = f.read(); time.sleep(0.5); f.seek(0); print(first != f.read(), f.read() == \\\"\\\")\"";
+    let text = printed(&cgroup.shell(&daemon, script).output().unwrap());
+    assert_eq!(text.trim(), "True True");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
 fn self_leads_each_container_to_its_own_directory() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();

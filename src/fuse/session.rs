@@ -55,14 +55,22 @@ impl RequestError {
     }
 }
 
+/// An open file.
+#[derive(Debug, Clone)]
+struct Open {
+    /// Who opened it: what it says depends on that, whoever reads it later.
+    caller: Caller,
+    /// What its reader saw at the start of the file, so that the rest is of the same moment.
+    content: Option<Arc<[u8]>>,
+}
+
 /// A file system whose files are the answers.
 #[derive(Debug)]
 pub struct Server {
     answers: Arc<Answers>,
     /// A size for each file that no content exceeds.
     sizes: Vec<u64>,
-    /// What each open file's reader sees, from its open on.
-    open: Mutex<HashMap<u64, Arc<[u8]>>>,
+    open: Mutex<HashMap<u64, Open>>,
     next: AtomicU64,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
@@ -129,16 +137,19 @@ impl Server {
         }
     }
 
-    /// The bytes that a reader sees who opens the file now.
-    fn content(&self, owner: Owner, file: File, tid: u32) -> Result<Vec<u8>, RequestError> {
-        let container = match owner {
-            Owner::Container(key) => self.answers.container(key)?,
-            Owner::Caller => match self.answers.caller(tid)? {
-                Caller::Host => return Ok(self.answers.host(file)?),
-                Caller::Container(container) => container,
-            },
+    fn caller(&self, owner: Owner, tid: u32) -> Result<Caller, RequestError> {
+        Ok(match owner {
+            Owner::Container(key) => Caller::Container(self.answers.container(key)?),
+            Owner::Caller => self.answers.caller(tid)?,
+        })
+    }
+
+    fn content(&self, file: File, caller: &Caller) -> Result<Arc<[u8]>, RequestError> {
+        let content = match caller {
+            Caller::Host => self.answers.host(file)?,
+            Caller::Container(container) => self.answers.answer(file, container)?,
         };
-        Ok(self.answers.answer(file, &container)?)
+        Ok(content.into())
     }
 
     fn own(&self, tid: u32) -> Result<u64, RequestError> {
@@ -152,27 +163,47 @@ impl Server {
         let Some(Entry::File(owner, file)) = Entry::of_inode(inode.0) else {
             return Err(Errno::EISDIR);
         };
-        let content = self
-            .content(owner, file, tid)
+        let caller = self
+            .caller(owner, tid)
             .map_err(|error| self.refused(file, &error))?;
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open.lock().insert(handle, content.into());
+        let content = None;
+        self.open.lock().insert(handle, Open { caller, content });
         Ok(FileHandle(handle))
     }
 
-    fn read(&self, inode: INodeNo, handle: FileHandle, tid: u32) -> Result<Arc<[u8]>, Errno> {
-        if let Some(content) = self.open.lock().get(&handle.0) {
-            return Ok(Arc::clone(content));
-        }
-        // The handle is of a daemon before this one.
+    /// The content of an open file: made anew for whoever reads from its start, as procfs does
+    /// (`top` keeps its files open), and kept for those who read on.
+    fn read(
+        &self,
+        inode: INodeNo,
+        handle: FileHandle,
+        tid: u32,
+        offset: u64,
+    ) -> Result<Arc<[u8]>, Errno> {
         let Some(Entry::File(owner, file)) = Entry::of_inode(inode.0) else {
             return Err(Errno::EISDIR);
         };
-        let content: Arc<[u8]> = self
-            .content(owner, file, tid)
-            .map_err(|error| self.refused(file, &error))?
-            .into();
-        self.open.lock().insert(handle.0, Arc::clone(&content));
+        let open = self.open.lock().get(&handle.0).cloned();
+        let caller = match open {
+            Some(Open {
+                content: Some(content),
+                ..
+            }) if offset > 0 => return Ok(content),
+            Some(open) => open.caller,
+            // The handle is of a daemon before this one.
+            None => self
+                .caller(owner, tid)
+                .map_err(|error| self.refused(file, &error))?,
+        };
+        let content = self
+            .content(file, &caller)
+            .map_err(|error| self.refused(file, &error))?;
+        let open = Open {
+            caller,
+            content: Some(Arc::clone(&content)),
+        };
+        self.open.lock().insert(handle.0, open);
         Ok(content)
     }
 
@@ -261,7 +292,7 @@ impl Filesystem for Server {
             if lock_owner.is_none() {
                 return reply.error(Errno::EINVAL);
             }
-            match self.read(inode, handle, request.pid()) {
+            match self.read(inode, handle, request.pid(), offset) {
                 Ok(content) => reply.data(slice(&content, offset, size)),
                 Err(errno) => reply.error(errno),
             }
