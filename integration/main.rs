@@ -1,4 +1,8 @@
 //! The promises of the product, each a test whose name is the promise.
+//!
+//! A test that needs something of its place says so in its ignore reason, "needs root, /dev/fuse
+//! and cgroup v2"; `integration/check` runs it in every place that has it and names the tests
+//! that found none. `integration/testbed/suite --help` lists what can be needed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
