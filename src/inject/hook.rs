@@ -134,7 +134,10 @@ fn cover((own, at): &(OwnedFd, PathBuf), root: &OwnedFd, bind: Bind) -> Result<(
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let source = openat(own, bind.path, flags, Mode::empty()).map_err(|source| {
         let path = at.join(bind.path);
-        HookError::Open { path, source: source.into() }
+        HookError::Open {
+            path,
+            source: source.into(),
+        }
     })?;
     mount::copied(source.as_fd(), Reach::Alone)
         .and_then(|tree| mount::attach(tree.as_fd(), target.as_fd()))
