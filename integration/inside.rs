@@ -273,7 +273,8 @@ fn top_shows_a_busy_container_busy_and_its_neighbour_idle() {
         let at = words.iter().position(|word| *word == "id").unwrap();
         words[at - 1].parse().unwrap()
     };
-    (busy.hear(), neighbour.hear());
+    busy.hear();
+    neighbour.hear();
     let (busy_line, neighbour_line) = (busy.hear(), neighbour.hear());
     let ticks: Vec<f64> = busy
         .hear()

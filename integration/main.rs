@@ -16,4 +16,5 @@ mod harness;
 mod inside;
 mod laws;
 mod layers;
+mod run;
 mod served;

@@ -90,7 +90,7 @@ impl Hierarchies {
         let path = "/proc/self/mountinfo";
         let text = fs::read_to_string(path).map_err(at("read", path))?;
         let mut found = BTreeMap::new();
-        for mount in mounts::parse(&text) {
+        for mount in mounts::visible(&mounts::parse(&text)) {
             if mount.kind == "cgroup" && mount.point.starts_with(UNIFIED) {
                 let named = mount.options.split(',').filter(|o| CONTROLLERS.contains(o));
                 found.extend(named.map(|name| (name.to_owned(), mount.point.clone())));

@@ -47,20 +47,30 @@ fn unescaped(text: &str) -> String {
 }
 
 /// The mounts that a path can reach: what another mount covers is not among them.
+///
+/// The order of the text says nothing: on some hosts `/` comes after what is mounted on it.
 pub(crate) fn visible(mounts: &[Mount]) -> Vec<&Mount> {
-    let mut seen: Vec<&Mount> = Vec::new();
-    for mount in mounts {
-        let above = seen
-            .iter()
-            .filter(|other| mount.point.starts_with(&other.point))
-            .max_by_key(|other| other.point.as_os_str().len());
-        if above.is_some_and(|above| above.id != mount.parent) {
-            continue;
-        }
-        seen.retain(|other| !other.point.starts_with(&mount.point));
-        seen.push(mount);
-    }
-    seen
+    let covered = |mount: &&Mount| {
+        let on = |other: &Mount| other.parent == mount.id && other.point == mount.point;
+        mounts.iter().any(on)
+    };
+    let reached = |mount: &&Mount| is_reached(mount, mounts);
+    let mounts = mounts.iter();
+    mounts.filter(|m| !covered(m)).filter(reached).collect()
+}
+
+/// Whether no other mount lies on the way from the root to this one's mount point.
+fn is_reached(mount: &Mount, mounts: &[Mount]) -> bool {
+    let parent = mounts
+        .iter()
+        .find(|other| other.id == mount.parent && other.id != mount.id);
+    let Some(parent) = parent else {
+        return true;
+    };
+    let in_the_way = |other: &&Mount| {
+        other.parent == parent.id && other.id != mount.id && mount.point.starts_with(&other.point)
+    };
+    !mounts.iter().any(|other| in_the_way(&other)) && is_reached(parent, mounts)
 }
 
 /// Directories of the host that a container has of its own, or may not see.
@@ -116,14 +126,14 @@ mod tests {
     use super::*;
 
     const HOST: &str = "\
-27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
 22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
 31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw
 40 27 8:1 / /home rw - ext4 /dev/sda1 rw
 41 40 8:2 / /home/a\\040b rw - xfs /dev/sda2 rw
 42 27 0:40 / /mnt rw - nfs4 server:/x rw
 43 42 8:3 / /mnt rw - ext4 /dev/sda3 rw
-44 42 8:4 / /mnt/hidden rw - ext4 /dev/sda4 rw
+48 42 8:4 / /mnt/hidden rw - ext4 /dev/sda4 rw
 45 27 0:41 / /var/lib/plimsoll ro - fuse.plimsoll plimsoll ro
 46 27 0:42 / /tmp rw - tmpfs tmpfs rw
 47 27 0:43 / /work rw - virtiofs work rw

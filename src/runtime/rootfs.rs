@@ -12,6 +12,7 @@ use std::{
         unix::fs::{MetadataExt, PermissionsExt, chown},
     },
     path::{Path, PathBuf},
+    slice,
 };
 
 use nix::{
@@ -136,11 +137,16 @@ pub(crate) fn mounted(
         inside.directory(Path::new("/run"))?;
     }
     forbid_devices(&inside)?;
-    if request.read_only {
-        forbid_writes(&inside)?;
-    }
+    // Taken hold of before a volume may cover one; closed to writes after the volumes' mount
+    // points are made.
+    let tops = tops(&rootfs)?;
     for (number, volume) in request.volumes.iter().enumerate() {
         builder.volume(&mut inside, volume, number)?;
+    }
+    if request.read_only {
+        for top in tops {
+            forbid_writes(&top)?;
+        }
     }
     rootfs.made = inside.made();
     Ok(rootfs)
@@ -172,11 +178,11 @@ impl Builder<'_> {
                 _ => continue,
             };
             let name = format!("upper.{number}");
-            if point.is_dir() {
-                if let Ok(upper) = self.overlay(&[point.clone()], &target, &name) {
-                    rootfs.overlays.push((below.to_owned(), upper));
-                    continue;
-                }
+            if point.is_dir()
+                && let Ok(upper) = self.overlay(slice::from_ref(point), &target, &name)
+            {
+                rootfs.overlays.push((below.to_owned(), upper));
+                continue;
             }
             // A file, or a file system that overlay refuses, like one with case folding.
             let copy = tree::copied(source.as_fd(), Reach::Alone);
@@ -293,7 +299,7 @@ impl Builder<'_> {
         copy.and_then(|copy| tree::attach(copy.as_fd(), to.as_fd()))
             .map_err(at("bind", &lower))?;
         let name = format!("upper.v{number}");
-        if self.overlay(&[lower.clone()], &path, &name).is_ok() {
+        if self.overlay(slice::from_ref(&lower), &path, &name).is_ok() {
             return opened(&path);
         }
         // Overlays do not stack at will: then it begins empty.
@@ -320,8 +326,8 @@ impl Rootfs {
             let owner = self
                 .overlays
                 .iter()
-                .filter_map(|(below, upper)| Some((upper, made.strip_prefix(below).ok()?)))
-                .last();
+                .rev()
+                .find_map(|(below, upper)| Some((upper, made.strip_prefix(below).ok()?)));
             if let Some((upper, rest)) = owner {
                 unmade(&upper.join(rest));
             }
@@ -387,6 +393,9 @@ fn hide(inside: &Inside) -> Result<(), RunError> {
     Ok(())
 }
 
+/// The files of /etc that are the container's own.
+const OWN: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
 /// Writes the container's own files of /etc outside of its root, and mounts them there.
 fn own_files(
     inside: &mut Inside,
@@ -402,11 +411,8 @@ fn own_files(
         ),
     };
     let directory = place.directory("etc")?;
-    for (name, text) in [
-        ("hosts", hosts),
-        ("hostname", format!("{hostname}\n")),
-        ("resolv.conf", host("/etc/resolv.conf")),
-    ] {
+    let texts = [hosts, format!("{hostname}\n"), host("/etc/resolv.conf")];
+    for (name, text) in OWN.iter().zip(texts) {
         let source = directory.join(name);
         fs::write(&source, text).map_err(at("write", &source))?;
         fs::set_permissions(&source, fs::Permissions::from_mode(0o644))
@@ -432,12 +438,28 @@ fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
     tree::forbid(inside.root(), devices, Reach::Below).map_err(at("forbid devices in", "the root"))
 }
 
-fn forbid_writes(inside: &Inside) -> Result<(), RunError> {
+/// The top of every mount of the root that can be written to.
+fn tops(rootfs: &Rootfs) -> Result<Vec<OwnedFd>, RunError> {
+    let overlays = rootfs.overlays.iter().map(|(below, _)| below.clone());
+    let root = rootfs.directory.is_some().then(PathBuf::new);
+    let own = OWN.iter().map(|name| Path::new("etc").join(name));
+    let inside = Inside::open(&rootfs.path)?;
+    overlays
+        .chain(root)
+        .chain(own)
+        .map(|path| {
+            let path = Path::new("/").join(path);
+            inside.find(&path).map_err(at("open the container's", path))
+        })
+        .collect()
+}
+
+fn forbid_writes(top: &OwnedFd) -> Result<(), RunError> {
     let writes = Forbid {
         writes: true,
         devices: true,
     };
-    tree::forbid(inside.root(), writes, Reach::Below).map_err(at("forbid writes in", "the root"))
+    tree::forbid(top.as_fd(), writes, Reach::Alone).map_err(at("forbid writes in", "the root"))
 }
 
 fn opened(path: &Path) -> Result<OwnedFd, RunError> {

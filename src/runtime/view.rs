@@ -17,6 +17,7 @@ use nix::{
 };
 
 use super::{RunError, error::at, mounts};
+use crate::sys::process;
 
 /// Where the host's daemon serves.
 pub(crate) const HOST: &str = "/var/lib/plimsoll";
@@ -33,12 +34,7 @@ pub(crate) enum View {
     /// The host's daemon's.
     Host,
     /// One for this container alone.
-    Embedded {
-        /// The daemon, ended when dropped.
-        daemon: Daemon,
-        /// Where it serves.
-        mountpoint: PathBuf,
-    },
+    Embedded(Daemon),
 }
 
 impl View {
@@ -59,37 +55,42 @@ impl View {
     ///
     /// When it cannot be started, ends, or is not ready in time; with the last thing it said.
     pub(crate) fn embedded(mountpoint: PathBuf, log: &Path) -> Result<View, RunError> {
-        let daemon = Daemon::start(&mountpoint, log)?;
-        Ok(View::Embedded { daemon, mountpoint })
+        Daemon::start(mountpoint, log).map(View::Embedded)
     }
 
     /// Where the tree is.
     pub(crate) fn path(&self) -> &Path {
         match self {
             View::Host => Path::new(HOST),
-            View::Embedded { mountpoint, .. } => mountpoint,
+            View::Embedded(daemon) => &daemon.mountpoint,
         }
     }
 }
 
 /// An embedded daemon, ended when dropped.
 #[derive(Debug)]
-pub(crate) struct Daemon(Child);
+pub(crate) struct Daemon {
+    process: Child,
+    mountpoint: PathBuf,
+}
 
 impl Daemon {
-    fn start(mountpoint: &Path, log: &Path) -> Result<Daemon, RunError> {
+    fn start(mountpoint: PathBuf, log: &Path) -> Result<Daemon, RunError> {
         let messages = fs::File::create(log).map_err(at("make", log))?;
-        let child = Command::new("/proc/self/exe")
+        let process = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
             .arg("daemon")
             .arg("--embedded")
-            .arg(mountpoint)
+            .arg(&mountpoint)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(messages)
             .spawn()
             .map_err(at("start", "/proc/self/exe"))?;
-        let mut daemon = Daemon(child);
-        match daemon.0.stdout.take().map(ready) {
+        let mut daemon = Daemon {
+            process,
+            mountpoint,
+        };
+        match daemon.process.stdout.take().map(ready) {
             Some(Ok(())) => Ok(daemon),
             Some(Err(error)) => Err(RunError::Daemon(said(log).unwrap_or(error.to_string()))),
             None => Err(RunError::Daemon("it has no standard output".to_owned())),
@@ -99,18 +100,18 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.0.id()) {
+        if let Ok(pid) = i32::try_from(self.process.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         let until = Instant::now() + Duration::from_secs(2);
         while Instant::now() < until {
-            if !matches!(self.0.try_wait(), Ok(None)) {
+            if !matches!(self.process.try_wait(), Ok(None)) {
                 return;
             }
             thread::sleep(Duration::from_millis(2));
         }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

@@ -3,7 +3,11 @@
 
 use std::{
     convert::Infallible,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
 };
 
 use nix::{
@@ -105,6 +109,15 @@ pub fn reset_signals() -> nix::Result<()> {
         }
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// Has a command start with every signal at its default and none blocked: it would inherit what is
+/// blocked here.
+pub fn with_fresh_signals(command: &mut Command) -> &mut Command {
+    let reset = || reset_signals().map_err(std::io::Error::from);
+    // SAFETY: between fork and exec the closure calls only `signal` and `sigprocmask`, which are
+    // async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(reset) }
 }
 
 /// Becomes another program; returns only when that fails.

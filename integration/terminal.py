@@ -1,0 +1,81 @@
+"""Types into `plimsoll run -it` as a person would; the only argument is the program."""
+
+import fcntl, os, pty, select, struct, sys, termios, time
+
+PATIENCE = 120
+
+
+def size(terminal, rows, columns):
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def expect(terminal, text):
+    seen, until = b"", time.time() + PATIENCE
+    while time.time() < until:
+        if not select.select([terminal], [], [], 0.2)[0]:
+            continue
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:
+            break
+        seen += part
+        if text.encode() in seen:
+            return
+    sys.exit(f"never saw {text!r} in {seen!r}")
+
+
+def type_in(terminal, keys):
+    os.write(terminal, keys.encode())
+
+
+process, terminal = pty.fork()
+if process == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "run", "-it", "--", "bash", "--norc", "-i"])
+before = termios.tcgetattr(terminal)
+size(terminal, 30, 100)
+expect(terminal, "# ")
+size(terminal, 31, 101)
+time.sleep(1)
+type_in(terminal, "stty size\n")
+expect(terminal, "31 101")
+type_in(terminal, "tty; echo to-the-tty > /dev/tty\n")
+expect(terminal, "/dev/pts/")
+expect(terminal, "to-the-tty")
+type_in(terminal, "sleep 1000; echo status-$?-$((1+1))\n")
+time.sleep(2)
+type_in(terminal, "\x03")
+type_in(terminal, "echo inter$((1+1))rupted\n")
+expect(terminal, "inter2rupted")
+type_in(terminal, "sleep 1000\n")
+time.sleep(2)
+type_in(terminal, "\x1a")
+expect(terminal, "Stopped")
+type_in(terminal, "kill -9 %1; wait; echo job$((1+1))gone\n")
+expect(terminal, "job2gone")
+type_in(terminal, "exit 42\n")
+try:
+    while os.read(terminal, 4096):
+        pass
+except OSError:
+    pass
+status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+if status != 42:
+    sys.exit(f"status {status}")
+
+# The terminal outside is as it was, however the container ends.
+controller, outside = pty.openpty()
+before = termios.tcgetattr(outside)
+process = os.fork()
+if process == 0:
+    os.setsid()
+    fcntl.ioctl(outside, termios.TIOCSCTTY, 0)
+    for number in (0, 1, 2):
+        os.dup2(outside, number)
+    os.execv(sys.argv[1], [sys.argv[1], "run", "-it", "--", "sh", "-c", "echo up; exec sleep 1000"])
+expect(controller, "up")
+if termios.tcgetattr(outside) == before:
+    sys.exit("the terminal was never handed over")
+os.kill(process, 15)
+status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+if status != 143 or termios.tcgetattr(outside) != before:
+    sys.exit(f"status {status}, terminal restored: {termios.tcgetattr(outside) == before}")
