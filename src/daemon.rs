@@ -39,7 +39,7 @@ pub const MOUNTPOINT: &str = "/var/lib/plimsoll";
 /// # Errors
 /// When another daemon serves there, something else is mounted there, or the kernel refuses.
 pub fn serve(mountpoint: &Path) -> Result<()> {
-    let mountpoint = &std::path::absolute(mountpoint)?;
+    let mountpoint = &resolved(mountpoint)?;
     let acting = || format!("cannot serve {}", mountpoint.display());
     let _lock = lock(mountpoint).with_context(acting)?;
     clear(mountpoint).with_context(acting)?;
@@ -135,6 +135,21 @@ fn lock(mountpoint: &Path) -> Result<Flock<File>> {
             bail!("another daemon serves it (pid {holder})");
         }
     }
+}
+
+/// The mount point as the kernel names it. What is mounted there may be dead, and cannot be asked.
+fn resolved(mountpoint: &Path) -> Result<PathBuf> {
+    let path = std::path::absolute(mountpoint)?;
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        bail!(
+            "cannot serve {}: it is no directory of its own",
+            path.display()
+        );
+    };
+    fs::create_dir_all(above).with_context(|| format!("cannot make {}", above.display()))?;
+    let above =
+        fs::canonicalize(above).with_context(|| format!("cannot find {}", above.display()))?;
+    Ok(above.join(name))
 }
 
 /// Takes away what a dead daemon left mounted, and makes the directory if there is none.

@@ -155,6 +155,9 @@ impl Answers {
     /// # Errors
     /// When neither the present facts nor earlier ones are known.
     pub fn answer(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
+        if self.ledger.is_crowded() {
+            self.forget_dead();
+        }
         let mut out = Vec::with_capacity(4096);
         match file {
             File::Meminfo => {

@@ -1,18 +1,30 @@
 //! What is remembered of each container between two reads; the dead are forgotten.
 
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// So many pages are kept without asking which containers are dead.
+const FEW: usize = 64;
 
 /// A page for each container, by key. One container's readers never wait for another's.
 #[derive(Debug)]
 pub struct Ledger<T> {
     pages: Mutex<HashMap<u64, Arc<Mutex<T>>>>,
+    /// At so many pages the dead are due to be forgotten.
+    crowd: AtomicUsize,
 }
 
 impl<T> Default for Ledger<T> {
     fn default() -> Ledger<T> {
         Ledger {
             pages: Mutex::new(HashMap::new()),
+            crowd: AtomicUsize::new(FEW),
         }
     }
 }
@@ -40,6 +52,13 @@ impl<T: Default> Ledger<T> {
             .collect()
     }
 
+    /// Whether there are twice the pages that were left when the dead were last forgotten: then
+    /// it is time to forget them again, and costs each container no more than a constant.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.pages.lock().len() >= self.crowd.load(Ordering::Relaxed)
+    }
+
     /// Forgets the containers of which `is_alive` says that they are gone.
     pub fn forget_dead(&self, is_alive: impl Fn(u64) -> bool) {
         let dead: Vec<u64> = self
@@ -52,12 +71,26 @@ impl<T: Default> Ledger<T> {
         for key in dead {
             pages.remove(&key);
         }
+        let crowd = pages.len().saturating_mul(2).max(FEW);
+        self.crowd.store(crowd, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_dead_are_due_when_the_pages_have_doubled() {
+        let ledger = Ledger::<u32>::default();
+        for key in 0..FEW {
+            assert!(!ledger.is_crowded());
+            let _ = ledger.page(u64::try_from(key).unwrap());
+        }
+        assert!(ledger.is_crowded());
+        ledger.forget_dead(|_| true);
+        assert!(!ledger.is_crowded());
+    }
 
     #[test]
     fn a_page_is_kept_until_its_container_is_dead() {
