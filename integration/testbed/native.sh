@@ -41,7 +41,7 @@ default_mirror() { # the Debian mirror that this host's own apt uses
 : "${NATIVE_MIRROR:=}" "${NATIVE_CACHE:=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/native-harness}"
 : "${NATIVE_SUITE:=trixie}" "${NATIVE_PACKAGES:=}"
 PACKAGES=(kmod iproute2 iptables nftables procps util-linux fuse3 busybox-static python3-minimal jq strace
-  crun runc conmon podman netavark aardvark-dns containernetworking-plugins containerd docker.io lxc lxcfs ca-certificates)
+  crun runc conmon podman netavark aardvark-dns containernetworking-plugins containerd docker.io lxc lxcfs ca-certificates python3-psutil nodejs)
 [ "$NATIVE_SUITE" = bookworm ] || PACKAGES+=(docker-cli incus-base)
 die() { echo "native.sh: $*" >&2; exit 125; }
 
