@@ -29,13 +29,19 @@
 set -euo pipefail
 SELF=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/$(basename "${BASH_SOURCE[0]}")
 default_mirror() { # the Debian mirror that this host's own apt uses
-  apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | awk -v r="$(. /etc/os-release; echo "$VERSION_CODENAME")" '$1==r{print $2; exit}' | sed 's#/*$##'
+  local mirror
+  mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 2>/dev/null |
+    awk -v r="$(. /etc/os-release; echo "${VERSION_CODENAME:-}")" '$1 == r { print $2; exit }' || true)
+  # Before its first update apt knows its sources, but no targets.
+  [ -n "$mirror" ] || mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    awk '$1 == "URIs:" { print $2; exit } $1 == "deb" { for (i = 2; $i ~ /^\[/ || $i ~ /\]$/; i++); print $i; exit }' || true)
+  [ -n "$mirror" ] || die "no Debian mirror is known here: set NATIVE_MIRROR"
+  echo "${mirror%/}"
 }
-: "${NATIVE_MIRROR:=$(default_mirror)}"
-: "${NATIVE_CACHE:=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/native-harness}"
+: "${NATIVE_MIRROR:=}" "${NATIVE_CACHE:=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/native-harness}"
 : "${NATIVE_SUITE:=trixie}" "${NATIVE_PACKAGES:=}"
 PACKAGES=(kmod iproute2 iptables nftables procps util-linux fuse3 busybox-static python3-minimal jq strace
-  crun runc conmon podman netavark aardvark-dns containernetworking-plugins containerd docker.io lxc lxcfs ca-certificates)
+  crun runc conmon podman netavark aardvark-dns containernetworking-plugins containerd docker.io lxc lxcfs ca-certificates python3-psutil nodejs)
 [ "$NATIVE_SUITE" = bookworm ] || PACKAGES+=(docker-cli incus-base)
 die() { echo "native.sh: $*" >&2; exit 125; }
 
@@ -44,6 +50,8 @@ build() {
   [ -e "$TREE.done" ] && return
   [ "$(id -u)" = 0 ] || die "must be root"
   command -v mmdebstrap >/dev/null || die "needs mmdebstrap: apt-get install -y mmdebstrap"
+  : "${NATIVE_MIRROR:=$(default_mirror)}"
+  [ -n "$NATIVE_MIRROR" ] || exit 125
   mkdir -p "$NATIVE_CACHE"; exec 9>"$NATIVE_CACHE/lock"; flock 9
   if [ ! -e "$TREE.done" ]; then
     echo "native.sh: building the Debian tree: once, about 45 s" >&2; rm -rf --one-file-system "$TREE"
