@@ -463,6 +463,26 @@ fn the_hosts_devices_and_kernel_settings_cannot_be_changed() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
+fn the_program_that_started_it_cannot_be_changed() {
+    let before = fs::read(PROGRAM).unwrap();
+    assert_ne!(status(&["--", "sh", "-c", "echo x >> /proc/1/exe"]), 0);
+    let running = Running::start(&[], "exec sleep 1000");
+    let mut reachable = false;
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.starts_with(PROGRAM.as_bytes()) {
+            let exe = entry.path().join("exe");
+            reachable |= fs::OpenOptions::new().write(true).open(exe).is_ok();
+        }
+    }
+    assert!(!reachable);
+    running.signal("TERM");
+    running.status();
+    assert!(before == fs::read(PROGRAM).unwrap());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
 fn a_container_sees_nothing_of_other_containers() {
     let name = unique("neighbour");
     let running = Running::start(&["--name", &name], "echo secret > /secret; sleep 1000");

@@ -9,19 +9,21 @@ def size(terminal, rows, columns):
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+seen = b""
+
+
 def expect(terminal, text):
-    seen, until = b"", time.time() + PATIENCE
-    while time.time() < until:
-        if not select.select([terminal], [], [], 0.2)[0]:
-            continue
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:
-            break
-        seen += part
-        if text.encode() in seen:
-            return
-    sys.exit(f"never saw {text!r} in {seen!r}")
+    global seen
+    until = time.time() + PATIENCE
+    while text.encode() not in seen:
+        if time.time() > until:
+            sys.exit(f"never saw {text!r} in {seen!r}")
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                seen += os.read(terminal, 4096)
+            except OSError:
+                sys.exit(f"ended before {text!r}, with {seen!r}")
+    seen = seen.partition(text.encode())[2]
 
 
 def type_in(terminal, keys):

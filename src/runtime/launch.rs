@@ -25,15 +25,18 @@ use nix::{
 use super::{
     RunError,
     bundle::{self, Clocks, Found},
-    cgroups::{Cgroups, Hierarchies},
+    cgroups::Cgroups,
     check,
     console::{Console, Socket},
     error::step,
+    hierarchies::Hierarchies,
     init::Init,
     inside::Inside,
     places::Place,
     request::{LEAST_MEMORY, Network, Request},
-    rootfs::{self, Rootfs, Scaffold},
+    rootfs::{self, Rootfs},
+    scaffold::Scaffold,
+    shield,
     supervise::{Signals, supervise},
     user,
     view::View,
@@ -54,13 +57,15 @@ pub struct Outcome {
 
 /// Runs a container to its end, and removes all of it but what is to be kept.
 ///
-/// The calling process must have one thread; it is in a mount namespace of its own afterwards.
+/// The calling process must have one thread, and have done nothing yet that cannot be done twice: it
+/// may begin anew. It is in a mount namespace of its own afterwards.
 ///
 /// # Errors
 ///
 /// When the container cannot be started; then nothing of it is left.
 pub fn run(request: Request) -> Result<Outcome, RunError> {
     let request = check::machine(request)?;
+    shield::raise();
     let hierarchies = Hierarchies::find()?;
     hierarchies.check(&request.limits)?;
     let signals = Signals::hold()?;
@@ -75,7 +80,7 @@ pub fn run(request: Request) -> Result<Outcome, RunError> {
         let name = place.name().to_owned();
         let hostname = hostname(&request, &name);
         let rootfs = rootfs::mounted(&request, &place, &scaffold, &hostname)?;
-        let cgroups = hierarchies.create(&name, &request.limits)?;
+        let cgroups = Cgroups::create(hierarchies, &name, &request.limits)?;
         let found = found(&request, &rootfs, &cgroups, &view, &place, hostname)?;
         let status = contained(&request, &found, &cgroups, &place, lifeline, &signals);
         // In this order: the processes, then the view they read, then the mounts.

@@ -101,6 +101,8 @@ impl Place {
         let Some(kept) = self.kept.take() else {
             return Ok(None);
         };
+        // Another container that ends now would remove the directory above while it is empty.
+        let _guard = locked(&self.root)?;
         save(&self.live, &kept)?;
         Ok(Some(kept))
     }

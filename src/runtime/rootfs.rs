@@ -6,10 +6,10 @@
 //! be made in the root to mount upon is remembered and removed from what is kept.
 
 use std::{
-    env, fs, io,
+    fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::{MetadataExt, PermissionsExt, chown},
+        unix::fs::{MetadataExt, chown},
     },
     path::{Path, PathBuf},
     slice,
@@ -17,66 +17,22 @@ use std::{
 
 use nix::{
     fcntl::{OFlag, open},
-    mount::{MntFlags, MsFlags, mount, umount2},
+    mount::{MsFlags, mount},
     sys::stat::Mode,
 };
 
 use super::{
     RunError,
     error::at,
+    etc,
     inside::Inside,
     mounts,
     places::{self, Place},
-    request::{Network, Request, Root, Volume},
+    request::{Request, Root, Volume},
+    scaffold::Scaffold,
     view,
 };
 use crate::sys::mount::{self as tree, Forbid, Reach};
-
-/// The mount points of this process, unmounted when dropped.
-#[derive(Debug)]
-pub(crate) struct Scaffold {
-    path: PathBuf,
-}
-
-impl Scaffold {
-    /// Raises it in a container's place, and makes it the working directory: the options of an
-    /// overlay must fit one page, so its layers have short relative names.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be mounted.
-    pub(crate) fn raise(place: &Place) -> Result<Scaffold, RunError> {
-        let path = place.directory("mnt")?;
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(
-            Some("plimsoll"),
-            &path,
-            Some("tmpfs"),
-            flags,
-            Some("mode=700"),
-        )
-        .map_err(at("mount a tmpfs on", &path))?;
-        let scaffold = Scaffold { path };
-        env::set_current_dir(&scaffold.path).map_err(at("enter", &scaffold.path))?;
-        Ok(scaffold)
-    }
-
-    /// Makes an empty directory to mount upon.
-    pub(crate) fn point(&self, name: &str) -> Result<PathBuf, RunError> {
-        let path = self.path.join(name);
-        fs::create_dir_all(&path).map_err(at("make", &path))?;
-        Ok(path)
-    }
-}
-
-impl Drop for Scaffold {
-    fn drop(&mut self) {
-        let _ = env::set_current_dir("/");
-        if let Err(error) = umount2(&self.path, MntFlags::MNT_DETACH) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot unmount");
-        }
-    }
-}
 
 /// A container's root, mounted.
 #[derive(Debug)]
@@ -129,7 +85,7 @@ pub(crate) fn mounted(
     if request.root == Root::Host {
         hide(&inside)?;
     }
-    own_files(&mut inside, place, request, hostname)?;
+    etc::own_files(&mut inside, place, request, hostname)?;
     for point in ["/proc", "/sys", "/dev"] {
         inside.directory(Path::new(point))?;
     }
@@ -393,43 +349,6 @@ fn hide(inside: &Inside) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The files of /etc that are the container's own.
-const OWN: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
-
-/// Writes the container's own files of /etc outside of its root, and mounts them there.
-fn own_files(
-    inside: &mut Inside,
-    place: &Place,
-    request: &Request,
-    hostname: &str,
-) -> Result<(), RunError> {
-    let host = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let hosts = match request.network {
-        Network::Host => host("/etc/hosts"),
-        Network::None => format!(
-            "127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback {hostname}\n"
-        ),
-    };
-    let directory = place.directory("etc")?;
-    let texts = [hosts, format!("{hostname}\n"), host("/etc/resolv.conf")];
-    for (name, text) in OWN.iter().zip(texts) {
-        let source = directory.join(name);
-        fs::write(&source, text).map_err(at("write", &source))?;
-        fs::set_permissions(&source, fs::Permissions::from_mode(0o644))
-            .map_err(at("write", &source))?;
-        let path = Path::new("/etc").join(name);
-        let target = match request.root {
-            // A link stays as it is where nothing is copied on write.
-            Root::Directory(_) => inside.file_behind(&path)?,
-            Root::Host | Root::Layers(_) => inside.file_itself(&path)?,
-        };
-        tree::copied(opened(&source)?.as_fd(), Reach::Alone)
-            .and_then(|copy| tree::attach(copy.as_fd(), target.as_fd()))
-            .map_err(at("mount the container's", path))?;
-    }
-    Ok(())
-}
-
 fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
     let devices = Forbid {
         writes: false,
@@ -442,7 +361,7 @@ fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
 fn tops(rootfs: &Rootfs) -> Result<Vec<OwnedFd>, RunError> {
     let overlays = rootfs.overlays.iter().map(|(below, _)| below.clone());
     let root = rootfs.directory.is_some().then(PathBuf::new);
-    let own = OWN.iter().map(|name| Path::new("etc").join(name));
+    let own = etc::OWN.iter().map(|name| Path::new("etc").join(name));
     let inside = Inside::open(&rootfs.path)?;
     overlays
         .chain(root)
