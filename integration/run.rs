@@ -757,7 +757,7 @@ fn changes_to_be_kept_outlive_a_killed_run() {
 }
 
 #[test]
-#[ignore = "needs root, cgroups, /dev/fuse and python3"]
+#[ignore = "needs root and /dev/fuse"]
 fn a_terminal_has_the_size_the_keys_and_the_jobs_of_a_real_one() {
     let script = include_str!("terminal.py");
     let output = Command::new("python3")

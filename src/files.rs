@@ -17,10 +17,16 @@ pub enum File {
     Swaps,
     /// `/sys/devices/system/cpu/online`
     CpuOnline,
+    /// `/proc/diskstats`
+    Diskstats,
+    /// `/proc/vmstat`
+    Vmstat,
+    /// `/proc/slabinfo`
+    Slabinfo,
 }
 
 /// Every file, in the order of the tree's node numbers; rows are only ever added at the end.
-pub const FILES: [File; 7] = [
+pub const FILES: [File; 10] = [
     File::Meminfo,
     File::Cpuinfo,
     File::Stat,
@@ -28,6 +34,9 @@ pub const FILES: [File; 7] = [
     File::Loadavg,
     File::Swaps,
     File::CpuOnline,
+    File::Diskstats,
+    File::Vmstat,
+    File::Slabinfo,
 ];
 
 impl File {
@@ -42,6 +51,9 @@ impl File {
             File::Loadavg => "proc/loadavg",
             File::Swaps => "proc/swaps",
             File::CpuOnline => "sys/devices/system/cpu/online",
+            File::Diskstats => "proc/diskstats",
+            File::Vmstat => "proc/vmstat",
+            File::Slabinfo => "proc/slabinfo",
         }
     }
 
@@ -65,7 +77,10 @@ impl File {
     /// The permission bits, as the kernel's own file has them.
     #[must_use]
     pub fn mode(self) -> u16 {
-        0o444
+        match self {
+            File::Slabinfo => 0o400,
+            _ => 0o444,
+        }
     }
 }
 

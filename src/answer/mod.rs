@@ -9,7 +9,7 @@ mod sampler;
 pub use sampler::sample_loads;
 
 use crate::{
-    cgroup::{Cpu, Layout, Memory},
+    cgroup::{Cpu, DeviceUse, Layout, Memory},
     container::{self, Caller, CallerError, Callers, Container, Ledger},
     files::File,
     host::Machine,
@@ -197,6 +197,15 @@ impl Answers {
                 let view = self.load(container)?;
                 render::load::loadavg(&view, &mut out);
             }
+            File::Diskstats => {
+                let devices = self.devices(container)?;
+                let view = view::disk::diskstats(&devices, &self.machine.diskstats()?);
+                render::disk::diskstats(&view, &mut out);
+            }
+            File::Vmstat => render::vmstat::vmstat(&self.vmstat(container)?, &mut out),
+            File::Slabinfo => {
+                render::vmstat::slabinfo(&self.machine.slabinfo_header()?, &mut out);
+            }
         }
         metrics::ANSWERS.count();
         Ok(out)
@@ -212,6 +221,28 @@ impl Answers {
         let cpu = self.or_last_good(container, facts, |page| &mut page.cpu)?;
         let seen = view::cpu::seen(&cpu, &self.machine.online()?);
         Ok((cpu, seen))
+    }
+
+    fn devices(&self, container: &Container) -> Result<Vec<DeviceUse>, AnswerError> {
+        let facts = self.cgroups.devices(&container.place);
+        self.or_last_good(container, facts, |page| &mut page.devices)
+    }
+
+    fn vmstat(&self, container: &Container) -> Result<Vec<(String, u64)>, AnswerError> {
+        let memory = self.memory(container)?;
+        let events = self.cgroups.memory_counts(&container.place);
+        let events = self.or_last_good(container, events, |page| &mut page.counts)?;
+        let devices = self.devices(container)?;
+        let meminfo = self.machine.meminfo()?;
+        let counts = view::vmstat::Counts {
+            sizes: view::memory::sizes(&memory, &meminfo),
+            usage: &memory.usage,
+            events: &events,
+            devices: &devices,
+            page: sys::page_size(),
+            huge_page: meminfo.size("Hugepagesize"),
+        };
+        Ok(view::vmstat::vmstat(&counts, &self.machine.vmstat()?))
     }
 
     /// Moves the container's clock to now, and says when that is.

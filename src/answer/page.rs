@@ -1,7 +1,7 @@
 //! What is remembered of one container.
 
 use crate::{
-    cgroup::{Cpu, Memory},
+    cgroup::{Cpu, DeviceUse, Memory},
     container::Container,
     units::Micros,
     view::{
@@ -21,6 +21,10 @@ pub(super) struct Page {
     pub(super) memory: Option<Memory>,
     /// The last good facts of its CPUs.
     pub(super) cpu: Option<Cpu>,
+    /// The last good facts of its block devices.
+    pub(super) devices: Option<Vec<DeviceUse>>,
+    /// The last good counts of its memory.
+    pub(super) counts: Option<Vec<(String, u64)>>,
     /// Its CPUs' columns so far.
     pub(super) clock: Option<Clock>,
     /// Since when it is up.

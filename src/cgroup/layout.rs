@@ -1,7 +1,7 @@
 //! Where each controller is mounted and where a process stands in it: v1, v2 and hybrid hosts
 //! look alike from here on.
 
-use super::{Cpu, Memory, parse::Membership, v1, v2};
+use super::{Cpu, DeviceUse, Memory, Place, parse::Membership, v1, v2};
 use crate::{
     mounts::{self, Mount},
     sys::{self, Dir, ReadError},
@@ -33,68 +33,9 @@ pub struct Layout {
     cpu: Option<Arc<Hierarchy>>,
     cpuacct: Option<Arc<Hierarchy>>,
     cpuset: Option<Arc<Hierarchy>>,
+    io: Option<Arc<Hierarchy>>,
     /// The hierarchy whose directories give containers their keys: memory's, where there is one.
     home: Arc<Hierarchy>,
-}
-
-/// Where a container stands: its path in the hierarchy of each controller, from that one's root.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
-    memory: PathBuf,
-    cpu: PathBuf,
-    cpuacct: PathBuf,
-    cpuset: PathBuf,
-    home: PathBuf,
-}
-
-impl Place {
-    /// Whether `other` is this place or lies below it, in the hierarchy that gives the keys.
-    #[must_use]
-    pub fn holds(&self, other: &Place) -> bool {
-        other.home.starts_with(&self.home)
-    }
-
-    /// The container's path in the hierarchy that gives the keys.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.home
-    }
-
-    /// The container of an init that systemd has put into `init.scope`, which lies below the
-    /// container's own cgroup; any other place as it is.
-    #[must_use]
-    pub fn out_of_init_scope(self) -> Place {
-        if self.home.file_name() != Some("init.scope".as_ref()) {
-            return self;
-        }
-        match self.home.parent().map(Path::to_owned) {
-            Some(parent) => self.clone().up_to(&parent).unwrap_or(self),
-            None => self,
-        }
-    }
-
-    /// The container at `path` that this place, of one of its processes, lies in: as many steps
-    /// up in every hierarchy in which the steps have the same names.
-    ///
-    /// `None` if this place does not lie in `path`.
-    #[must_use]
-    pub fn up_to(self, path: &Path) -> Option<Place> {
-        let steps = self.home.strip_prefix(path).ok()?.to_owned();
-        let up = |path: PathBuf| match path.ends_with(&steps) {
-            true => path
-                .ancestors()
-                .nth(steps.components().count())
-                .map(Path::to_owned),
-            false => Some(path),
-        };
-        Some(Place {
-            memory: up(self.memory)?,
-            cpu: up(self.cpu)?,
-            cpuacct: up(self.cpuacct)?,
-            cpuset: up(self.cpuset)?,
-            home: path.to_owned(),
-        })
-    }
 }
 
 impl Layout {
@@ -141,6 +82,7 @@ impl Layout {
                 ReadError::refused(Path::new("/sys/fs/cgroup"))(io::ErrorKind::NotFound.into())
             })?,
             cpuset: find("cpuset")?,
+            io: find("blkio")?.or(find("io")?),
             memory,
             cpu,
             cpuacct,
@@ -166,6 +108,7 @@ impl Layout {
             cpu: path(&self.cpu, "cpu")?,
             cpuacct: path(&self.cpuacct, "cpuacct")?,
             cpuset: path(&self.cpuset, "cpuset")?,
+            io: path(&self.io, "blkio")?,
             memory,
         })
     }
@@ -178,6 +121,7 @@ impl Layout {
             cpu: path.to_owned(),
             cpuacct: path.to_owned(),
             cpuset: path.to_owned(),
+            io: path.to_owned(),
             home: path.to_owned(),
         }
     }
@@ -269,6 +213,34 @@ impl Layout {
         Ok(cpu)
     }
 
+    /// The counts of the container's memory (`memory.stat`), by name; none where no controller counts.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn memory_counts(&self, place: &Place) -> Result<Vec<(String, u64)>, ReadError> {
+        match &self.memory {
+            None => Ok(Vec::new()),
+            Some(hierarchy) => match hierarchy.version {
+                Version::V1 => v1::memory_counts(&hierarchy.root, &place.memory),
+                Version::V2 => v2::memory_counts(&hierarchy.root, &place.memory),
+            },
+        }
+    }
+
+    /// What the container did to block devices: those it used, in the kernel's order.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn devices(&self, place: &Place) -> Result<Vec<DeviceUse>, ReadError> {
+        match &self.io {
+            None => Ok(Vec::new()),
+            Some(hierarchy) => match hierarchy.version {
+                Version::V1 => v1::devices(&hierarchy.root, &place.io),
+                Version::V2 => v2::devices(&hierarchy.root, &place.io),
+            },
+        }
+    }
+
     /// The threads of the container at `place`, descendants' included, at any depth.
     ///
     /// A cgroup that goes away meanwhile has none.
@@ -350,52 +322,4 @@ fn whole<'a>(mounts: &[&'a Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&'
         .copied()
         .filter(|mount| wanted(mount))
         .min_by_key(|mount| mount.root.components().count())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(home: &str, cpu: &str) -> Place {
-        Place {
-            memory: home.into(),
-            cpu: cpu.into(),
-            cpuacct: cpu.into(),
-            cpuset: "/".into(),
-            home: home.into(),
-        }
-    }
-
-    #[test]
-    fn a_process_deep_inside_leads_up_to_its_container_in_every_hierarchy() {
-        let inside = place("/box/system.slice/x", "/other/system.slice/x");
-        assert_eq!(inside.up_to("/box".as_ref()), Some(place("/box", "/other")));
-    }
-
-    #[test]
-    fn a_hierarchy_that_goes_its_own_way_is_left_as_it_is() {
-        let inside = place("/box/a", "/elsewhere");
-        assert_eq!(
-            inside.up_to("/box".as_ref()),
-            Some(place("/box", "/elsewhere"))
-        );
-    }
-
-    #[test]
-    fn a_process_elsewhere_does_not_lead_to_the_container() {
-        assert_eq!(place("/boxes/a", "/").up_to("/box".as_ref()), None);
-    }
-
-    #[test]
-    fn init_scope_is_not_the_container() {
-        let init = place("/box/init.scope", "/box/init.scope");
-        assert_eq!(init.out_of_init_scope(), place("/box", "/box"));
-        assert_eq!(place("/box", "/x").out_of_init_scope(), place("/box", "/x"));
-    }
-
-    #[test]
-    fn a_place_holds_what_is_below_it_by_whole_names() {
-        assert!(place("/a", "/").holds(&place("/a/b", "/")));
-        assert!(!place("/a", "/").holds(&place("/ab", "/")));
-    }
 }

@@ -2,10 +2,12 @@
 
 mod layout;
 pub mod parse;
+mod place;
 mod v1;
 mod v2;
 
-pub use layout::{Layout, Place};
+pub use layout::Layout;
+pub use place::Place;
 
 use crate::units::{Bytes, CpuId, CpuSet, Limit, Micros};
 
@@ -93,6 +95,28 @@ impl MemoryUse {
             .plus(self.inactive_file)
             .plus(self.slab_reclaimable)
     }
+}
+
+/// What a container did to one block device, since its cgroup was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceUse {
+    /// The device's numbers, major and minor.
+    pub number: (u32, u32),
+    /// Read.
+    pub read: Transfers,
+    /// Written.
+    pub written: Transfers,
+    /// Discarded.
+    pub discarded: Transfers,
+}
+
+/// Requests of one kind to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Transfers {
+    /// How many.
+    pub requests: u64,
+    /// How much, together.
+    pub bytes: Bytes,
 }
 
 /// The CPUs of a container: which, how much of them, and how much was used.

@@ -1,6 +1,6 @@
 //! Pure. The shapes of cgroup files: one value, flat keys, a quota, a path for each hierarchy.
 
-use super::{CpuShare, CpuUse, MemoryUse, Quota};
+use super::{CpuShare, CpuUse, DeviceUse, MemoryUse, Quota, Transfers};
 use crate::units::{Bytes, CpuId, Limit, Micros};
 use std::path::PathBuf;
 
@@ -161,6 +161,76 @@ pub fn usage_all(text: &str) -> Vec<CpuShare> {
         .collect()
 }
 
+/// `io.stat` of v2: a device, then nested keys (`rbytes=1 wbytes=2 rios=3 ...`) a line.
+#[must_use]
+pub fn io_stat(text: &str) -> Vec<DeviceUse> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let mut device = DeviceUse {
+                number: device_number(words.next()?)?,
+                ..DeviceUse::default()
+            };
+            for (key, value) in words.filter_map(|word| word.split_once('=')) {
+                let value: u64 = value.parse().ok()?;
+                match key {
+                    "rbytes" => device.read.bytes = Bytes(value),
+                    "wbytes" => device.written.bytes = Bytes(value),
+                    "dbytes" => device.discarded.bytes = Bytes(value),
+                    "rios" => device.read.requests = value,
+                    "wios" => device.written.requests = value,
+                    "dios" => device.discarded.requests = value,
+                    _ => {}
+                }
+            }
+            Some(device)
+        })
+        .collect()
+}
+
+/// `blkio.throttle.io_service_bytes_recursive` and `blkio.throttle.io_serviced_recursive` of v1:
+/// a device, a kind of request and a number a line.
+#[must_use]
+pub fn blkio(bytes: &str, serviced: &str) -> Vec<DeviceUse> {
+    let mut devices: Vec<DeviceUse> = Vec::new();
+    let mut add = |text: &str, set: fn(&mut Transfers, u64)| {
+        for line in text.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let number = words.next().and_then(device_number);
+            let kind = words.next();
+            let value = words.next().and_then(|value| value.parse().ok());
+            let (Some(number), Some(kind), Some(value)) = (number, kind, value) else {
+                continue;
+            };
+            let known = devices.iter().position(|device| device.number == number);
+            let at = known.unwrap_or_else(|| {
+                devices.push(DeviceUse {
+                    number,
+                    ..DeviceUse::default()
+                });
+                devices.len() - 1
+            });
+            let Some(device) = devices.get_mut(at) else {
+                continue;
+            };
+            match kind {
+                "Read" => set(&mut device.read, value),
+                "Write" => set(&mut device.written, value),
+                "Discard" => set(&mut device.discarded, value),
+                _ => {}
+            }
+        }
+    };
+    add(bytes, |transfers, value| transfers.bytes = Bytes(value));
+    add(serviced, |transfers, value| transfers.requests = value);
+    devices
+}
+
+fn device_number(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// `/proc/PID/cgroup`: where a process stands in each hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Membership {
@@ -253,6 +323,27 @@ mod tests {
     }
 
     #[test]
+    fn both_versions_tell_the_same_of_a_device() {
+        let device = DeviceUse {
+            number: (259, 0),
+            read: Transfers {
+                requests: 3,
+                bytes: Bytes(4096),
+            },
+            written: Transfers {
+                requests: 1,
+                bytes: Bytes(512),
+            },
+            ..DeviceUse::default()
+        };
+        let v2 = "259:0 rbytes=4096 wbytes=512 rios=3 wios=1 dbytes=0 dios=0 new=7\n";
+        assert_eq!(io_stat(v2), [device]);
+        let bytes = "259:0 Read 4096\n259:0 Write 512\n259:0 Total 4608\nTotal 4608\n";
+        let serviced = "259:0 Read 3\n259:0 Write 1\nTotal 4\n";
+        assert_eq!(blkio(bytes, serviced), [device]);
+    }
+
+    #[test]
     fn a_membership_names_each_hierarchy() {
         let text = "4:cpu,cpuacct:/a:b\n3:name=systemd:/s\n0::/u (deleted)\n";
         let membership = Membership::parse(text);
@@ -266,7 +357,7 @@ mod tests {
         fn no_text_makes_a_parser_panic(text in any::<String>()) {
             let _ = (number(&text), limit(&text), limit_in_bytes(&text), cpu_max(&text));
             let _ = (memory_stat(&text), memory_stat_v1(&text), cpu_stat(&text), usage_all(&text));
-            let _ = (Membership::parse(&text), throttled_time(&text));
+            let _ = (Membership::parse(&text), throttled_time(&text), io_stat(&text), blkio(&text, &text));
         }
     }
 }

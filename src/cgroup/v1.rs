@@ -2,7 +2,7 @@
 //! (`Documentation/admin-guide/cgroup-v1/`).
 
 use super::{
-    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    CpuUse, DeviceUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
     layout::{fact, optional},
     parse,
 };
@@ -58,6 +58,29 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
 fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {
     let text = optional(root, &level.join("memory.stat"))?.unwrap_or_default();
     Ok(parse::memory_stat_v1(&text))
+}
+
+/// The counts in `memory.stat` of the cgroup at `path` that include its descendants', by the names
+/// that they have in v2. What v1 calls `pgpgin` counts pages charged, and is left out.
+pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
+    let text = optional(root, &path.join("memory.stat"))?.unwrap_or_default();
+    let total = parse::flat(&text).filter_map(|(name, count)| {
+        let name = name.strip_prefix("total_")?;
+        (!name.starts_with("pgpg")).then(|| (name.to_owned(), count))
+    });
+    Ok(total.collect())
+}
+
+/// What the cgroup at `path` and its descendants did to block devices.
+pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
+    let text = |file: &str| {
+        let path = path.join(format!("blkio.throttle.{file}_recursive"));
+        Ok::<_, ReadError>(optional(root, &path)?.unwrap_or_default())
+    };
+    Ok(parse::blkio(
+        &text("io_service_bytes")?,
+        &text("io_serviced")?,
+    ))
 }
 
 fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {

@@ -1,7 +1,7 @@
 //! Reads a v2 directory and its ancestors (`Documentation/admin-guide/cgroup-v2.rst`).
 
 use super::{
-    CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    CpuUse, DeviceUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
     layout::{fact, optional},
     parse,
 };
@@ -64,6 +64,24 @@ fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
 
 fn exists(root: &Dir, path: &Path) -> Result<(), ReadError> {
     root.dir(path).map(drop).map_err(ReadError::refused(path))
+}
+
+/// The counts in `memory.stat` of the cgroup at `path`, or of the nearest ancestor that has them.
+pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
+    for level in path.ancestors() {
+        if let Some(text) = optional(root, &level.join("memory.stat"))? {
+            let counts = parse::flat(&text).map(|(name, count)| (name.to_owned(), count));
+            return Ok(counts.collect());
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// What the cgroup at `path` did to block devices; nothing is known where the controller is not
+/// enabled, for its ancestors count others too.
+pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
+    let text = optional(root, &path.join("io.stat"))?;
+    Ok(parse::io_stat(&text.unwrap_or_default()))
 }
 
 /// The effective CPUs of the cgroup at `path`: those of the nearest cgroup that has the

@@ -123,6 +123,24 @@ pub struct Swap {
     pub used: Bytes,
 }
 
+/// A line of `/proc/diskstats`: a device, without what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Its numbers, major and minor.
+    pub number: (u32, u32),
+    /// Its name.
+    pub name: String,
+    /// How many columns follow the name: 11, since Linux 4.18 15, since 5.5 17.
+    pub columns: usize,
+}
+
+/// `/proc/vmstat`: the names of its lines, in the kernel's order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Vmstat {
+    /// The names.
+    pub names: Vec<String>,
+}
+
 /// What `/proc/PID/stat` says of a process or thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskStat {

@@ -1,8 +1,8 @@
 //! Pure. Text of `/proc` files into facts; lines that nobody here knows are kept.
 
 use super::{
-    Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Meminfo, MeminfoLine, Stat, StatLine, Swap,
-    TaskStat,
+    Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine, Swap,
+    TaskStat, Vmstat,
 };
 use crate::units::{Bytes, CpuId, Ticks};
 
@@ -87,6 +87,40 @@ pub fn swaps(text: &str) -> Vec<Swap> {
             Some(Swap { size, used })
         })
         .collect()
+}
+
+/// `/proc/diskstats` (`Documentation/admin-guide/iostats.rst`); a line of another shape is left out.
+#[must_use]
+pub fn diskstats(text: &str) -> Vec<Disk> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let number = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            Some(Disk {
+                number,
+                name: words.next()?.to_owned(),
+                columns: words.count(),
+            })
+        })
+        .collect()
+}
+
+/// `/proc/vmstat`: a name and a number a line (`mm/vmstat.c`).
+#[must_use]
+pub fn vmstat(text: &str) -> Vmstat {
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    Vmstat {
+        names: names.map(str::to_owned).collect(),
+    }
+}
+
+/// The first lines of `/proc/slabinfo`, up to the first cache: the version and the columns' names.
+#[must_use]
+pub fn slabinfo_header(text: &str) -> Vec<String> {
+    let header = text
+        .lines()
+        .take_while(|line| line.starts_with("slabinfo") || line.starts_with('#'));
+    header.map(str::to_owned).collect()
 }
 
 /// `/proc/PID/stat` (`fs/proc/array.c`): the name may hold anything, parentheses too, so the
@@ -183,6 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_is_known_by_its_numbers_and_its_columns_are_counted() {
+        let disks = diskstats(" 259       0 nvme0n1 1 2 3 4\n   7       1 loop1 0\n");
+        assert_eq!(disks[0].number, (259, 0));
+        assert_eq!((disks[0].name.as_str(), disks[0].columns), ("nvme0n1", 4));
+        assert_eq!(disks[1].columns, 1);
+    }
+
+    #[test]
+    fn of_slabinfo_only_the_header_is_read() {
+        let text = "slabinfo - version: 2.1\n# name <a>\nkmalloc-8 1 2\n";
+        assert_eq!(
+            slabinfo_header(text),
+            ["slabinfo - version: 2.1", "# name <a>"]
+        );
+    }
+
+    #[test]
     fn an_offset_is_negative_for_a_clock_that_starts_late() {
         let text = "monotonic       -100         0\nboottime        -101 500000000\n";
         assert_eq!(boottime_offset(text), Some(-100_500_000));
@@ -197,6 +248,7 @@ mod tests {
         #[test]
         fn no_text_makes_a_parser_panic(text in any::<String>()) {
             let _ = (meminfo(&text), stat(&text), cpuinfo(&text), swaps(&text));
+            let _ = (diskstats(&text), vmstat(&text), slabinfo_header(&text));
             let _ = (task_stat(&text), ns_pids(&text), boottime_offset(&text));
         }
     }

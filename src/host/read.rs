@@ -1,6 +1,6 @@
 //! Reads the machine's files below a root directory: the real one, or a captured copy.
 
-use super::{Cpuinfo, Meminfo, Stat, Swap, TaskStat, parse};
+use super::{Cpuinfo, Disk, Meminfo, Stat, Swap, TaskStat, Vmstat, parse};
 use crate::{
     sys::{Dir, ReadError},
     units::CpuSet,
@@ -82,6 +82,32 @@ impl Machine {
     /// When it cannot be read.
     pub fn swaps(&self) -> Result<Vec<Swap>, ReadError> {
         self.proc_text("swaps").map(|text| parse::swaps(&text))
+    }
+
+    /// `/proc/diskstats`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn diskstats(&self) -> Result<Vec<Disk>, ReadError> {
+        self.proc_text("diskstats")
+            .map(|text| parse::diskstats(&text))
+    }
+
+    /// `/proc/vmstat`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn vmstat(&self) -> Result<Vmstat, ReadError> {
+        self.proc_text("vmstat").map(|text| parse::vmstat(&text))
+    }
+
+    /// The header of `/proc/slabinfo`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn slabinfo_header(&self) -> Result<Vec<String>, ReadError> {
+        self.proc_text("slabinfo")
+            .map(|text| parse::slabinfo_header(&text))
     }
 
     /// The CPUs that are online, from `/sys/devices/system/cpu/online`.

@@ -1,10 +1,12 @@
 //! A view as the bytes that the kernel would have written; the files are named as in `view`.
 
 pub mod cpu;
+pub mod disk;
 pub mod load;
 pub mod memory;
 pub mod stat;
 pub mod time;
+pub mod vmstat;
 
 use std::{fmt::Arguments, io::Write};
 

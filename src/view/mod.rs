@@ -1,7 +1,9 @@
 //! What a container should see: from facts to views, without any I/O; every function is total.
 
 pub mod cpu;
+pub mod disk;
 pub mod load;
 pub mod memory;
 pub mod stat;
 pub mod time;
+pub mod vmstat;

@@ -1,0 +1,114 @@
+//! Pure. Where a container stands in each hierarchy.
+
+use std::path::{Path, PathBuf};
+
+/// Where a container stands: its path in the hierarchy of each controller, from that one's root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub(super) memory: PathBuf,
+    pub(super) cpu: PathBuf,
+    pub(super) cpuacct: PathBuf,
+    pub(super) cpuset: PathBuf,
+    pub(super) io: PathBuf,
+    pub(super) home: PathBuf,
+}
+
+impl Place {
+    /// Whether `other` is this place or lies below it, in the hierarchy that gives the keys.
+    #[must_use]
+    pub fn holds(&self, other: &Place) -> bool {
+        other.home.starts_with(&self.home)
+    }
+
+    /// The container's path in the hierarchy that gives the keys.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.home
+    }
+
+    /// The container of an init that systemd has put into `init.scope`, which lies below the
+    /// container's own cgroup; any other place as it is.
+    #[must_use]
+    pub fn out_of_init_scope(self) -> Place {
+        if self.home.file_name() != Some("init.scope".as_ref()) {
+            return self;
+        }
+        match self.home.parent().map(Path::to_owned) {
+            Some(parent) => self.clone().up_to(&parent).unwrap_or(self),
+            None => self,
+        }
+    }
+
+    /// The container at `path` that this place, of one of its processes, lies in: as many steps
+    /// up in every hierarchy in which the steps have the same names.
+    ///
+    /// `None` if this place does not lie in `path`.
+    #[must_use]
+    pub fn up_to(self, path: &Path) -> Option<Place> {
+        let steps = self.home.strip_prefix(path).ok()?.to_owned();
+        let up = |path: PathBuf| match path.ends_with(&steps) {
+            true => path
+                .ancestors()
+                .nth(steps.components().count())
+                .map(Path::to_owned),
+            false => Some(path),
+        };
+        Some(Place {
+            memory: up(self.memory)?,
+            cpu: up(self.cpu)?,
+            cpuacct: up(self.cpuacct)?,
+            cpuset: up(self.cpuset)?,
+            io: up(self.io)?,
+            home: path.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(home: &str, cpu: &str) -> Place {
+        Place {
+            memory: home.into(),
+            cpu: cpu.into(),
+            cpuacct: cpu.into(),
+            cpuset: "/".into(),
+            io: "/".into(),
+            home: home.into(),
+        }
+    }
+
+    #[test]
+    fn a_process_deep_inside_leads_up_to_its_container_in_every_hierarchy() {
+        let inside = place("/box/system.slice/x", "/other/system.slice/x");
+        assert_eq!(inside.up_to("/box".as_ref()), Some(place("/box", "/other")));
+    }
+
+    #[test]
+    fn a_hierarchy_that_goes_its_own_way_is_left_as_it_is() {
+        let inside = place("/box/a", "/elsewhere");
+        assert_eq!(
+            inside.up_to("/box".as_ref()),
+            Some(place("/box", "/elsewhere"))
+        );
+    }
+
+    #[test]
+    fn a_process_elsewhere_does_not_lead_to_the_container() {
+        assert_eq!(place("/boxes/a", "/").up_to("/box".as_ref()), None);
+    }
+
+    #[test]
+    fn init_scope_is_not_the_container() {
+        let init = place("/box/init.scope", "/box/init.scope");
+        assert_eq!(init.out_of_init_scope(), place("/box", "/box"));
+        assert_eq!(place("/box", "/x").out_of_init_scope(), place("/box", "/x"));
+    }
+
+    #[test]
+    fn a_place_holds_what_is_below_it_by_whole_names() {
+        assert!(place("/a", "/").holds(&place("/a/b", "/")));
+        assert!(!place("/a", "/").holds(&place("/ab", "/")));
+    }
+}
