@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{self, Answers},
-    fuse::{self, Mounted, Server},
+    fuse::{Mounted, Server},
     metrics, mounts,
 };
 use anyhow::{Context, Result, bail};
@@ -28,9 +28,6 @@ const ENDING: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
 
 // Where the locks are that say which mount point is served by whom.
 const LOCKS: &str = "/run/plimsoll";
-
-/// Where the host daemon mounts unless it is told otherwise.
-pub const MOUNTPOINT: &str = "/var/lib/plimsoll";
 
 /// Serves on the mount point until a signal ends it; tells systemd when it is ready.
 ///
@@ -155,7 +152,7 @@ fn resolved(mountpoint: &Path) -> Result<PathBuf> {
 /// Takes away what a dead daemon left mounted, and makes the directory if there is none.
 fn clear(mountpoint: &Path) -> Result<()> {
     while let Some(kind) = mounted_at(mountpoint)? {
-        if kind != fuse::KIND {
+        if kind != mounts::KIND {
             bail!(
                 "a file system of type {kind} is mounted there: unmount it, or choose another place"
             );

@@ -75,7 +75,7 @@ pub mod answer;
 
 /// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
 ///
-/// Uses [`files`], [`metrics`], [`sys`], [`container`], [`answer`].
+/// Uses [`files`], [`mounts`], [`metrics`], [`sys`], [`container`], [`answer`].
 pub mod fuse;
 
 /// Puts our files into containers.

@@ -2,9 +2,17 @@
 
 use std::path::PathBuf;
 
+/// The type of our own mounts.
+pub const KIND: &str = "fuse.plimsoll";
+
+/// Where the host's daemon serves unless it is told otherwise.
+pub const SERVED: &str = "/var/lib/plimsoll";
+
 /// A mount (`proc_pid_mountinfo(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
+    id: u32,
+    parent: u32,
     /// What of the file system stands at the mount point; `/` unless a part was bound.
     pub root: PathBuf,
     /// Where it is mounted.
@@ -15,17 +23,18 @@ pub struct Mount {
     pub options: Vec<String>,
 }
 
-/// The mounts in `mountinfo`, in the order they were made; a line of another shape is left out.
-///
-/// Of mounts on one point the last is the one that is seen.
+/// The mounts in `mountinfo`, in its order, which says nothing of which lies upon which; a line of
+/// another shape is left out.
 pub fn parse(mountinfo: &str) -> impl Iterator<Item = Mount> {
     mountinfo.lines().filter_map(|line| {
         // Optional fields end with a dash; a space inside of a field is escaped.
         let (mount, filesystem) = line.split_once(" - ")?;
-        let mut mount = mount.split(' ').skip(3);
+        let mut mount = mount.split(' ');
         let mut filesystem = filesystem.split(' ');
         Some(Mount {
-            root: unescape(mount.next()?).into(),
+            id: mount.next()?.parse().ok()?,
+            parent: mount.next()?.parse().ok()?,
+            root: unescape(mount.nth(1)?).into(),
             point: unescape(mount.next()?).into(),
             kind: filesystem.next()?.to_owned(),
             options: filesystem
@@ -52,6 +61,34 @@ fn unescape(text: &str) -> String {
     })
 }
 
+/// The mounts that a path can reach: what another mount covers is not among them.
+///
+/// The order of the text says nothing: on some hosts `/` comes after what is mounted on it.
+#[must_use]
+pub fn visible(mounts: &[Mount]) -> Vec<&Mount> {
+    let covered = |mount: &&Mount| {
+        let on = |other: &Mount| other.parent == mount.id && other.point == mount.point;
+        mounts.iter().any(on)
+    };
+    let reached = |mount: &&Mount| is_reached(mount, mounts);
+    let mounts = mounts.iter();
+    mounts.filter(|m| !covered(m)).filter(reached).collect()
+}
+
+/// Whether no other mount lies on the way from the root to this one's mount point.
+fn is_reached(mount: &Mount, mounts: &[Mount]) -> bool {
+    let parent = mounts
+        .iter()
+        .find(|other| other.id == mount.parent && other.id != mount.id);
+    let Some(parent) = parent else {
+        return true;
+    };
+    let in_the_way = |other: &&Mount| {
+        other.parent == parent.id && other.id != mount.id && mount.point.starts_with(&other.point)
+    };
+    !mounts.iter().any(|other| in_the_way(&other)) && is_reached(parent, mounts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +105,25 @@ mod tests {
         assert_eq!(found[1].point, PathBuf::from("/mnt/a b"));
         assert_eq!(found[1].root, PathBuf::from("/x"));
         assert_eq!(found[1].options, ["rw", "cpu", "cpuacct"]);
+    }
+
+    const COVERED: &str = "\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
+42 27 0:40 / /mnt rw - nfs4 server:/x rw
+43 42 8:3 / /mnt rw - ext4 /dev/sda3 rw
+48 42 8:4 / /mnt/hidden rw - ext4 /dev/sda4 rw
+";
+
+    #[test]
+    fn a_mount_that_another_covers_is_not_visible() {
+        let mounts: Vec<Mount> = parse(COVERED).collect();
+        let kinds: Vec<_> = visible(&mounts)
+            .into_iter()
+            .filter(|mount| mount.point.starts_with("/mnt"))
+            .map(|mount| mount.kind.as_str())
+            .collect();
+        assert_eq!(kinds, ["ext4"]);
     }
 
     proptest! {

@@ -106,6 +106,7 @@ impl Layout {
         let mountinfo = root.join("proc/self/mountinfo");
         let text = std::fs::read_to_string(&mountinfo).map_err(ReadError::refused(&mountinfo))?;
         let mounts: Vec<Mount> = mounts::parse(&text).collect();
+        let mounts = mounts::visible(&mounts);
         let open = |mount: &Mount, version| {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
             let root = Dir::open(&point).map_err(ReadError::refused(&point))?;
@@ -343,9 +344,10 @@ pub(super) fn fact<T>(
 }
 
 // The mount that shows most of a hierarchy; a container's bind of it shows a part.
-fn whole(mounts: &[Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&Mount> {
+fn whole<'a>(mounts: &[&'a Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&'a Mount> {
     mounts
         .iter()
+        .copied()
         .filter(|mount| wanted(mount))
         .min_by_key(|mount| mount.root.components().count())
 }

@@ -1,6 +1,6 @@
 //! `plimsoll daemon`.
 
-use crate::daemon;
+use crate::{daemon, mounts};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(super) struct Daemon {
     /// Where to mount; made if it is not there
-    #[arg(default_value = daemon::MOUNTPOINT)]
+    #[arg(default_value = mounts::SERVED)]
     mountpoint: PathBuf,
     /// Say "ready" on standard output, and end when the process ends that started this one
     #[arg(long, hide = true)]

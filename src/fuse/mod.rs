@@ -4,5 +4,5 @@ mod mount;
 mod session;
 pub mod tree;
 
-pub use mount::{KIND, MountError, Mounted};
+pub use mount::{MountError, Mounted};
 pub use session::Server;

@@ -1,5 +1,6 @@
 //! The mount: made by hand, so that its file system type says whose it is.
 
+use crate::mounts::KIND;
 use nix::{
     fcntl::{OFlag, open},
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -9,9 +10,6 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
-
-/// The file system type of our mounts in `/proc/mounts`.
-pub const KIND: &str = "fuse.plimsoll";
 
 /// Why there is no mount.
 #[derive(Debug, thiserror::Error)]

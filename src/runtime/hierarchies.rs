@@ -8,7 +8,8 @@ use std::{
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
-use super::{RunError, error::at, mounts, request::Limits};
+use super::{RunError, error::at, request::Limits};
+use crate::mounts::{self, Mount};
 
 /// The cgroup above all of ours.
 pub(crate) const ABOVE: &str = "plimsoll";
@@ -59,10 +60,12 @@ impl Hierarchies {
         let path = "/proc/self/mountinfo";
         let text = fs::read_to_string(path).map_err(at("read", path))?;
         let mut found = BTreeMap::new();
-        for mount in mounts::visible(&mounts::parse(&text)) {
+        let mounts: Vec<Mount> = mounts::parse(&text).collect();
+        for mount in mounts::visible(&mounts) {
             if mount.kind == "cgroup" && mount.point.starts_with(UNIFIED) {
-                let named = mount.options.split(',').filter(|o| CONTROLLERS.contains(o));
-                found.extend(named.map(|name| (name.to_owned(), mount.point.clone())));
+                let is_controller = |option: &&String| CONTROLLERS.contains(&option.as_str());
+                let named = mount.options.iter().filter(is_controller);
+                found.extend(named.map(|name| (name.clone(), mount.point.clone())));
             }
         }
         if found.is_empty() {

@@ -1,77 +1,8 @@
-//! Pure. The host's mounts, by the text of /proc/self/mountinfo, and which of them a container's root shows.
+//! Pure. Which of the host's mounts a container's root shows.
 
 use std::path::{Path, PathBuf};
 
-/// One mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mount {
-    id: u32,
-    parent: u32,
-    /// Where it is mounted.
-    pub(crate) point: PathBuf,
-    /// The kind of its file system.
-    pub(crate) kind: String,
-    /// The options of its file system, separated by commas.
-    pub(crate) options: String,
-}
-
-/// Every mount of the text (`Documentation/filesystems/proc.rst`, 3.5); lines of no such shape are left out.
-pub(crate) fn parse(text: &str) -> Vec<Mount> {
-    let line = |line: &str| {
-        let (left, right) = line.split_once(" - ")?;
-        let left: Vec<&str> = left.split(' ').collect();
-        let mut right = right.split(' ');
-        Some(Mount {
-            id: left.first()?.parse().ok()?,
-            parent: left.get(1)?.parse().ok()?,
-            point: PathBuf::from(unescaped(left.get(4)?)),
-            kind: right.next()?.to_owned(),
-            options: right.nth(1).unwrap_or_default().to_owned(),
-        })
-    };
-    text.lines().filter_map(line).collect()
-}
-
-/// The kernel writes space, tab, newline and backslash as three octal digits (`seq_path`).
-fn unescaped(text: &str) -> String {
-    let mut plain = text.to_owned();
-    for (code, character) in [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ] {
-        plain = plain.replace(code, character);
-    }
-    plain
-}
-
-/// The mounts that a path can reach: what another mount covers is not among them.
-///
-/// The order of the text says nothing: on some hosts `/` comes after what is mounted on it.
-pub(crate) fn visible(mounts: &[Mount]) -> Vec<&Mount> {
-    let covered = |mount: &&Mount| {
-        let on = |other: &Mount| other.parent == mount.id && other.point == mount.point;
-        mounts.iter().any(on)
-    };
-    let reached = |mount: &&Mount| is_reached(mount, mounts);
-    let mounts = mounts.iter();
-    mounts.filter(|m| !covered(m)).filter(reached).collect()
-}
-
-/// Whether no other mount lies on the way from the root to this one's mount point.
-fn is_reached(mount: &Mount, mounts: &[Mount]) -> bool {
-    let parent = mounts
-        .iter()
-        .find(|other| other.id == mount.parent && other.id != mount.id);
-    let Some(parent) = parent else {
-        return true;
-    };
-    let in_the_way = |other: &&Mount| {
-        other.parent == parent.id && other.id != mount.id && mount.point.starts_with(&other.point)
-    };
-    !mounts.iter().any(|other| in_the_way(&other)) && is_reached(parent, mounts)
-}
+use crate::mounts::{Mount, visible};
 
 /// Directories of the host that a container has of its own, or may not see.
 const OWN: &[&str] = &["/proc", "/sys", "/dev", "/run"];
@@ -124,6 +55,7 @@ pub(crate) fn carried(mounts: &[Mount], hidden: &[&Path]) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mounts::parse;
 
     const HOST: &str = "\
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -141,31 +73,14 @@ mod tests {
 
     #[test]
     fn a_container_shows_the_hosts_disks_and_nothing_of_the_kernels() {
-        let points = carried(&parse(HOST), &[]);
+        let points = carried(&parse(HOST).collect::<Vec<_>>(), &[]);
         let shown: Vec<&str> = points.iter().filter_map(|p| p.to_str()).collect();
         assert_eq!(shown, ["/home", "/home/a b", "/mnt", "/work"]);
     }
 
     #[test]
     fn what_is_hidden_is_not_carried() {
-        let points = carried(&parse(HOST), &[Path::new("/home")]);
+        let points = carried(&parse(HOST).collect::<Vec<_>>(), &[Path::new("/home")]);
         assert!(!points.iter().any(|p| p.starts_with("/home")), "{points:?}");
-    }
-
-    #[test]
-    fn a_mount_that_another_covers_is_not_visible() {
-        let mounts = parse(HOST);
-        let kinds: Vec<_> = visible(&mounts)
-            .into_iter()
-            .filter(|mount| mount.point.starts_with("/mnt"))
-            .map(|mount| mount.kind.as_str())
-            .collect();
-        assert_eq!(kinds, ["ext4"]);
-    }
-
-    #[test]
-    fn options_are_those_of_the_file_system() {
-        let mounts = parse("36 31 0:33 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n");
-        assert_eq!(mounts[0].options, "rw,pids");
     }
 }

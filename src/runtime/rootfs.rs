@@ -30,9 +30,11 @@ use super::{
     places::{self, Place},
     request::{Request, Root, Volume},
     scaffold::Scaffold,
-    view,
 };
-use crate::sys::mount::{self as tree, Forbid, Reach};
+use crate::{
+    mounts::{SERVED, parse},
+    sys::mount::{self as tree, Forbid, Reach},
+};
 
 /// A container's root, mounted.
 #[derive(Debug)]
@@ -119,10 +121,10 @@ impl Builder<'_> {
     fn host(&mut self, rootfs: &mut Rootfs) -> Result<(), RunError> {
         let text = "/proc/self/mountinfo";
         let text = fs::read_to_string(text).map_err(at("read", text))?;
-        let hidden: Vec<&Path> = places::roots().chain([Path::new(view::HOST)]).collect();
+        let hidden: Vec<&Path> = places::roots().chain([Path::new(SERVED)]).collect();
         let upper = self.overlay(&[PathBuf::from("/")], &rootfs.path, "upper")?;
         rootfs.overlays.push((PathBuf::new(), upper));
-        for (number, point) in mounts::carried(&mounts::parse(&text), &hidden)
+        for (number, point) in mounts::carried(&parse(&text).collect::<Vec<_>>(), &hidden)
             .iter()
             .enumerate()
         {
@@ -330,7 +332,7 @@ fn unmade(path: &Path) {
 
 /// Covers what is ours on the host: other containers' changes, and the daemon's mount point.
 fn hide(inside: &Inside) -> Result<(), RunError> {
-    for path in places::roots().chain([Path::new(view::HOST)]) {
+    for path in places::roots().chain([Path::new(SERVED)]) {
         let Ok(target) = inside.find(path) else {
             continue;
         };

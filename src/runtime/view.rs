@@ -16,14 +16,11 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{RunError, error::at, mounts};
-use crate::sys::process;
-
-/// Where the host's daemon serves.
-pub(crate) const HOST: &str = "/var/lib/plimsoll";
-
-/// How the kernel lists our mounts.
-const KIND: &str = "fuse.plimsoll";
+use super::{RunError, error::at};
+use crate::{
+    mounts::{self, KIND, Mount, SERVED},
+    sys::process,
+};
 
 /// How long an embedded daemon may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,12 +38,12 @@ impl View {
     /// Whether the host's daemon serves and answers.
     pub(crate) fn of_host() -> Option<View> {
         let text = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let mounts = mounts::parse(&text);
+        let mounts: Vec<Mount> = mounts::parse(&text).collect();
         let serves = mounts::visible(&mounts)
             .iter()
-            .any(|mount| mount.point == Path::new(HOST) && mount.kind == KIND);
+            .any(|mount| mount.point == Path::new(SERVED) && mount.kind == KIND);
         // A mount whose daemon died is still listed, and every look into it fails.
-        (serves && fs::read_dir(Path::new(HOST).join("proc")).is_ok()).then_some(View::Host)
+        (serves && fs::read_dir(Path::new(SERVED).join("proc")).is_ok()).then_some(View::Host)
     }
 
     /// Starts a daemon that serves on `mountpoint` as long as this process lives.
@@ -61,7 +58,7 @@ impl View {
     /// Where the tree is.
     pub(crate) fn path(&self) -> &Path {
         match self {
-            View::Host => Path::new(HOST),
+            View::Host => Path::new(SERVED),
             View::Embedded(daemon) => &daemon.mountpoint,
         }
     }
