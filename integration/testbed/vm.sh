@@ -30,7 +30,7 @@
 #   VM_MIRROR    Debian mirror (default: the one this host's apt uses)
 #   VM_DEBUG     if set, show the guest's console (kernel, systemd) after the run
 #
-# NEEDS on the host: root, x86_64, mmdebstrap, mke2fs, unshare. QEMU and virtiofsd run from a small
+# NEEDS on the host: root, x86_64, mmdebstrap, mke2fs, unxz, unshare. QEMU and virtiofsd run from a small
 # Debian tree in the cache, so the host's own versions do not matter. Nothing is left behind: mounts
 # and processes live in private namespaces, and guest disk writes go to a temporary snapshot.
 set -euo pipefail
