@@ -94,7 +94,7 @@ impl Answers {
         }
         let container = (self.callers).container(key, &self.cgroups, &self.machine)?;
         let page = self.ledger.page(key);
-        Ok(page.lock().container.set(now, container))
+        Ok(page.lock().container.set((self.now)(), container))
     }
 
     /// The container whose cgroup has that path, from the root of the hierarchy or from `/`.
@@ -268,15 +268,12 @@ impl Answers {
         if let Some(birth) = page.lock().birth.fresh(now) {
             return birth;
         }
-        let found = container::Birth::of(container, &self.cgroups, &self.machine);
+        let found = container::birth(container, &self.cgroups, &self.machine);
+        let now = (self.now)();
         let mut page = page.lock();
-        let birth = match found {
-            Some(container::Birth::Offset(offset)) => Birth::Offset(offset),
-            Some(container::Birth::Started(started)) => Birth::Started(started),
-            // Nobody is in it any more, or not yet.
-            None => page.birth.last().unwrap_or(Birth::Started(now)),
-        };
-        page.birth.set(now, birth)
+        // Nobody may be in it any more, or not yet.
+        let last = page.birth.last().unwrap_or(Birth::Started(now));
+        page.birth.set(now, found.unwrap_or(last))
     }
 
     /// The facts, remembered; or the last good ones, if there are any.

@@ -10,7 +10,8 @@ use crate::{
         time::Birth,
     },
 };
-use std::collections::BTreeSet;
+use parking_lot::Mutex;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// A container's page in the ledger.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub(super) struct Page {
     pub(super) birth: Brief<Birth>,
     /// Its tasks.
     pub(super) tasks: Brief<Tasks>,
+    /// Held by who counts its tasks.
+    pub(super) counting: Arc<Mutex<()>>,
     /// Its load, as long as somebody reads it.
     pub(super) load: Option<Load>,
     /// The causes that were logged.

@@ -4,7 +4,10 @@ use super::{AnswerError, Answers, page::Load};
 use crate::{
     container::{self, Container},
     units::Micros,
-    view::load::{Averages, Loadavg, PERIOD_SECONDS, Tasks},
+    view::{
+        self,
+        load::{Averages, Loadavg, PERIOD_SECONDS, Tasks},
+    },
 };
 use parking_lot::{Condvar, Mutex};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -29,7 +32,7 @@ impl Answers {
         let mut page = page.lock();
         let is_sampled = |load: &Load| now.less(load.sampled) < PERIOD.times(3);
         let load = page.load.filter(is_sampled).unwrap_or(Load {
-            averages: Averages::starting_at(tasks.active()),
+            averages: Averages::starting_at(view::load::active(&tasks)),
             sampled: now,
             read: now,
         });
@@ -39,38 +42,39 @@ impl Answers {
         if wanted.insert(container.key, container.clone()).is_none() {
             self.sampler.first.notify_one();
         }
-        Ok(Loadavg {
-            averages: load.averages,
-            tasks,
-        })
+        Ok(view::load::loadavg(load.averages, &tasks))
     }
 
-    /// The container's tasks, at most a second ago.
+    /// The container's tasks, at most a second ago; or as they were last, while another reader
+    /// counts them.
     pub(super) fn tasks(&self, container: &Container) -> Result<Tasks, AnswerError> {
-        let now = (self.now)();
         let page = self.ledger.page(container.key);
-        if let Some(tasks) = page.lock().tasks.fresh(now) {
+        let known = || page.lock().tasks.fresh((self.now)());
+        if let Some(tasks) = known() {
+            return Ok(tasks);
+        }
+        let counting = Arc::clone(&page.lock().counting);
+        let last = page.lock().tasks.last();
+        let _counting = match (counting.try_lock(), last) {
+            (Some(counting), _) => counting,
+            (None, Some(tasks)) => return Ok(tasks),
+            (None, None) => counting.lock(),
+        };
+        if let Some(tasks) = known() {
             return Ok(tasks);
         }
         match self.census(container) {
-            Ok(tasks) => Ok(page.lock().tasks.set(now, tasks)),
+            Ok(tasks) => Ok(page.lock().tasks.set((self.now)(), tasks)),
             Err(error) => page.lock().tasks.last().ok_or(error),
         }
     }
 
     fn census(&self, container: &Container) -> Result<Tasks, AnswerError> {
-        let census =
-            container::count(container, &self.cgroups, &self.machine).map_err(|source| {
-                AnswerError::Container {
-                    key: container.key,
-                    source,
-                }
-            })?;
-        Ok(Tasks {
-            running: census.running,
-            blocked: census.blocked,
-            total: census.total,
-            last_pid: census.last_pid,
+        container::count(container, &self.cgroups, &self.machine).map_err(|source| {
+            AnswerError::Container {
+                key: container.key,
+                source,
+            }
         })
     }
 
@@ -87,9 +91,9 @@ impl Answers {
                 continue;
             };
             let mut page = page.lock();
-            page.tasks.set(now, tasks);
+            page.tasks.set((self.now)(), tasks);
             let read = page.load.map_or(load.read, |load| load.read);
-            page.load = Some(Load { read, ..load }.sampled_until(now, tasks.active()));
+            page.load = Some(Load { read, ..load }.sampled_until(now, view::load::active(&tasks)));
         }
         self.forget_dead();
     }

@@ -197,6 +197,38 @@ pub struct CpuUse {
     pub per_cpu: Option<Vec<CpuShare>>,
 }
 
+impl CpuUse {
+    /// Each counter as far as either has seen it: facts that were read at two moments may reach
+    /// who books them in the other order.
+    #[must_use]
+    pub fn latest(&self, other: &CpuUse) -> CpuUse {
+        let per_cpu = match (&self.per_cpu, &other.per_cpu) {
+            (Some(mine), Some(theirs)) if mine.len() == theirs.len() => {
+                let both = mine.iter().zip(theirs);
+                Some(both.map(|(mine, theirs)| mine.latest(theirs)).collect())
+            }
+            (mine, theirs) => theirs.clone().or_else(|| mine.clone()),
+        };
+        CpuUse {
+            user: self.user.max(other.user),
+            system: self.system.max(other.system),
+            nice: self.nice.max(other.nice),
+            throttled: self.throttled.max(other.throttled),
+            per_cpu,
+        }
+    }
+}
+
+impl CpuShare {
+    fn latest(&self, other: &CpuShare) -> CpuShare {
+        CpuShare {
+            cpu: other.cpu,
+            user: self.user.max(other.user),
+            system: self.system.max(other.system),
+        }
+    }
+}
+
 /// Time used on one CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuShare {

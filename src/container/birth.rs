@@ -3,37 +3,25 @@
 use super::{Container, namespace, pids};
 use crate::{
     cgroup::Layout,
-    host::{Machine, parse},
+    host::{Birth, Machine, parse},
     units::Micros,
 };
 
-/// What tells since when a container is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Birth {
-    /// Its own time namespace: the boot clock's offset from the machine's, in microseconds.
-    Offset(i64),
-    /// The start of its init, or of its oldest process where it has no pid namespace of its own;
-    /// on the machine's boot clock.
-    Started(Micros),
-}
-
-impl Birth {
-    /// Finds it out; `None` for a container without processes.
-    #[must_use]
-    pub fn of(container: &Container, cgroups: &Layout, machine: &Machine) -> Option<Birth> {
-        if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
-            return Some(birth);
-        }
-        let processes = cgroups.processes(&container.place).unwrap_or_default();
-        // A container inside this one has an init too, but stands deeper in pid namespaces.
-        let init = processes
-            .iter()
-            .map(|pid| (pids(machine, *pid), *pid))
-            .filter(|(pids, _)| pids.last() == Some(&1))
-            .min_by_key(|(pids, _)| pids.len());
-        init.and_then(|(_, init)| of_process(machine, init))
-            .or_else(|| oldest(machine, &processes))
+/// Finds out since when a container is up; `None` for one without processes.
+#[must_use]
+pub fn birth(container: &Container, cgroups: &Layout, machine: &Machine) -> Option<Birth> {
+    if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
+        return Some(birth);
     }
+    let processes = cgroups.processes(&container.place).unwrap_or_default();
+    // A container inside this one has an init too, but stands deeper in pid namespaces.
+    let init = processes
+        .iter()
+        .map(|pid| (pids(machine, *pid), *pid))
+        .filter(|(pids, _)| pids.last() == Some(&1))
+        .min_by_key(|(pids, _)| pids.len());
+    init.and_then(|(_, init)| of_process(machine, init))
+        .or_else(|| oldest(machine, &processes))
 }
 
 fn of_process(machine: &Machine, pid: u32) -> Option<Birth> {

@@ -5,10 +5,10 @@ mod caller;
 mod ledger;
 mod tasks;
 
-pub use birth::Birth;
+pub use birth::birth;
 pub use caller::{Caller, CallerError, Callers};
 pub use ledger::Ledger;
-pub use tasks::{Census, count};
+pub use tasks::count;
 
 use crate::{
     cgroup::Place,

@@ -114,15 +114,6 @@ impl CpuinfoLine {
     }
 }
 
-/// One line of `/proc/swaps` below the header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Swap {
-    /// How much it holds.
-    pub size: Bytes,
-    /// How much is in use.
-    pub used: Bytes,
-}
-
 /// A line of `/proc/diskstats`: a device, without what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
@@ -139,6 +130,30 @@ pub struct Disk {
 pub struct Vmstat {
     /// The names.
     pub names: Vec<String>,
+}
+
+/// The tasks of a container at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tasks {
+    /// Running or ready to run.
+    pub running: u64,
+    /// In uninterruptible sleep.
+    pub blocked: u64,
+    /// All.
+    pub total: u64,
+    /// The pid of the youngest in its own pid namespace.
+    pub last_pid: u32,
+}
+
+/// Since when a container is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// Its own time namespace: the boot clock's offset from the machine's, in microseconds
+    /// (`time_namespaces(7)`).
+    Offset(i64),
+    /// The start of its init, or of its oldest process where it has no pid namespace of its own;
+    /// on the machine's boot clock.
+    Started(Micros),
 }
 
 /// What `/proc/PID/stat` says of a process or thread.

@@ -1,7 +1,7 @@
 //! Pure. Text of `/proc` files into facts; lines that nobody here knows are kept.
 
 use super::{
-    Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine, Swap,
+    Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine,
     TaskStat, Vmstat,
 };
 use crate::units::{Bytes, CpuId, Ticks};
@@ -71,22 +71,6 @@ fn cpuinfo_block(text: &str) -> CpuinfoBlock {
         ended: text.ends_with("\n\n"),
         lines,
     }
-}
-
-/// `/proc/swaps` (`mm/swapfile.c`): sizes are in KiB, in the last three columns but one.
-///
-/// A file name may hold escaped spaces only, so that columns can be counted from the end.
-#[must_use]
-pub fn swaps(text: &str) -> Vec<Swap> {
-    text.lines()
-        .skip(1)
-        .filter_map(|line| {
-            let mut words = line.split_ascii_whitespace().rev().skip(1);
-            let used = Bytes::from_kib(words.next()?.parse().ok()?);
-            let size = Bytes::from_kib(words.next()?.parse().ok()?);
-            Some(Swap { size, used })
-        })
-        .collect()
 }
 
 /// `/proc/diskstats` (`Documentation/admin-guide/iostats.rst`); a line of another shape is left out.
@@ -200,16 +184,6 @@ mod tests {
     }
 
     #[test]
-    fn a_swap_file_with_a_space_in_its_name_is_read() {
-        let text = "Filename Type Size Used Priority\n/a\\040b file 2048 1024 -2\n";
-        let swap = Swap {
-            size: Bytes::from_mib(2),
-            used: Bytes::from_mib(1),
-        };
-        assert_eq!(swaps(text), [swap]);
-    }
-
-    #[test]
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let text = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 250 20 21\n";
         let task = task_stat(text).unwrap();
@@ -247,7 +221,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_a_parser_panic(text in any::<String>()) {
-            let _ = (meminfo(&text), stat(&text), cpuinfo(&text), swaps(&text));
+            let _ = (meminfo(&text), stat(&text), cpuinfo(&text));
             let _ = (diskstats(&text), vmstat(&text), slabinfo_header(&text));
             let _ = (task_stat(&text), ns_pids(&text), boottime_offset(&text));
         }

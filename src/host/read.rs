@@ -1,6 +1,6 @@
 //! Reads the machine's files below a root directory: the real one, or a captured copy.
 
-use super::{Cpuinfo, Disk, Meminfo, Stat, Swap, TaskStat, Vmstat, parse};
+use super::{Cpuinfo, Disk, Meminfo, Stat, TaskStat, Vmstat, parse};
 use crate::{
     sys::{Dir, ReadError},
     units::CpuSet,
@@ -74,14 +74,6 @@ impl Machine {
     /// When it cannot be read.
     pub fn cpuinfo(&self) -> Result<Cpuinfo, ReadError> {
         self.proc_text("cpuinfo").map(|text| parse::cpuinfo(&text))
-    }
-
-    /// `/proc/swaps`.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn swaps(&self) -> Result<Vec<Swap>, ReadError> {
-        self.proc_text("swaps").map(|text| parse::swaps(&text))
     }
 
     /// `/proc/diskstats`.

@@ -11,15 +11,6 @@ pub enum Limit<T> {
 }
 
 impl<T: Ord + Copy> Limit<T> {
-    /// `value`, or the limit if that is lower.
-    #[must_use]
-    pub fn capped(self, value: T) -> T {
-        match self {
-            Limit::Unlimited => value,
-            Limit::At(limit) => limit.min(value),
-        }
-    }
-
     /// The stricter of the two.
     #[must_use]
     pub fn stricter(self, other: Limit<T>) -> Limit<T> {
@@ -43,12 +34,6 @@ impl<T: Ord + Copy> Limit<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_limit_leaves_a_value_as_it_is() {
-        assert_eq!(Limit::Unlimited.capped(5), 5);
-        assert_eq!(Limit::At(3).capped(5), 3);
-    }
 
     #[test]
     fn the_stricter_limit_wins() {

@@ -1,5 +1,7 @@
 //! Pure. The load that a container sees: the kernel's own averages, over its own tasks.
 
+pub use crate::host::Tasks;
+
 /// The averages over 1, 5 and 15 minutes in the kernel's fixed point (`FSHIFT` bits after the
 /// point, `include/linux/sched/loadavg.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,34 +51,33 @@ impl Averages {
     }
 }
 
-/// The tasks of a container at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tasks {
-    /// Running or ready to run.
-    pub running: u64,
-    /// In uninterruptible sleep.
-    pub blocked: u64,
-    /// All.
-    pub total: u64,
-    /// The pid of the youngest in its own pid namespace.
-    pub last_pid: u32,
-}
-
-impl Tasks {
-    /// What the averages count.
-    #[must_use]
-    pub fn active(&self) -> u64 {
-        self.running.saturating_add(self.blocked)
-    }
-}
-
 /// `/proc/loadavg` as the container should see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loadavg {
     /// The averages.
     pub averages: Averages,
-    /// The tasks now.
+    /// The tasks now, the reader among those that run: it does, for the kernel that it asks.
     pub tasks: Tasks,
+}
+
+/// What the averages count.
+#[must_use]
+pub fn active(tasks: &Tasks) -> u64 {
+    tasks.running.saturating_add(tasks.blocked)
+}
+
+/// `/proc/loadavg` from the averages and the tasks now.
+#[must_use]
+pub fn loadavg(averages: Averages, tasks: &Tasks) -> Loadavg {
+    let running = tasks.running.max(1);
+    Loadavg {
+        averages,
+        tasks: Tasks {
+            running,
+            total: tasks.total.max(running),
+            ..*tasks
+        },
+    }
 }
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ impl Clock {
         }
         let cpus: CpuSet = self.seen.iter().chain(seen.iter()).collect();
         let mut interval = Interval::new(&cpus, elapsed);
+        let usage = &self.usage.latest(usage);
         let used = used(&self.usage, usage);
         let mut loose = self.owed.plus(used);
         for (cpu, work) in used_on(&self.usage, usage, &cpus) {
@@ -407,6 +408,14 @@ mod tests {
         let clock = started("0-1").at(&cpus("0-1"), &usage, Micros(SECOND));
         let shown: Vec<Micros> = clock.cpus().map(|(_, times)| times.user).collect();
         assert_eq!(shown, [Micros(SECOND), Micros(100_000)]);
+    }
+
+    #[test]
+    fn older_facts_that_come_late_are_not_counted_twice() {
+        let clock = started("0").at(&cpus("0"), &used(500_000, 0), Micros(SECOND));
+        let late = clock.at(&cpus("0"), &used(300_000, 0), Micros(SECOND + 1));
+        let later = late.at(&cpus("0"), &used(500_000, 0), Micros(2 * SECOND));
+        assert_eq!(later.total().user, Micros(500_000));
     }
 
     #[test]

@@ -6,16 +6,9 @@
 //! | uptime, else | the time since the container's init started |
 //! | `btime` | the machine's, less the offset of the container's time namespace (`timens_sub_boottime`) |
 
-use crate::units::Micros;
+pub use crate::host::Birth;
 
-/// Since when a container is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Birth {
-    /// Its boot clock differs from the machine's by so many microseconds (`time_namespaces(7)`).
-    Offset(i64),
-    /// Its init started at this time of the machine's boot clock.
-    Started(Micros),
-}
+use crate::units::Micros;
 
 /// How long the container has been up at `now` on the machine's boot clock; never negative.
 #[must_use]
