@@ -110,7 +110,9 @@ fn session(server: Server, device: OwnedFd) -> Result<fuser::Session<Server>> {
 /// Holds the mount point for this process; the lock goes with it, however it ends.
 fn lock(mountpoint: &Path) -> Result<Flock<File>> {
     fs::create_dir_all(LOCKS).with_context(|| format!("cannot make {LOCKS}"))?;
-    let name = mountpoint.to_string_lossy().replace('/', "-");
+    // As systemd-escape(1) names units after paths: no two have the same name.
+    let name = mountpoint.to_string_lossy();
+    let name = name.replace('-', "\\x2d").replace('/', "-");
     let path = Path::new(LOCKS).join(format!("daemon{name}.lock"));
     let file = OpenOptions::new()
         .read(true)
@@ -136,6 +138,9 @@ fn lock(mountpoint: &Path) -> Result<Flock<File>> {
 
 /// The mount point as the kernel names it. What is mounted there may be dead, and cannot be asked.
 fn resolved(mountpoint: &Path) -> Result<PathBuf> {
+    if let Ok(path) = fs::canonicalize(mountpoint) {
+        return Ok(path);
+    }
     let path = std::path::absolute(mountpoint)?;
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
         bail!(

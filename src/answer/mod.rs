@@ -9,7 +9,7 @@ mod sampler;
 pub use sampler::sample_loads;
 
 use crate::{
-    cgroup::{Cpu, DeviceUse, Layout, Memory},
+    cgroup::{Cpu, DeviceUse, Layout, Memory, Place},
     container::{self, Caller, CallerError, Callers, Container, Ledger},
     files::File,
     host::Machine,
@@ -103,7 +103,7 @@ impl Answers {
     /// [`ReadError::is_gone`] when there is none.
     pub fn container_at(&self, path: &Path) -> Result<Container, ReadError> {
         let path = self.cgroups.below(path);
-        let key = self.cgroups.key(&self.cgroups.place_at(&path))?;
+        let key = self.cgroups.key(&Place::at(&path))?;
         self.container(key)
     }
 

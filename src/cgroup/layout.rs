@@ -113,19 +113,6 @@ impl Layout {
         })
     }
 
-    /// The place whose path is the same in every hierarchy.
-    #[must_use]
-    pub fn place_at(&self, path: &Path) -> Place {
-        Place {
-            memory: path.to_owned(),
-            cpu: path.to_owned(),
-            cpuacct: path.to_owned(),
-            cpuset: path.to_owned(),
-            io: path.to_owned(),
-            home: path.to_owned(),
-        }
-    }
-
     /// A path from the root of the hierarchy that gives the keys; one that leads to its mount from
     /// `/` is cut short.
     #[must_use]

@@ -14,6 +14,19 @@ pub struct Place {
 }
 
 impl Place {
+    /// The place whose path is the same in every hierarchy.
+    #[must_use]
+    pub fn at(path: &Path) -> Place {
+        Place {
+            memory: path.to_owned(),
+            cpu: path.to_owned(),
+            cpuacct: path.to_owned(),
+            cpuset: path.to_owned(),
+            io: path.to_owned(),
+            home: path.to_owned(),
+        }
+    }
+
     /// Whether `other` is this place or lies below it, in the hierarchy that gives the keys.
     #[must_use]
     pub fn holds(&self, other: &Place) -> bool {

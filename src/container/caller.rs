@@ -123,7 +123,7 @@ impl Callers {
         machine: &Machine,
     ) -> Result<Container, ReadError> {
         let path = cgroups.path_of(key)?;
-        let same = cgroups.place_at(&path);
+        let same = Place::at(&path);
         // Other hierarchies of v1 may name the container differently; its processes tell.
         let member = cgroups
             .processes(&same)?

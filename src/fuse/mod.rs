@@ -1,6 +1,7 @@
 //! The protocol side: names, inodes and attributes, and the loop on `/dev/fuse`.
 
 mod mount;
+mod open;
 mod session;
 pub mod tree;
 

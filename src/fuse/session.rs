@@ -1,6 +1,9 @@
 //! The requests of `/dev/fuse`: who asks for what, and which errno an error is.
 
-use super::tree::{Entry, Owner};
+use super::{
+    open::{Open, OpenFiles, TooMany},
+    tree::{Entry, Owner},
+};
 use crate::{
     answer::{AnswerError, Answers},
     container::{Caller, CallerError},
@@ -15,20 +18,19 @@ use fuser::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     error::Error,
     ffi::OsStr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 // Names and attributes never change; what may end is a container.
 const FOREVER: Duration = Duration::from_secs(3600);
 const BRIEF: Duration = Duration::from_secs(1);
+// Offsets in a directory: its own entries come first, then the containers by key.
+const CONTAINERS_FROM: u64 = 255;
 // A container may cause as many different errors as it likes; the log has an end.
 const MOST_CAUSES: usize = 256;
 
@@ -41,6 +43,8 @@ enum RequestError {
     Answer(#[from] AnswerError),
     #[error("cannot find the container")]
     Container(#[from] ReadError),
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     #[error("a process of the host has no container")]
     IsHost,
 }
@@ -50,18 +54,10 @@ impl RequestError {
         match self {
             RequestError::Container(error) if error.is_gone() => Errno::ENOENT,
             RequestError::IsHost => Errno::ENOENT,
+            RequestError::TooMany(_) => Errno::ENFILE,
             _ => Errno::EIO,
         }
     }
-}
-
-/// An open file.
-#[derive(Debug, Clone)]
-struct Open {
-    /// Who opened it: what it says depends on that, whoever reads it later.
-    caller: Caller,
-    /// What its reader saw at the start of the file, so that the rest is of the same moment.
-    content: Option<Arc<[u8]>>,
 }
 
 /// A file system whose files are the answers.
@@ -70,8 +66,7 @@ pub struct Server {
     answers: Arc<Answers>,
     /// A size for each file that no content exceeds.
     sizes: Vec<u64>,
-    open: Mutex<HashMap<u64, Open>>,
-    next: AtomicU64,
+    open: OpenFiles,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
 }
@@ -83,8 +78,7 @@ impl Server {
         Server {
             sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
             answers,
-            open: Mutex::default(),
-            next: AtomicU64::new(1),
+            open: OpenFiles::default(),
             causes: Mutex::default(),
         }
     }
@@ -166,9 +160,8 @@ impl Server {
         let caller = self
             .caller(owner, tid)
             .map_err(|error| self.refused(file, &error))?;
-        let handle = self.next.fetch_add(1, Ordering::Relaxed);
-        let content = None;
-        self.open.lock().insert(handle, Open { caller, content });
+        let handle = self.open.add(caller);
+        let handle = handle.map_err(|error| self.refused(file, &error.into()))?;
         Ok(FileHandle(handle))
     }
 
@@ -184,7 +177,7 @@ impl Server {
         let Some(Entry::File(owner, file)) = Entry::of_inode(inode.0) else {
             return Err(Errno::EISDIR);
         };
-        let open = self.open.lock().get(&handle.0).cloned();
+        let open = self.open.get(handle.0);
         let caller = match open {
             Some(Open {
                 content: Some(content),
@@ -203,7 +196,9 @@ impl Server {
             caller,
             content: Some(Arc::clone(&content)),
         };
-        self.open.lock().insert(handle.0, open);
+        self.open
+            .keep(handle.0, open)
+            .map_err(|error| self.refused(file, &error.into()))?;
         Ok(content)
     }
 
@@ -218,14 +213,22 @@ impl Server {
         error.errno()
     }
 
-    fn list(&self, inode: INodeNo) -> Result<Vec<(String, Entry)>, Errno> {
+    /// What stands in a directory, each with its offset: a place in the order that stays its own,
+    /// whatever comes and goes between two calls.
+    fn list(&self, inode: INodeNo) -> Result<Vec<(u64, String, Entry)>, Errno> {
         let entry = Entry::of_inode(inode.0).ok_or(Errno::ENOENT)?;
-        let mut list = vec![(".".to_owned(), entry), ("..".to_owned(), entry)];
-        let children = entry.children().into_iter();
-        list.extend(children.map(|(name, child)| (name.to_owned(), child)));
+        let own = [(".", entry), ("..", entry)];
+        let named = own.into_iter().chain(entry.children());
+        let mut list: Vec<_> = (1u64..)
+            .zip(named)
+            .map(|(offset, (name, child))| (offset, name.to_owned(), child))
+            .collect();
         if entry == Entry::Containers {
             let known = self.answers.known().into_iter();
-            list.extend(known.filter_map(|key| Some((key.to_string(), Entry::container(key)?))));
+            list.extend(known.filter_map(|key| {
+                let offset = key.checked_add(CONTAINERS_FROM)?;
+                Some((offset, key.to_string(), Entry::container(key)?))
+            }));
         }
         Ok(list)
     }
@@ -309,7 +312,7 @@ impl Filesystem for Server {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        self.open.lock().remove(&handle.0);
+        self.open.remove(handle.0);
         reply.ok();
     }
 
@@ -326,9 +329,9 @@ impl Filesystem for Server {
                 Ok(list) => list,
                 Err(errno) => return reply.error(errno),
             };
-            for (next, (name, entry)) in (1u64..).zip(list).filter(|(next, _)| *next > offset) {
+            for (at, name, entry) in list.into_iter().filter(|(at, ..)| *at > offset) {
                 let kind = self.attributes(entry).kind;
-                if reply.add(INodeNo(entry.inode()), next, kind, name) {
+                if reply.add(INodeNo(entry.inode()), at, kind, name) {
                     break;
                 }
             }
