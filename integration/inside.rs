@@ -87,6 +87,34 @@ fn top_shows_the_limit_and_a_container_that_was_just_started() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
+fn uptime_and_vmstat_show_the_container() {
+    let uptime = read(&["uptime"]);
+    assert!(uptime.contains("up 0 min"), "{uptime}");
+    let sums = read(&["vmstat", "-s", "-S", "K"]);
+    let sum = |name: &str| -> u64 {
+        let line = sums.lines().find(|line| line.ends_with(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    assert_eq!(sum("K total memory"), 256 * 1024);
+    assert!(sum("K free memory") <= 256 * 1024, "{sums}");
+    // What the machine has moved since its boot is far more than what one program did.
+    assert!(
+        sum("idle cpu ticks") < 60 * 100 && sum("K paged out") < 64 * 1024,
+        "{sums}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_containers_own_daemon_is_mounted_nowhere_on_the_host() {
+    let mut talk = Talk::start(&[], "grep -c plimsoll /proc/self/mountinfo; read line");
+    assert!(talk.hear().parse::<u32>().unwrap() > 0);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains("plimsoll"), "{mounts}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
 fn uptime_clock_and_process_ages_agree() {
     let script = "import time; print(open('/proc/uptime').read().split()[0], \
         time.clock_gettime(time.CLOCK_BOOTTIME), time.clock_gettime(time.CLOCK_MONOTONIC))";

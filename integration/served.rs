@@ -3,7 +3,9 @@
 use crate::harness::{Cgroup, Daemon, field, plimsoll, printed, wait_until};
 use std::{
     fs,
+    os::unix::net::UnixDatagram,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 const MIB: u64 = 1 << 20;
@@ -35,6 +37,58 @@ fn a_process_of_the_host_reads_the_hosts_bytes() {
         names(&daemon.path("proc/meminfo")),
         names("/proc/meminfo".as_ref())
     );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn the_lines_of_the_hosts_moving_files_are_the_hosts() {
+    let daemon = Daemon::start();
+    for file in [
+        "stat",
+        "uptime",
+        "loadavg",
+        "vmstat",
+        "diskstats",
+        "slabinfo",
+    ] {
+        let path = format!("proc/{file}");
+        // Only numbers may differ from one moment to the next.
+        let shape = |text: String| text.replace(|letter: char| letter.is_ascii_digit(), "");
+        let served = shape(fs::read_to_string(daemon.path(&path)).unwrap());
+        assert_eq!(
+            served,
+            shape(fs::read_to_string(format!("/{path}")).unwrap()),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn systemd_is_told_when_the_first_read_would_be_answered() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(place.path().join("notify")).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mountpoint = place.path().join("view");
+    let mut daemon = plimsoll()
+        .arg("daemon")
+        .arg(&mountpoint)
+        .env("NOTIFY_SOCKET", place.path().join("notify"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut message = [0; 64];
+    let length = socket.recv(&mut message);
+    let answered = fs::read(mountpoint.join("proc/meminfo"));
+    Command::new("kill")
+        .arg(daemon.id().to_string())
+        .status()
+        .unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert!(message[..length.unwrap()].starts_with(b"READY=1"));
+    assert!(answered.is_ok());
 }
 
 #[test]
