@@ -25,9 +25,9 @@ fn meminfo(bench: &mut Criterion) {
         group.bench_function("parse", |b| b.iter(|| parse::meminfo(black_box(&text))));
         let memory = Memory::default();
         group.bench_function("view", |b| {
-            b.iter(|| view::memory::meminfo(black_box(&memory), &facts));
+            b.iter(|| view::memory::meminfo(black_box(&memory), &[], &facts));
         });
-        let view = view::memory::meminfo(&memory, &facts);
+        let view = view::memory::meminfo(&memory, &[], &facts);
         let mut out = Vec::new();
         group.bench_function("render", |b| {
             b.iter(|| {

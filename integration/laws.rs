@@ -194,7 +194,7 @@ proptest! {
 
     #[test]
     fn what_meminfo_says_is_read_back(memory in memory(), host in machine()) {
-        let view = view::memory::meminfo(&memory, &host);
+        let view = view::memory::meminfo(&memory, &[], &host);
         let mut out = Vec::new();
         render::memory::meminfo(&view, &mut out);
         let read = host::parse::meminfo(std::str::from_utf8(&out).unwrap());

@@ -9,10 +9,10 @@ mod sampler;
 pub use sampler::sample_loads;
 
 use crate::{
-    cgroup::{Cpu, DeviceUse, Layout, Memory, Place},
+    cgroup::{Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Place},
     container::{self, Caller, CallerError, Callers, Container, Ledger},
     files::File,
-    host::Machine,
+    host::{self, Machine},
     metrics, render,
     sys::{self, ReadError},
     units::{CpuSet, Micros},
@@ -161,8 +161,9 @@ impl Answers {
         let mut out = Vec::with_capacity(4096);
         match file {
             File::Meminfo => {
-                let view =
-                    view::memory::meminfo(&self.memory(container)?, &self.machine.meminfo()?);
+                let host = self.machine.meminfo()?;
+                let hugetlb = self.hugetlb(container, &host)?;
+                let view = view::memory::meminfo(&self.memory(container)?, &hugetlb, &host);
                 render::memory::meminfo(&view, &mut out);
             }
             File::Swaps => {
@@ -221,6 +222,20 @@ impl Answers {
         let cpu = self.or_last_good(container, facts, |page| &mut page.cpu)?;
         let seen = view::cpu::seen(&cpu, &self.machine.online()?);
         Ok((cpu, seen))
+    }
+
+    /// Nothing is read where the machine has no huge pages to share.
+    fn hugetlb(
+        &self,
+        container: &Container,
+        host: &host::Meminfo,
+    ) -> Result<Vec<HugetlbLevel>, AnswerError> {
+        if host.count("HugePages_Total") == 0 {
+            return Ok(Vec::new());
+        }
+        let size = host.size("Hugepagesize");
+        let facts = self.cgroups.hugetlb(&container.place, size);
+        self.or_last_good(container, facts, |page| &mut page.hugetlb)
     }
 
     fn devices(&self, container: &Container) -> Result<Vec<DeviceUse>, AnswerError> {

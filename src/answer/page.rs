@@ -1,7 +1,7 @@
 //! What is remembered of one container.
 
 use crate::{
-    cgroup::{Cpu, DeviceUse, Memory},
+    cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory},
     container::Container,
     units::Micros,
     view::{
@@ -22,6 +22,8 @@ pub(super) struct Page {
     pub(super) memory: Option<Memory>,
     /// The last good facts of its CPUs.
     pub(super) cpu: Option<Cpu>,
+    /// The last good facts of its huge pages.
+    pub(super) hugetlb: Option<Vec<HugetlbLevel>>,
     /// The last good facts of its block devices.
     pub(super) devices: Option<Vec<DeviceUse>>,
     /// The last good counts of its memory.

@@ -1,10 +1,15 @@
 //! Where each controller is mounted and where a process stands in it: v1, v2 and hybrid hosts
 //! look alike from here on.
 
-use super::{Cpu, DeviceUse, Memory, Place, parse::Membership, v1, v2};
+use super::{
+    Cpu, DeviceUse, HugetlbLevel, Memory, Place,
+    parse::{self, Membership},
+    v1, v2,
+};
 use crate::{
     mounts::{self, Mount},
     sys::{self, Dir, ReadError},
+    units::Bytes,
 };
 use std::{
     io,
@@ -34,6 +39,7 @@ pub struct Layout {
     cpuacct: Option<Arc<Hierarchy>>,
     cpuset: Option<Arc<Hierarchy>>,
     io: Option<Arc<Hierarchy>>,
+    hugetlb: Option<Arc<Hierarchy>>,
     /// The hierarchy whose directories give containers their keys: memory's, where there is one.
     home: Arc<Hierarchy>,
 }
@@ -83,6 +89,7 @@ impl Layout {
             })?,
             cpuset: find("cpuset")?,
             io: find("blkio")?.or(find("io")?),
+            hugetlb: find("hugetlb")?,
             memory,
             cpu,
             cpuacct,
@@ -109,6 +116,7 @@ impl Layout {
             cpuacct: path(&self.cpuacct, "cpuacct")?,
             cpuset: path(&self.cpuset, "cpuset")?,
             io: path(&self.io, "blkio")?,
+            hugetlb: path(&self.hugetlb, "hugetlb")?,
             memory,
         })
     }
@@ -210,6 +218,22 @@ impl Layout {
             Some(hierarchy) => match hierarchy.version {
                 Version::V1 => v1::memory_counts(&hierarchy.root, &place.memory),
                 Version::V2 => v2::memory_counts(&hierarchy.root, &place.memory),
+            },
+        }
+    }
+
+    /// Limit and use of huge pages of that size, from the container up; none where no controller
+    /// counts them.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn hugetlb(&self, place: &Place, size: Bytes) -> Result<Vec<HugetlbLevel>, ReadError> {
+        let size = parse::huge_page_name(size);
+        match &self.hugetlb {
+            None => Ok(Vec::new()),
+            Some(hierarchy) => match hierarchy.version {
+                Version::V1 => v1::hugetlb(&hierarchy.root, &place.hugetlb, &size),
+                Version::V2 => v2::hugetlb(&hierarchy.root, &place.hugetlb, &size),
             },
         }
     }

@@ -97,6 +97,15 @@ impl MemoryUse {
     }
 }
 
+/// Limit and use of huge pages of one size in one cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HugetlbLevel {
+    /// `hugetlb.SIZE.max`, `hugetlb.SIZE.limit_in_bytes`.
+    pub max: Limit<Bytes>,
+    /// `hugetlb.SIZE.current`, `hugetlb.SIZE.usage_in_bytes`.
+    pub current: Bytes,
+}
+
 /// What a container did to one block device, since its cgroup was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceUse {

@@ -30,6 +30,17 @@ pub fn limit_in_bytes(text: &str) -> Option<Limit<Bytes>> {
     }
 }
 
+/// The size of a huge page as the names of hugetlb's files have it: `2MB` (`mm/hugetlb_cgroup.c`,
+/// `mem_fmt`).
+#[must_use]
+pub fn huge_page_name(size: Bytes) -> String {
+    match size.0 {
+        size if size >= 1 << 30 => format!("{}GB", size >> 30),
+        size if size >= 1 << 20 => format!("{}MB", size >> 20),
+        size => format!("{}KB", size >> 10),
+    }
+}
+
 /// `cpu.max`: the quota or `max`, and the period.
 #[must_use]
 pub fn cpu_max(text: &str) -> Option<Limit<Quota>> {
@@ -292,6 +303,12 @@ mod tests {
             Some(Limit::At(Bytes(1 << 40)))
         );
         assert_eq!(limit("x"), None);
+    }
+
+    #[test]
+    fn a_huge_page_is_named_in_its_largest_unit() {
+        let names = [64 << 10, 2 << 20, 1 << 30].map(|size| huge_page_name(Bytes(size)));
+        assert_eq!(names, ["64KB", "2MB", "1GB"]);
     }
 
     #[test]

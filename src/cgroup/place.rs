@@ -10,6 +10,7 @@ pub struct Place {
     pub(super) cpuacct: PathBuf,
     pub(super) cpuset: PathBuf,
     pub(super) io: PathBuf,
+    pub(super) hugetlb: PathBuf,
     pub(super) home: PathBuf,
 }
 
@@ -23,6 +24,7 @@ impl Place {
             cpuacct: path.to_owned(),
             cpuset: path.to_owned(),
             io: path.to_owned(),
+            hugetlb: path.to_owned(),
             home: path.to_owned(),
         }
     }
@@ -72,6 +74,7 @@ impl Place {
             cpuacct: up(self.cpuacct)?,
             cpuset: up(self.cpuset)?,
             io: up(self.io)?,
+            hugetlb: up(self.hugetlb)?,
             home: path.to_owned(),
         })
     }
@@ -88,6 +91,7 @@ mod tests {
             cpuacct: cpu.into(),
             cpuset: "/".into(),
             io: "/".into(),
+            hugetlb: "/".into(),
             home: home.into(),
         }
     }

@@ -2,7 +2,7 @@
 //! (`Documentation/admin-guide/cgroup-v1/`).
 
 use super::{
-    CpuUse, DeviceUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
     layout::{fact, optional},
     parse,
 };
@@ -81,6 +81,19 @@ pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadErr
         &text("io_service_bytes")?,
         &text("io_serviced")?,
     ))
+}
+
+/// The huge pages of that size in the cgroup at `path` and in its ancestors.
+pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
+    let mut levels = Vec::new();
+    for level in path.ancestors() {
+        let max = level.join(format!("hugetlb.{size}.limit_in_bytes"));
+        if let Some(max) = fact(root, &max, parse::limit_in_bytes)? {
+            let current = bytes(root, &level.join(format!("hugetlb.{size}.usage_in_bytes")))?;
+            levels.push(HugetlbLevel { max, current });
+        }
+    }
+    Ok(levels)
 }
 
 fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {

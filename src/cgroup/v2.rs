@@ -1,7 +1,7 @@
 //! Reads a v2 directory and its ancestors (`Documentation/admin-guide/cgroup-v2.rst`).
 
 use super::{
-    CpuUse, DeviceUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
     layout::{fact, optional},
     parse,
 };
@@ -82,6 +82,19 @@ pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)
 pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
     let text = optional(root, &path.join("io.stat"))?;
     Ok(parse::io_stat(&text.unwrap_or_default()))
+}
+
+/// The huge pages of that size in the cgroup at `path` and in its ancestors, where they are counted.
+pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
+    let mut levels = Vec::new();
+    for level in path.ancestors() {
+        let max = level.join(format!("hugetlb.{size}.max"));
+        if let Some(max) = fact(root, &max, parse::limit)? {
+            let current = bytes(root, &level.join(format!("hugetlb.{size}.current")))?;
+            levels.push(HugetlbLevel { max, current });
+        }
+    }
+    Ok(levels)
 }
 
 /// The effective CPUs of the cgroup at `path`: those of the nearest cgroup that has the

@@ -33,6 +33,16 @@ pub enum Amount {
 }
 
 impl Meminfo {
+    /// The count in the line `name`; 0 where the kernel has no such line.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        let line = self.lines.iter().find(|line| line.name == name);
+        match line.map(|line| line.amount) {
+            Some(Amount::Count(count)) => count,
+            Some(Amount::Size(_)) | None => 0,
+        }
+    }
+
     /// The size in the line `name`; nothing where the kernel has no such line.
     #[must_use]
     pub fn size(&self, name: &str) -> Bytes {

@@ -10,13 +10,15 @@
 //! | use (`AnonPages`, `Cached`, `Slab`, ...) | `memory.stat` of the container's own cgroup |
 //! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
 //! | `Committed_AS` | anonymous and shared memory and swap in use: nobody counts commitments by cgroup |
+//! | `HugePages_Total`, `HugePages_Free` | the machine's pool of huge pages, no more than every hugetlb limit allows, less what each level uses |
+//! | `Hugetlb` | `HugePages_Total` as a size |
 //! | `Hugepagesize`, `VmallocTotal`, `DirectMap*` | facts of the machine |
 //! | all else, and lines of kernels to come | 0 |
 
 pub use crate::host::{Amount, MeminfoLine};
 
 use crate::{
-    cgroup::{Memory, MemoryUse, SwapLimit},
+    cgroup::{HugetlbLevel, Memory, MemoryUse, SwapLimit},
     host,
     units::{Bytes, Limit},
 };
@@ -89,20 +91,51 @@ fn swap(memory: &Memory, mem_total: Bytes, host: &host::Meminfo) -> (Bytes, Byte
     (total, free.min(total.less(used)))
 }
 
+/// The huge pages of the machine's default size that a container may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct HugePages {
+    total: u64,
+    free: u64,
+    size: Bytes,
+}
+
+fn huge_pages(levels: &[HugetlbLevel], host: &host::Meminfo) -> HugePages {
+    let size = host.size("Hugepagesize");
+    let mut pages = HugePages {
+        total: host.count("HugePages_Total"),
+        free: host.count("HugePages_Free"),
+        size,
+    };
+    for level in levels {
+        if let Limit::At(max) = level.max {
+            pages.total = pages.total.min(max.0 / size.0.max(1));
+            pages.free = pages.free.min(max.less(level.current).0 / size.0.max(1));
+        }
+    }
+    HugePages {
+        free: pages.free.min(pages.total),
+        ..pages
+    }
+}
+
 /// `/proc/meminfo` as the container should see it.
 #[must_use]
-pub fn meminfo(memory: &Memory, host: &host::Meminfo) -> Meminfo {
+pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Meminfo {
     let sizes = sizes(memory, host);
+    let huge = huge_pages(hugetlb, host);
     let lines = host
         .lines
         .iter()
         .map(|line| MeminfoLine {
             name: line.name.clone(),
-            amount: match line.amount {
-                Amount::Size(fact) => {
-                    Amount::Size(size(&line.name, fact, &sizes, &memory.usage, host))
+            amount: match (line.name.as_str(), line.amount) {
+                ("HugePages_Total", _) => Amount::Count(huge.total),
+                ("HugePages_Free", _) => Amount::Count(huge.free),
+                (_, Amount::Count(_)) => Amount::Count(0),
+                ("Hugetlb", _) => Amount::Size(Bytes(huge.size.0.saturating_mul(huge.total))),
+                (name, Amount::Size(fact)) => {
+                    Amount::Size(size(name, fact, &sizes, &memory.usage, host))
                 }
-                Amount::Count(_) => Amount::Count(0),
             },
         })
         .collect();
@@ -300,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_line_that_nobody_knows_shows_nothing_of_the_machine() {
-        let view = meminfo(&under(Vec::new()), &machine());
+        let view = meminfo(&under(Vec::new()), &[], &machine());
         let amount = |name: &str| {
             view.lines
                 .iter()
@@ -309,14 +342,34 @@ mod tests {
                 .amount
         };
         assert_eq!(amount("Future"), Amount::Size(Bytes::ZERO));
-        assert_eq!(amount("HugePages_Total"), Amount::Count(0));
         assert_eq!(amount("Cached"), Amount::Size(Bytes::ZERO));
         assert_eq!(amount("Hugepagesize"), Amount::Size(Bytes::from_mib(2)));
     }
 
     #[test]
+    fn huge_pages_are_the_machines_as_far_as_every_limit_allows() {
+        let host = parse::meminfo(
+            "HugePages_Total: 100\nHugePages_Free: 60\nHugePages_Rsvd: 5\nHugepagesize: 2048 kB\n\
+             Hugetlb: 204800 kB\n",
+        );
+        let level = |max: u64, current: u64| HugetlbLevel {
+            max: Limit::At(Bytes::from_mib(max)),
+            current: Bytes::from_mib(current),
+        };
+        let values = |levels: &[HugetlbLevel]| -> Vec<Amount> {
+            let view = meminfo(&under(Vec::new()), levels, &host);
+            view.lines.iter().map(|line| line.amount).collect()
+        };
+        let limited = values(&[level(40, 4), level(64, 60)]);
+        assert_eq!(limited[..2], [Amount::Count(20), Amount::Count(2)]);
+        assert_eq!(limited[2], Amount::Count(0));
+        assert_eq!(limited[4], Amount::Size(Bytes::from_mib(40)));
+        assert_eq!(values(&[])[..2], [Amount::Count(100), Amount::Count(60)]);
+    }
+
+    #[test]
     fn the_commit_limit_keeps_the_machines_ratio() {
-        let view = meminfo(&under(vec![level(100, 0, 0)]), &machine());
+        let view = meminfo(&under(vec![level(100, 0, 0)]), &[], &machine());
         let limit = view
             .lines
             .iter()
