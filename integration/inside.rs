@@ -285,7 +285,7 @@ fn a_limit_that_is_changed_shows_in_the_next_read() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn top_shows_a_busy_container_busy_and_its_neighbour_idle() {
     let neighbour = Talk::start(&[], "top -bn2 -d3 | grep Cpu; read line");
     let burning = "sh -c 'while :; do :; done' & burner=$!; sleep 1; \
@@ -319,7 +319,7 @@ fn top_shows_a_busy_container_busy_and_its_neighbour_idle() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn the_load_is_the_containers_own() {
     let mut talk = Talk::start(
         &[],

@@ -379,7 +379,7 @@ fn show_says_in_one_line_what_is_wrong() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
     let daemon = Daemon::start();
     let (busy, idle) = (Cgroup::new(), Cgroup::new());
