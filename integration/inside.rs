@@ -105,7 +105,7 @@ fn uptime_and_vmstat_show_the_container() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn a_containers_own_daemon_is_mounted_nowhere_on_the_host() {
     let mut talk = Talk::start(&[], "grep -c plimsoll /proc/self/mountinfo; read line");
     assert!(talk.hear().parse::<u32>().unwrap() > 0);
@@ -343,7 +343,7 @@ fn the_load_is_the_containers_own() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn a_daemon_on_the_host_serves_the_container() {
     let mut daemon = Daemon::on("/var/lib/plimsoll".into());
     let script = "cat /proc/meminfo; cat /proc/self/mountinfo";
