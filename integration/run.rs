@@ -6,7 +6,10 @@
 use std::{
     fs,
     io::Write,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -90,6 +93,7 @@ impl Running {
             .collect();
         let process = run(&words)
             .stdout(fs::File::create(&printed).unwrap())
+            .process_group(0)
             .spawn()
             .unwrap();
         let running = Running {
@@ -109,19 +113,24 @@ impl Running {
     }
 
     fn signal(&self, signal: &str) {
-        let pid = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        kill(signal, &self.process.id().to_string());
+    }
+
+    /// Signals every process of its group, as a terminal does.
+    fn signal_all(&self, signal: &str) {
+        kill(signal, &format!("-{}", self.process.id()));
     }
 
     fn status(mut self) -> i32 {
         self.process.wait().unwrap().code().unwrap()
     }
+}
+
+fn kill(signal: &str, whom: &str) {
+    let status = Command::new("kill")
+        .args(["-s", signal, "--", whom])
+        .status();
+    assert!(status.unwrap().success());
 }
 
 /// Every trace that a container of this name could have left on this machine.
@@ -680,6 +689,21 @@ fn signals_are_handed_on() {
         "trap 'echo caught; exit 3' TERM; while :; do sleep 0.1; done",
     );
     running.signal("TERM");
+    assert_eq!(running.status(), 3);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_command_that_lives_on_after_ctrl_c_keeps_its_view() {
+    let running = Running::start(
+        &["-m", "64M"],
+        "trap 'echo caught; grep MemTotal /proc/meminfo; exit 3' INT; while :; do sleep 0.1; done",
+    );
+    running.signal_all("INT");
+    wait_until("it caught the signal", || running.says("caught"));
+    wait_until("it read its view", || {
+        running.says("MemTotal:          65536 kB")
+    });
     assert_eq!(running.status(), 3);
 }
 
