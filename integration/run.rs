@@ -294,6 +294,14 @@ fn its_network_is_none_unless_it_is_the_hosts() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
+fn a_container_reaches_itself_by_localhost() {
+    let script = "import socket; server = socket.create_server(('127.0.0.1', 0)); \
+        socket.create_connection(('localhost', server.getsockname()[1]), 5); print('reached')";
+    assert_eq!(printed(&["--", "python3", "-c", script]), "reached\n");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
 fn a_user_is_found_by_the_containers_own_passwd() {
     let root = busybox();
     fs::create_dir(root.path().join("etc")).unwrap();
