@@ -548,6 +548,21 @@ fn a_volume_is_shared_and_can_be_read_only() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
+fn run_is_the_containers_own_and_takes_volumes_and_the_working_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("in"), "in").unwrap();
+    let volume = format!("{}:/run/volume", text(directory.path()));
+    let words = ["-v", &volume, "-v", "/run/fresh", "-w", "/run/work", "--"];
+    let script = ["sh", "-c", "pwd; ls /run; cat /run/volume/in; touch /run/x"];
+    assert_eq!(
+        printed(&[&words[..], &script[..]].concat()),
+        "/run/work\nfresh\nvolume\nwork\nin"
+    );
+    assert_eq!(status(&["--read-only", "--", "touch", "/run/x"]), 0);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
 fn an_anonymous_volume_begins_with_what_the_root_has_and_is_thrown_away() {
     let layer = busybox();
     fs::create_dir(layer.path().join("data")).unwrap();
@@ -825,6 +840,8 @@ fn bad_input_is_refused_in_one_line_that_names_it() {
         (&["-v", "/no/such/source:/x"], "/no/such/source"),
         (&["-v", "relative:/x"], "relative"),
         (&["-v", "/etc:x"], "/etc:x"),
+        (&["-v", "/etc:/proc/x"], "/proc/x"),
+        (&["-v", "/dev"], "/dev"),
         (&["-w", "relative"], "relative"),
         (&["--name", "a/b"], "a/b"),
         (&["--hostname", "a_b"], "a_b"),
