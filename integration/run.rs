@@ -441,6 +441,26 @@ fn a_container_cannot_change_its_own_limits() {
     assert_eq!(printed(&["-m", "64M", "--", "sh", "-c", script]), "");
 }
 
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn limits_hold_against_root_in_a_user_namespace() {
+    let name = unique("lifted");
+    let lift = "mount -t cgroup -o memory none /mnt || mount -t cgroup2 none /mnt; cd /mnt; \
+        for f in memory.swap.max memory.max; do test ! -e $f || echo max > $f && echo lifted; done; \
+        for f in memory.memsw.limit_in_bytes memory.limit_in_bytes; do \
+        test ! -e $f || echo -1 > $f && echo lifted; done";
+    let script =
+        format!("unshare -UrmC sh -c '{lift}'; grep MemTotal /proc/meminfo; echo over; sleep 1000");
+    let running = Running::start(&["--name", &name, "-m", "64M"], &script);
+    wait_until("it tried", || running.says("over"));
+    assert!(running.says("lifted"));
+    assert!(running.says("MemTotal:          65536 kB"));
+    let memory = limit(&name, "memory.max", "memory.limit_in_bytes");
+    assert_eq!(memory, "67108864");
+    running.signal("TERM");
+    running.status();
+}
+
 // Its files.
 
 #[test]
