@@ -78,7 +78,7 @@ impl Cgroups {
     fn make(&self, below: &Path) -> Result<(), RunError> {
         for top in self.hierarchies.tops() {
             let path = top.join(ABOVE).join(below);
-            fs::create_dir_all(&path).map_err(at("make", &path))?;
+            made(&path).map_err(at("make", &path))?;
         }
         Ok(())
     }
@@ -236,6 +236,27 @@ impl Drop for Cgroups {
     fn drop(&mut self) {
         remove(&self.name);
     }
+}
+
+/// Makes a directory and those above it, though others that end remove the one above all of ours.
+fn made(path: &Path) -> io::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match fs::create_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && Instant::now() < until => {}
+            made => return made,
+        }
+    }
+}
+
+/// Whether a container of this name has cgroups.
+pub(crate) fn exist(name: &str) -> bool {
+    Hierarchies::find().is_ok_and(|hierarchies| {
+        let leaves = hierarchies.tops().into_iter();
+        leaves
+            .map(|top| top.join(ABOVE).join(name))
+            .any(|leaf| leaf.exists())
+    })
 }
 
 /// Kills what runs in the cgroups of a container, and removes them; what stays is logged.
