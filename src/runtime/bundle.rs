@@ -16,7 +16,7 @@ use oci_spec::{
 };
 
 use super::{
-    request::{Network, Request, Root},
+    request::{Network, Request},
     user::User,
 };
 
@@ -111,7 +111,7 @@ pub(crate) fn spec(request: &Request, found: &Found) -> Result<Spec, OciSpecErro
         .version("1.2.0")
         .root(root)
         .hostname(found.hostname.clone())
-        .mounts(mounts(request, found)?)
+        .mounts(mounts(found)?)
         .process(process(request, found)?)
         .hooks(
             HooksBuilder::default()
@@ -181,7 +181,7 @@ fn hook(found: &Found) -> Result<Hook, OciSpecError> {
         .build()
 }
 
-fn mounts(request: &Request, found: &Found) -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(found: &Found) -> Result<Vec<Mount>, OciSpecError> {
     let mut mounts = vec![
         mounted("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"])?,
         mounted(
@@ -222,11 +222,6 @@ fn mounts(request: &Request, found: &Found) -> Result<Vec<Mount>, OciSpecError> 
             &["nosuid", "noexec", "nodev", "ro"],
         )?,
     ];
-    if request.root == Root::Host {
-        // The host's is full of its services' sockets.
-        let options = &["nosuid", "nodev", "mode=755"];
-        mounts.push(mounted("tmpfs", "tmpfs", "/run", options)?);
-    }
     let one = |(_, at): &(PathBuf, PathBuf)| at == Path::new(CGROUPS);
     if !found.cgroup_binds.iter().any(one) {
         let options = &["nosuid", "noexec", "nodev", "mode=755"];
@@ -446,19 +441,5 @@ mod tests {
         let spec = spec(&request, &found()).unwrap();
         let env = spec.process().as_ref().unwrap().env().as_ref().unwrap();
         assert_eq!(env, &["HOSTNAME=box", "HOME=/home/a", "PATH=/x", "A=2"]);
-    }
-
-    #[test]
-    fn the_hosts_run_is_not_the_containers() {
-        let runs = |root| {
-            let request = Request { root, ..request() };
-            let spec = spec(&request, &found()).unwrap();
-            let mounts = spec.mounts().clone().unwrap();
-            mounts
-                .iter()
-                .any(|mount| mount.destination() == Path::new("/run"))
-        };
-        assert!(runs(Root::Host));
-        assert!(!runs(Root::Directory("/x".into())));
     }
 }

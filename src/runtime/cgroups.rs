@@ -5,6 +5,11 @@
 //! enable, and a refused value comes back as a path and a number. So the directories stand, with
 //! their limits, before libcontainer's first process enters them.
 //!
+//! A container is in a leaf of its cgroups, `box`. Root in a container can make a user namespace,
+//! mount the cgroup file system there, and change what lies at the root of its cgroup namespace and
+//! below: that is the leaf. The limits that bind lie above it. The leaf repeats them, because that
+//! is where programs which look for limits themselves find them.
+//!
 //! The cgroups lie below `plimsoll` at the top of each hierarchy. systemd leaves alone what it
 //! did not make; controllers stay on there even if it no longer needs them itself, because the
 //! kernel refuses to take a controller from a cgroup whose child has handed it on.
@@ -32,6 +37,9 @@ use crate::units::{Bytes, Limit};
 /// How long the dying processes of a container may take to leave its cgroups.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The leaf that holds a container's processes.
+const LEAF: &str = "box";
+
 /// The cgroups of one container, removed with every process in them when dropped.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
@@ -55,23 +63,34 @@ impl Cgroups {
             name: name.to_owned(),
             hierarchies,
         };
-        for top in cgroups.hierarchies.tops() {
-            let leaf = top.join(ABOVE).join(name);
-            fs::create_dir_all(&leaf).map_err(at("make", &leaf))?;
-        }
+        let (own, leaf) = (PathBuf::from(name), Path::new(name).join(LEAF));
+        cgroups.make(&own)?;
         cgroups.hierarchies.ready(name, limits)?;
-        cgroups.limit(limits)?;
+        cgroups.limit(&own, limits)?;
+        // A leaf inherits what devices it is given when it is made.
+        cgroups.limit_devices()?;
+        cgroups.make(&leaf)?;
+        cgroups.hierarchies.ready_leaf(&leaf, limits)?;
+        cgroups.limit(&leaf, limits)?;
         Ok(cgroups)
+    }
+
+    fn make(&self, below: &Path) -> Result<(), RunError> {
+        for top in self.hierarchies.tops() {
+            let path = top.join(ABOVE).join(below);
+            made(&path).map_err(at("make", &path))?;
+        }
+        Ok(())
     }
 
     /// The path of each cgroup below its hierarchy's top, as OCI's `cgroupsPath`.
     pub(crate) fn path(&self) -> PathBuf {
-        Path::new("/").join(ABOVE).join(&self.name)
+        Path::new("/").join(ABOVE).join(self.leaf())
     }
 
     /// The directories, each with where a container expects it.
     pub(crate) fn binds(&self) -> Vec<(PathBuf, PathBuf)> {
-        let bind = |top: PathBuf| (top.join(ABOVE).join(&self.name), top);
+        let bind = |top: PathBuf| (top.join(ABOVE).join(self.leaf()), top);
         self.hierarchies.tops().into_iter().map(bind).collect()
     }
 
@@ -83,60 +102,82 @@ impl Cgroups {
     pub(crate) fn limit_pids(&self, limits: &Limits) -> Result<(), RunError> {
         match limits.pids {
             Limit::Unlimited => Ok(()),
-            Limit::At(count) => self.write("pids", "pids.max", &count.to_string()),
+            Limit::At(count) => [Path::new(&self.name), &self.leaf()]
+                .into_iter()
+                .try_for_each(|below| self.write(below, "pids", "pids.max", &count.to_string())),
         }
     }
 
-    fn limit(&self, limits: &Limits) -> Result<(), RunError> {
+    fn leaf(&self) -> PathBuf {
+        Path::new(&self.name).join(LEAF)
+    }
+
+    fn limit(&self, below: &Path, limits: &Limits) -> Result<(), RunError> {
         let legacy = matches!(self.hierarchies, Hierarchies::Legacy(_));
         if let Limit::At(memory) = limits.memory {
             if legacy {
-                self.legacy_memory(memory, limits.swap)?;
+                self.legacy_memory(below, memory, limits.swap)?;
             } else {
-                self.unified_memory(memory, limits.swap)?;
+                self.unified_memory(below, memory, limits.swap)?;
             }
         }
         if let Limit::At(quota) = limits.cpu {
             if legacy {
-                self.write("cpu", "cpu.cfs_period_us", &PERIOD.0.to_string())?;
-                self.write("cpu", "cpu.cfs_quota_us", &quota.0.to_string())?;
+                self.write(below, "cpu", "cpu.cfs_period_us", &PERIOD.0.to_string())?;
+                self.write(below, "cpu", "cpu.cfs_quota_us", &quota.0.to_string())?;
             } else {
-                self.write("cpu", "cpu.max", &format!("{} {}", quota.0, PERIOD.0))?;
+                self.write(
+                    below,
+                    "cpu",
+                    "cpu.max",
+                    &format!("{} {}", quota.0, PERIOD.0),
+                )?;
             }
         }
         if let Some(cpus) = &limits.cpuset {
-            self.write("cpuset", "cpuset.cpus", &cpus.to_string())?;
+            self.write(below, "cpuset", "cpuset.cpus", &cpus.to_string())?;
         }
-        self.limit_devices()
+        Ok(())
     }
 
-    fn unified_memory(&self, memory: Bytes, swap: Swap) -> Result<(), RunError> {
-        self.write("memory", "memory.max", &memory.0.to_string())?;
+    fn unified_memory(&self, below: &Path, memory: Bytes, swap: Swap) -> Result<(), RunError> {
+        self.write(below, "memory", "memory.max", &memory.0.to_string())?;
         let (text, asked) = match swap {
             Swap::LikeMemory => (memory.0.to_string(), false),
             Swap::Unlimited => ("max".to_owned(), false),
             Swap::Total(total) => (total.less(memory).0.to_string(), true),
         };
-        self.write_swap("memory.swap.max", &text, asked)
+        self.write_swap(below, "memory.swap.max", &text, asked)
     }
 
-    fn legacy_memory(&self, memory: Bytes, swap: Swap) -> Result<(), RunError> {
-        self.write("memory", "memory.limit_in_bytes", &memory.0.to_string())?;
+    fn legacy_memory(&self, below: &Path, memory: Bytes, swap: Swap) -> Result<(), RunError> {
+        self.write(
+            below,
+            "memory",
+            "memory.limit_in_bytes",
+            &memory.0.to_string(),
+        )?;
         let (text, asked) = match swap {
             Swap::LikeMemory => (memory.plus(memory).0.to_string(), false),
             Swap::Unlimited => ("-1".to_owned(), false),
             Swap::Total(total) => (total.0.to_string(), true),
         };
-        self.write_swap("memory.memsw.limit_in_bytes", &text, asked)
+        self.write_swap(below, "memory.memsw.limit_in_bytes", &text, asked)
     }
 
     /// A kernel that does not count swap has no such file; that matters only to who asked.
-    fn write_swap(&self, file: &str, text: &str, asked: bool) -> Result<(), RunError> {
+    fn write_swap(
+        &self,
+        below: &Path,
+        file: &str,
+        text: &str,
+        asked: bool,
+    ) -> Result<(), RunError> {
         let there = self
-            .directory("memory")
+            .directory(below, "memory")
             .is_some_and(|d| d.join(file).exists());
         match (there, asked) {
-            (true, _) => self.write("memory", file, text),
+            (true, _) => self.write(below, "memory", file, text),
             (false, true) => Err(RunError::NoSwapLimit),
             (false, false) => Ok(()),
         }
@@ -145,15 +186,16 @@ impl Cgroups {
     /// Docker's devices, and no other; on v2 the missing capability to make device nodes and a
     /// root without them stand in.
     fn limit_devices(&self) -> Result<(), RunError> {
-        let controller = "devices";
-        if self.directory(controller).is_none()
+        let (below, controller) = (Path::new(&self.name), "devices");
+        if self.directory(below, controller).is_none()
             || !matches!(self.hierarchies, Hierarchies::Legacy(_))
         {
             return Ok(());
         }
-        self.write(controller, "devices.deny", "a")?;
+        self.write(below, controller, "devices.deny", "a")?;
         // Nodes may be made, for libcontainer makes those of /dev; opened only null, zero, full,
-        // random, urandom, tty, console, ptmx and the terminals.
+        // random, urandom, tty, console, ptmx and the terminals; and /dev/net/tun, which
+        // libcontainer allows the leaf in any case, and cannot below a cgroup without it.
         for rule in [
             "c *:* m",
             "b *:* m",
@@ -166,20 +208,27 @@ impl Cgroups {
             "c 5:1 rwm",
             "c 5:2 rwm",
             "c 136:* rwm",
+            "c 10:200 rwm",
         ] {
-            self.write(controller, "devices.allow", rule)?;
+            self.write(below, controller, "devices.allow", rule)?;
         }
         Ok(())
     }
 
-    fn write(&self, controller: &str, file: &str, text: &str) -> Result<(), RunError> {
-        let directory = self.directory(controller).unwrap_or_default();
+    fn write(
+        &self,
+        below: &Path,
+        controller: &str,
+        file: &str,
+        text: &str,
+    ) -> Result<(), RunError> {
+        let directory = self.directory(below, controller).unwrap_or_default();
         let path = directory.join(file);
         fs::write(&path, text).map_err(at("write a limit to", path))
     }
 
-    fn directory(&self, controller: &str) -> Option<PathBuf> {
-        self.hierarchies.directory(controller, &self.name)
+    fn directory(&self, below: &Path, controller: &str) -> Option<PathBuf> {
+        self.hierarchies.directory(controller, below)
     }
 }
 
@@ -187,6 +236,27 @@ impl Drop for Cgroups {
     fn drop(&mut self) {
         remove(&self.name);
     }
+}
+
+/// Makes a directory and those above it, though others that end remove the one above all of ours.
+fn made(path: &Path) -> io::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match fs::create_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && Instant::now() < until => {}
+            made => return made,
+        }
+    }
+}
+
+/// Whether a container of this name has cgroups.
+pub(crate) fn exist(name: &str) -> bool {
+    Hierarchies::find().is_ok_and(|hierarchies| {
+        let leaves = hierarchies.tops().into_iter();
+        leaves
+            .map(|top| top.join(ABOVE).join(name))
+            .any(|leaf| leaf.exists())
+    })
 }
 
 /// Kills what runs in the cgroups of a container, and removes them; what stays is logged.

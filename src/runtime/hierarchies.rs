@@ -123,16 +123,16 @@ impl Hierarchies {
         }
     }
 
-    /// Where a container's cgroup of this controller is; `None` where v1 does not have it.
-    pub(crate) fn directory(&self, controller: &str, name: &str) -> Option<PathBuf> {
+    /// Where a cgroup below ours is for this controller; `None` where v1 does not have it.
+    pub(crate) fn directory(&self, controller: &str, below: &Path) -> Option<PathBuf> {
         let top = match self {
             Hierarchies::Unified => Path::new(UNIFIED),
             Hierarchies::Legacy(found) => found.get(controller)?,
         };
-        Some(top.join(ABOVE).join(name))
+        Some(top.join(ABOVE).join(below))
     }
 
-    /// Readies a container's cgroups, which are made, for its limits and processes.
+    /// Readies a container's cgroups, which are made, for its limits.
     ///
     /// # Errors
     ///
@@ -143,7 +143,30 @@ impl Hierarchies {
                 enable(Path::new(UNIFIED), limits)?;
                 enable(&Path::new(UNIFIED).join(ABOVE), limits)
             }
-            Hierarchies::Legacy(found) => seed(found, name),
+            Hierarchies::Legacy(found) => {
+                if let Some(top) = found.get("memory") {
+                    // A fresh v1 memory cgroup counts its children only if told so (always, since
+                    // kernel 5.11).
+                    let _ = fs::write(top.join(ABOVE).join("memory.use_hierarchy"), "1");
+                }
+                seed(found, Path::new(""))?;
+                seed(found, Path::new(name))
+            }
+        }
+    }
+
+    /// Readies the leaf in a container's cgroups, which are limited and hold it, for processes.
+    ///
+    /// # Errors
+    ///
+    /// When a controller that a limit needs cannot be enabled.
+    pub(crate) fn ready_leaf(&self, leaf: &Path, limits: &Limits) -> Result<(), RunError> {
+        match self {
+            Hierarchies::Unified => {
+                let above = leaf.parent().unwrap_or(leaf);
+                enable(&Path::new(UNIFIED).join(ABOVE).join(above), limits)
+            }
+            Hierarchies::Legacy(found) => seed(found, leaf),
         }
     }
 }
@@ -185,26 +208,19 @@ fn enable(cgroup: &Path, limits: &Limits) -> Result<(), RunError> {
 }
 
 /// A fresh v1 cpuset has no CPUs and no memory nodes and takes no process: it gets those above it.
-/// A fresh v1 memory cgroup counts its children only if told so (always, since kernel 5.11).
-fn seed(found: &BTreeMap<String, PathBuf>, name: &str) -> Result<(), RunError> {
-    if let Some(top) = found.get("cpuset") {
-        let above = top.join(ABOVE);
-        for (from, to) in [
-            (top.clone(), above.clone()),
-            (above.clone(), above.join(name)),
-        ] {
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                let (from, to) = (from.join(file), to.join(file));
-                let own = fs::read_to_string(&to).map_err(at("read", &to))?;
-                if own.trim().is_empty() {
-                    let value = fs::read_to_string(&from).map_err(at("read", &from))?;
-                    fs::write(&to, value.trim()).map_err(at("write", &to))?;
-                }
-            }
+fn seed(found: &BTreeMap<String, PathBuf>, below: &Path) -> Result<(), RunError> {
+    let Some(top) = found.get("cpuset") else {
+        return Ok(());
+    };
+    let cgroup = top.join(ABOVE).join(below);
+    let above = cgroup.parent().unwrap_or(top);
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let (from, to) = (above.join(file), cgroup.join(file));
+        let own = fs::read_to_string(&to).map_err(at("read", &to))?;
+        if own.trim().is_empty() {
+            let value = fs::read_to_string(&from).map_err(at("read", &from))?;
+            fs::write(&to, value.trim()).map_err(at("write", &to))?;
         }
-    }
-    if let Some(top) = found.get("memory") {
-        let _ = fs::write(top.join(ABOVE).join("memory.use_hierarchy"), "1");
     }
     Ok(())
 }

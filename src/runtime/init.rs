@@ -89,6 +89,8 @@ fn serve(args: &[CString], env: &[CString], terminal: bool) -> i32 {
             return NOT_EXECUTABLE;
         }
     };
+    // The command does so itself too: whoever is later, a signal to the group finds it.
+    let _ = setpgid(child, child);
     let _ = prctl::set_name(c"plimsoll-init");
     // Else the container would hold what its `plimsoll run` holds: its lock, the host's files.
     let _ = process::close_all_but_stdio();

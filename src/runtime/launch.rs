@@ -28,7 +28,7 @@ use super::{
     cgroups::Cgroups,
     check,
     console::{Console, Socket},
-    error::step,
+    error::{at, step},
     hierarchies::Hierarchies,
     init::Init,
     inside::Inside,
@@ -42,7 +42,7 @@ use super::{
     view::View,
 };
 use crate::{
-    sys::process::Lifeline,
+    sys::{network, process::Lifeline},
     units::{Bytes, Limit},
 };
 
@@ -222,8 +222,19 @@ fn contained(
     let failed = |error: libcontainer::error::LibcontainerError| RunError::Create(chain(&error));
     let pid = container.pid().map(|pid| Pid::from_raw(pid.as_raw()));
     let pid = pid.ok_or_else(|| RunError::Create("it has no process".to_owned()))?;
+    if request.network == Network::None {
+        loopback(pid)?;
+    }
     container.start().map_err(failed)?;
     supervise(pid, signals, console)
+}
+
+/// Makes 127.0.0.1 answer in a network that holds nothing else.
+fn loopback(pid: Pid) -> Result<(), RunError> {
+    let opened = |path: String| fs::File::open(&path).map_err(at("open", path));
+    let theirs = opened(format!("/proc/{pid}/ns/net"))?;
+    let own = opened("/proc/self/ns/net".to_owned())?;
+    network::raise_loopback(&theirs, &own).map_err(step("bring up the container's loopback device"))
 }
 
 fn console(socket: Socket, request: &Request, found: &Found) -> Result<Console, RunError> {

@@ -113,7 +113,10 @@ impl Drop for Place {
         let Ok(_guard) = locked(&self.root) else {
             return;
         };
-        if let Err(error) = remove(&self.live) {
+        if cgroups::exist(&self.name) {
+            // Only while its place is there are they found again.
+            tracing::warn!(path = %self.live.display(), "left behind for the next start");
+        } else if let Err(error) = remove(&self.live) {
             tracing::warn!(path = %self.live.display(), %error, "left behind for the next start");
         }
         // Only where empty: other containers may live, and kept changes stay.
@@ -207,6 +210,10 @@ fn sweep(root: &Path) -> Result<(), RunError> {
         let name = name.to_string_lossy();
         tracing::info!(container = %name, "removing what it left");
         cgroups::remove(&name);
+        if cgroups::exist(&name) {
+            // Only while its place is there are they found again.
+            continue;
+        }
         if path.join("keep").exists() {
             let kept = root.join("kept").join(&*name);
             if let Err(error) = save(&path, &kept) {

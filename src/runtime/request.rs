@@ -13,6 +13,9 @@ pub const PERIOD: Micros = Micros(100_000);
 /// The least CPU time per period that the kernel takes (`min_cfs_quota_period`).
 const LEAST_QUOTA: Micros = Micros(1000);
 
+/// What is mounted in a container after its volumes, which would vanish below it.
+const KERNELS: [&str; 3] = ["/proc", "/sys", "/dev"];
+
 /// A container that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -282,7 +285,7 @@ pub fn pids(text: &str) -> Result<Limit<u64>, RequestError> {
 ///
 /// # Errors
 ///
-/// When it is none of these, or `DST` is not an absolute path below `/`.
+/// When it is none of these, or `DST` is not an absolute path below `/`, or is the kernel's own.
 pub fn volume(text: &str) -> Result<Volume, RequestError> {
     let wrong = |wrong| RequestError::Volume {
         text: text.to_owned(),
@@ -312,6 +315,11 @@ pub fn volume(text: &str) -> Result<Volume, RequestError> {
         .all(|part| matches!(part, Component::Normal(_)));
     if !target.is_absolute() || !plain || target.components().count() < 2 {
         return Err(wrong("write the destination as an absolute path below /"));
+    }
+    if KERNELS.iter().any(|own| target.starts_with(own)) {
+        return Err(wrong(
+            "/proc, /sys and /dev are the kernel's own in a container, and nothing can be mounted there",
+        ));
     }
     Ok(Volume {
         source: source.map(PathBuf::from),
@@ -496,6 +504,9 @@ mod tests {
             "/a:/b:ro:z",
             "data:/b",
             ":/b",
+            "/proc/x",
+            "/a:/sys",
+            "/a:/dev/shm",
         ] {
             assert!(volume(text).is_err(), "{text}");
         }

@@ -8,7 +8,7 @@
 use std::{
     fs, io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::fs::{MetadataExt, chown},
     },
     path::{Path, PathBuf},
@@ -92,7 +92,7 @@ pub(crate) fn mounted(
         inside.directory(Path::new(point))?;
     }
     if request.root == Root::Host {
-        inside.directory(Path::new("/run"))?;
+        own_run(&mut inside)?;
     }
     forbid_devices(&inside)?;
     // Taken hold of before a volume may cover one; closed to writes after the volumes' mount
@@ -336,19 +336,25 @@ fn hide(inside: &Inside) -> Result<(), RunError> {
         let Ok(target) = inside.find(path) else {
             continue;
         };
-        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&target));
-        let flags =
-            MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(
-            Some("plimsoll"),
-            link.as_str(),
-            Some("tmpfs"),
-            flags,
-            Some("mode=755,size=0"),
-        )
-        .map_err(at("hide", path))?;
+        let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC;
+        tmpfs(&target, flags, "mode=755,size=0").map_err(at("hide", path))?;
     }
     Ok(())
+}
+
+/// An empty /run, for the host's is full of its services' sockets; before the volumes, which may
+/// lie in it.
+fn own_run(inside: &mut Inside) -> Result<(), RunError> {
+    let path = Path::new("/run");
+    let target = inside.directory(path)?;
+    tmpfs(&target, MsFlags::empty(), "mode=755").map_err(at("mount the container's", path))
+}
+
+fn tmpfs(target: &OwnedFd, flags: MsFlags, options: &str) -> nix::Result<()> {
+    let link = format!("/proc/self/fd/{}", target.as_raw_fd());
+    let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let name = Some("plimsoll");
+    mount(name, link.as_str(), Some("tmpfs"), flags, Some(options))
 }
 
 fn forbid_devices(inside: &Inside) -> Result<(), RunError> {

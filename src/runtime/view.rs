@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
@@ -81,6 +81,8 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(messages)
+            // What a terminal sends is for the command, which may live on after it, and reads on.
+            .process_group(0)
             .spawn()
             .map_err(at("start", "/proc/self/exe"))?;
         let mut daemon = Daemon {

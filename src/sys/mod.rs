@@ -5,6 +5,7 @@ mod dir;
 mod error;
 mod handle;
 pub mod mount;
+pub mod network;
 mod page;
 mod pidns;
 pub mod process;

@@ -1,0 +1,38 @@
+//! Network: the loopback device of another network namespace.
+#![allow(unsafe_code, reason = "nix lacks these calls")]
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::{
+    errno::Errno,
+    sched::{CloneFlags, setns},
+    sys::socket::{AddressFamily, SockFlag, SockType, socket},
+};
+
+/// Brings up the loopback device of a network namespace; `own` is that of the calling thread.
+///
+/// # Errors
+///
+/// EPERM without CAP_NET_ADMIN; what `setns`, `socket` and the device answer.
+pub fn raise_loopback(theirs: &impl AsFd, own: &impl AsFd) -> nix::Result<()> {
+    setns(theirs, CloneFlags::CLONE_NEWNET)?;
+    // A socket stays in the namespace it was made in.
+    let kind = SockType::Datagram;
+    let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None);
+    setns(own, CloneFlags::CLONE_NEWNET)?;
+    let socket = socket?;
+    let mut name = [0; libc::IFNAMSIZ];
+    for (to, from) in name.iter_mut().zip(b"lo") {
+        *to = libc::c_char::try_from(*from).map_err(|_| Errno::EINVAL)?;
+    }
+    let flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING);
+    let flags = flags.map_err(|_| Errno::EOVERFLOW)?;
+    let request = libc::ifreq {
+        ifr_name: name,
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags },
+    };
+    let pointer = &raw const request;
+    // SAFETY: SIOCSIFFLAGS reads one `ifreq` where the pointer shows, which is a live one.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, pointer) };
+    Errno::result(result).map(drop)
+}
