@@ -736,6 +736,25 @@ fn a_read_only_root_takes_no_change() {
     );
 }
 
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_read_only_directory_takes_no_change_on_what_is_mounted_in_it() {
+    let root = busybox();
+    fs::create_dir(root.path().join("data")).unwrap();
+    let rootfs = text(root.path());
+    let script = format!(
+        "mount -t tmpfs none {rootfs}/data && \
+         {PROGRAM} run --read-only --rootfs {rootfs} -- touch /data/x; ls {rootfs}/data"
+    );
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("Read-only"), "{said}");
+    assert!(output.stdout.is_empty());
+}
+
 // Its end.
 
 #[test]

@@ -32,7 +32,7 @@ use super::{
     scaffold::Scaffold,
 };
 use crate::{
-    mounts::{SERVED, parse},
+    mounts::{Mount, SERVED, parse, visible},
     sys::mount::{self as tree, Forbid, Reach},
 };
 
@@ -368,7 +368,10 @@ fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
 /// The top of every mount of the root that can be written to.
 fn tops(rootfs: &Rootfs) -> Result<Vec<OwnedFd>, RunError> {
     let overlays = rootfs.overlays.iter().map(|(below, _)| below.clone());
-    let root = rootfs.directory.is_some().then(PathBuf::new);
+    let root = match rootfs.directory {
+        Some(_) => submounts(&rootfs.path)?,
+        None => Vec::new(),
+    };
     let own = etc::OWN.iter().map(|name| Path::new("etc").join(name));
     let inside = Inside::open(&rootfs.path)?;
     overlays
@@ -379,6 +382,15 @@ fn tops(rootfs: &Rootfs) -> Result<Vec<OwnedFd>, RunError> {
             inside.find(&path).map_err(at("open the container's", path))
         })
         .collect()
+}
+
+/// The mounts at a directory and below it, by their paths below it.
+fn submounts(directory: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let path = "/proc/self/mountinfo";
+    let text = fs::read_to_string(path).map_err(at("read", path))?;
+    let mounts: Vec<_> = parse(&text).collect();
+    let below = |mount: &&Mount| Some(mount.point.strip_prefix(directory).ok()?.to_owned());
+    Ok(visible(&mounts).iter().filter_map(below).collect())
 }
 
 fn forbid_writes(top: &OwnedFd) -> Result<(), RunError> {
