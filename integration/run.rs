@@ -706,6 +706,29 @@ fn a_directory_as_root_is_written_to_and_gets_nothing_of_ours() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
+fn a_directory_as_root_gets_nothing_of_ours_when_the_start_fails() {
+    let root = busybox();
+    for wrong in [
+        ["-u", "nosuch"],
+        ["-v", "/etc:/proc/x"],
+        ["-w", "/bin/busybox/x"],
+    ] {
+        let words = [
+            "--rootfs",
+            text(root.path()),
+            wrong[0],
+            wrong[1],
+            "--",
+            "sh",
+        ];
+        refusal(&words);
+        let names: Vec<_> = fs::read_dir(root.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "{wrong:?} left {names:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
 fn links_in_a_root_do_not_lead_out_of_it() {
     let outside = tempfile::tempdir().unwrap();
     for link in ["link", "etc"] {

@@ -79,15 +79,14 @@ pub fn run(request: Request) -> Result<Outcome, RunError> {
         let view = view(&place, &scaffold)?;
         let name = place.name().to_owned();
         let hostname = hostname(&request, &name);
-        let rootfs = rootfs::mounted(&request, &place, &scaffold, &hostname)?;
+        let mut rootfs = rootfs::mounted(&request, &place, &scaffold, &hostname)?;
         let cgroups = Cgroups::create(hierarchies, &name, &request.limits)?;
-        let found = found(&request, &rootfs, &cgroups, &view, &place, hostname)?;
+        let found = found(&request, &mut rootfs, &cgroups, &view, &place, hostname)?;
         let status = contained(&request, &found, &cgroups, &place, lifeline, &signals);
         // In this order: the processes, then the view they read, then the mounts.
         drop(cgroups);
         drop(view);
         drop(scaffold);
-        rootfs.clear();
         (status?, rootfs)
     };
     if request.keep {
@@ -124,7 +123,7 @@ fn hostname(request: &Request, name: &str) -> String {
 
 fn found(
     request: &Request,
-    rootfs: &Rootfs,
+    rootfs: &mut Rootfs,
     cgroups: &Cgroups,
     view: &View,
     place: &Place,
@@ -149,6 +148,7 @@ fn found(
     }
     if !request.read_only {
         inside.directory(&request.directory)?;
+        rootfs.remember(inside.made());
     }
     let report = report(place);
     let hook = ["plimsoll", "hook", "--view"]

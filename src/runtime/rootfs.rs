@@ -17,7 +17,7 @@ use std::{
 
 use nix::{
     fcntl::{OFlag, open},
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
     sys::stat::Mode,
 };
 
@@ -36,7 +36,7 @@ use crate::{
     sys::mount::{self as tree, Forbid, Reach},
 };
 
-/// A container's root, mounted.
+/// A container's root, mounted; nothing of ours is left in a directory when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Rootfs {
     /// Where it is.
@@ -84,30 +84,43 @@ pub(crate) fn mounted(
         Root::Host => builder.host(&mut rootfs)?,
     }
     let mut inside = Inside::open(&path)?;
+    let furnished = furnish(&mut inside, &rootfs, &mut builder, request, hostname);
+    // Known before anything fails, so that it is taken back then too.
+    rootfs.made = inside.made();
+    furnished.map(|()| rootfs)
+}
+
+/// Mounts into a root what is the container's own, and its volumes.
+fn furnish(
+    inside: &mut Inside,
+    rootfs: &Rootfs,
+    builder: &mut Builder<'_>,
+    request: &Request,
+    hostname: &str,
+) -> Result<(), RunError> {
     if request.root == Root::Host {
-        hide(&inside)?;
+        hide(inside)?;
     }
-    etc::own_files(&mut inside, place, request, hostname)?;
+    etc::own_files(inside, builder.place, request, hostname)?;
     for point in ["/proc", "/sys", "/dev"] {
         inside.directory(Path::new(point))?;
     }
     if request.root == Root::Host {
-        own_run(&mut inside)?;
+        own_run(inside)?;
     }
-    forbid_devices(&inside)?;
+    forbid_devices(inside)?;
     // Taken hold of before a volume may cover one; closed to writes after the volumes' mount
     // points are made.
-    let tops = tops(&rootfs)?;
+    let tops = tops(rootfs)?;
     for (number, volume) in request.volumes.iter().enumerate() {
-        builder.volume(&mut inside, volume, number)?;
+        builder.volume(inside, volume, number)?;
     }
     if request.read_only {
         for top in tops {
             forbid_writes(&top)?;
         }
     }
-    rootfs.made = inside.made();
-    Ok(rootfs)
+    Ok(())
 }
 
 struct Builder<'a> {
@@ -308,12 +321,23 @@ impl Rootfs {
         Ok(())
     }
 
-    /// Takes back out of a root that is written to directly what was made to mount upon.
-    pub(crate) fn clear(&self) {
-        if let Some(directory) = &self.directory {
-            for made in self.made.iter().rev() {
-                unmade(&directory.join(made));
-            }
+    /// Remembers what else was made in the root, by its path below it, outer directories first.
+    pub(crate) fn remember(&mut self, made: Vec<PathBuf>) {
+        self.made.extend(made);
+    }
+}
+
+impl Drop for Rootfs {
+    /// Takes back out of a root that is written to directly what was made to mount upon, which
+    /// the kernel refuses as long as something is mounted there.
+    fn drop(&mut self) {
+        let Some(directory) = &self.directory else {
+            return;
+        };
+        // It may be unmounted already, with all that it was mounted in.
+        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+        for made in self.made.iter().rev() {
+            unmade(&directory.join(made));
         }
     }
 }
