@@ -881,7 +881,30 @@ fn changes_to_be_kept_outlive_a_killed_run() {
     assert_eq!(status(&["--", "true"]), 0);
     let kept = kept(&name);
     assert!(kept.join("root/saved").exists());
+    for ours in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
+        assert!(!kept.join(ours).exists(), "{ours} is in the kept changes");
+    }
     fs::remove_dir_all(kept).unwrap();
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_killed_run_leaves_nothing_of_ours_in_a_directory_as_root() {
+    let root = busybox();
+    let mut running = Running::start(
+        &["--rootfs", text(root.path())],
+        "echo x > /written; echo done; sleep 1000",
+    );
+    wait_until("it wrote", || running.says("done"));
+    running.signal("KILL");
+    running.process.wait().unwrap();
+    assert_eq!(status(&["--", "true"]), 0);
+    let mut names: Vec<_> = fs::read_dir(root.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["bin", "written"]);
 }
 
 #[test]

@@ -89,8 +89,11 @@ pub fn run(request: Request) -> Result<Outcome, RunError> {
         drop(scaffold);
         (status?, rootfs)
     };
-    if request.keep {
-        rootfs.gather()?;
+    if request.keep
+        && let Err(error) = rootfs.traces.gather()
+    {
+        place.leave();
+        return Err(error);
     }
     let kept = place.keep()?;
     Ok(Outcome { status, kept })
@@ -148,7 +151,7 @@ fn found(
     }
     if !request.read_only {
         inside.directory(&request.directory)?;
-        rootfs.remember(inside.made());
+        rootfs.remember(inside.made(), place)?;
     }
     let report = report(place);
     let hook = ["plimsoll", "hook", "--view"]

@@ -17,6 +17,7 @@ mod rootfs;
 mod scaffold;
 mod shield;
 mod supervise;
+mod traces;
 mod user;
 mod view;
 

@@ -16,7 +16,7 @@ use nix::{
     sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs},
 };
 
-use super::{RunError, cgroups, error::at};
+use super::{RunError, cgroups, error::at, traces::Traces};
 
 /// Where containers live, best first: changes belong on a disk (a tmpfs would be charged to the
 /// container's own memory), and not every file system can hold the changes of an overlay.
@@ -34,6 +34,7 @@ pub(crate) struct Place {
     live: PathBuf,
     kept: Option<PathBuf>,
     root: PathBuf,
+    left: bool,
     _lock: Flock<fs::File>,
 }
 
@@ -69,6 +70,7 @@ impl Place {
             live,
             kept,
             root,
+            left: false,
             _lock: lock,
         };
         if keep {
@@ -96,6 +98,11 @@ impl Place {
         Ok(path)
     }
 
+    /// Leaves the directory to the next start, which keeps what this one could not.
+    pub(crate) fn leave(&mut self) {
+        self.left = true;
+    }
+
     /// Moves the changes to where they stay, and says where; `None` when they are not to be kept.
     pub(crate) fn keep(&mut self) -> Result<Option<PathBuf>, RunError> {
         let Some(kept) = self.kept.take() else {
@@ -113,7 +120,7 @@ impl Drop for Place {
         let Ok(_guard) = locked(&self.root) else {
             return;
         };
-        if cgroups::exist(&self.name) {
+        if self.left || cgroups::exist(&self.name) {
             // Only while its place is there are they found again.
             tracing::warn!(path = %self.live.display(), "left behind for the next start");
         } else if let Err(error) = remove(&self.live) {
@@ -214,9 +221,11 @@ fn sweep(root: &Path) -> Result<(), RunError> {
             // Only while its place is there are they found again.
             continue;
         }
+        let traces = Traces::read(&path);
+        traces.clear();
         if path.join("keep").exists() {
             let kept = root.join("kept").join(&*name);
-            if let Err(error) = save(&path, &kept) {
+            if let Err(error) = traces.gather().and_then(|()| save(&path, &kept)) {
                 tracing::warn!(container = %name, %error, "cannot keep its changes");
                 continue;
             }

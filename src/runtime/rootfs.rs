@@ -30,6 +30,7 @@ use super::{
     places::{self, Place},
     request::{Request, Root, Volume},
     scaffold::Scaffold,
+    traces::Traces,
 };
 use crate::{
     mounts::{Mount, SERVED, parse, visible},
@@ -41,12 +42,8 @@ use crate::{
 pub(crate) struct Rootfs {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Overlays, each with where it lies below the root and its place for changes.
-    overlays: Vec<(PathBuf, PathBuf)>,
-    /// What was made to mount upon, below the root.
-    made: Vec<PathBuf>,
-    /// The directory that is written to directly, if the root is one.
-    directory: Option<PathBuf>,
+    /// What it leaves on disk.
+    pub(crate) traces: Traces,
 }
 
 /// Mounts the root that is asked for.
@@ -63,9 +60,7 @@ pub(crate) fn mounted(
     let path = scaffold.point("root")?;
     let mut rootfs = Rootfs {
         path: path.clone(),
-        overlays: Vec::new(),
-        made: Vec::new(),
-        directory: None,
+        traces: Traces::default(),
     };
     let mut builder = Builder {
         place,
@@ -75,18 +70,18 @@ pub(crate) fn mounted(
     match &request.root {
         Root::Directory(directory) => {
             bind(&opened(directory)?, &path, Reach::Below)?;
-            rootfs.directory = Some(directory.clone());
+            rootfs.traces.directory = Some(directory.clone());
         }
         Root::Layers(layers) => {
             let upper = builder.overlay(layers, &path, "upper")?;
-            rootfs.overlays.push((PathBuf::new(), upper));
+            rootfs.traces.overlays.push((PathBuf::new(), upper));
         }
         Root::Host => builder.host(&mut rootfs)?,
     }
     let mut inside = Inside::open(&path)?;
     let furnished = furnish(&mut inside, &rootfs, &mut builder, request, hostname);
     // Known before anything fails, so that it is taken back then too.
-    rootfs.made = inside.made();
+    rootfs.remember(inside.made(), place)?;
     furnished.map(|()| rootfs)
 }
 
@@ -136,7 +131,7 @@ impl Builder<'_> {
         let text = fs::read_to_string(text).map_err(at("read", text))?;
         let hidden: Vec<&Path> = places::roots().chain([Path::new(SERVED)]).collect();
         let upper = self.overlay(&[PathBuf::from("/")], &rootfs.path, "upper")?;
-        rootfs.overlays.push((PathBuf::new(), upper));
+        rootfs.traces.overlays.push((PathBuf::new(), upper));
         for (number, point) in mounts::carried(&parse(&text).collect::<Vec<_>>(), &hidden)
             .iter()
             .enumerate()
@@ -152,7 +147,7 @@ impl Builder<'_> {
             if point.is_dir()
                 && let Ok(upper) = self.overlay(slice::from_ref(point), &target, &name)
             {
-                rootfs.overlays.push((below.to_owned(), upper));
+                rootfs.traces.overlays.push((below.to_owned(), upper));
                 continue;
             }
             // A file, or a file system that overlay refuses, like one with case folding.
@@ -283,74 +278,24 @@ impl Builder<'_> {
 }
 
 impl Rootfs {
-    /// Brings what the container changed into one tree without what was made to mount upon; to
-    /// be called when nothing of it is mounted any more.
+    /// Remembers what else was made in the root, by its path below it, outer directories first.
     ///
     /// # Errors
     ///
-    /// When the disk refuses.
-    pub(crate) fn gather(&self) -> Result<(), RunError> {
-        let Some((_, main)) = self.overlays.first() else {
-            return Ok(());
-        };
-        for made in self.made.iter().rev() {
-            let owner = self
-                .overlays
-                .iter()
-                .rev()
-                .find_map(|(below, upper)| Some((upper, made.strip_prefix(below).ok()?)));
-            if let Some((upper, rest)) = owner {
-                unmade(&upper.join(rest));
-            }
-        }
-        for (below, upper) in self.overlays.iter().skip(1) {
-            let target = main.join(below);
-            let entries: Vec<_> = fs::read_dir(upper)
-                .map_err(at("read", upper))?
-                .flatten()
-                .collect();
-            if entries.is_empty() {
-                continue;
-            }
-            fs::create_dir_all(&target).map_err(at("make", &target))?;
-            for entry in entries {
-                let to = target.join(entry.file_name());
-                fs::rename(entry.path(), &to).map_err(at("keep", to))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Remembers what else was made in the root, by its path below it, outer directories first.
-    pub(crate) fn remember(&mut self, made: Vec<PathBuf>) {
-        self.made.extend(made);
+    /// When it cannot be written down.
+    pub(crate) fn remember(&mut self, made: Vec<PathBuf>, place: &Place) -> Result<(), RunError> {
+        self.traces.made.extend(made);
+        self.traces.write(place.path())
     }
 }
 
 impl Drop for Rootfs {
-    /// Takes back out of a root that is written to directly what was made to mount upon, which
-    /// the kernel refuses as long as something is mounted there.
     fn drop(&mut self) {
-        let Some(directory) = &self.directory else {
-            return;
-        };
-        // It may be unmounted already, with all that it was mounted in.
-        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
-        for made in self.made.iter().rev() {
-            unmade(&directory.join(made));
+        if self.traces.directory.is_some() {
+            // It may be unmounted already, with all that it was mounted in.
+            let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+            self.traces.clear();
         }
-    }
-}
-
-/// Removes a directory or file that is as empty as it was made.
-fn unmade(path: &Path) {
-    let Ok(meta) = path.symlink_metadata() else {
-        return;
-    };
-    if meta.is_dir() {
-        let _ = fs::remove_dir(path);
-    } else if meta.is_file() && meta.len() == 0 {
-        let _ = fs::remove_file(path);
     }
 }
 
@@ -391,8 +336,12 @@ fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
 
 /// The top of every mount of the root that can be written to.
 fn tops(rootfs: &Rootfs) -> Result<Vec<OwnedFd>, RunError> {
-    let overlays = rootfs.overlays.iter().map(|(below, _)| below.clone());
-    let root = match rootfs.directory {
+    let overlays = rootfs
+        .traces
+        .overlays
+        .iter()
+        .map(|(below, _)| below.clone());
+    let root = match rootfs.traces.directory {
         Some(_) => submounts(&rootfs.path)?,
         None => Vec::new(),
     };
