@@ -194,15 +194,15 @@ impl Eq for Quota {}
 /// CPU time used since the cgroup was made; each counter only grows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CpuUse {
-    /// In user mode, niced time included.
+    /// In user mode, niced time included (v2).
     pub user: Micros,
-    /// In the kernel.
+    /// In the kernel (v2).
     pub system: Micros,
     /// The part of `user` that was niced (v2, Linux 6.11 and later).
     pub nice: Micros,
     /// The time that the cgroup's queues stood still for its quota, summed over the CPUs.
     pub throttled: Micros,
-    /// The time on each of the machine's CPUs (v1 only).
+    /// The time on each of the machine's CPUs (v1, which has it by CPU only).
     pub per_cpu: Option<Vec<CpuShare>>,
 }
 
@@ -232,6 +232,7 @@ impl CpuShare {
     fn latest(&self, other: &CpuShare) -> CpuShare {
         CpuShare {
             cpu: other.cpu,
+            total: self.total.max(other.total),
             user: self.user.max(other.user),
             system: self.system.max(other.system),
         }
@@ -243,9 +244,11 @@ impl CpuShare {
 pub struct CpuShare {
     /// Which CPU.
     pub cpu: CpuId,
-    /// In user mode.
+    /// All of it, exactly.
+    pub total: Micros,
+    /// In user mode, as the timer's ticks found it: short by every tick that was lost.
     pub user: Micros,
-    /// In the kernel.
+    /// In the kernel, likewise.
     pub system: Micros,
 }
 

@@ -157,16 +157,33 @@ pub fn throttled_time(text: &str) -> Micros {
         .map_or(Micros::ZERO, |(_, nanos)| Micros::from_nanos(nanos))
 }
 
-/// `cpuacct.usage_all`: a header, then a CPU and its user and system time in nanoseconds a line.
+/// `cpuacct.usage_percpu`, which has each CPU's time in nanoseconds, and `cpuacct.usage_all`, which
+/// has a header, then a CPU and its user and system time in nanoseconds a line.
+///
+/// Since Linux 5.18 the second counts ticks, and only the first is exact
+/// (`kernel/sched/cpuacct.c`, `cpuacct_cpuusage_read`).
 #[must_use]
-pub fn usage_all(text: &str) -> Vec<CpuShare> {
-    text.lines()
+pub fn cpuacct(usage_percpu: &str, usage_all: &str) -> Vec<CpuShare> {
+    let totals: Vec<Option<u64>> = usage_percpu
+        .split_ascii_whitespace()
+        .map(|nanos| nanos.parse().ok())
+        .collect();
+    usage_all
+        .lines()
         .filter_map(|line| {
             let mut words = line.split_ascii_whitespace();
+            let number: u32 = words.next()?.parse().ok()?;
+            let user = Micros::from_nanos(words.next()?.parse().ok()?);
+            let system = Micros::from_nanos(words.next()?.parse().ok()?);
+            let total = usize::try_from(number).ok().and_then(|at| totals.get(at));
             Some(CpuShare {
-                cpu: CpuId(words.next()?.parse().ok()?),
-                user: Micros::from_nanos(words.next()?.parse().ok()?),
-                system: Micros::from_nanos(words.next()?.parse().ok()?),
+                cpu: CpuId(number),
+                total: match total {
+                    Some(Some(nanos)) => Micros::from_nanos(*nanos),
+                    _ => user.plus(system),
+                },
+                user,
+                system,
             })
         })
         .collect()
@@ -333,10 +350,12 @@ mod tests {
     }
 
     #[test]
-    fn usage_all_is_in_nanoseconds_for_each_cpu() {
-        let shares = usage_all("cpu user system\n0 5000 1999\n1 0 0\n");
+    fn cpuacct_is_in_nanoseconds_for_each_cpu() {
+        let shares = cpuacct("9000 0 \n", "cpu user system\n0 5000 1999\n1 0 0\n");
         assert_eq!(shares.len(), 2);
         assert_eq!((shares[0].user, shares[0].system), (Micros(5), Micros(1)));
+        assert_eq!(shares[0].total, Micros(9));
+        assert_eq!(cpuacct("", "0 5000 1000\n")[0].total, Micros(6));
     }
 
     #[test]
@@ -373,7 +392,7 @@ mod tests {
         #[test]
         fn no_text_makes_a_parser_panic(text in any::<String>()) {
             let _ = (number(&text), limit(&text), limit_in_bytes(&text), cpu_max(&text));
-            let _ = (memory_stat(&text), memory_stat_v1(&text), cpu_stat(&text), usage_all(&text));
+            let _ = (memory_stat(&text), memory_stat_v1(&text), cpu_stat(&text), cpuacct(&text, &text));
             let _ = (Membership::parse(&text), throttled_time(&text), io_stat(&text), blkio(&text, &text));
         }
     }

@@ -134,16 +134,11 @@ pub(super) fn quota(root: &Dir, path: &Path) -> Result<Limit<Quota>, ReadError> 
 
 /// The time that the cgroup at `path` has used, by CPU.
 pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
-    let path = path.join("cpuacct.usage_all");
-    let text = root.text(&path).map_err(ReadError::refused(&path))?;
-    let shares = parse::usage_all(&text);
-    let sum = |part: fn(&super::CpuShare) -> Micros| {
-        shares.iter().map(part).fold(Micros::ZERO, Micros::plus)
-    };
+    let all = path.join("cpuacct.usage_all");
+    let all = root.text(&all).map_err(ReadError::refused(&all))?;
+    let totals = optional(root, &path.join("cpuacct.usage_percpu"))?.unwrap_or_default();
     Ok(CpuUse {
-        user: sum(|share| share.user),
-        system: sum(|share| share.system),
-        per_cpu: Some(shares.clone()),
+        per_cpu: Some(parse::cpuacct(&totals, &all)),
         ..CpuUse::default()
     })
 }

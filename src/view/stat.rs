@@ -146,7 +146,7 @@ impl Clock {
         let usage = &self.usage.latest(usage);
         let used = used(&self.usage, usage);
         let mut loose = self.owed.plus(used);
-        for (cpu, work) in used_on(&self.usage, usage, &cpus) {
+        for (cpu, work) in used_on(&self.usage, usage) {
             let placed = interval.place(cpu, work);
             loose = loose.less(placed);
         }
@@ -185,39 +185,48 @@ impl Clock {
 fn used(before: &CpuUse, now: &CpuUse) -> Work {
     let user = now.user.less(before.user);
     let nice = now.nice.less(before.nice).min(user);
-    Work {
+    let work = Work {
         user: user.less(nice),
         nice,
         system: now.system.less(before.system),
-    }
+    };
+    used_on(before, now).fold(work, |sum, (_, work)| sum.plus(work))
 }
 
-fn used_on<'a>(
-    before: &'a CpuUse,
-    now: &'a CpuUse,
-    cpus: &'a CpuSet,
-) -> impl Iterator<Item = (CpuId, Work)> + 'a {
-    let earlier = |cpu: CpuId| {
-        let shares = before.per_cpu.iter().flatten();
-        shares.copied().find(|share| share.cpu == cpu)
-    };
+fn used_on<'a>(before: &'a CpuUse, now: &'a CpuUse) -> impl Iterator<Item = (CpuId, Work)> + 'a {
     let shares = now.per_cpu.iter().flatten();
-    shares
-        .filter(|share| cpus.contains(share.cpu))
-        .map(move |share| {
-            let none = CpuShare {
-                cpu: share.cpu,
-                user: Micros::ZERO,
-                system: Micros::ZERO,
-            };
-            let before = earlier(share.cpu).unwrap_or(none);
-            let work = Work {
-                user: share.user.less(before.user),
-                nice: Micros::ZERO,
-                system: share.system.less(before.system),
-            };
-            (share.cpu, work)
-        })
+    shares.map(|share| {
+        let mut earlier = before.per_cpu.iter().flatten();
+        let earlier = earlier.find(|earlier| earlier.cpu == share.cpu);
+        (share.cpu, used_in(earlier, share))
+    })
+}
+
+// The time is exact and its parts are found by ticks: they tell only the proportion, as in the
+// kernel's own cputime_adjust (kernel/sched/cputime.c).
+fn used_in(before: Option<&CpuShare>, now: &CpuShare) -> Work {
+    let since = |part: fn(&CpuShare) -> Micros| {
+        let earlier = before.map_or(Micros::ZERO, part);
+        part(now).less(earlier)
+    };
+    let total = since(|share| share.total);
+    let parts = match (since(|share| share.user), since(|share| share.system)) {
+        (Micros::ZERO, Micros::ZERO) => (now.user, now.system),
+        parts => parts,
+    };
+    let (user, system) = (u128::from(parts.0.0), u128::from(parts.1.0));
+    let user = match user + system {
+        0 => total,
+        both => {
+            let user = u128::from(total.0) * user / both;
+            Micros(u64::try_from(user).unwrap_or(u64::MAX))
+        }
+    };
+    Work {
+        user,
+        nice: Micros::ZERO,
+        system: total.less(user),
+    }
 }
 
 /// The time that passes on some CPUs, being filled with work.
@@ -398,16 +407,36 @@ mod tests {
     fn on_v1_work_stays_on_its_cpu_and_that_of_unseen_cpus_is_spread() {
         let share = |cpu, user| CpuShare {
             cpu: CpuId(cpu),
+            total: Micros(user),
             user: Micros(user),
             system: Micros::ZERO,
         };
         let usage = CpuUse {
             per_cpu: Some(vec![share(0, 900_000), share(1, 0), share(2, 200_000)]),
-            ..used(1_100_000, 0)
+            ..CpuUse::default()
         };
         let clock = started("0-1").at(&cpus("0-1"), &usage, Micros(SECOND));
         let shown: Vec<Micros> = clock.cpus().map(|(_, times)| times.user).collect();
         assert_eq!(shown, [Micros(SECOND), Micros(100_000)]);
+    }
+
+    #[test]
+    fn on_v1_lost_ticks_do_not_make_a_container_look_idle() {
+        let share = CpuShare {
+            cpu: CpuId(0),
+            total: Micros(900_000),
+            user: Micros(300_000),
+            system: Micros(150_000),
+        };
+        let usage = CpuUse {
+            per_cpu: Some(vec![share]),
+            ..CpuUse::default()
+        };
+        let total = started("0").at(&cpus("0"), &usage, Micros(SECOND)).total();
+        assert_eq!(
+            (total.user, total.system),
+            (Micros(600_000), Micros(300_000))
+        );
     }
 
     #[test]
