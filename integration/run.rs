@@ -209,6 +209,16 @@ fn busybox() -> tempfile::TempDir {
     root
 }
 
+/// The names in a directory, in order.
+fn entries(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -696,12 +706,7 @@ fn a_directory_as_root_is_written_to_and_gets_nothing_of_ours() {
     let words = ["--rootfs", text(root.path()), "-v", "/etc:/host/etc", "--"];
     let script = ["sh", "-c", "cat /etc/hosts; echo x > /written"];
     assert!(printed(&[&words[..], &script[..]].concat()).contains("localhost"));
-    let mut names: Vec<_> = fs::read_dir(root.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert_eq!(names, ["bin", "written"]);
+    assert_eq!(entries(root.path()), ["bin", "written"]);
 }
 
 #[test]
@@ -865,6 +870,8 @@ fn a_program_of_another_user_dies_with_a_killed_run_too() {
     running.signal("KILL");
     running.process.wait().unwrap();
     wait_until("it is dead", || processes(&mark).is_empty());
+    // What it left is the next start's to remove.
+    assert_eq!(status(&["--", "true"]), 0);
 }
 
 #[test]
@@ -899,12 +906,7 @@ fn a_killed_run_leaves_nothing_of_ours_in_a_directory_as_root() {
     running.signal("KILL");
     running.process.wait().unwrap();
     assert_eq!(status(&["--", "true"]), 0);
-    let mut names: Vec<_> = fs::read_dir(root.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert_eq!(names, ["bin", "written"]);
+    assert_eq!(entries(root.path()), ["bin", "written"]);
 }
 
 #[test]
