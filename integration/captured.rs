@@ -3,7 +3,7 @@
 use plimsoll::{
     answer::Answers,
     container::{Caller, Container},
-    files::{FILES, File},
+    files::{Attribute, FILES, File},
     units::Micros,
 };
 use std::{
@@ -110,6 +110,106 @@ fn every_file_on_every_machine_reads_as_expected() {
     assert!(wrong.is_empty(), "not as expected: {}", wrong.join(", "));
 }
 
+/// The files below a directory, by their paths from `root`.
+fn files_below(root: &Path, directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files_below(root, &path, found),
+            false => found.push(path.strip_prefix(root).unwrap().to_owned()),
+        }
+    }
+}
+
+/// What a captured machine says below `/sys/devices/system`, as far as it is served.
+fn attributes(captured: &Captured) -> Vec<Attribute> {
+    let mut paths = Vec::new();
+    let directory = captured.path.join("sys/devices/system");
+    files_below(&captured.path, &directory, &mut paths);
+    paths.sort();
+    let attribute = |path: &PathBuf| Attribute::at(path.to_str().unwrap());
+    paths.iter().filter_map(attribute).collect()
+}
+
+#[test]
+fn every_attribute_on_every_machine_reads_as_expected() {
+    let bless = std::env::var_os("PLIMSOLL_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for name in MACHINES {
+        let captured = Captured::open(name);
+        for attribute in attributes(&captured) {
+            let path = captured.path.join("expected").join(attribute.path());
+            let read = captured.answers.attribute(attribute, &captured.container);
+            let Ok(read) = read else {
+                // It is of a CPU that is not seen.
+                if path.exists() {
+                    wrong.push(format!("{name}/{}", attribute.path()));
+                }
+                continue;
+            };
+            if bless {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, &read).unwrap();
+            }
+            if fs::read(&path).unwrap_or_default() != read {
+                wrong.push(format!("{name}/{}", attribute.path()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not as expected: {}", wrong.join(", "));
+}
+
+#[test]
+fn nothing_that_no_table_names_is_served_of_the_machine() {
+    let captured = Captured::open("big-128cpu");
+    let served: Vec<String> = attributes(&captured)
+        .into_iter()
+        .map(Attribute::path)
+        .collect();
+    for secret in [
+        "cpu40/crash_notes",
+        "crash_hotplug",
+        "vulnerabilities/of_tomorrow",
+    ] {
+        let path = format!("sys/devices/system/cpu/{secret}");
+        assert!(
+            captured.path.join(&path).exists() && !served.contains(&path),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn the_memory_of_the_nodes_adds_up_to_meminfo() {
+    let captured = Captured::open("big-128cpu");
+    let node = |number: u32| {
+        let path = format!("sys/devices/system/node/node{number}/meminfo");
+        let attribute = Attribute::at(&path).unwrap();
+        let read = captured.answers.attribute(attribute, &captured.container);
+        String::from_utf8(read.unwrap()).unwrap()
+    };
+    let sum = |name: &str| -> u64 {
+        let of =
+            |number: u32| crate::harness::field(&node(number), &format!("Node {number} {name}"));
+        of(0) + of(1)
+    };
+    for name in [
+        "MemTotal",
+        "MemFree",
+        "AnonPages",
+        "Mapped",
+        "Active(file)",
+        "Slab",
+    ] {
+        assert_eq!(sum(name), captured.kib(name), "{name}");
+    }
+    assert_eq!(sum("FilePages"), captured.kib("Cached"));
+    assert_eq!(
+        sum("MemUsed"),
+        captured.kib("MemTotal") - captured.kib("MemFree")
+    );
+}
+
 #[test]
 fn the_host_reads_its_own_bytes_on_every_machine() {
     for name in MACHINES {
@@ -122,6 +222,10 @@ fn the_host_reads_its_own_bytes_on_every_machine() {
                 "{name}: {}",
                 file.name()
             );
+        }
+        for attribute in attributes(&captured) {
+            let own = fs::read(captured.path.join(attribute.path())).unwrap();
+            assert_eq!(captured.answers.host_attribute(attribute).unwrap(), own);
         }
     }
 }

@@ -209,7 +209,7 @@ impl Cgroup {
             .collect();
         let view = daemon.mountpoint.display();
         let binds = format!(
-            "cd {view}; for f in proc/* sys/devices/system/cpu/online; do mount --bind $f /$f; done; cd /"
+            "cd {view}; for f in proc/* sys/devices/system/*; do mount --bind $f /$f; done; cd /"
         );
         let mut command = Command::new("sh");
         command.arg("-ec").arg(format!(

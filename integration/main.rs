@@ -18,3 +18,4 @@ mod laws;
 mod layers;
 mod run;
 mod served;
+mod system;

@@ -27,7 +27,9 @@
 /// Quantities that may not be mixed up: bytes, time, CPUs, and limits that may be absent.
 pub mod units;
 
-/// The table of the files that are served.
+/// The tables of the files that are served.
+///
+/// Uses [`units`].
 pub mod files;
 
 /// The mounts of a mount namespace.
@@ -75,7 +77,7 @@ pub mod answer;
 
 /// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
 ///
-/// Uses [`files`], [`mounts`], [`metrics`], [`sys`], [`container`], [`answer`].
+/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`container`], [`answer`].
 pub mod fuse;
 
 /// Puts our files into containers.

@@ -5,11 +5,12 @@
 
 mod page;
 mod sampler;
+mod system;
 
 pub use sampler::sample_loads;
 
 use crate::{
-    cgroup::{Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Place},
+    cgroup::{Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Place},
     container::{self, Caller, CallerError, Callers, Container, Ledger},
     files::File,
     host::{self, Machine},
@@ -31,6 +32,12 @@ pub enum AnswerError {
         key: u64,
         /// What it did not tell.
         source: ReadError,
+    },
+    /// The container does not see that CPU or memory node.
+    #[error("{path} is not there for this container")]
+    Unseen {
+        /// The attribute.
+        path: String,
     },
     /// The machine tells nothing.
     #[error("cannot tell the machine's facts")]
@@ -161,10 +168,7 @@ impl Answers {
         let mut out = Vec::with_capacity(4096);
         match file {
             File::Meminfo => {
-                let host = self.machine.meminfo()?;
-                let hugetlb = self.hugetlb(container, &host)?;
-                let view = view::memory::meminfo(&self.memory(container)?, &hugetlb, &host);
-                render::memory::meminfo(&view, &mut out);
+                render::memory::meminfo(&self.meminfo(container)?, &mut out);
             }
             File::Swaps => {
                 let view = view::memory::swaps(&self.memory(container)?, &self.machine.meminfo()?);
@@ -212,6 +216,13 @@ impl Answers {
         Ok(out)
     }
 
+    fn meminfo(&self, container: &Container) -> Result<view::memory::Meminfo, AnswerError> {
+        let host = self.machine.meminfo()?;
+        let hugetlb = self.hugetlb(container, &host)?;
+        let memory = self.memory(container)?;
+        Ok(view::memory::meminfo(&memory, &hugetlb, &host))
+    }
+
     fn memory(&self, container: &Container) -> Result<Memory, AnswerError> {
         let facts = self.cgroups.memory(&container.place);
         self.or_last_good(container, facts, |page| &mut page.memory)
@@ -236,6 +247,11 @@ impl Answers {
         let size = host.size("Hugepagesize");
         let facts = self.cgroups.hugetlb(&container.place, size);
         self.or_last_good(container, facts, |page| &mut page.hugetlb)
+    }
+
+    fn numa(&self, container: &Container) -> Result<Numa, AnswerError> {
+        let facts = self.cgroups.numa(&container.place);
+        self.or_last_good(container, facts, |page| &mut page.numa)
     }
 
     fn devices(&self, container: &Container) -> Result<Vec<DeviceUse>, AnswerError> {

@@ -1,7 +1,7 @@
 //! What is remembered of one container.
 
 use crate::{
-    cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory},
+    cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
     container::Container,
     units::Micros,
     view::{
@@ -24,6 +24,8 @@ pub(super) struct Page {
     pub(super) cpu: Option<Cpu>,
     /// The last good facts of its huge pages.
     pub(super) hugetlb: Option<Vec<HugetlbLevel>>,
+    /// The last good facts of its memory nodes.
+    pub(super) numa: Option<Numa>,
     /// The last good facts of its block devices.
     pub(super) devices: Option<Vec<DeviceUse>>,
     /// The last good counts of its memory.

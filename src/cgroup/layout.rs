@@ -2,14 +2,14 @@
 //! look alike from here on.
 
 use super::{
-    Cpu, DeviceUse, HugetlbLevel, Memory, Place,
+    Cpu, DeviceUse, HugetlbLevel, Memory, Numa, Place,
     parse::{self, Membership},
     v1, v2,
 };
 use crate::{
     mounts::{self, Mount},
     sys::{self, Dir, ReadError},
-    units::Bytes,
+    units::{Bytes, Id, IdSet},
 };
 use std::{
     io,
@@ -238,6 +238,27 @@ impl Layout {
         }
     }
 
+    /// The memory nodes of the container at `place`.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn numa(&self, place: &Place) -> Result<Numa, ReadError> {
+        let mut numa = Numa::default();
+        if let Some(hierarchy) = &self.cpuset {
+            numa.mems = match hierarchy.version {
+                Version::V1 => v1::mems(&hierarchy.root, &place.cpuset)?,
+                Version::V2 => v2::mems(&hierarchy.root, &place.cpuset)?,
+            };
+        }
+        if let Some(hierarchy) = &self.memory {
+            numa.usage = match hierarchy.version {
+                Version::V1 => v1::numa_use(&hierarchy.root, &place.memory)?,
+                Version::V2 => v2::numa_use(&hierarchy.root, &place.memory)?,
+            };
+        }
+        Ok(numa)
+    }
+
     /// What the container did to block devices: those it used, in the kernel's order.
     ///
     /// # Errors
@@ -324,6 +345,25 @@ pub(super) fn fact<T>(
     optional(root, path)?
         .map(|text| parse(&text).ok_or_else(|| ReadError::garbled(path)))
         .transpose()
+}
+
+/// The numbers in the first of the `files` that a cgroup has, of the nearest cgroup from `path` up
+/// in which there are any.
+pub(super) fn nearest<I: Id>(
+    root: &Dir,
+    path: &Path,
+    files: &[&str],
+) -> Result<Option<IdSet<I>>, ReadError> {
+    for level in path.ancestors() {
+        for file in files {
+            match fact(root, &level.join(file), IdSet::parse)? {
+                Some(ids) if ids.is_empty() => break,
+                Some(ids) => return Ok(Some(ids)),
+                None => {}
+            }
+        }
+    }
+    Ok(None)
 }
 
 // The mount that shows most of a hierarchy; a container's bind of it shows a part.

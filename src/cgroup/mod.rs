@@ -9,7 +9,7 @@ mod v2;
 pub use layout::Layout;
 pub use place::Place;
 
-use crate::units::{Bytes, CpuId, CpuSet, Limit, Micros};
+use crate::units::{Bytes, CpuId, CpuSet, Limit, Micros, NodeId, NodeSet};
 
 /// The memory of a container: its own use, and every limit that binds it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -95,6 +95,15 @@ impl MemoryUse {
             .plus(self.inactive_file)
             .plus(self.slab_reclaimable)
     }
+}
+
+/// The memory nodes of a container: which it may use, and how much it uses of each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Numa {
+    /// The effective nodes; `None` where no cpuset controller tells.
+    pub mems: Option<NodeSet>,
+    /// What it uses by node (`memory.numa_stat`); none where the kernel does not count it.
+    pub usage: Vec<(NodeId, MemoryUse)>,
 }
 
 /// Limit and use of huge pages of one size in one cgroup.

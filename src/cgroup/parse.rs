@@ -1,8 +1,8 @@
 //! Pure. The shapes of cgroup files: one value, flat keys, a quota, a path for each hierarchy.
 
 use super::{CpuShare, CpuUse, DeviceUse, MemoryUse, Quota, Transfers};
-use crate::units::{Bytes, CpuId, Limit, Micros};
-use std::path::PathBuf;
+use crate::units::{Bytes, CpuId, Limit, Micros, NodeId};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A file of one number.
 #[must_use]
@@ -74,36 +74,91 @@ pub fn flat(text: &str) -> impl Iterator<Item = (&str, u64)> {
 pub fn memory_stat(text: &str) -> MemoryUse {
     let mut usage = MemoryUse::default();
     for (key, value) in flat(text) {
-        let field = match key {
-            "anon" => &mut usage.anon,
-            "file" => &mut usage.file,
-            "swapcached" => &mut usage.swapcached,
-            "shmem" => &mut usage.shmem,
-            "file_mapped" => &mut usage.file_mapped,
-            "file_dirty" => &mut usage.file_dirty,
-            "file_writeback" => &mut usage.file_writeback,
-            "inactive_anon" => &mut usage.inactive_anon,
-            "active_anon" => &mut usage.active_anon,
-            "inactive_file" => &mut usage.inactive_file,
-            "active_file" => &mut usage.active_file,
-            "unevictable" => &mut usage.unevictable,
-            "slab_reclaimable" => &mut usage.slab_reclaimable,
-            "slab_unreclaimable" => &mut usage.slab_unreclaimable,
-            "kernel_stack" => &mut usage.kernel_stack,
-            "pagetables" => &mut usage.pagetables,
-            "sec_pagetables" => &mut usage.sec_pagetables,
-            "percpu" => &mut usage.percpu,
-            "vmalloc" => &mut usage.vmalloc,
-            "anon_thp" => &mut usage.anon_thp,
-            "file_thp" => &mut usage.file_thp,
-            "shmem_thp" => &mut usage.shmem_thp,
-            "zswap" => &mut usage.zswap,
-            "zswapped" => &mut usage.zswapped,
-            _ => continue,
-        };
-        *field = Bytes(value);
+        if let Some(field) = field(&mut usage, key) {
+            *field = Bytes(value);
+        }
     }
     usage
+}
+
+fn field<'usage>(usage: &'usage mut MemoryUse, key: &str) -> Option<&'usage mut Bytes> {
+    Some(match key {
+        "anon" => &mut usage.anon,
+        "file" => &mut usage.file,
+        "swapcached" => &mut usage.swapcached,
+        "shmem" => &mut usage.shmem,
+        "file_mapped" => &mut usage.file_mapped,
+        "file_dirty" => &mut usage.file_dirty,
+        "file_writeback" => &mut usage.file_writeback,
+        "inactive_anon" => &mut usage.inactive_anon,
+        "active_anon" => &mut usage.active_anon,
+        "inactive_file" => &mut usage.inactive_file,
+        "active_file" => &mut usage.active_file,
+        "unevictable" => &mut usage.unevictable,
+        "slab_reclaimable" => &mut usage.slab_reclaimable,
+        "slab_unreclaimable" => &mut usage.slab_unreclaimable,
+        "kernel_stack" => &mut usage.kernel_stack,
+        "pagetables" => &mut usage.pagetables,
+        "sec_pagetables" => &mut usage.sec_pagetables,
+        "percpu" => &mut usage.percpu,
+        "vmalloc" => &mut usage.vmalloc,
+        "anon_thp" => &mut usage.anon_thp,
+        "file_thp" => &mut usage.file_thp,
+        "shmem_thp" => &mut usage.shmem_thp,
+        "zswap" => &mut usage.zswap,
+        "zswapped" => &mut usage.zswapped,
+        _ => return None,
+    })
+}
+
+/// `memory.numa_stat` of v2: a key of [`memory_stat`] and its bytes on each node a line.
+#[must_use]
+pub fn numa_stat(text: &str) -> Vec<(NodeId, MemoryUse)> {
+    by_node(text, ' ', |usage, key, bytes| {
+        if let Some(field) = field(usage, key) {
+            *field = Bytes(bytes);
+        }
+    })
+}
+
+/// `memory.numa_stat` of v1: a key with its sum and its pages on each node a line. It tells of
+/// anonymous, file and unevictable memory; the `hierarchical_` keys count descendants too.
+#[must_use]
+pub fn numa_stat_v1(text: &str, page: Bytes) -> Vec<(NodeId, MemoryUse)> {
+    by_node(text, '=', |usage, key, pages| {
+        let bytes = Bytes(pages.saturating_mul(page.0));
+        match key {
+            "hierarchical_anon" => usage.anon = bytes,
+            "hierarchical_file" => usage.file = bytes,
+            "hierarchical_unevictable" => usage.unevictable = bytes,
+            _ => {}
+        }
+    })
+}
+
+fn by_node(
+    text: &str,
+    after_key: char,
+    set: impl Fn(&mut MemoryUse, &str, u64),
+) -> Vec<(NodeId, MemoryUse)> {
+    let mut nodes: BTreeMap<NodeId, MemoryUse> = BTreeMap::new();
+    for line in text.lines() {
+        let Some((key, values)) = line.split_once(after_key) else {
+            continue;
+        };
+        for value in values.split_ascii_whitespace() {
+            let node = value
+                .strip_prefix('N')
+                .and_then(|value| value.split_once('='));
+            let Some((Ok(node), Ok(value))) =
+                node.map(|(node, value)| (node.parse(), value.parse()))
+            else {
+                continue;
+            };
+            set(nodes.entry(NodeId(node)).or_default(), key, value);
+        }
+    }
+    nodes.into_iter().collect()
 }
 
 /// `memory.stat` of v1 (`Documentation/admin-guide/cgroup-v1/memory.rst`): the `total_` keys,
@@ -380,6 +435,15 @@ mod tests {
     }
 
     #[test]
+    fn use_by_node_is_read_from_either_version() {
+        let v2 = numa_stat("anon N0=8192 N1=4096\nfile N0=0 N1=4096\nfuture N0=9\n");
+        assert_eq!((v2[0].1.anon, v2[1].1.anon), (Bytes(8192), Bytes(4096)));
+        let v1 = "total=5 N0=5\nanon=1 N0=1\nhierarchical_total=3 N0=2 N1=1\n\
+                  hierarchical_anon=3 N0=2 N1=1\nhierarchical_file=1 N0=0 N1=1\n";
+        assert_eq!(numa_stat_v1(v1, Bytes(4096)), v2);
+    }
+
+    #[test]
     fn a_membership_names_each_hierarchy() {
         let text = "4:cpu,cpuacct:/a:b\n3:name=systemd:/s\n0::/u (deleted)\n";
         let membership = Membership::parse(text);
@@ -393,6 +457,7 @@ mod tests {
         fn no_text_makes_a_parser_panic(text in any::<String>()) {
             let _ = (number(&text), limit(&text), limit_in_bytes(&text), cpu_max(&text));
             let _ = (memory_stat(&text), memory_stat_v1(&text), cpu_stat(&text), cpuacct(&text, &text));
+            let _ = (numa_stat(&text), numa_stat_v1(&text, Bytes(4096)));
             let _ = (Membership::parse(&text), throttled_time(&text), io_stat(&text), blkio(&text, &text));
         }
     }

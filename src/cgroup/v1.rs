@@ -3,12 +3,12 @@
 
 use super::{
     CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
-    layout::{fact, optional},
+    layout::{fact, nearest, optional},
     parse,
 };
 use crate::{
-    sys::{Dir, ReadError},
-    units::{Bytes, CpuSet, Limit, Micros},
+    sys::{self, Dir, ReadError},
+    units::{Bytes, CpuSet, Limit, Micros, NodeId, NodeSet},
 };
 use std::path::Path;
 
@@ -104,19 +104,21 @@ fn gone(path: &Path) -> ReadError {
     ReadError::refused(path)(std::io::ErrorKind::NotFound.into())
 }
 
+/// The use of each memory node by the cgroup at `path` and its descendants.
+pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse)>, ReadError> {
+    let text = optional(root, &path.join("memory.numa_stat"))?.unwrap_or_default();
+    Ok(parse::numa_stat_v1(&text, sys::page_size()))
+}
+
 /// The effective CPUs of the cgroup at `path`, or of the nearest ancestor that has any: a new
 /// cpuset has none and no process until it is given some.
 pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
-    for level in path.ancestors() {
-        let cpus = match fact(root, &level.join("cpuset.effective_cpus"), CpuSet::parse)? {
-            None => fact(root, &level.join("cpuset.cpus"), CpuSet::parse)?,
-            cpus => cpus,
-        };
-        if let Some(cpus) = cpus.filter(|cpus| !cpus.is_empty()) {
-            return Ok(Some(cpus));
-        }
-    }
-    Ok(None)
+    nearest(root, path, &["cpuset.effective_cpus", "cpuset.cpus"])
+}
+
+/// The effective memory nodes of the cgroup at `path`, likewise.
+pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
+    nearest(root, path, &["cpuset.effective_mems", "cpuset.mems"])
 }
 
 /// The strictest quota from the cgroup at `path` up; the root has none.

@@ -2,12 +2,12 @@
 
 use super::{
     CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
-    layout::{fact, optional},
+    layout::{fact, nearest, optional},
     parse,
 };
 use crate::{
     sys::{Dir, ReadError},
-    units::{Bytes, CpuSet, Limit},
+    units::{Bytes, CpuSet, Limit, NodeId, NodeSet},
 };
 use std::path::Path;
 
@@ -97,16 +97,25 @@ pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<Hugetlb
     Ok(levels)
 }
 
+/// The use of each memory node by the cgroup at `path`, or by the nearest ancestor that counts it.
+pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse)>, ReadError> {
+    for level in path.ancestors() {
+        if let Some(text) = optional(root, &level.join("memory.numa_stat"))? {
+            return Ok(parse::numa_stat(&text));
+        }
+    }
+    Ok(Vec::new())
+}
+
 /// The effective CPUs of the cgroup at `path`: those of the nearest cgroup that has the
 /// controller, which the kernel has intersected with its ancestors'.
 pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
-    for level in path.ancestors() {
-        let cpus = fact(root, &level.join("cpuset.cpus.effective"), CpuSet::parse)?;
-        if let Some(cpus) = cpus.filter(|cpus| !cpus.is_empty()) {
-            return Ok(Some(cpus));
-        }
-    }
-    Ok(None)
+    nearest(root, path, &["cpuset.cpus.effective"])
+}
+
+/// The effective memory nodes of the cgroup at `path`, likewise.
+pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
+    nearest(root, path, &["cpuset.mems.effective"])
 }
 
 /// The strictest `cpu.max` from the cgroup at `path` up.

@@ -3,7 +3,7 @@
 use crate::{
     answer::Answers,
     container::{Caller, Container},
-    files::{FILES, File},
+    files::{Attribute, FILES, File, Text},
 };
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
@@ -28,24 +28,45 @@ pub(super) struct Show {
     /// on cgroup v1 the memory controller's hierarchy)
     #[arg(long, value_name = "PATH", group = "whose")]
     cgroup: Option<PathBuf>,
-    /// The file: a name (meminfo) or a path (/proc/meminfo)
-    #[arg(value_parser = file)]
-    file: File,
+    /// The file: a name (meminfo) or a path (/proc/meminfo, /sys/devices/system/cpu/present)
+    #[arg(value_parser = asked)]
+    file: Asked,
 }
 
-fn file(text: &str) -> Result<File, String> {
-    File::named(text).ok_or_else(|| {
+/// What is served under the name that a user gave.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    File(File),
+    Attribute(Attribute),
+}
+
+fn asked(text: &str) -> Result<Asked, String> {
+    let attribute = || {
+        Attribute::at(text.strip_prefix('/').unwrap_or(text))
+            .filter(|attribute| attribute.text() != Text::Directory)
+    };
+    let asked = File::named(text).map(Asked::File);
+    asked.or_else(|| attribute().map(Asked::Attribute)).ok_or_else(|| {
         let names: Vec<&str> = FILES.iter().map(|file| file.name()).collect();
-        format!("no such file is served; there are {}", names.join(", "))
+        format!(
+            "no such file is served; there are {}, and files below /sys/devices/system/cpu and node",
+            names.join(", ")
+        )
     })
 }
 
 impl Show {
     pub(super) fn run(self) -> Result<()> {
         let answers = Answers::here()?;
-        let bytes = match self.whose(&answers)? {
-            Caller::Host => answers.host(self.file)?,
-            Caller::Container(container) => answers.answer(self.file, &container)?,
+        let bytes = match (self.file, self.whose(&answers)?) {
+            (Asked::File(file), Caller::Host) => answers.host(file)?,
+            (Asked::File(file), Caller::Container(container)) => {
+                answers.answer(file, &container)?
+            }
+            (Asked::Attribute(attribute), Caller::Host) => answers.host_attribute(attribute)?,
+            (Asked::Attribute(attribute), Caller::Container(container)) => {
+                answers.attribute(attribute, &container)?
+            }
         };
         let mut out = std::io::stdout().lock();
         match out.write_all(&bytes).and_then(|()| out.flush()) {

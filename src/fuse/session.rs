@@ -7,7 +7,7 @@ use super::{
 use crate::{
     answer::{AnswerError, Answers},
     container::{Caller, CallerError},
-    files::{FILES, File},
+    files::{Attribute, FILES, Subject},
     metrics,
     sys::ReadError,
 };
@@ -29,6 +29,8 @@ use std::{
 // Names and attributes never change; what may end is a container.
 const FOREVER: Duration = Duration::from_secs(3600);
 const BRIEF: Duration = Duration::from_secs(1);
+// Whether there is such a CPU differs from one caller to the next.
+const NEVER: Duration = Duration::ZERO;
 // Offsets in a directory: its own entries come first, then the containers by key.
 const CONTAINERS_FROM: u64 = 255;
 // A container may cause as many different errors as it likes; the log has an end.
@@ -47,14 +49,17 @@ enum RequestError {
     TooMany(#[from] TooMany),
     #[error("a process of the host has no container")]
     IsHost,
+    #[error("there is no such file")]
+    Absent,
 }
 
 impl RequestError {
     fn errno(&self) -> Errno {
         match self {
             RequestError::Container(error) if error.is_gone() => Errno::ENOENT,
-            RequestError::IsHost => Errno::ENOENT,
+            RequestError::IsHost | RequestError::Absent => Errno::ENOENT,
             RequestError::TooMany(_) => Errno::ENFILE,
+            RequestError::Answer(AnswerError::Unseen { .. }) => Errno::ENOENT,
             _ => Errno::EIO,
         }
     }
@@ -66,6 +71,8 @@ pub struct Server {
     answers: Arc<Answers>,
     /// A size for each file that no content exceeds.
     sizes: Vec<u64>,
+    /// The same for attributes.
+    attribute_size: u64,
     open: OpenFiles,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
@@ -77,6 +84,7 @@ impl Server {
     pub fn new(answers: Arc<Answers>) -> Server {
         Server {
             sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
+            attribute_size: answers.attribute_bound(),
             answers,
             open: OpenFiles::default(),
             causes: Mutex::default(),
@@ -86,8 +94,11 @@ impl Server {
     fn attributes(&self, entry: Entry) -> FileAttr {
         let now = SystemTime::now();
         let (kind, perm, size) = match entry {
-            Entry::Directory(..) | Entry::Containers => (FileType::Directory, 0o555, 0),
-            Entry::Own => (FileType::Symlink, 0o777, 0),
+            entry if entry.is_directory() => (FileType::Directory, 0o555, 0),
+            Entry::Directory(..) | Entry::Containers | Entry::Own | Entry::Link(..) => {
+                (FileType::Symlink, 0o777, 0)
+            }
+            Entry::System(..) => (FileType::RegularFile, 0o444, self.attribute_size),
             Entry::File(_, file) => {
                 let at = FILES.iter().position(|row| *row == file);
                 let size = at.and_then(|at| self.sizes.get(at)).copied();
@@ -113,22 +124,46 @@ impl Server {
         }
     }
 
-    fn lookup(&self, parent: INodeNo, name: &OsStr) -> Result<(Duration, Entry), Errno> {
-        let parent = Entry::of_inode(parent.0).ok_or(Errno::ENOENT)?;
-        let name = name.to_str().ok_or(Errno::ENOENT)?;
-        let entry = parent.child(name).ok_or(Errno::ENOENT)?;
-        match entry {
+    fn lookup(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+        tid: u32,
+    ) -> Result<(Duration, Entry), RequestError> {
+        let parent = Entry::of_inode(parent.0).ok_or(RequestError::Absent)?;
+        let name = name.to_str().ok_or(RequestError::Absent)?;
+        let entry = parent.child(name).ok_or(RequestError::Absent)?;
+        let ttl = match entry {
             Entry::Directory(Owner::Container(key), _) if parent == Entry::Containers => {
-                self.answers
-                    .container(key)
-                    .map_err(|error| RequestError::Container(error).errno())?;
-                Ok((BRIEF, entry))
+                self.answers.container(key)?;
+                BRIEF
             }
-            Entry::Directory(Owner::Container(_), _) | Entry::File(Owner::Container(_), _) => {
-                Ok((BRIEF, entry))
+            Entry::System(owner, attribute) => {
+                let is_shown = match attribute.subject() {
+                    Subject::Machine => true,
+                    subject => self.answers.shown(&self.caller(owner, tid)?)?.has(subject),
+                };
+                if !is_shown || !self.answers.has(&attribute.path()) {
+                    return Err(RequestError::Absent);
+                }
+                match attribute.subject() {
+                    subject if attribute != Attribute::directory(subject) => BRIEF,
+                    Subject::Machine => BRIEF,
+                    Subject::Cpu(_) | Subject::Node(_) => NEVER,
+                }
             }
-            _ => Ok((FOREVER, entry)),
-        }
+            Entry::Link(owner, _) => {
+                let shown = self.answers.shown(&self.caller(owner, tid)?)?;
+                let mut members = parent.members(&shown).into_iter();
+                if !members.any(|(_, member, _)| member == name) {
+                    return Err(RequestError::Absent);
+                }
+                NEVER
+            }
+            Entry::Directory(Owner::Container(_), _) | Entry::File(Owner::Container(_), _) => BRIEF,
+            _ => FOREVER,
+        };
+        Ok((ttl, entry))
     }
 
     fn caller(&self, owner: Owner, tid: u32) -> Result<Caller, RequestError> {
@@ -138,10 +173,19 @@ impl Server {
         })
     }
 
-    fn content(&self, file: File, caller: &Caller) -> Result<Arc<[u8]>, RequestError> {
-        let content = match caller {
-            Caller::Host => self.answers.host(file)?,
-            Caller::Container(container) => self.answers.answer(file, container)?,
+    fn content(&self, entry: Entry, caller: &Caller) -> Result<Arc<[u8]>, RequestError> {
+        let content = match (entry, caller) {
+            (Entry::File(_, file), Caller::Host) => self.answers.host(file)?,
+            (Entry::File(_, file), Caller::Container(container)) => {
+                self.answers.answer(file, container)?
+            }
+            (Entry::System(_, attribute), Caller::Host) => {
+                self.answers.host_attribute(attribute)?
+            }
+            (Entry::System(_, attribute), Caller::Container(container)) => {
+                self.answers.attribute(attribute, container)?
+            }
+            _ => return Err(RequestError::Absent),
         };
         Ok(content.into())
     }
@@ -154,14 +198,11 @@ impl Server {
     }
 
     fn open(&self, inode: INodeNo, tid: u32) -> Result<FileHandle, Errno> {
-        let Some(Entry::File(owner, file)) = Entry::of_inode(inode.0) else {
-            return Err(Errno::EISDIR);
-        };
-        let caller = self
+        let (entry, owner) = file(inode)?;
+        let handle = self
             .caller(owner, tid)
-            .map_err(|error| self.refused(file, &error))?;
-        let handle = self.open.add(caller);
-        let handle = handle.map_err(|error| self.refused(file, &error.into()))?;
+            .and_then(|caller| Ok(self.open.add(caller)?))
+            .map_err(|error| self.refused(entry, &error))?;
         Ok(FileHandle(handle))
     }
 
@@ -174,55 +215,59 @@ impl Server {
         tid: u32,
         offset: u64,
     ) -> Result<Arc<[u8]>, Errno> {
-        let Some(Entry::File(owner, file)) = Entry::of_inode(inode.0) else {
-            return Err(Errno::EISDIR);
-        };
-        let open = self.open.get(handle.0);
-        let caller = match open {
+        let (entry, owner) = file(inode)?;
+        let caller = match self.open.get(handle.0) {
             Some(Open {
                 content: Some(content),
                 ..
             }) if offset > 0 => return Ok(content),
-            Some(open) => open.caller,
+            Some(open) => Ok(open.caller),
             // The handle is of a daemon before this one.
-            None => self
-                .caller(owner, tid)
-                .map_err(|error| self.refused(file, &error))?,
+            None => self.caller(owner, tid),
         };
-        let content = self
-            .content(file, &caller)
-            .map_err(|error| self.refused(file, &error))?;
-        let open = Open {
-            caller,
-            content: Some(Arc::clone(&content)),
-        };
-        self.open
-            .keep(handle.0, open)
-            .map_err(|error| self.refused(file, &error.into()))?;
-        Ok(content)
+        caller
+            .and_then(|caller| {
+                let content = self.content(entry, &caller)?;
+                let open = Open {
+                    caller,
+                    content: Some(Arc::clone(&content)),
+                };
+                self.open.keep(handle.0, open)?;
+                Ok(content)
+            })
+            .map_err(|error| self.refused(entry, &error))
     }
 
     /// Counts an error that a reader gets, and logs it once for each cause.
-    fn refused(&self, file: File, error: &RequestError) -> Errno {
+    fn refused(&self, entry: Entry, error: &RequestError) -> Errno {
         metrics::FAILURES.count();
         let mut causes = self.causes.lock();
         let error_text = chain(error);
         if causes.len() < MOST_CAUSES && causes.insert(error_text.clone()) {
-            tracing::warn!(file = file.name(), error = %error_text, "answered by an error");
+            tracing::warn!(file = %entry.path(), error = %error_text, "answered by an error");
         }
         error.errno()
     }
 
     /// What stands in a directory, each with its offset: a place in the order that stays its own,
     /// whatever comes and goes between two calls.
-    fn list(&self, inode: INodeNo) -> Result<Vec<(u64, String, Entry)>, Errno> {
-        let entry = Entry::of_inode(inode.0).ok_or(Errno::ENOENT)?;
-        let own = [(".", entry), ("..", entry)];
+    fn list(&self, inode: INodeNo, tid: u32) -> Result<Vec<(u64, String, Entry)>, RequestError> {
+        let entry = Entry::of_inode(inode.0).ok_or(RequestError::Absent)?;
+        let own = [".", ".."].map(|name| (name.to_owned(), entry));
         let named = own.into_iter().chain(entry.children());
+        let is_there = |child: &Entry| match child {
+            Entry::System(_, attribute) => self.answers.has(&attribute.path()),
+            _ => true,
+        };
         let mut list: Vec<_> = (1u64..)
             .zip(named)
-            .map(|(offset, (name, child))| (offset, name.to_owned(), child))
+            .filter(|(_, (_, child))| is_there(child))
+            .map(|(offset, (name, child))| (offset, name, child))
             .collect();
+        if let Some(owner) = entry.numbers() {
+            let shown = self.answers.shown(&self.caller(owner, tid)?)?;
+            list.extend(entry.members(&shown));
+        }
         if entry == Entry::Containers {
             let known = self.answers.known().into_iter();
             list.extend(known.filter_map(|key| {
@@ -244,10 +289,10 @@ fn guarded(handler: impl FnOnce()) {
 }
 
 impl Filesystem for Server {
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        guarded(|| match self.lookup(parent, name) {
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        guarded(|| match self.lookup(parent, name, request.pid()) {
             Ok((ttl, entry)) => reply.entry(&ttl, &self.attributes(entry), Generation(0)),
-            Err(errno) => reply.error(errno),
+            Err(error) => reply.error(error.errno()),
         });
     }
 
@@ -264,6 +309,7 @@ impl Filesystem for Server {
                 Ok(key) => reply.data(key.to_string().as_bytes()),
                 Err(error) => reply.error(error.errno()),
             },
+            Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
             _ => reply.error(Errno::EINVAL),
         });
     }
@@ -318,16 +364,16 @@ impl Filesystem for Server {
 
     fn readdir(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         _: FileHandle,
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
         guarded(|| {
-            let list = match self.list(inode) {
+            let list = match self.list(inode, request.pid()) {
                 Ok(list) => list,
-                Err(errno) => return reply.error(errno),
+                Err(error) => return reply.error(error.errno()),
             };
             for (at, name, entry) in list.into_iter().filter(|(at, ..)| *at > offset) {
                 let kind = self.attributes(entry).kind;
@@ -342,6 +388,15 @@ impl Filesystem for Server {
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
         reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096);
+    }
+}
+
+/// The file with that inode number, and whose it is.
+fn file(inode: INodeNo) -> Result<(Entry, Owner), Errno> {
+    match Entry::of_inode(inode.0) {
+        Some(entry) if entry.is_directory() => Err(Errno::EISDIR),
+        Some(entry @ (Entry::File(owner, _) | Entry::System(owner, _))) => Ok((entry, owner)),
+        _ => Err(Errno::ENOENT),
     }
 }
 

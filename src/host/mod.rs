@@ -5,7 +5,7 @@ mod read;
 
 pub use read::Machine;
 
-use crate::units::{Bytes, CpuId, Micros};
+use crate::units::{Bytes, CpuId, CpuSet, Micros, NodeId};
 
 /// `/proc/meminfo`: its lines in the kernel's order, those that nobody here knows included.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -140,6 +140,17 @@ pub struct Disk {
 pub struct Vmstat {
     /// The names.
     pub names: Vec<String>,
+}
+
+/// A memory node that is online.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Which.
+    pub id: NodeId,
+    /// The CPUs that belong to it and are online.
+    pub cpus: CpuSet,
+    /// Whether it has any memory.
+    pub has_memory: bool,
 }
 
 /// The tasks of a container at one moment.

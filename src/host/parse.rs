@@ -26,6 +26,18 @@ pub fn meminfo(text: &str) -> Meminfo {
     Meminfo { lines }
 }
 
+/// `meminfo` in the directory of a memory node (`drivers/base/node.c`): as [`meminfo`], each line
+/// behind `Node` and its number, which are left out.
+#[must_use]
+pub fn node_meminfo(text: &str) -> Meminfo {
+    let lines = text.lines().filter_map(|line| {
+        let (_, line) = line.strip_prefix("Node ")?.split_once(' ')?;
+        Some(line)
+    });
+    let lines: Vec<MeminfoLine> = lines.flat_map(|line| meminfo(line).lines).collect();
+    Meminfo { lines }
+}
+
 /// `/proc/stat` (`fs/proc/stat.c`); a value that is no number is left out.
 #[must_use]
 pub fn stat(text: &str) -> Stat {
@@ -155,6 +167,13 @@ mod tests {
     use super::*;
     use crate::units::Micros;
     use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn the_lines_of_a_node_are_those_of_meminfo_behind_its_number() {
+        let node = node_meminfo("Node 1 MemTotal:       12 kB\nNode 1 HugePages_Free:      3\n");
+        assert_eq!(node.size("MemTotal"), Bytes::from_kib(12));
+        assert_eq!(node.count("HugePages_Free"), 3);
+    }
 
     #[test]
     fn meminfo_keeps_lines_that_nobody_knows() {

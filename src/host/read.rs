@@ -1,9 +1,9 @@
 //! Reads the machine's files below a root directory: the real one, or a captured copy.
 
-use super::{Cpuinfo, Disk, Meminfo, Stat, TaskStat, Vmstat, parse};
+use super::{Cpuinfo, Disk, Meminfo, Node, Stat, TaskStat, Vmstat, parse};
 use crate::{
     sys::{Dir, ReadError},
-    units::CpuSet,
+    units::{CpuSet, Id, IdSet, NodeId, NodeSet},
 };
 use std::path::{Path, PathBuf};
 
@@ -107,15 +107,68 @@ impl Machine {
     /// # Errors
     /// When it cannot be read, or names no CPU.
     pub fn online(&self) -> Result<CpuSet, ReadError> {
-        let path = Path::new("sys/devices/system/cpu/online");
-        let bytes = self.bytes(path)?;
-        std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(CpuSet::parse)
-            .filter(|cpus| !cpus.is_empty())
-            .ok_or_else(|| ReadError::Garbled {
-                path: path.to_owned(),
+        let path = "sys/devices/system/cpu/online";
+        let online: CpuSet = self.list(path)?;
+        match online.is_empty() {
+            true => Err(ReadError::garbled(Path::new(path))),
+            false => Ok(online),
+        }
+    }
+
+    /// Whether there is something at `path` below the machine's root.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.root.has(Path::new(path))
+    }
+
+    /// The text of the file at `path` below the machine's root.
+    ///
+    /// # Errors
+    /// When the kernel does not give it.
+    pub fn text(&self, path: &str) -> Result<String, ReadError> {
+        let path = Path::new(path);
+        self.root.text(path).map_err(ReadError::refused(path))
+    }
+
+    /// The numbers in the list at `path` below the machine's root.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no list.
+    pub fn list<I: Id>(&self, path: &str) -> Result<IdSet<I>, ReadError> {
+        let list = IdSet::parse(&self.text(path)?);
+        list.ok_or_else(|| ReadError::garbled(Path::new(path)))
+    }
+
+    /// The memory nodes that are online, each with its CPUs; none where the kernel knows of none.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn nodes(&self) -> Result<Vec<Node>, ReadError> {
+        const NODES: &str = "sys/devices/system/node";
+        if !self.has(NODES) {
+            return Ok(Vec::new());
+        }
+        let online: NodeSet = self.list(&format!("{NODES}/online"))?;
+        let memory: NodeSet = self.list(&format!("{NODES}/has_memory"))?;
+        let node = |id: NodeId| {
+            let cpus = self.list(&format!("{NODES}/node{}/cpulist", id.0))?;
+            let has_memory = memory.contains(id);
+            Ok(Node {
+                id,
+                cpus,
+                has_memory,
             })
+        };
+        online.iter().map(node).collect()
+    }
+
+    /// The lines of `meminfo` in the directory of a memory node, without what they begin with.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn node_meminfo(&self, node: NodeId) -> Result<Meminfo, ReadError> {
+        let text = self.text(&format!("sys/devices/system/node/node{}/meminfo", node.0))?;
+        Ok(parse::node_meminfo(&text))
     }
 
     /// `/proc/PID/stat` of the process `pid`.

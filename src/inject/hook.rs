@@ -70,7 +70,7 @@ struct State {
 
 /// Binds the files of `view`, a served tree, into the container whose OCI state `state` holds.
 ///
-/// A file that the container's kernel does not have is left out.
+/// What the container's kernel or its view does not have is left out.
 ///
 /// # Errors
 ///
@@ -132,13 +132,16 @@ fn cover((own, at): &(OwnedFd, PathBuf), root: &OwnedFd, bind: Bind) -> Result<(
         return Err(HookError::Foreign(shown));
     }
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let source = openat(own, bind.path, flags, Mode::empty()).map_err(|source| {
-        let path = at.join(bind.path);
-        HookError::Open {
-            path,
-            source: source.into(),
+    let source = match openat(own, bind.path, flags, Mode::empty()) {
+        Ok(source) => source,
+        Err(Errno::ENOENT) => return Ok(()),
+        Err(source) => {
+            return Err(HookError::Open {
+                path: at.join(bind.path),
+                source: source.into(),
+            });
         }
-    })?;
+    };
     mount::copied(source.as_fd(), Reach::Alone)
         .and_then(|tree| mount::attach(tree.as_fd(), target.as_fd()))
         .map_err(|source| HookError::Attach {

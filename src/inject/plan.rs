@@ -1,6 +1,6 @@
 //! Pure. Which served file covers which file of a container.
 
-use crate::files::FILES;
+use crate::files::{CPUS, FILES, NODES};
 
 /// The kernel's file system in which a covered file lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Below {
     Sys,
 }
 
-/// One served file and where it belongs.
+/// One served file or directory and where it belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bind {
     /// Its path below a container's directory in the view, and below the container's root.
@@ -20,17 +20,20 @@ pub struct Bind {
     pub below: Below,
 }
 
-/// Every mount that a container gets.
+/// Every mount that a container gets: the files of `/proc` one by one, those of `/sys` by their
+/// directories.
 pub fn binds() -> impl Iterator<Item = Bind> {
-    FILES.into_iter().map(|file| {
-        let path = file.path();
-        let below = if path.starts_with("proc/") {
-            Below::Proc
-        } else {
-            Below::Sys
-        };
-        Bind { path, below }
-    })
+    let files = FILES.into_iter().map(|file| Bind {
+        path: file.path(),
+        below: Below::Proc,
+    });
+    let directories = [CPUS, NODES].map(|path| Bind {
+        path,
+        below: Below::Sys,
+    });
+    files
+        .filter(|file| file.path.starts_with("proc/"))
+        .chain(directories)
 }
 
 #[cfg(test)]
@@ -45,6 +48,13 @@ mod tests {
                 Below::Sys => "sys",
             };
             assert_eq!(bind.path.split('/').next(), Some(first));
+        }
+    }
+
+    #[test]
+    fn every_served_file_is_covered_by_a_bind() {
+        for file in FILES {
+            assert!(binds().any(|bind| std::path::Path::new(file.path()).starts_with(bind.path)));
         }
     }
 

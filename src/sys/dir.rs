@@ -1,8 +1,8 @@
 //! A directory that is held open, below which files are read by relative path.
 
 use nix::{
-    fcntl::{OFlag, openat},
-    sys::stat::Mode,
+    fcntl::{AtFlags, OFlag, openat},
+    sys::stat::{Mode, fstatat},
 };
 use std::{
     ffi::OsString,
@@ -84,6 +84,17 @@ impl Dir {
             }
         }
         Ok(names)
+    }
+
+    /// Whether there is something at `path` below this directory.
+    #[must_use]
+    pub fn has(&self, path: &Path) -> bool {
+        fstatat(
+            self.fd.as_fd(),
+            relative(path),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        )
+        .is_ok()
     }
 
     /// Where the directory is now, as this process sees it.

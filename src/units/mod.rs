@@ -1,11 +1,11 @@
 //! Quantities that may not be mixed up.
 
 mod bytes;
-mod cpus;
+mod ids;
 mod limit;
 mod time;
 
 pub use bytes::{Bytes, SizeError};
-pub use cpus::{CpuId, CpuSet};
+pub use ids::{CpuId, CpuSet, Id, IdSet, NodeId, NodeSet};
 pub use limit::Limit;
 pub use time::{Micros, Ticks};

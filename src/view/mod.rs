@@ -4,6 +4,8 @@ pub mod cpu;
 pub mod disk;
 pub mod load;
 pub mod memory;
+pub mod node;
 pub mod stat;
 pub mod time;
+pub mod topology;
 pub mod vmstat;

@@ -1,4 +1,10 @@
-//! Pure. The one table of the files that are served; the tree, the mounts and the documentation come from it.
+//! Pure. The tables of what is served; the tree, the mounts and the documentation come from them.
+
+mod rows;
+mod system;
+
+pub use rows::Text;
+pub use system::{Attribute, CPUS, NODES, Shown, Subject, number_after};
 
 /// A file that is served, as one variant each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,232 @@
+//! Pure. CPUs and memory nodes by the host's numbers, and sets of them.
+
+use std::fmt;
+
+/// The number of a CPU, as the host counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuId(pub u32);
+
+/// The number of a memory node, as the host counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// A number that the kernel prints in lists.
+pub trait Id: Copy + Ord + From<u32> + Into<u32> {}
+
+impl Id for CpuId {}
+
+impl From<u32> for CpuId {
+    fn from(number: u32) -> CpuId {
+        CpuId(number)
+    }
+}
+
+impl From<CpuId> for u32 {
+    fn from(cpu: CpuId) -> u32 {
+        cpu.0
+    }
+}
+
+impl Id for NodeId {}
+
+impl From<u32> for NodeId {
+    fn from(number: u32) -> NodeId {
+        NodeId(number)
+    }
+}
+
+impl From<NodeId> for u32 {
+    fn from(node: NodeId) -> u32 {
+        node.0
+    }
+}
+
+/// Numbers in ascending order, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdSet<I>(Vec<I>);
+
+/// CPUs.
+pub type CpuSet = IdSet<CpuId>;
+
+/// Memory nodes.
+pub type NodeSet = IdSet<NodeId>;
+
+// The largest number that is read from a list; the kernel's NR_CPUS is at most 8192.
+const LARGEST: u32 = 65_535;
+
+impl<I: Id> IdSet<I> {
+    /// The numbers of the kernel's list format (`Documentation/admin-guide/cputopology.rst`):
+    /// `0-3,8`.
+    ///
+    /// An empty list is an empty set. `None` when the text is no such list.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<IdSet<I>> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Some(IdSet::default());
+        }
+        let mut ids = Vec::new();
+        for range in text.split(',') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+            if first > last || last > LARGEST {
+                return None;
+            }
+            ids.extend((first..=last).map(I::from));
+        }
+        Some(ids.into_iter().collect())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `id` is one of them.
+    #[must_use]
+    pub fn contains(&self, id: I) -> bool {
+        self.0.binary_search(&id).is_ok()
+    }
+
+    /// The numbers, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = I> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Those that are in `other` too.
+    #[must_use]
+    pub fn intersection(&self, other: &IdSet<I>) -> IdSet<I> {
+        IdSet(self.iter().filter(|id| other.contains(*id)).collect())
+    }
+
+    /// Those that are not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &IdSet<I>) -> IdSet<I> {
+        IdSet(self.iter().filter(|id| !other.contains(*id)).collect())
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub fn union(&self, other: &IdSet<I>) -> IdSet<I> {
+        self.iter().chain(other.iter()).collect()
+    }
+
+    /// The first `count` of them, or all if there are fewer.
+    #[must_use]
+    pub fn first(&self, count: usize) -> IdSet<I> {
+        IdSet(self.iter().take(count).collect())
+    }
+
+    /// A mask in the kernel's format (`lib/bitmap-str.c`: hexadecimal, a comma before each 32
+    /// bits) without the bits of the numbers that are not in this set; as wide as it was.
+    ///
+    /// `None` when the text is no such mask.
+    #[must_use]
+    pub fn masked(&self, mask: &str) -> Option<String> {
+        let mut masked: Vec<char> = Vec::with_capacity(mask.len());
+        let mut bit = 0;
+        for letter in mask.chars().rev() {
+            if letter == ',' {
+                masked.push(letter);
+                continue;
+            }
+            let digit = letter.to_digit(16)?;
+            let kept = (0..4).filter(|at| self.contains(I::from(bit + at)));
+            let kept = kept.fold(0, |kept, at| kept | digit & (1 << at));
+            masked.push(char::from_digit(kept, 16)?);
+            bit += 4;
+        }
+        Some(masked.into_iter().rev().collect())
+    }
+}
+
+impl<I> Default for IdSet<I> {
+    fn default() -> IdSet<I> {
+        IdSet(Vec::new())
+    }
+}
+
+impl<I: Id> FromIterator<I> for IdSet<I> {
+    fn from_iter<T: IntoIterator<Item = I>>(ids: T) -> IdSet<I> {
+        let mut ids: Vec<I> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        IdSet(ids)
+    }
+}
+
+/// The kernel's list format: `0-3,8`; nothing for the empty set.
+impl<I: Id> fmt::Display for IdSet<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ids = self.iter().map(Into::<u32>::into).peekable();
+        let mut comma = "";
+        while let Some(first) = ids.next() {
+            let mut last = first;
+            while let Some(next) = ids.next_if(|next| *next == last + 1) {
+                last = next;
+            }
+            write!(f, "{comma}{first}")?;
+            if last > first {
+                write!(f, "-{last}")?;
+            }
+            comma = ",";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{prop, prop_assert_eq, proptest};
+
+    #[test]
+    fn a_list_is_read_in_any_order() {
+        let set = CpuSet::parse("8,0-2,1\n").unwrap();
+        assert_eq!(set.to_string(), "0-2,8");
+        assert_eq!(set.len(), 4);
+        assert!(set.contains(CpuId(8)) && !set.contains(CpuId(3)));
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for text in ["x", "1-", "3-1", "0,,1", "0-4294967295", "-1"] {
+            assert_eq!(CpuSet::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mask_keeps_its_width_and_only_the_bits_of_the_set() {
+        let set = CpuSet::parse("0,33-34").unwrap();
+        assert_eq!(set.masked("f,ffffffff").as_deref(), Some("6,00000001"));
+        assert_eq!(set.masked("3").as_deref(), Some("1"));
+        assert_eq!(set.masked("0x3"), None);
+    }
+
+    #[test]
+    fn union_and_difference_are_those_of_sets() {
+        let set = |text| CpuSet::parse(text).unwrap();
+        assert_eq!(set("0-3").difference(&set("1-2")), set("0,3"));
+        assert_eq!(set("0-1").union(&set("1,5")), set("0-1,5"));
+    }
+
+    #[test]
+    fn an_empty_list_is_an_empty_set() {
+        assert!(CpuSet::parse("\n").unwrap().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_that_was_printed_is_read_back(cpus in prop::collection::vec(0u32..300, 0..40)) {
+            let set: CpuSet = cpus.into_iter().map(CpuId).collect();
+            prop_assert_eq!(CpuSet::parse(&set.to_string()), Some(set));
+        }
+    }
+}
