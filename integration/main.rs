@@ -16,6 +16,7 @@ mod harness;
 mod inside;
 mod laws;
 mod layers;
+mod pressure;
 mod run;
 mod served;
 mod system;

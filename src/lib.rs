@@ -7,7 +7,7 @@
 //! answer          cgroup::read, host::read         their limits and use, the machine
 //!                 view::*                          what they should see
 //!                 render::*                        bytes
-//! fuse::session   keeps them for the open file and replies with a slice
+//! fuse::server    keeps them for the open file; fuse::session replies with a slice
 //! ```
 //!
 //! The rooms stand in the order of the data's way from the kernel's files to the reply.
@@ -77,7 +77,8 @@ pub mod answer;
 
 /// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
 ///
-/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`container`], [`answer`].
+/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`cgroup`], [`container`],
+/// [`answer`].
 pub mod fuse;
 
 /// Puts our files into containers.

@@ -4,6 +4,7 @@
 //! cause: the facts as they are now; the last good facts; an error. Never the host's bytes.
 
 mod page;
+mod pressure;
 mod sampler;
 mod system;
 
@@ -167,6 +168,9 @@ impl Answers {
         }
         let mut out = Vec::with_capacity(4096);
         match file {
+            File::PressureCpu | File::PressureMemory | File::PressureIo | File::PressureIrq => {
+                return self.pressure(file, container);
+            }
             File::Meminfo => {
                 render::memory::meminfo(&self.meminfo(container)?, &mut out);
             }

@@ -259,6 +259,15 @@ impl Layout {
         Ok(numa)
     }
 
+    /// The pressure file of the container at `place` for that resource; none on v1, which counts no
+    /// pressure.
+    #[must_use]
+    pub fn pressure_file(&self, place: &Place, resource: &str) -> Option<(&Dir, PathBuf)> {
+        let path = place.home.join(format!("{resource}.pressure"));
+        let root = &self.home.root;
+        (self.home.version == Version::V2 && root.has(&path)).then_some((root, path))
+    }
+
     /// What the container did to block devices: those it used, in the kernel's order.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 mod layout;
 pub mod parse;
 mod place;
+mod trigger;
 mod v1;
 mod v2;
 
 pub use layout::Layout;
 pub use place::Place;
+pub use trigger::Trigger;
 
 use crate::units::{Bytes, CpuId, CpuSet, Limit, Micros, NodeId, NodeSet};
 

@@ -29,10 +29,21 @@ pub enum File {
     Vmstat,
     /// `/proc/slabinfo`
     Slabinfo,
+    /// `/proc/pressure/cpu`
+    PressureCpu,
+    /// `/proc/pressure/memory`
+    PressureMemory,
+    /// `/proc/pressure/io`
+    PressureIo,
+    /// `/proc/pressure/irq`
+    PressureIrq,
 }
 
+/// The directory of the pressure files.
+pub const PRESSURE: &str = "proc/pressure";
+
 /// Every file, in the order of the tree's node numbers; rows are only ever added at the end.
-pub const FILES: [File; 10] = [
+pub const FILES: [File; 14] = [
     File::Meminfo,
     File::Cpuinfo,
     File::Stat,
@@ -43,6 +54,10 @@ pub const FILES: [File; 10] = [
     File::Diskstats,
     File::Vmstat,
     File::Slabinfo,
+    File::PressureCpu,
+    File::PressureMemory,
+    File::PressureIo,
+    File::PressureIrq,
 ];
 
 impl File {
@@ -60,6 +75,10 @@ impl File {
             File::Diskstats => "proc/diskstats",
             File::Vmstat => "proc/vmstat",
             File::Slabinfo => "proc/slabinfo",
+            File::PressureCpu => "proc/pressure/cpu",
+            File::PressureMemory => "proc/pressure/memory",
+            File::PressureIo => "proc/pressure/io",
+            File::PressureIrq => "proc/pressure/irq",
         }
     }
 
@@ -85,7 +104,20 @@ impl File {
     pub fn mode(self) -> u16 {
         match self {
             File::Slabinfo => 0o400,
+            // kernel/sched/psi.c, psi_proc_init: whoever wants to may set a trigger.
+            file if file.pressure().is_some() => 0o666,
             _ => 0o444,
+        }
+    }
+
+    /// The resource whose pressure the file tells (`Documentation/accounting/psi.rst`).
+    #[must_use]
+    pub fn pressure(self) -> Option<&'static str> {
+        match self {
+            File::PressureCpu | File::PressureMemory | File::PressureIo | File::PressureIrq => {
+                Some(self.name())
+            }
+            _ => None,
         }
     }
 }

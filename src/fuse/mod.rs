@@ -2,8 +2,10 @@
 
 mod mount;
 mod open;
+mod server;
 mod session;
 pub mod tree;
+mod trigger;
 
 pub use mount::{MountError, Mounted};
-pub use session::Server;
+pub use server::Server;

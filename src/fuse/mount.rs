@@ -34,8 +34,11 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// Mounts on the directory `point`, readable for everyone and writable for nobody, and
-    /// returns the device that requests come from.
+    /// Mounts on the directory `point`, readable for everyone, and returns the device that requests
+    /// come from.
+    ///
+    /// The mount is not read-only, for triggers are written to the pressure files; any other write
+    /// is refused file by file.
     ///
     /// # Errors
     /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when `point` is no directory.
@@ -50,7 +53,7 @@ impl Mounted {
             Some("plimsoll"),
             point,
             Some(KIND),
-            MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
             Some(options.as_str()),
         )
         .map_err(|source| MountError::Refused {

@@ -19,6 +19,8 @@ pub(super) struct Open {
     pub(super) caller: Caller,
     /// What its reader saw at the start of the file, so that the rest is of the same moment.
     pub(super) content: Option<Arc<[u8]>>,
+    /// Whether it was opened for writing with `CAP_SYS_RESOURCE`.
+    pub(super) is_privileged: bool,
 }
 
 /// Open files by handle.
@@ -35,12 +37,16 @@ struct Table {
 
 impl OpenFiles {
     /// A handle that nobody has.
-    pub(super) fn add(&self, caller: Caller) -> Result<u64, TooMany> {
+    pub(super) fn add(&self, caller: Caller, is_privileged: bool) -> Result<u64, TooMany> {
         let mut table = self.0.lock();
         table.last += 1;
         let handle = table.last;
-        let content = None;
-        table.put(handle, Open { caller, content })?;
+        let open = Open {
+            caller,
+            content: None,
+            is_privileged,
+        };
+        table.put(handle, open)?;
         Ok(handle)
     }
 
@@ -65,16 +71,26 @@ impl OpenFiles {
         let Some(open) = table.files.remove(&handle) else {
             return;
         };
-        if let Some(held) = key(&open).and_then(|key| table.held.get_mut(&key)) {
+        if let Some(held) = open.key().and_then(|key| table.held.get_mut(&key)) {
             *held = held.saturating_sub(1);
         }
         table.held.retain(|_, held| *held > 0);
     }
 }
 
+impl Open {
+    /// The container that opened it.
+    pub(super) fn key(&self) -> Option<u64> {
+        match &self.caller {
+            Caller::Host => None,
+            Caller::Container(container) => Some(container.key),
+        }
+    }
+}
+
 impl Table {
     fn put(&mut self, handle: u64, open: Open) -> Result<(), TooMany> {
-        if let Some(key) = key(&open) {
+        if let Some(key) = open.key() {
             let held = self.held.entry(key).or_default();
             if *held >= MOST {
                 return Err(TooMany);
@@ -84,13 +100,6 @@ impl Table {
         self.last = self.last.max(handle);
         self.files.insert(handle, open);
         Ok(())
-    }
-}
-
-fn key(open: &Open) -> Option<u64> {
-    match &open.caller {
-        Caller::Host => None,
-        Caller::Container(container) => Some(container.key),
     }
 }
 
@@ -111,21 +120,24 @@ mod tests {
     fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
         let files = OpenFiles::default();
         let handles: Vec<u64> = (0..MOST)
-            .map(|_| files.add(container(1)).unwrap())
+            .map(|_| files.add(container(1), false).unwrap())
             .collect();
-        assert_eq!(files.add(container(1)), Err(TooMany));
-        assert!(files.add(container(2)).is_ok() && files.add(Caller::Host).is_ok());
+        assert_eq!(files.add(container(1), false), Err(TooMany));
+        assert!(files.add(container(2), false).is_ok() && files.add(Caller::Host, false).is_ok());
         files.remove(handles[0]);
-        assert!(files.add(container(1)).is_ok());
+        assert!(files.add(container(1), false).is_ok());
     }
 
     #[test]
     fn a_handle_of_an_earlier_daemon_is_kept_and_given_to_nobody_else() {
         let files = OpenFiles::default();
-        let caller = Caller::Host;
-        let content = Some(Arc::from(&b"x"[..]));
-        files.keep(7, Open { caller, content }).unwrap();
+        let open = Open {
+            caller: Caller::Host,
+            content: Some(Arc::from(&b"x"[..])),
+            is_privileged: false,
+        };
+        files.keep(7, open).unwrap();
         assert_eq!(files.get(7).unwrap().content.as_deref(), Some(&b"x"[..]));
-        assert_eq!(files.add(Caller::Host), Ok(8));
+        assert_eq!(files.add(Caller::Host, false), Ok(8));
     }
 }

@@ -19,18 +19,19 @@
 //! ```
 
 use crate::{
-    files::{Attribute, CPUS, FILES, File, NODES, Shown, Subject, Text, number_after},
+    files::{Attribute, CPUS, FILES, File, NODES, PRESSURE, Shown, Subject, Text, number_after},
     units::{CpuId, NodeId},
 };
 
 /// The directories of a tree, each after its parent; rows are only ever added at the end.
-const DIRECTORIES: [&str; 6] = [
+const DIRECTORIES: [&str; 7] = [
     "",
     "proc",
     "sys",
     "sys/devices",
     "sys/devices/system",
     "sys/devices/system/cpu",
+    "proc/pressure",
 ];
 
 const NODE_BITS: u32 = 24;
@@ -112,7 +113,9 @@ impl Link {
 pub struct Directory(usize);
 
 impl Directory {
-    fn path(self) -> &'static str {
+    /// Its path below its tree's root.
+    #[must_use]
+    pub fn path(self) -> &'static str {
         DIRECTORIES.get(self.0).copied().unwrap_or_default()
     }
 }
@@ -211,12 +214,18 @@ impl Entry {
         }
     }
 
-    /// Whose tree this directory is in, if it has members that differ from one caller to the next.
+    /// Whether it is a file that takes triggers.
     #[must_use]
-    pub fn numbers(self) -> Option<Owner> {
+    pub fn is_pressure(self) -> bool {
+        matches!(self, Entry::File(_, file) if file.pressure().is_some())
+    }
+
+    /// Whose tree this directory is in, if what stands in it differs from one caller to the next.
+    #[must_use]
+    pub fn differs(self) -> Option<Owner> {
         let (owner, path) = self.place()?;
         match self {
-            Entry::Directory(..) => (path == CPUS).then_some(owner),
+            Entry::Directory(..) => [CPUS, PRESSURE].contains(&path.as_str()).then_some(owner),
             Entry::System(_, attribute) => {
                 (attribute == Attribute::directory(attribute.subject())).then_some(owner)
             }

@@ -149,6 +149,14 @@ pub fn ns_pids(status: &str) -> Vec<u32> {
         .unwrap_or_default()
 }
 
+/// Whether the capability with that number is effective, from `/proc/PID/status`.
+#[must_use]
+pub fn has_capability(status: &str, number: u32) -> bool {
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set.checked_shr(number).is_some_and(|rest| rest & 1 == 1))
+}
+
 /// The offset of a time namespace's boot clock in microseconds, from `/proc/PID/timens_offsets`
 /// (`time_namespaces(7)`); `None` without such a line.
 #[must_use]
@@ -230,6 +238,14 @@ mod tests {
     fn an_offset_is_negative_for_a_clock_that_starts_late() {
         let text = "monotonic       -100         0\nboottime        -101 500000000\n";
         assert_eq!(boottime_offset(text), Some(-100_500_000));
+    }
+
+    #[test]
+    fn a_capability_is_a_bit_of_the_effective_set() {
+        let status = "CapPrm:\t000001ffffffffff\nCapEff:\t0000000001000000\n";
+        assert!(has_capability(status, 24));
+        assert!(!has_capability(status, 21) && !has_capability(status, 64));
+        assert!(!has_capability("", 24));
     }
 
     #[test]

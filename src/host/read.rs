@@ -130,6 +130,12 @@ impl Machine {
         self.root.text(path).map_err(ReadError::refused(path))
     }
 
+    /// The machine's root directory, held open.
+    #[must_use]
+    pub fn root(&self) -> &Dir {
+        &self.root
+    }
+
     /// The numbers in the list at `path` below the machine's root.
     ///
     /// # Errors

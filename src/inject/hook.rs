@@ -22,7 +22,7 @@ use nix::{
 use oci_spec::runtime::Spec;
 
 use super::{Below, Bind, binds};
-use crate::sys::mount::{self, Reach};
+use crate::sys::mount::{self, Forbid, Reach};
 
 /// Why a container did not get its files.
 #[derive(Debug, thiserror::Error)]
@@ -142,8 +142,15 @@ fn cover((own, at): &(OwnedFd, PathBuf), root: &OwnedFd, bind: Bind) -> Result<(
             });
         }
     };
+    let forbidden = Forbid {
+        writes: !bind.is_written,
+        ..Forbid::default()
+    };
     mount::copied(source.as_fd(), Reach::Alone)
-        .and_then(|tree| mount::attach(tree.as_fd(), target.as_fd()))
+        .and_then(|tree| {
+            mount::forbid(tree.as_fd(), forbidden, Reach::Alone)?;
+            mount::attach(tree.as_fd(), target.as_fd())
+        })
         .map_err(|source| HookError::Attach {
             path: shown,
             source: source.into(),

@@ -18,6 +18,8 @@ pub struct Bind {
     pub path: &'static str,
     /// Where the covered file must lie; anything else there is a trap and is refused.
     pub below: Below,
+    /// Whether something may be written to it.
+    pub is_written: bool,
 }
 
 /// Every mount that a container gets: the files of `/proc` one by one, those of `/sys` by their
@@ -26,10 +28,12 @@ pub fn binds() -> impl Iterator<Item = Bind> {
     let files = FILES.into_iter().map(|file| Bind {
         path: file.path(),
         below: Below::Proc,
+        is_written: file.pressure().is_some(),
     });
     let directories = [CPUS, NODES].map(|path| Bind {
         path,
         below: Below::Sys,
+        is_written: false,
     });
     files
         .filter(|file| file.path.starts_with("proc/"))

@@ -55,6 +55,16 @@ impl Dir {
         Ok(content)
     }
 
+    /// The file at `path` below this directory, opened for reading and writing; never made.
+    ///
+    /// # Errors
+    /// Those of `openat(2)`.
+    pub fn writable(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
+        Ok(File::from(fd))
+    }
+
     /// [`Dir::read`] as text; bytes that are no UTF-8 (a process may have any name) are replaced.
     ///
     /// # Errors
