@@ -213,8 +213,9 @@ impl Cgroup {
         );
         let mut command = Command::new("sh");
         command.arg("-ec").arg(format!(
-            "{joined} exec unshare -pfm --kill-child --mount-proc --propagation private sh -ec '{binds}\n{script}'"
+            "{joined} exec unshare -pfm --kill-child --mount-proc --propagation private sh -ec \"$SCRIPT\""
         ));
+        command.env("SCRIPT", format!("{binds}\n{script}"));
         command
     }
 }

@@ -24,9 +24,7 @@ print("consumed" if not again else "again")
 "#;
 
 fn python(script: &str, arguments: &str) -> String {
-    format!(
-        "cat > /tmp/plimsoll-wait.$$ <<'END'\n{script}\nEND\npython3 /tmp/plimsoll-wait.$$ {arguments}; rm /tmp/plimsoll-wait.$$\n"
-    )
+    format!("python3 - {arguments} <<'END'\n{script}\nEND\n")
 }
 
 fn in_container(daemon: &Daemon, cgroup: &Cgroup, script: &str) -> Output {
@@ -57,7 +55,7 @@ fn a_trigger_fires_for_the_container_that_stalls_and_not_for_its_neighbour() {
     busy.limit_cpu(10);
     let burn = "while :; do :; done & while :; do :; done &\n";
     let wait = python(WAIT, "'some 100000 2000000' 30");
-    let mut first = busy.shell(&daemon, &format!("{burn}{wait}kill %1 %2"));
+    let mut first = busy.shell(&daemon, &format!("{burn}{wait}"));
     let quiet = python(WAIT, "'some 100000 2000000' 8");
     let mut second = idle.shell(&daemon, &quiet);
     let (first, second) = std::thread::scope(|scope| {
@@ -80,8 +78,7 @@ fn nonsense_is_refused_and_only_the_privileged_choose_any_window() {
     let cgroup = Cgroup::new();
     let refused = "Invalid argument\n";
     let say = |text: &str, before: &str| {
-        let script = python(WAIT, &format!("'{text}' 0.1"))
-            .replace("\npython3", &format!("\n{before} python3"));
+        let script = format!("{before} {}", python(WAIT, &format!("'{text}' 0.1")));
         printed(&in_container(&daemon, &cgroup, &script))
     };
     assert_eq!(say("once 1 2000000", ""), refused);
@@ -134,7 +131,7 @@ except OSError as error: print(len(held) - 1, os.strerror(error.errno))
 "#,
         "",
     )
-    .replace("\npython3", "\nsetpriv --reuid 65534 --clear-groups python3");
+    .replace("python3", "setpriv --reuid 65534 --clear-groups python3");
     let text = printed(&in_container(&daemon, &cgroup, &storm));
     assert_eq!(text, "64 No space left on device\n");
     let after = python(WAIT, "'some 100000 2000000' 0.1");

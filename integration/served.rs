@@ -387,7 +387,7 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
         cgroup.limit_cpu(100);
     }
     // Behind each sample stands what the burner itself has used by then.
-    let used = "awk '\\''{print $14 + $15}'\\'' /proc/$burner/stat";
+    let used = "awk '{print $14 + $15}' /proc/$burner/stat";
     let sample = format!("head -1 /proc/stat; {used}; sleep 2; head -1 /proc/stat; {used}");
     let burn =
         format!("sh -c \"while :; do :; done\" & burner=$!; sleep 1; {sample}; kill $burner");

@@ -62,7 +62,7 @@ impl RequestError {
             RequestError::Container(error) if error.is_gone() => Errno::ENOENT,
             RequestError::IsHost | RequestError::Absent => Errno::ENOENT,
             RequestError::TooMany(_) => Errno::ENFILE,
-            RequestError::ReadOnly => Errno::EACCES,
+            RequestError::ReadOnly => Errno::EROFS,
             RequestError::Trigger(error) => error.errno(),
             RequestError::Answer(AnswerError::Unseen { .. }) => Errno::ENOENT,
             _ => Errno::EIO,
