@@ -56,6 +56,7 @@ fn level() -> impl Strategy<Value = MemoryLevel> {
     let swap = (max, bytes()).prop_map(|(max, current)| SwapLevel { max, current });
     (limit(), bytes(), bytes(), prop::option::of(swap)).prop_map(
         |(max, current, reclaimable, swap)| MemoryLevel {
+            steps: 0,
             max,
             current,
             reclaimable,
@@ -179,6 +180,7 @@ proptest! {
         );
         let under = |current: u64| Memory {
             levels: vec![MemoryLevel {
+                steps: 0,
                 max: Limit::At(Bytes(max)),
                 current: Bytes(current.min(max)),
                 ..MemoryLevel::default()
@@ -212,7 +214,7 @@ proptest! {
         online in cpus(), cpuset in prop::option::of(cpus()), quota in 1u64..2_000_000,
     ) {
         let quota = Quota::new(Micros(quota), Micros(100_000)).unwrap();
-        let cpu = Cpu { cpuset, quota: Limit::At(quota), usage: CpuUse::default() };
+        let cpu = Cpu { cpuset, quota: Limit::At(quota), ..Cpu::default() };
         let seen = view::cpu::seen(&cpu, &online);
         prop_assert!(!seen.is_empty());
         prop_assert!(seen.iter().all(|cpu| online.contains(cpu)));
@@ -223,7 +225,7 @@ proptest! {
     fn every_file_shows_the_same_cpus(online in cpus(), quota in 1u64..2_000_000) {
         let text: String = online.iter().map(|cpu| format!("processor\t: {}\n\n", cpu.0)).collect();
         let quota = Quota::new(Micros(quota), Micros(100_000)).map_or(Limit::Unlimited, Limit::At);
-        let cpu = Cpu { cpuset: None, quota, usage: CpuUse::default() };
+        let cpu = Cpu { quota, ..Cpu::default() };
         let seen = view::cpu::seen(&cpu, &online);
 
         let mut list = Vec::new();

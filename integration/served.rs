@@ -435,3 +435,39 @@ fn grown(before: &str, after: &str) -> (u64, u64) {
         .collect();
     (grown[0] + grown[1] + grown[2], grown.iter().sum())
 }
+
+#[test]
+#[ignore = "needs root and cgroups"]
+fn show_explains_each_line_for_people_and_for_programs() {
+    let cgroup = Cgroup::new();
+    cgroup.limit_memory(64 * MIB);
+    let show = |words: &[&str]| {
+        let mut show = plimsoll();
+        show.args(["show", "--cgroup"])
+            .arg(cgroup.path())
+            .args(words);
+        show.output().unwrap()
+    };
+    let table = printed(&show(&["meminfo", "--explain"]));
+    let total = table.split("MemFree").next().unwrap();
+    assert!(
+        total.contains(&format!("{}", 64 * MIB)) && total.contains("decided by /"),
+        "{total}"
+    );
+    let json = printed(&show(&["/proc/stat", "--explain", "-o", "json"]));
+    let lines: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(lines[0]["name"], "cpu");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["formula"].is_string() && line["inputs"].is_array())
+    );
+    let wrong = show(&["meminfo", "--explain", "-o", "yaml"]);
+    assert!(!wrong.status.success());
+    let mut host = plimsoll();
+    let host = host
+        .args(["show", "--pid", &std::process::id().to_string(), "uptime", "--explain"])
+        .output()
+        .unwrap();
+    assert!(printed(&host).contains("the host's own"));
+}

@@ -3,11 +3,13 @@
 //! What cannot be read falls back in steps, each counted and logged once for a container and a
 //! cause: the facts as they are now; the last good facts; an error. Never the host's bytes.
 
+mod explain;
 mod page;
 mod pressure;
 mod sampler;
 mod system;
 
+pub use explain::{Explained, Input};
 pub use sampler::sample_loads;
 
 use crate::{

@@ -2,7 +2,7 @@
 //! look alike from here on.
 
 use super::{
-    Cpu, DeviceUse, HugetlbLevel, Memory, Numa, Place,
+    Cpu, DeviceUse, Fact, HugetlbLevel, Memory, Numa, Place, fact as facts,
     parse::{self, Membership},
     v1, v2,
 };
@@ -197,15 +197,60 @@ impl Layout {
             };
         }
         if let Some(hierarchy) = &self.cpu {
+            let strictest;
             match hierarchy.version {
                 Version::V1 => {
-                    cpu.quota = v1::quota(&hierarchy.root, &place.cpu)?;
+                    strictest = v1::quota(&hierarchy.root, &place.cpu)?;
                     cpu.usage.throttled = v1::throttled(&hierarchy.root, &place.cpu)?;
                 }
-                Version::V2 => cpu.quota = v2::quota(&hierarchy.root, &place.cpu)?,
+                Version::V2 => strictest = v2::quota(&hierarchy.root, &place.cpu)?,
             }
+            cpu.quota = strictest.quota;
+            cpu.quota_steps = strictest.steps;
         }
         Ok(cpu)
+    }
+
+    /// The file that tells the fact, in the cgroup so many steps above the container at `place`,
+    /// and the key there for one of `memory.stat` in v2; `None` where nobody tells it.
+    #[must_use]
+    pub fn origin(
+        &self,
+        place: &Place,
+        asked: Fact,
+        steps: usize,
+        key: Option<&str>,
+    ) -> Option<(PathBuf, Option<String>)> {
+        let (hierarchy, path) = match asked {
+            Fact::MemoryMax | Fact::MemoryCurrent | Fact::MemoryStat => {
+                (&self.memory, &place.memory)
+            }
+            Fact::SwapMax | Fact::SwapCurrent => (&self.memory, &place.memory),
+            Fact::Quota | Fact::Throttled => (&self.cpu, &place.cpu),
+            Fact::CpuUse => (&self.cpuacct, &place.cpuacct),
+            Fact::Cpus | Fact::Mems => (&self.cpuset, &place.cpuset),
+            Fact::Devices => (&self.io, &place.io),
+            Fact::Tasks => (&self.memory, &place.home),
+        };
+        let hierarchy = hierarchy.as_ref()?;
+        let level = path.ancestors().nth(steps)?;
+        let (file, key) = match hierarchy.version {
+            Version::V1 => (
+                facts::v1(asked),
+                key.map(|key| parse::v1_key(key).map(str::to_owned)),
+            ),
+            Version::V2 => (facts::v2(asked), key.map(|key| Some(key.to_owned()))),
+        };
+        let key = match key {
+            Some(None) => return None,
+            key => key.flatten(),
+        };
+        let root = hierarchy.root.path().ok()?;
+        Some((
+            root.join(level.strip_prefix("/").unwrap_or(level))
+                .join(file),
+            key,
+        ))
     }
 
     /// The counts of the container's memory (`memory.stat`), by name; none where no controller counts.

@@ -1,5 +1,6 @@
 //! What a cgroup says: its limits and its use, the same facts for v1, v2 and hybrid hosts.
 
+mod fact;
 mod layout;
 pub mod parse;
 mod place;
@@ -7,6 +8,7 @@ mod trigger;
 mod v1;
 mod v2;
 
+pub use fact::Fact;
 pub use layout::Layout;
 pub use place::Place;
 pub use trigger::Trigger;
@@ -27,6 +29,8 @@ pub struct Memory {
 /// Limit and use of memory in one cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryLevel {
+    /// How many steps it is above the container's own cgroup.
+    pub steps: usize,
     /// `memory.max`, `memory.limit_in_bytes`.
     pub max: Limit<Bytes>,
     /// `memory.current`, `memory.usage_in_bytes`.
@@ -89,6 +93,13 @@ pub struct MemoryUse {
 }
 
 impl MemoryUse {
+    /// The amount under a key of `memory.stat` in cgroup v2; nothing under any other.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Bytes {
+        let mut copy = *self;
+        parse::field(&mut copy, key).map_or(Bytes::ZERO, |field| *field)
+    }
+
     /// What the kernel can take back without swapping: page cache on the file lists, and
     /// reclaimable slab.
     #[must_use]
@@ -146,6 +157,8 @@ pub struct Cpu {
     pub cpuset: Option<CpuSet>,
     /// The strictest quota of the container and its ancestors.
     pub quota: Limit<Quota>,
+    /// How many steps the cgroup that has it is above the container's own.
+    pub quota_steps: usize,
     /// The time used by the container's own cgroup and its descendants, since its creation.
     pub usage: CpuUse,
 }
@@ -178,6 +191,31 @@ impl Quota {
             u128::from(self.quota.0) * u128::from(other.period.0),
             u128::from(other.quota.0) * u128::from(self.period.0),
         )
+    }
+}
+
+/// The strictest quota so far, and how many steps up it was found.
+#[derive(Debug, Clone, Copy, Default)]
+struct Strictest {
+    quota: Limit<Quota>,
+    steps: usize,
+}
+
+impl Strictest {
+    /// This one, unless the other is stricter.
+    fn or(self, quota: Limit<Quota>, steps: usize) -> Strictest {
+        let strictest = self.quota.stricter(quota);
+        match strictest == self.quota {
+            true => self,
+            false => Strictest { quota, steps },
+        }
+    }
+}
+
+/// The quota in microseconds, and the period.
+impl std::fmt::Display for Quota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} us", self.quota.0, self.period.0)
     }
 }
 

@@ -81,7 +81,8 @@ pub fn memory_stat(text: &str) -> MemoryUse {
     usage
 }
 
-fn field<'usage>(usage: &'usage mut MemoryUse, key: &str) -> Option<&'usage mut Bytes> {
+/// The amount under a key of `memory.stat` in v2.
+pub(super) fn field<'usage>(usage: &'usage mut MemoryUse, key: &str) -> Option<&'usage mut Bytes> {
     Some(match key {
         "anon" => &mut usage.anon,
         "file" => &mut usage.file,
@@ -167,25 +168,35 @@ fn by_node(
 pub fn memory_stat_v1(text: &str) -> MemoryUse {
     let mut usage = MemoryUse::default();
     for (key, value) in flat(text) {
-        let field = match key {
-            "total_rss" => &mut usage.anon,
-            "total_rss_huge" => &mut usage.anon_thp,
-            "total_cache" => &mut usage.file,
-            "total_swapcached" => &mut usage.swapcached,
-            "total_shmem" => &mut usage.shmem,
-            "total_mapped_file" => &mut usage.file_mapped,
-            "total_dirty" => &mut usage.file_dirty,
-            "total_writeback" => &mut usage.file_writeback,
-            "total_inactive_anon" => &mut usage.inactive_anon,
-            "total_active_anon" => &mut usage.active_anon,
-            "total_inactive_file" => &mut usage.inactive_file,
-            "total_active_file" => &mut usage.active_file,
-            "total_unevictable" => &mut usage.unevictable,
-            _ => continue,
-        };
-        *field = Bytes(value);
+        let known = V1_KEYS.iter().find(|(v1, _)| *v1 == key);
+        if let Some(field) = known.and_then(|(_, v2)| field(&mut usage, v2)) {
+            *field = Bytes(value);
+        }
     }
     usage
+}
+
+const V1_KEYS: [(&str, &str); 13] = [
+    ("total_rss", "anon"),
+    ("total_rss_huge", "anon_thp"),
+    ("total_cache", "file"),
+    ("total_swapcached", "swapcached"),
+    ("total_shmem", "shmem"),
+    ("total_mapped_file", "file_mapped"),
+    ("total_dirty", "file_dirty"),
+    ("total_writeback", "file_writeback"),
+    ("total_inactive_anon", "inactive_anon"),
+    ("total_active_anon", "active_anon"),
+    ("total_inactive_file", "inactive_file"),
+    ("total_active_file", "active_file"),
+    ("total_unevictable", "unevictable"),
+];
+
+/// The key of v1's `memory.stat` for one of v2's; `None` where v1 does not count it.
+#[must_use]
+pub fn v1_key(v2: &str) -> Option<&'static str> {
+    let known = V1_KEYS.iter().find(|(_, key)| *key == v2);
+    known.map(|(v1, _)| *v1)
 }
 
 /// `cpu.stat` of v2.

@@ -2,7 +2,9 @@
 //! (`Documentation/admin-guide/cgroup-v1/`).
 
 use super::{
-    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Strictest, SwapLevel,
+    SwapLimit,
+    fact::{Fact, v1},
     layout::{fact, nearest, optional},
     parse,
 };
@@ -15,25 +17,23 @@ use std::path::Path;
 /// The memory of the cgroup at `path`; accounting is hierarchical (always, since Linux 5.11).
 pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
-    for level in path.ancestors().filter(|level| level.parent().is_some()) {
+    let levels = path.ancestors().enumerate();
+    for (steps, level) in levels.filter(|(_, level)| level.parent().is_some()) {
         let inner = level != path;
-        let limit = level.join("memory.limit_in_bytes");
+        let limit = level.join(v1(Fact::MemoryMax));
         let max = match fact(root, &limit, parse::limit_in_bytes)? {
             Some(max) => max,
             None if inner => continue,
             None => return Err(gone(&limit)),
         };
-        let memsw = fact(
-            root,
-            &level.join("memory.memsw.limit_in_bytes"),
-            parse::limit_in_bytes,
-        )?;
+        let memsw = fact(root, &level.join(v1(Fact::SwapMax)), parse::limit_in_bytes)?;
         if inner && max == Limit::Unlimited && memsw.unwrap_or_default() == Limit::Unlimited {
             continue;
         }
-        let current = bytes(root, &level.join("memory.usage_in_bytes"))?;
+        let current = bytes(root, &level.join(v1(Fact::MemoryCurrent)))?;
         let stat = stat(root, level)?;
         memory.levels.push(MemoryLevel {
+            steps,
             max,
             current,
             reclaimable: stat.reclaimable(),
@@ -41,7 +41,7 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
                 None => None,
                 Some(memsw) => Some(SwapLevel {
                     max: SwapLimit::WithMemory(memsw),
-                    current: bytes(root, &level.join("memory.memsw.usage_in_bytes"))?.less(current),
+                    current: bytes(root, &level.join(v1(Fact::SwapCurrent)))?.less(current),
                 }),
             },
         });
@@ -56,14 +56,14 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
 }
 
 fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {
-    let text = optional(root, &level.join("memory.stat"))?.unwrap_or_default();
+    let text = optional(root, &level.join(v1(Fact::MemoryStat)))?.unwrap_or_default();
     Ok(parse::memory_stat_v1(&text))
 }
 
 /// The counts in `memory.stat` of the cgroup at `path` that include its descendants', by the names
 /// that they have in v2. What v1 calls `pgpgin` counts pages charged, and is left out.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
-    let text = optional(root, &path.join("memory.stat"))?.unwrap_or_default();
+    let text = optional(root, &path.join(v1(Fact::MemoryStat)))?.unwrap_or_default();
     let total = parse::flat(&text).filter_map(|(name, count)| {
         let name = name.strip_prefix("total_")?;
         (!name.starts_with("pgpg")).then(|| (name.to_owned(), count))
@@ -113,32 +113,32 @@ pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse
 /// The effective CPUs of the cgroup at `path`, or of the nearest ancestor that has any: a new
 /// cpuset has none and no process until it is given some.
 pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
-    nearest(root, path, &["cpuset.effective_cpus", "cpuset.cpus"])
+    nearest(root, path, &[v1(Fact::Cpus), "cpuset.cpus"])
 }
 
 /// The effective memory nodes of the cgroup at `path`, likewise.
 pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
-    nearest(root, path, &["cpuset.effective_mems", "cpuset.mems"])
+    nearest(root, path, &[v1(Fact::Mems), "cpuset.mems"])
 }
 
 /// The strictest quota from the cgroup at `path` up; the root has none.
-pub(super) fn quota(root: &Dir, path: &Path) -> Result<Limit<Quota>, ReadError> {
-    path.ancestors()
-        .try_fold(Limit::Unlimited, |strictest, level| {
-            let Some(quota) = optional(root, &level.join("cpu.cfs_quota_us"))? else {
-                return Ok(strictest);
-            };
-            let period = optional(root, &level.join("cpu.cfs_period_us"))?.unwrap_or_default();
-            let quota = parse::cfs(&quota, &period).ok_or_else(|| ReadError::garbled(level))?;
-            Ok(strictest.stricter(quota))
-        })
+pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
+    let mut levels = path.ancestors().enumerate();
+    levels.try_fold(Strictest::default(), |strictest, (steps, level)| {
+        let Some(quota) = optional(root, &level.join(v1(Fact::Quota)))? else {
+            return Ok(strictest);
+        };
+        let period = optional(root, &level.join("cpu.cfs_period_us"))?.unwrap_or_default();
+        let quota = parse::cfs(&quota, &period).ok_or_else(|| ReadError::garbled(level))?;
+        Ok(strictest.or(quota, steps))
+    })
 }
 
 /// The time that the cgroup at `path` has used, by CPU.
 pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
     let all = path.join("cpuacct.usage_all");
     let all = root.text(&all).map_err(ReadError::refused(&all))?;
-    let totals = optional(root, &path.join("cpuacct.usage_percpu"))?.unwrap_or_default();
+    let totals = optional(root, &path.join(v1(Fact::CpuUse)))?.unwrap_or_default();
     Ok(CpuUse {
         per_cpu: Some(parse::cpuacct(&totals, &all)),
         ..CpuUse::default()
@@ -147,6 +147,6 @@ pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
 
 /// The time that the cgroup at `path` stood still for its quota.
 pub(super) fn throttled(root: &Dir, path: &Path) -> Result<Micros, ReadError> {
-    let text = optional(root, &path.join("cpu.stat"))?.unwrap_or_default();
+    let text = optional(root, &path.join(v1(Fact::Throttled)))?.unwrap_or_default();
     Ok(parse::throttled_time(&text))
 }

@@ -1,7 +1,9 @@
 //! Reads a v2 directory and its ancestors (`Documentation/admin-guide/cgroup-v2.rst`).
 
 use super::{
-    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit,
+    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Strictest, SwapLevel,
+    SwapLimit,
+    fact::{Fact, v2},
     layout::{fact, nearest, optional},
     parse,
 };
@@ -18,8 +20,8 @@ use std::path::Path;
 pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
     let mut usage: Option<MemoryUse> = None;
-    for level in path.ancestors() {
-        let Some(max) = fact(root, &level.join("memory.max"), parse::limit)? else {
+    for (steps, level) in path.ancestors().enumerate() {
+        let Some(max) = fact(root, &level.join(v2(Fact::MemoryMax)), parse::limit)? else {
             // A cgroup that is gone looks like one without the controller.
             if level == path {
                 exists(root, path)?;
@@ -30,13 +32,14 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
         {
             continue;
         }
-        let stat = optional(root, &level.join("memory.stat"))?.unwrap_or_default();
+        let stat = optional(root, &level.join(v2(Fact::MemoryStat)))?.unwrap_or_default();
         let stat = parse::memory_stat(&stat);
         memory.levels.push(MemoryLevel {
+            steps,
             max,
-            current: bytes(root, &level.join("memory.current"))?,
+            current: bytes(root, &level.join(v2(Fact::MemoryCurrent)))?,
             reclaimable: stat.reclaimable(),
-            swap: match fact(root, &level.join("memory.swap.current"), parse::number)? {
+            swap: match fact(root, &level.join(v2(Fact::SwapCurrent)), parse::number)? {
                 None => None,
                 Some(current) => Some(SwapLevel {
                     max: SwapLimit::Alone(swap_max(root, level)?),
@@ -49,13 +52,15 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
     memory.usage = match usage {
         Some(usage) => usage,
         // The root has no limit, and counts what no other cgroup does.
-        None => parse::memory_stat(&optional(root, Path::new("memory.stat"))?.unwrap_or_default()),
+        None => parse::memory_stat(
+            &optional(root, Path::new(v2(Fact::MemoryStat)))?.unwrap_or_default(),
+        ),
     };
     Ok(memory)
 }
 
 fn swap_max(root: &Dir, level: &Path) -> Result<Limit<Bytes>, ReadError> {
-    Ok(fact(root, &level.join("memory.swap.max"), parse::limit)?.unwrap_or_default())
+    Ok(fact(root, &level.join(v2(Fact::SwapMax)), parse::limit)?.unwrap_or_default())
 }
 
 fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
@@ -69,7 +74,7 @@ fn exists(root: &Dir, path: &Path) -> Result<(), ReadError> {
 /// The counts in `memory.stat` of the cgroup at `path`, or of the nearest ancestor that has them.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
     for level in path.ancestors() {
-        if let Some(text) = optional(root, &level.join("memory.stat"))? {
+        if let Some(text) = optional(root, &level.join(v2(Fact::MemoryStat)))? {
             let counts = parse::flat(&text).map(|(name, count)| (name.to_owned(), count));
             return Ok(counts.collect());
         }
@@ -80,7 +85,7 @@ pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)
 /// What the cgroup at `path` did to block devices; nothing is known where the controller is not
 /// enabled, for its ancestors count others too.
 pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
-    let text = optional(root, &path.join("io.stat"))?;
+    let text = optional(root, &path.join(v2(Fact::Devices)))?;
     Ok(parse::io_stat(&text.unwrap_or_default()))
 }
 
@@ -110,25 +115,26 @@ pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse
 /// The effective CPUs of the cgroup at `path`: those of the nearest cgroup that has the
 /// controller, which the kernel has intersected with its ancestors'.
 pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
-    nearest(root, path, &["cpuset.cpus.effective"])
+    nearest(root, path, &[v2(Fact::Cpus)])
 }
 
 /// The effective memory nodes of the cgroup at `path`, likewise.
 pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
-    nearest(root, path, &["cpuset.mems.effective"])
+    nearest(root, path, &[v2(Fact::Mems)])
 }
 
 /// The strictest `cpu.max` from the cgroup at `path` up.
-pub(super) fn quota(root: &Dir, path: &Path) -> Result<Limit<Quota>, ReadError> {
-    path.ancestors().try_fold(Limit::Unlimited, |quota, level| {
-        let max = fact(root, &level.join("cpu.max"), parse::cpu_max)?;
-        Ok(quota.stricter(max.unwrap_or_default()))
+pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
+    let mut levels = path.ancestors().enumerate();
+    levels.try_fold(Strictest::default(), |strictest, (steps, level)| {
+        let max = fact(root, &level.join(v2(Fact::Quota)), parse::cpu_max)?;
+        Ok(strictest.or(max.unwrap_or_default(), steps))
     })
 }
 
 /// The time that the cgroup at `path` has used.
 pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
-    let path = path.join("cpu.stat");
+    let path = path.join(v2(Fact::CpuUse));
     let text = root.text(&path).map_err(ReadError::refused(&path))?;
     Ok(parse::cpu_stat(&text))
 }

@@ -1,12 +1,12 @@
 //! `plimsoll show`.
 
 use crate::{
-    answer::Answers,
+    answer::{Answers, Explained},
     container::{Caller, Container},
     files::{Attribute, FILES, File, Text},
 };
 use anyhow::{Context, Result};
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -19,7 +19,8 @@ use std::{
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("whose").required(true))]
 #[command(after_help = "Examples:\n  plimsoll show --pid 4711 meminfo\n  \
-    plimsoll show --cgroup /sys/fs/cgroup/system.slice/nginx.service /proc/stat")]
+    plimsoll show --cgroup /sys/fs/cgroup/system.slice/nginx.service /proc/stat\n  \
+    plimsoll show --pid 4711 meminfo --explain | less")]
 pub(super) struct Show {
     /// As the process PID would see it (a process of the host itself sees the host's)
     #[arg(long, value_name = "PID", group = "whose")]
@@ -31,6 +32,22 @@ pub(super) struct Show {
     /// The file: a name (meminfo) or a path (/proc/meminfo, /sys/devices/system/cpu/present)
     #[arg(value_parser = asked)]
     file: Asked,
+    /// Say for each line where its value comes from, instead of the bytes
+    #[arg(long)]
+    explain: bool,
+    /// How to print the explanation
+    #[arg(short, long, value_enum, default_value_t = Output::Table, requires = "explain")]
+    output: Output,
+}
+
+/// How an explanation is printed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs: an array of objects with `name`, `value`, `formula`, `decided_by` (if there
+    /// was something to decide) and `inputs` (`file`, `key`, `value`)
+    Json,
 }
 
 /// What is served under the name that a user gave.
@@ -59,13 +76,29 @@ impl Show {
     pub(super) fn run(self) -> Result<()> {
         let answers = Answers::here()?;
         let bytes = match (self.file, self.whose(&answers)?) {
-            (Asked::File(file), Caller::Host) => answers.host(file)?,
+            (Asked::File(file), Caller::Container(container)) if self.explain => {
+                self.printed(&answers.explain(file, &container)?)?
+            }
+            (Asked::Attribute(attribute), Caller::Container(container)) if self.explain => {
+                self.printed(&answers.explain_attribute(attribute, &container)?)?
+            }
             (Asked::File(file), Caller::Container(container)) => {
                 answers.answer(file, &container)?
             }
-            (Asked::Attribute(attribute), Caller::Host) => answers.host_attribute(attribute)?,
             (Asked::Attribute(attribute), Caller::Container(container)) => {
                 answers.attribute(attribute, &container)?
+            }
+            (asked, Caller::Host) => {
+                let (path, bytes) = match asked {
+                    Asked::File(file) => (file.path().to_owned(), answers.host(file)?),
+                    Asked::Attribute(attribute) => {
+                        (attribute.path(), answers.host_attribute(attribute)?)
+                    }
+                };
+                match self.explain {
+                    true => self.printed(&Answers::explain_host(&path, &bytes))?,
+                    false => bytes,
+                }
             }
         };
         let mut out = std::io::stdout().lock();
@@ -88,5 +121,26 @@ impl Show {
             .container_at(path)
             .with_context(|| format!("cannot find the cgroup {}", path.display()))?;
         Ok(Caller::Container(container))
+    }
+
+    fn printed(&self, lines: &[Explained]) -> Result<Vec<u8>> {
+        if let Output::Json = self.output {
+            let text =
+                serde_json::to_string_pretty(lines).context("cannot print the explanation")?;
+            return Ok((text + "\n").into_bytes());
+        }
+        let mut text = String::new();
+        for line in lines {
+            text += &format!("{} {}\n    {}\n", line.name, line.value, line.formula);
+            if let Some(level) = &line.decided_by {
+                text += &format!("    decided by {level}\n");
+            }
+            for input in &line.inputs {
+                let key = input.key.as_deref().map(|key| format!(" {key}"));
+                let key = key.unwrap_or_default();
+                text += &format!("    {}{key}: {}\n", input.file, input.value);
+            }
+        }
+        Ok(text.into_bytes())
     }
 }

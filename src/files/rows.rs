@@ -42,6 +42,28 @@ pub enum Text {
     Zeros,
 }
 
+impl Text {
+    /// What is computed, in words.
+    #[must_use]
+    pub fn formula(self) -> &'static str {
+        match self {
+            Text::Directory => "a directory",
+            Text::Fact => "a fact of the machine",
+            Text::Seen => "the seen CPUs",
+            Text::Unseen => "the possible CPUs that are not seen",
+            Text::Cpus | Text::CpuMask | Text::CpuWords => "the machine's CPUs here that are seen",
+            Text::On => "1: a CPU that is seen is switched on",
+            Text::Smt => "whether two of the seen CPUs are threads of one core",
+            Text::Nodes => "the nodes of the effective cpuset.mems, and those of the seen CPUs",
+            Text::MemoryNodes => "the nodes of the effective cpuset.mems that have memory",
+            Text::CpuNodes => "the nodes of the seen CPUs",
+            Text::Distances => "the machine's distances to the nodes that are seen",
+            Text::Meminfo => "the node's part of /proc/meminfo, by what is used of each node",
+            Text::Zeros => "0: nobody counts it by cgroup",
+        }
+    }
+}
+
 /// A row of a table.
 pub(super) struct Row {
     /// Its number, which is in no other row of the table.

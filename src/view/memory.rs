@@ -45,50 +45,117 @@ pub struct Sizes {
     pub swap_free: Bytes,
 }
 
+/// The lowest of some amounts, and which level has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lowest {
+    /// The amount.
+    pub amount: Bytes,
+    /// How many steps above the container's own cgroup; `None` for the machine.
+    pub steps: Option<usize>,
+}
+
+impl Lowest {
+    fn machine(amount: Bytes) -> Lowest {
+        Lowest {
+            amount,
+            steps: None,
+        }
+    }
+
+    /// This one, unless the level's amount is lower.
+    fn or(self, amount: Bytes, steps: usize) -> Lowest {
+        match amount < self.amount {
+            true => Lowest {
+                amount,
+                steps: Some(steps),
+            },
+            false => self,
+        }
+    }
+
+    fn at_most(self, most: Bytes) -> Lowest {
+        Lowest {
+            amount: self.amount.min(most),
+            ..self
+        }
+    }
+}
+
+/// [`Sizes`], each with the level that decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// `MemTotal`.
+    pub total: Lowest,
+    /// `MemFree`.
+    pub free: Lowest,
+    /// `MemAvailable`.
+    pub available: Lowest,
+    /// `SwapTotal`.
+    pub swap_total: Lowest,
+    /// `SwapFree`.
+    pub swap_free: Lowest,
+}
+
 /// The container's memory, from the facts of its cgroups and of the machine.
 #[must_use]
 pub fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
+    let decided = decided(memory, host);
+    Sizes {
+        total: decided.total.amount,
+        free: decided.free.amount,
+        available: decided.available.amount,
+        swap_total: decided.swap_total.amount,
+        swap_free: decided.swap_free.amount,
+    }
+}
+
+/// The container's memory, and which level decided each size.
+#[must_use]
+pub fn decided(memory: &Memory, host: &host::Meminfo) -> Decided {
     let host_available = host.size("MemAvailable");
-    let mut total = host.size("MemTotal");
-    let mut free = host_available.less(memory.usage.reclaimable());
-    let mut available = host_available;
+    let mut total = Lowest::machine(host.size("MemTotal"));
+    let mut free = Lowest::machine(host_available.less(memory.usage.reclaimable()));
+    let mut available = Lowest::machine(host_available);
     for level in &memory.levels {
         if let Limit::At(max) = level.max {
             let left = max.less(level.current);
             // What a level can reclaim is in use there, though the two are read apart.
             let reclaimed = left.plus(level.reclaimable.min(level.current)).min(max);
-            total = total.min(max);
-            free = free.min(left);
-            available = available.min(reclaimed);
+            total = total.or(max, level.steps);
+            free = free.or(left, level.steps);
+            available = available.or(reclaimed, level.steps);
         }
     }
-    let available = available.min(total);
-    let (swap_total, swap_free) = swap(memory, total, host);
-    Sizes {
+    let available = available.at_most(total.amount);
+    let (swap_total, swap_free) = swap(memory, total.amount, host);
+    Decided {
         total,
-        free: free.min(available),
+        free: free.at_most(available.amount),
         available,
         swap_total,
         swap_free,
     }
 }
 
-fn swap(memory: &Memory, mem_total: Bytes, host: &host::Meminfo) -> (Bytes, Bytes) {
-    let mut total = host.size("SwapTotal");
-    let mut free = host.size("SwapFree");
-    for swap in memory.levels.iter().filter_map(|level| level.swap) {
+fn swap(memory: &Memory, mem_total: Bytes, host: &host::Meminfo) -> (Lowest, Lowest) {
+    let mut total = Lowest::machine(host.size("SwapTotal"));
+    let mut free = Lowest::machine(host.size("SwapFree"));
+    for level in &memory.levels {
+        let Some(swap) = level.swap else { continue };
         match swap.max {
             SwapLimit::Alone(Limit::At(max)) => {
-                total = total.min(max);
-                free = free.min(max.less(swap.current));
+                total = total.or(max, level.steps);
+                free = free.or(max.less(swap.current), level.steps);
             }
-            SwapLimit::WithMemory(Limit::At(both)) => total = total.min(both.less(mem_total)),
+            SwapLimit::WithMemory(Limit::At(both)) => {
+                total = total.or(both.less(mem_total), level.steps);
+            }
             SwapLimit::Alone(Limit::Unlimited) | SwapLimit::WithMemory(Limit::Unlimited) => {}
         }
     }
     let own = memory.levels.first().and_then(|level| level.swap);
     let used = own.map_or(Bytes::ZERO, |own| own.current);
-    (total, free.min(total.less(used)))
+    (total, free.at_most(total.amount.less(used)))
 }
 
 /// The huge pages of the machine's default size that a container may have.
@@ -118,79 +185,171 @@ fn huge_pages(levels: &[HugetlbLevel], host: &host::Meminfo) -> HugePages {
     }
 }
 
-/// `/proc/meminfo` as the container should see it.
-#[must_use]
-pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Meminfo {
-    let sizes = sizes(memory, host);
-    let huge = huge_pages(hugetlb, host);
-    let lines = host
-        .lines
-        .iter()
-        .map(|line| MeminfoLine {
-            name: line.name.clone(),
-            amount: match (line.name.as_str(), line.amount) {
-                ("HugePages_Total", _) => Amount::Count(huge.total),
-                ("HugePages_Free", _) => Amount::Count(huge.free),
-                (_, Amount::Count(_)) => Amount::Count(0),
-                ("Hugetlb", _) => Amount::Size(Bytes(huge.size.0.saturating_mul(huge.total))),
-                (name, Amount::Size(fact)) => {
-                    Amount::Size(size(name, fact, &sizes, &memory.usage, host))
-                }
-            },
-        })
-        .collect();
-    Meminfo { lines }
+/// Where the amount in a line of `/proc/meminfo` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the lines")]
+pub enum Source {
+    Total,
+    Free,
+    Available,
+    SwapTotal,
+    SwapFree,
+    CommitLimit,
+    CommittedAs,
+    HugePagesTotal,
+    HugePagesFree,
+    Hugetlb,
+    /// A fact of the machine.
+    Fact,
+    /// What the container uses: the sum of these keys of `memory.stat` (by their names in v2).
+    Use(&'static [&'static str]),
+    /// The first key less the second.
+    Less(&'static str, &'static str),
+    /// Nobody counts it by cgroup.
+    Nothing,
 }
 
-fn size(name: &str, fact: Bytes, sizes: &Sizes, usage: &MemoryUse, host: &host::Meminfo) -> Bytes {
-    match name {
-        "MemTotal" => sizes.total,
-        "MemFree" => sizes.free,
-        "MemAvailable" => sizes.available,
-        "SwapTotal" => sizes.swap_total,
-        "SwapFree" => sizes.swap_free,
-        "CommitLimit" => commit_limit(sizes, host),
-        "Committed_AS" => usage
-            .anon
-            .plus(usage.shmem)
-            .plus(sizes.swap_total.less(sizes.swap_free)),
-        "Hugepagesize" | "VmallocTotal" => fact,
-        name if name.starts_with("DirectMap") => fact,
-        name => used(name, usage),
+impl Source {
+    /// The source of the line with that name.
+    #[must_use]
+    pub fn of(name: &str) -> Source {
+        match name {
+            "MemTotal" => Source::Total,
+            "MemFree" => Source::Free,
+            "MemAvailable" => Source::Available,
+            "SwapTotal" => Source::SwapTotal,
+            "SwapFree" => Source::SwapFree,
+            "CommitLimit" => Source::CommitLimit,
+            "Committed_AS" => Source::CommittedAs,
+            "HugePages_Total" => Source::HugePagesTotal,
+            "HugePages_Free" => Source::HugePagesFree,
+            "Hugetlb" => Source::Hugetlb,
+            "Hugepagesize" | "VmallocTotal" => Source::Fact,
+            name if name.starts_with("DirectMap") => Source::Fact,
+            name => Source::of_use(name),
+        }
+    }
+
+    fn of_use(name: &str) -> Source {
+        Source::Use(match name {
+            // fs/proc/meminfo.c: file pages less those of the swap cache.
+            "Cached" => return Source::Less("file", "swapcached"),
+            "SwapCached" => &["swapcached"],
+            "Active" => &["active_anon", "active_file"],
+            "Inactive" => &["inactive_anon", "inactive_file"],
+            "Active(anon)" => &["active_anon"],
+            "Inactive(anon)" => &["inactive_anon"],
+            "Active(file)" => &["active_file"],
+            "Inactive(file)" => &["inactive_file"],
+            "Unevictable" => &["unevictable"],
+            "Zswap" => &["zswap"],
+            "Zswapped" => &["zswapped"],
+            "Dirty" => &["file_dirty"],
+            "Writeback" => &["file_writeback"],
+            "AnonPages" => &["anon"],
+            "Mapped" => &["file_mapped"],
+            "Shmem" => &["shmem"],
+            "KReclaimable" | "SReclaimable" => &["slab_reclaimable"],
+            "Slab" => &["slab_reclaimable", "slab_unreclaimable"],
+            "SUnreclaim" => &["slab_unreclaimable"],
+            "KernelStack" => &["kernel_stack"],
+            "PageTables" => &["pagetables"],
+            "SecPageTables" => &["sec_pagetables"],
+            "VmallocUsed" => &["vmalloc"],
+            "Percpu" => &["percpu"],
+            "AnonHugePages" => &["anon_thp"],
+            "ShmemHugePages" => &["shmem_thp"],
+            "FileHugePages" => &["file_thp"],
+            _ => return Source::Nothing,
+        })
+    }
+
+    /// What is computed, in words.
+    #[must_use]
+    pub fn formula(self) -> &'static str {
+        match self {
+            Source::Total => {
+                "the lowest of the machine's memory and every limit from the container up"
+            }
+            Source::Free => {
+                "the lowest of limit - use at every level; the machine: MemAvailable - the container's own cache"
+            }
+            Source::Available => {
+                "the lowest of limit - use + reclaimable at every level; the machine: MemAvailable"
+            }
+            Source::SwapTotal => {
+                "the lowest of the machine's swap and every swap limit (v1: memory and swap - MemTotal)"
+            }
+            Source::SwapFree => {
+                "SwapTotal - own swap in use, no more than any level or the machine has left"
+            }
+            Source::CommitLimit => {
+                "the machine's (CommitLimit - SwapTotal) x MemTotal / its MemTotal + SwapTotal"
+            }
+            Source::CommittedAs => "anon + shmem + SwapTotal - SwapFree",
+            Source::HugePagesTotal => "the machine's pool, no more than any hugetlb limit",
+            Source::HugePagesFree => {
+                "the machine's free pages, no more than any hugetlb limit - use"
+            }
+            Source::Hugetlb => "HugePages_Total x Hugepagesize",
+            Source::Fact => "a fact of the machine",
+            Source::Use(_) => "the container's own use",
+            Source::Less(..) => "the first less the second",
+            Source::Nothing => "0: nobody counts it by cgroup",
+        }
+    }
+
+    fn amount(self, fact: Amount, facts: &Facts<'_>) -> Amount {
+        let (sizes, usage) = (&facts.sizes, facts.usage);
+        let size = match (self, fact) {
+            (Source::HugePagesTotal, _) => return Amount::Count(facts.huge.total),
+            (Source::HugePagesFree, _) => return Amount::Count(facts.huge.free),
+            (_, Amount::Count(_)) => return Amount::Count(0),
+            (Source::Fact, fact) => return fact,
+            (Source::Total, _) => sizes.total,
+            (Source::Free, _) => sizes.free,
+            (Source::Available, _) => sizes.available,
+            (Source::SwapTotal, _) => sizes.swap_total,
+            (Source::SwapFree, _) => sizes.swap_free,
+            (Source::CommitLimit, _) => commit_limit(sizes, facts.host),
+            (Source::CommittedAs, _) => {
+                let swapped = sizes.swap_total.less(sizes.swap_free);
+                usage.anon.plus(usage.shmem).plus(swapped)
+            }
+            (Source::Hugetlb, _) => Bytes(facts.huge.size.0.saturating_mul(facts.huge.total)),
+            (Source::Use(keys), _) => {
+                let amounts = keys.iter().map(|key| usage.of(key));
+                amounts.fold(Bytes::ZERO, Bytes::plus)
+            }
+            (Source::Less(first, second), _) => usage.of(first).less(usage.of(second)),
+            (Source::Nothing, _) => Bytes::ZERO,
+        };
+        Amount::Size(size)
     }
 }
 
-fn used(name: &str, usage: &MemoryUse) -> Bytes {
-    match name {
-        // fs/proc/meminfo.c: file pages less those of the swap cache.
-        "Cached" => usage.file.less(usage.swapcached),
-        "SwapCached" => usage.swapcached,
-        "Active" => usage.active_anon.plus(usage.active_file),
-        "Inactive" => usage.inactive_anon.plus(usage.inactive_file),
-        "Active(anon)" => usage.active_anon,
-        "Inactive(anon)" => usage.inactive_anon,
-        "Active(file)" => usage.active_file,
-        "Inactive(file)" => usage.inactive_file,
-        "Unevictable" => usage.unevictable,
-        "Zswap" => usage.zswap,
-        "Zswapped" => usage.zswapped,
-        "Dirty" => usage.file_dirty,
-        "Writeback" => usage.file_writeback,
-        "AnonPages" => usage.anon,
-        "Mapped" => usage.file_mapped,
-        "Shmem" => usage.shmem,
-        "KReclaimable" | "SReclaimable" => usage.slab_reclaimable,
-        "Slab" => usage.slab_reclaimable.plus(usage.slab_unreclaimable),
-        "SUnreclaim" => usage.slab_unreclaimable,
-        "KernelStack" => usage.kernel_stack,
-        "PageTables" => usage.pagetables,
-        "SecPageTables" => usage.sec_pagetables,
-        "VmallocUsed" => usage.vmalloc,
-        "Percpu" => usage.percpu,
-        "AnonHugePages" => usage.anon_thp,
-        "ShmemHugePages" => usage.shmem_thp,
-        "FileHugePages" => usage.file_thp,
-        _ => Bytes::ZERO,
+struct Facts<'a> {
+    sizes: Sizes,
+    huge: HugePages,
+    usage: &'a MemoryUse,
+    host: &'a host::Meminfo,
+}
+
+/// `/proc/meminfo` as the container should see it.
+#[must_use]
+pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Meminfo {
+    let facts = Facts {
+        sizes: sizes(memory, host),
+        huge: huge_pages(hugetlb, host),
+        usage: &memory.usage,
+        host,
+    };
+    let line = |line: &MeminfoLine| MeminfoLine {
+        name: line.name.clone(),
+        amount: Source::of(&line.name).amount(line.amount, &facts),
+    };
+    Meminfo {
+        lines: host.lines.iter().map(line).collect(),
     }
 }
 
@@ -236,6 +395,7 @@ mod tests {
 
     fn level(max: u64, current: u64, reclaimable: u64) -> MemoryLevel {
         MemoryLevel {
+            steps: 0,
             max: Limit::At(Bytes::from_kib(max)),
             current: Bytes::from_kib(current),
             reclaimable: Bytes::from_kib(reclaimable),

@@ -37,49 +37,98 @@ pub struct Counts<'facts> {
 pub fn vmstat(counts: &Counts<'_>, host: &host::Vmstat) -> Vec<(String, u64)> {
     let names = host.names.iter();
     names
-        .map(|name| (name.clone(), count(name, counts)))
+        .map(|name| (name.clone(), Source::of(name).count(name, counts)))
         .collect()
 }
 
-fn count(name: &str, counts: &Counts<'_>) -> u64 {
-    let usage = counts.usage;
-    let pages = |size: Bytes| size.0 / counts.page.0.max(1);
-    let huge_pages = |size: Bytes| size.0 / counts.huge_page.0.max(1);
-    let moved = |bytes: fn(&DeviceUse) -> Bytes| {
-        let sum = counts.devices.iter().map(bytes);
-        sum.fold(Bytes::ZERO, Bytes::plus).kib()
-    };
-    match name {
-        "nr_free_pages" => pages(counts.sizes.free),
-        "nr_inactive_anon" | "nr_zone_inactive_anon" => pages(usage.inactive_anon),
-        "nr_active_anon" | "nr_zone_active_anon" => pages(usage.active_anon),
-        "nr_inactive_file" | "nr_zone_inactive_file" => pages(usage.inactive_file),
-        "nr_active_file" | "nr_zone_active_file" => pages(usage.active_file),
-        "nr_unevictable" | "nr_zone_unevictable" => pages(usage.unevictable),
-        "nr_zone_write_pending" => pages(usage.file_dirty.plus(usage.file_writeback)),
-        "nr_slab_reclaimable" => pages(usage.slab_reclaimable),
-        "nr_slab_unreclaimable" => pages(usage.slab_unreclaimable),
-        "nr_anon_pages" => pages(usage.anon),
-        "nr_mapped" => pages(usage.file_mapped),
-        "nr_file_pages" => pages(usage.file),
-        "nr_dirty" => pages(usage.file_dirty),
-        "nr_writeback" => pages(usage.file_writeback),
-        "nr_shmem" => pages(usage.shmem),
-        "nr_swapcached" => pages(usage.swapcached),
-        // mm/vmstat.c counts stacks in KiB, and huge pages by the piece.
-        "nr_kernel_stack" => usage.kernel_stack.kib(),
-        "nr_shmem_hugepages" => huge_pages(usage.shmem_thp),
-        "nr_file_hugepages" => huge_pages(usage.file_thp),
-        "nr_anon_transparent_hugepages" => huge_pages(usage.anon_thp),
-        "nr_page_table_pages" => pages(usage.pagetables),
-        "nr_sec_page_table_pages" => pages(usage.sec_pagetables),
-        "pgpgin" => moved(|device| device.read.bytes),
-        "pgpgout" => moved(|device| device.written.bytes),
-        name => {
-            let mut events = counts.events.iter();
-            events
-                .find(|(event, _)| event == name)
-                .map_or(0, |(_, count)| *count)
+/// Where the count in a line of `/proc/vmstat` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `MemFree`, in pages.
+    Free,
+    /// The sum of these keys of `memory.stat` (by their names in v2), in pages.
+    Pages(&'static [&'static str]),
+    /// That key in huge pages.
+    HugePages(&'static str),
+    /// That key in KiB.
+    Kib(&'static str),
+    /// What was read from block devices, in KiB.
+    Read,
+    /// What was written to block devices, in KiB.
+    Written,
+    /// What `memory.stat` counts under the line's own name; 0 where it does not.
+    Event,
+}
+
+impl Source {
+    /// The source of the line with that name.
+    #[must_use]
+    pub fn of(name: &str) -> Source {
+        Source::Pages(match name {
+            "nr_free_pages" => return Source::Free,
+            "nr_inactive_anon" | "nr_zone_inactive_anon" => &["inactive_anon"],
+            "nr_active_anon" | "nr_zone_active_anon" => &["active_anon"],
+            "nr_inactive_file" | "nr_zone_inactive_file" => &["inactive_file"],
+            "nr_active_file" | "nr_zone_active_file" => &["active_file"],
+            "nr_unevictable" | "nr_zone_unevictable" => &["unevictable"],
+            "nr_zone_write_pending" => &["file_dirty", "file_writeback"],
+            "nr_slab_reclaimable" => &["slab_reclaimable"],
+            "nr_slab_unreclaimable" => &["slab_unreclaimable"],
+            "nr_anon_pages" => &["anon"],
+            "nr_mapped" => &["file_mapped"],
+            "nr_file_pages" => &["file"],
+            "nr_dirty" => &["file_dirty"],
+            "nr_writeback" => &["file_writeback"],
+            "nr_shmem" => &["shmem"],
+            "nr_swapcached" => &["swapcached"],
+            "nr_page_table_pages" => &["pagetables"],
+            "nr_sec_page_table_pages" => &["sec_pagetables"],
+            // mm/vmstat.c counts stacks in KiB, and huge pages by the piece.
+            "nr_kernel_stack" => return Source::Kib("kernel_stack"),
+            "nr_shmem_hugepages" => return Source::HugePages("shmem_thp"),
+            "nr_file_hugepages" => return Source::HugePages("file_thp"),
+            "nr_anon_transparent_hugepages" => return Source::HugePages("anon_thp"),
+            "pgpgin" => return Source::Read,
+            "pgpgout" => return Source::Written,
+            _ => return Source::Event,
+        })
+    }
+
+    /// What is computed, in words.
+    #[must_use]
+    pub fn formula(self) -> &'static str {
+        match self {
+            Source::Free => "MemFree of /proc/meminfo in pages",
+            Source::Pages(_) => "the container's own use in pages",
+            Source::HugePages(_) => "the container's own use in huge pages",
+            Source::Kib(_) => "the container's own use in KiB",
+            Source::Read => "what the container read from block devices, in KiB",
+            Source::Written => "what the container wrote to block devices, in KiB",
+            Source::Event => "the count of the same name; 0 where nobody counts it by cgroup",
+        }
+    }
+
+    fn count(self, name: &str, counts: &Counts<'_>) -> u64 {
+        let usage = counts.usage;
+        let moved = |bytes: fn(&DeviceUse) -> Bytes| {
+            let sum = counts.devices.iter().map(bytes);
+            sum.fold(Bytes::ZERO, Bytes::plus).kib()
+        };
+        match self {
+            Source::Free => counts.sizes.free.0 / counts.page.0.max(1),
+            Source::Pages(keys) => {
+                let sum = keys.iter().map(|key| usage.of(key));
+                sum.fold(Bytes::ZERO, Bytes::plus).0 / counts.page.0.max(1)
+            }
+            Source::HugePages(key) => usage.of(key).0 / counts.huge_page.0.max(1),
+            Source::Kib(key) => usage.of(key).kib(),
+            Source::Read => moved(|device| device.read.bytes),
+            Source::Written => moved(|device| device.written.bytes),
+            Source::Event => {
+                let mut events = counts.events.iter();
+                let known = events.find(|(event, _)| event == name);
+                known.map_or(0, |(_, count)| *count)
+            }
         }
     }
 }

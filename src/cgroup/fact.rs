@@ -1,0 +1,67 @@
+//! Pure. Which fact of a cgroup stands in which file: what the readers open, and an explanation names.
+
+/// A fact that a cgroup tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// The limit of memory.
+    MemoryMax,
+    /// The memory in use.
+    MemoryCurrent,
+    /// What the memory is used for.
+    MemoryStat,
+    /// The limit of swap; on v1, of memory and swap.
+    SwapMax,
+    /// The swap in use; on v1, memory and swap.
+    SwapCurrent,
+    /// The quota of CPU time.
+    Quota,
+    /// The CPU time used.
+    CpuUse,
+    /// The time that the cgroup stood still for its quota.
+    Throttled,
+    /// The effective CPUs.
+    Cpus,
+    /// The effective memory nodes.
+    Mems,
+    /// The requests to block devices.
+    Devices,
+    /// The tasks.
+    Tasks,
+}
+
+/// The name of the file on cgroup v1.
+#[must_use]
+pub(super) fn v1(fact: Fact) -> &'static str {
+    match fact {
+        Fact::MemoryMax => "memory.limit_in_bytes",
+        Fact::MemoryCurrent => "memory.usage_in_bytes",
+        Fact::MemoryStat => "memory.stat",
+        Fact::SwapMax => "memory.memsw.limit_in_bytes",
+        Fact::SwapCurrent => "memory.memsw.usage_in_bytes",
+        Fact::Quota => "cpu.cfs_quota_us",
+        Fact::CpuUse => "cpuacct.usage_percpu",
+        Fact::Throttled => "cpu.stat",
+        Fact::Cpus => "cpuset.effective_cpus",
+        Fact::Mems => "cpuset.effective_mems",
+        Fact::Devices => "blkio.throttle.io_service_bytes_recursive",
+        Fact::Tasks => "tasks",
+    }
+}
+
+/// The name of the file on cgroup v2.
+#[must_use]
+pub(super) fn v2(fact: Fact) -> &'static str {
+    match fact {
+        Fact::MemoryMax => "memory.max",
+        Fact::MemoryCurrent => "memory.current",
+        Fact::MemoryStat => "memory.stat",
+        Fact::SwapMax => "memory.swap.max",
+        Fact::SwapCurrent => "memory.swap.current",
+        Fact::Quota => "cpu.max",
+        Fact::CpuUse | Fact::Throttled => "cpu.stat",
+        Fact::Cpus => "cpuset.cpus.effective",
+        Fact::Mems => "cpuset.mems.effective",
+        Fact::Devices => "io.stat",
+        Fact::Tasks => "cgroup.threads",
+    }
+}
