@@ -87,6 +87,26 @@ impl Daemon {
         }
     }
 
+    /// Starts lxcfs on a new mount point, with all it offers, and waits until it serves.
+    pub(crate) fn rival() -> Daemon {
+        let mountpoint = std::env::temp_dir().join(unique("rival"));
+        fs::create_dir(&mountpoint).unwrap();
+        let process = Command::new("lxcfs")
+            .args(["-l", "--enable-cfs"])
+            .arg(format!("--pidfile={}.pid", mountpoint.display()))
+            .arg(&mountpoint)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("lxcfs is not installed");
+        let daemon = Daemon {
+            process,
+            mountpoint,
+        };
+        wait_until("lxcfs serves", || daemon.path("proc/meminfo").exists());
+        daemon
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.mountpoint.join(file)
     }

@@ -12,6 +12,7 @@
 )]
 
 mod captured;
+mod compliance;
 mod harness;
 mod inside;
 mod laws;

@@ -466,7 +466,13 @@ fn show_explains_each_line_for_people_and_for_programs() {
     assert!(!wrong.status.success());
     let mut host = plimsoll();
     let host = host
-        .args(["show", "--pid", &std::process::id().to_string(), "uptime", "--explain"])
+        .args([
+            "show",
+            "--pid",
+            &std::process::id().to_string(),
+            "uptime",
+            "--explain",
+        ])
         .output()
         .unwrap();
     assert!(printed(&host).contains("the host's own"));

@@ -1,0 +1,313 @@
+//! What any implementation owes a container, asked of the mount alone.
+//!
+//! `UNDER_TEST=lxcfs` asks lxcfs (6.0.4 in Debian) instead. What it is known to get wrong stands
+//! beside each case, with the reason; there a case passes if lxcfs fails as it is known to.
+//! `integration/testbed/comply` runs both and prints the table.
+
+use crate::harness::{Cgroup, Daemon, field, is_v2, printed};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+const MIB: u64 = 1 << 20;
+
+/// Where lxcfs is known to fail a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lxcfs {
+    Passes,
+    Fails,
+    FailsOnV2,
+    /// It differs from one run to the next.
+    Varies,
+}
+
+/// Holds a server to a case; `why` lxcfs fails it.
+fn case(name: &str, lxcfs: Lxcfs, why: &str, judge: impl FnOnce(&Daemon)) {
+    let is_rival = std::env::var_os("UNDER_TEST").is_some_and(|name| name == "lxcfs");
+    let server = if is_rival {
+        Daemon::rival()
+    } else {
+        Daemon::start()
+    };
+    let verdict = catch_unwind(AssertUnwindSafe(|| judge(&server)));
+    let who = if is_rival { "lxcfs" } else { "plimsoll" };
+    let word = if verdict.is_ok() { "pass" } else { "fail" };
+    println!("\ncompliance\t{name}\t{who}\t{word}\t{why}");
+    match (is_rival, verdict) {
+        (false, Err(panic)) => resume_unwind(panic),
+        (true, verdict) => {
+            let known = match lxcfs {
+                Lxcfs::Passes => false,
+                Lxcfs::Fails => true,
+                Lxcfs::FailsOnV2 => is_v2(),
+                Lxcfs::Varies => return,
+            };
+            assert_eq!(
+                verdict.is_err(),
+                known,
+                "lxcfs does not do as it is known to"
+            );
+        }
+        (false, Ok(())) => {}
+    }
+}
+
+macro_rules! cases {
+    ($($(#[$attribute:meta])* $name:ident, $lxcfs:expr, $why:literal, $judge:expr;)*) => {$(
+        #[test]
+        #[ignore = "needs root and /dev/fuse"]
+        $(#[$attribute])*
+        fn $name() {
+            case(stringify!($name), $lxcfs, $why, $judge);
+        }
+    )*};
+}
+
+/// What a script printed in a container of its own.
+fn told(server: &Daemon, cgroup: &Cgroup, script: &str) -> String {
+    printed(&cgroup.shell(server, script).output().unwrap())
+}
+
+fn python(script: &str) -> String {
+    format!("python3 - <<'END'\n{script}\nEND\n")
+}
+
+/// Cgroups in one another, the outermost first.
+fn nest(depth: usize) -> Vec<Cgroup> {
+    let mut levels = vec![Cgroup::new()];
+    for _ in 1..depth {
+        let next = levels.last().unwrap().child("deeper");
+        levels.push(next);
+    }
+    levels
+}
+
+/// The innermost go first: a cgroup that holds others cannot be removed.
+fn drop_inside_out(mut levels: Vec<Cgroup>) {
+    while levels.pop().is_some() {}
+}
+
+cases! {
+    the_tightest_of_seven_limits_is_the_total, Lxcfs::Passes, "", |server| {
+        let levels = nest(7);
+        for (level, limit) in levels.iter().zip([700, 600, 90, 500, 400, 300, 200]) {
+            level.limit_memory(limit * MIB);
+        }
+        let text = told(server, &levels[6], "cat /proc/meminfo");
+        assert_eq!(field(&text, "MemTotal"), 90 << 10);
+        drop_inside_out(levels);
+    };
+
+    what_a_sibling_holds_is_not_free, Lxcfs::Fails, "it looks at the container's own use only", |server| {
+        let parent = Cgroup::new();
+        parent.limit_memory(200 * MIB);
+        let (hungry, other) = (parent.child("hungry"), parent.child("other"));
+        let hold = python("x = b'x' * (120 << 20)\nprint('held', flush=True)\nimport time\ntime.sleep(60)");
+        let mut holding = hungry.shell(server, &hold).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(holding.stdout.take().unwrap()), &mut line).unwrap();
+        let text = told(server, &other, "cat /proc/meminfo");
+        let _ = holding.kill();
+        let _ = holding.wait();
+        drop((hungry, other));
+        assert!(field(&text, "MemAvailable") < 90 << 10, "{text}");
+    };
+
+    the_tightest_of_five_quotas_counts_the_cpus, Lxcfs::Passes, "", |server| {
+        let levels = nest(5);
+        levels[1].limit_cpu(200);
+        levels[3].limit_cpu(100);
+        let text = told(server, &levels[4], "grep -c ^processor /proc/cpuinfo; grep -c ^cpu[0-9] /proc/stat");
+        assert_eq!(text, "1\n1\n");
+        drop_inside_out(levels);
+    };
+
+    a_cpuset_shows_the_same_cpus_by_number_in_every_file, Lxcfs::Fails, "it renumbers cpuinfo from 0", |server| {
+        let parent = Cgroup::new();
+        parent.limit_cpus("1");
+        let cgroup = parent.child("inner");
+        let text = told(server, &cgroup, "grep ^processor /proc/cpuinfo | tr -dc '0-9\n'; \
+            grep -o '^cpu[0-9]*' /proc/stat | tail -1; cat /sys/devices/system/cpu/online; nproc");
+        drop(cgroup);
+        assert_eq!(text, "1\ncpu1\n1\n1\n");
+    };
+
+    the_directories_of_cpus_are_those_of_cpuinfo, Lxcfs::Fails, "it shows the host's directories", |server| {
+        let cgroup = Cgroup::new();
+        cgroup.limit_cpu(100);
+        let text = told(server, &cgroup, "ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l; cat /sys/devices/system/cpu/present");
+        assert_eq!(text, "1\n0\n");
+    };
+
+    beyond_its_end_a_file_holds_nothing, Lxcfs::Fails, "it answers EINVAL", |server| {
+        let script = "import os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nos.read(fd, 9999)\nprint(os.pread(fd, 100, 1 << 20))";
+        assert_eq!(told(server, &Cgroup::new(), &python(script)), "b''\n");
+    };
+
+    the_middle_of_a_file_can_be_read_first, Lxcfs::Fails, "it has nothing before the start was read", |server| {
+        let script = "import os\nwhole = open('/proc/cpuinfo', 'rb').read()\nfd = os.open('/proc/cpuinfo', os.O_RDONLY)\n\
+            part = os.pread(fd, 40, 20)\nprint(part == whole[20:60])";
+        assert_eq!(told(server, &Cgroup::new(), &python(script)), "True\n");
+    };
+
+    byte_by_byte_a_file_says_the_same, Lxcfs::Passes, "", |server| {
+        let script = "whole = open('/proc/swaps', 'rb').read()\nf = open('/proc/swaps', 'rb', buffering=0)\n\
+            print(b''.join(iter(lambda: f.read(1), b'')) == whole)";
+        assert_eq!(told(server, &Cgroup::new(), &python(script)), "True\n");
+    };
+
+    a_kept_descriptor_shows_what_is_so_now, Lxcfs::Passes, "", |server| {
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(64 * MIB);
+        let (name, directory) = if is_v2() { ("memory.max", "memory") } else { ("memory.limit_in_bytes", "memory") };
+        let file = crate::harness::hierarchy(directory).join(cgroup.path().strip_prefix("/").unwrap()).join(name);
+        let script = format!("import os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nprint(os.pread(fd, 30, 0).split()[1])\n\
+            open('{}', 'w').write('{}')\nimport time; time.sleep(1.2)\nprint(os.pread(fd, 30, 0).split()[1])", file.display(), 128 * MIB);
+        assert_eq!(told(server, &cgroup, &python(&script)), "b'65536'\nb'131072'\n");
+    };
+
+    threads_on_one_descriptor_read_whole_files, Lxcfs::Varies, "its buffer is not locked: NULs and cut lines", |server| {
+        let script = "import os, threading\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nbad = []\n\
+            def read():\n  for _ in range(1500):\n    text = os.pread(fd, 8192, 0)\n    \
+            if b'\\0' in text or not text.startswith(b'MemTotal:') or not text.endswith(b'\\n'): bad.append(text)\n\
+            threads = [threading.Thread(target=read) for _ in range(8)]\n[t.start() for t in threads]\n[t.join() for t in threads]\nprint(len(bad))";
+        assert_eq!(told(server, &Cgroup::new(), &python(script)), "0\n");
+    };
+
+    /// D4.
+    swaps_that_are_read_again_end_in_a_newline, Lxcfs::Fails, "it takes the size of the content for that of the buffer", |server| {
+        let script = "import os\nfd = os.open('/proc/swaps', os.O_RDONLY)\nos.pread(fd, 4096, 0)\nprint(os.pread(fd, 4096, 0)[-1:])";
+        assert_eq!(told(server, &Cgroup::new(), &python(script)), "b'\\n'\n");
+    };
+
+    /// D6.
+    what_is_mapped_counts_as_mapped, Lxcfs::FailsOnV2, "file_mapped is taken for file", |server| {
+        let script = "import mmap, os\nos.chdir('/var/tmp')\nf = open('plimsoll-mapped', 'wb+')\nos.unlink('plimsoll-mapped')\nf.write(b'x' * (24 << 20))\nf.flush()\n\
+            m = mmap.mmap(f.fileno(), 0)\nsum(m[::4096])\nimport time; time.sleep(3)\nprint(open('/proc/meminfo').read())";
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(128 * MIB);
+        let text = told(server, &cgroup, &python(script));
+        assert!(field(&text, "Mapped") > 16 << 10, "{text}");
+    };
+
+    /// D7.
+    no_line_of_meminfo_underflows_with_locked_shared_memory, Lxcfs::Fails, "anonymous memory is lists less shmem, which locked pages have left", |server| {
+        let script = "import mmap, ctypes\nm = mmap.mmap(-1, 48 << 20)\nm.write(b'x' * (48 << 20))\n\
+            ctypes.CDLL(None).mlockall(3)\nprint(open('/proc/meminfo').read())";
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(128 * MIB);
+        let text = told(server, &cgroup, &python(script));
+        let total = field(&text, "MemTotal");
+        for line in text.lines().filter(|line| line.contains(':') && !line.starts_with("Vmalloc") && !line.starts_with("DirectMap")) {
+            let amount: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            assert!(amount <= total.max(16 << 20), "{line}");
+        }
+    };
+
+    /// D8.
+    an_init_with_spaces_and_parentheses_in_its_name_has_an_uptime, Lxcfs::Fails, "it reads the name up to a space", |server| {
+        let script = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'a (b) c', 0, 0, 0)\ntime.sleep(1.5)\nprint(open('/proc/uptime').read())";
+        let name = format!("exec {}", python(script));
+        let text = told(server, &Cgroup::new(), &name);
+        let up: f64 = text.split_whitespace().next().unwrap().parse().unwrap();
+        assert!((0.5..60.0).contains(&up), "{text}");
+    };
+
+    /// D11.
+    an_idle_container_is_idle_while_the_host_is_busy, Lxcfs::FailsOnV2, "it shows the host's CPU time", |server| {
+        let mut burner = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let text = told(server, &Cgroup::new(), "head -1 /proc/stat; sleep 3; head -1 /proc/stat");
+        let _ = burner.kill();
+        let _ = burner.wait();
+        let used = |line: &str| -> u64 { line.split_whitespace().skip(1).take(3).map(|column| column.parse::<u64>().unwrap()).sum() };
+        let mut lines = text.lines();
+        let (before, after) = (used(lines.next().unwrap()), used(lines.next().unwrap()));
+        assert!(after - before < 60, "{text}");
+    };
+
+    /// D12.
+    slabinfo_is_for_root_alone_and_names_no_slab_of_the_host, Lxcfs::Fails, "it shows the host's, to everybody", |server| {
+        let text = told(server, &Cgroup::new(), "wc -l < /proc/slabinfo; setpriv --reuid 65534 --clear-groups cat /proc/slabinfo 2>&1 | grep -c denied; true");
+        assert_eq!(text, "2\n1\n");
+    };
+
+    /// D12.
+    diskstats_show_no_disk_that_the_container_did_not_use, Lxcfs::FailsOnV2, "it looks for blkio on v2", |server| {
+        assert_eq!(told(server, &Cgroup::new(), "awk '$4 + $8 > 1000' /proc/diskstats | wc -l"), "0\n");
+    };
+
+    /// D14.
+    load_five_levels_down_is_load, Lxcfs::Fails, "it looks three levels down", |server| {
+        let levels = nest(6);
+        let deep: String = if is_v2() { vec!["memory"] } else { vec!["memory", "cpu", "cpuacct", "cpuset"] }
+            .into_iter()
+            .map(|name| {
+                let directory = crate::harness::hierarchy(name).join(levels[5].path().strip_prefix("/").unwrap());
+                format!("echo $burner > {}/cgroup.procs; ", directory.display())
+            })
+            .collect();
+        let script = format!("(while :; do :; done) & burner=$!; {deep} cat /proc/loadavg >/dev/null; sleep 11; cut -d' ' -f1 /proc/loadavg; kill -9 $burner; wait");
+        let output = levels[0].shell(server, &format!("set +e; {script}; true")).output().unwrap();
+        drop_inside_out(levels);
+        let load: f64 = printed(&output).lines().next().unwrap().parse().unwrap();
+        assert!(load > 0.1, "{load}");
+    };
+
+    /// D18.
+    whoever_polls_a_file_is_answered_at_once, Lxcfs::Passes, "", |server| {
+        let script = "import select\nf = open('/proc/meminfo')\np = select.poll()\np.register(f, select.POLLIN)\nprint(p.poll(5000)[0][1] & select.POLLIN)";
+        assert_eq!(told(server, &Cgroup::new(), &python(script)), "1\n");
+    };
+
+    two_containers_that_copy_by_sendfile_see_their_own, Lxcfs::Fails, "the page cache of an inode is shared by all containers", |server| {
+        let (small, large) = (Cgroup::new(), Cgroup::new());
+        small.limit_memory(64 * MIB);
+        large.limit_memory(128 * MIB);
+        let script = "for i in $(seq 40); do busybox cat /proc/meminfo | head -1; done | sort | uniq -c | wc -l; busybox cat /proc/meminfo | head -1";
+        let (first, second) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| told(server, &small, script));
+            let second = told(server, &large, script);
+            (first.join().unwrap(), second)
+        });
+        assert!(first.starts_with("1\n") && first.contains(" 65536 kB"), "{first}");
+        assert!(second.starts_with("1\n") && second.contains(" 131072 kB"), "{second}");
+    };
+
+    nobody_and_root_read_the_same, Lxcfs::Passes, "", |server| {
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(64 * MIB);
+        let text = told(server, &cgroup, "for as in '' 'setpriv --reuid 65534 --clear-groups'; do $as grep MemTotal /proc/meminfo; $as cat /proc/cpuinfo | grep -c ^processor; done");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], lines[2..]);
+    };
+
+    nothing_can_be_written_and_the_size_covers_the_content, Lxcfs::Passes, "", |server| {
+        let script = "import os\nfor name in 'meminfo', 'cpuinfo', 'stat', 'uptime', 'loadavg', 'swaps', 'diskstats':\n  path = '/proc/' + name\n  \
+            assert os.stat(path).st_size >= len(open(path, 'rb').read()), path\n  \
+            try:\n    os.write(os.open(path, os.O_WRONLY), b'x'); print(path)\n  except OSError: pass\nprint('well')";
+        assert_eq!(told(server, &Cgroup::new(), &python(script)), "well\n");
+    };
+
+    a_mapped_file_shows_nobody_elses_numbers, Lxcfs::Varies, "", |server| {
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(64 * MIB);
+        let script = "import mmap, os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\ntry:\n  m = mmap.mmap(fd, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ)\n  \
+            print(m[:30].split()[1].decode())\nexcept (OSError, ValueError): print('refused')";
+        let output = cgroup.shell(server, &format!("set +e; {}; true", python(script).trim_end())).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(["", "refused\n", "65536\n"].contains(&said.as_str()), "{said}");
+    };
+
+    the_parsers_of_procps_psutil_and_node_agree, Lxcfs::FailsOnV2, "the CPUs that node counts in stat are the host's", |server| {
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(256 * MIB);
+        cgroup.limit_cpu(100);
+        let text = told(server, &cgroup, "free -m | awk '/^Mem/ { print $2 }'; /usr/bin/python3 -c 'import psutil as p; print(p.virtual_memory().total >> 20, p.cpu_count())'; \
+            node -p 'const o = require(`os`); [o.totalmem() / 1048576 | 0, o.cpus().length].join(` `)'; top -bn1 | grep -c 'MiB Mem :    256.0 total'; vmstat -s -S K | awk '/total memory/ { print $1 }'");
+        assert_eq!(text, "256\n256 1\n256 1\n1\n262144\n");
+    };
+
+    a_process_that_joins_no_limit_sees_no_more_than_the_machine, Lxcfs::Passes, "", |server| {
+        let text = told(server, &Cgroup::new(), "cat /proc/meminfo");
+        assert!(field(&text, "MemFree") <= field(&text, "MemTotal"), "{text}");
+        assert!(field(&text, "MemAvailable") <= field(&text, "MemTotal"), "{text}");
+    };
+}
