@@ -17,6 +17,7 @@ mod harness;
 mod inside;
 mod laws;
 mod layers;
+mod observers;
 mod pressure;
 mod run;
 mod served;

@@ -62,7 +62,7 @@ case $VM_SUITE in
   bookworm) PACKAGES+=(netavark aardvark-dns nftables) ;;
   *) echo "vm.sh: unknown VM_SUITE $VM_SUITE (trixie, bookworm)" >&2; exit 125 ;;
 esac
-PACKAGES+=(python3-psutil nodejs)   # programs whose view of the machine the tests ask
+PACKAGES+=(python3-psutil nodejs sysstat hwloc-nox numactl)   # programs whose view of the machine the tests ask
 
 die()  { echo "vm.sh: $*" >&2; exit 125; }
 note() { echo "vm.sh: $*" >&2; }
