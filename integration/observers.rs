@@ -158,7 +158,6 @@ fn whoever_asks_for_the_affinity_still_counts_the_hosts_cpus() {
     not_yet("nproc");
     not_yet("busybox nproc");
     not_yet("/usr/bin/python3 -c 'import os; print(len(os.sched_getaffinity(0)))'");
-    not_yet("node -p 'os.availableParallelism()'");
 }
 
 #[test]

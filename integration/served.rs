@@ -477,3 +477,61 @@ fn show_explains_each_line_for_people_and_for_programs() {
         .unwrap();
     assert!(printed(&host).contains("the host's own"));
 }
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_process_below_its_init_and_init_itself_see_the_container_of_the_init() {
+    let daemon = Daemon::start();
+    let container = Cgroup::new();
+    let (init, service) = (container.child("init.scope"), container.child("service"));
+    container.limit_memory(96 * MIB);
+    service.limit_memory(32 * MIB);
+    let join: String = if crate::harness::is_v2() {
+        vec!["memory"]
+    } else {
+        vec!["memory", "cpu", "cpuacct", "cpuset"]
+    }
+    .into_iter()
+    .map(|controller| {
+        let path = service.path();
+        let path = crate::harness::hierarchy(controller).join(path.strip_prefix("/").unwrap());
+        format!("echo $$ > {}/cgroup.procs; ", path.display())
+    })
+    .collect();
+    let look = "grep MemTotal /proc/meminfo";
+    let script = format!("{look}; sh -c \"{}{look}\"", join.replace('$', "\\$"));
+    let text = printed(&init.shell(&daemon, &script).output().unwrap());
+    drop((init, service));
+    let total = "MemTotal:          98304 kB\n";
+    assert_eq!(text, total.repeat(2));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn pods_that_share_a_pid_namespace_see_each_its_own() {
+    let daemon = Daemon::start();
+    let pod = Cgroup::new();
+    let (pause, app) = (pod.child("pause"), pod.child("app"));
+    pause.limit_memory(16 * MIB);
+    app.limit_memory(64 * MIB);
+    let join: String = if crate::harness::is_v2() {
+        vec!["memory"]
+    } else {
+        vec!["memory", "cpu", "cpuacct", "cpuset"]
+    }
+    .into_iter()
+    .map(|controller| {
+        let path = app.path();
+        let path = crate::harness::hierarchy(controller).join(path.strip_prefix("/").unwrap());
+        format!("echo $$ > {}/cgroup.procs; ", path.display())
+    })
+    .collect();
+    let look = "grep MemTotal /proc/meminfo";
+    let script = format!("{look}; sh -c \"{}{look}\"", join.replace('$', "\\$"));
+    let text = printed(&pause.shell(&daemon, &script).output().unwrap());
+    drop((pause, app));
+    assert_eq!(
+        text,
+        "MemTotal:          16384 kB\nMemTotal:          65536 kB\n"
+    );
+}

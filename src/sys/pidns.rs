@@ -6,8 +6,8 @@ use std::{
     os::fd::{AsFd, AsRawFd},
 };
 
-// include/uapi/linux/nsfs.h: _IOR(0xb7, 0x9, int), since Linux 6.11.
-const NS_GET_TGID_FROM_PIDNS: u32 = 0x8004_b709;
+// include/uapi/linux/nsfs.h: _IOR(0xb7, 0x7, int), since Linux 6.11.
+const NS_GET_TGID_FROM_PIDNS: u32 = 0x8004_b707;
 
 /// The pid, in this process's pid namespace, of the init of the pid namespace that `ns` holds
 /// open (`/proc/PID/ns/pid`).
