@@ -22,3 +22,4 @@ mod pressure;
 mod run;
 mod served;
 mod system;
+mod time;

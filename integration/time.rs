@@ -1,0 +1,224 @@
+//! Time in a container: what its CPUs did, how long it is up, how much waits in it.
+
+use crate::harness::{Cgroup, Daemon, hierarchy, is_v2, printed};
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// The line `cpu` of `/proc/stat`.
+fn columns(line: &str) -> Vec<u64> {
+    let columns = line.split_whitespace().skip(1);
+    columns.map(|column| column.parse().unwrap()).collect()
+}
+
+fn told(daemon: &Daemon, cgroup: &Cgroup, script: &str) -> String {
+    printed(&cgroup.shell(daemon, script).output().unwrap())
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
+fn a_container_at_its_quota_is_busy_or_stolen_from_and_agrees_with_its_own_count() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    cgroup.limit_cpu(50);
+    let own = cgroup.path();
+    let own = own.strip_prefix("/").unwrap();
+    let (file, scale) = match is_v2() {
+        true => (hierarchy("cpu").join(own).join("cpu.stat"), 10_000),
+        false => (
+            hierarchy("cpuacct").join(own).join("cpuacct.usage"),
+            10_000_000,
+        ),
+    };
+    let sample = format!("head -1 /proc/stat; head -1 {}", file.display());
+    let script = format!(
+        "(while :; do :; done) & (while :; do :; done) & sleep 1; {sample}; sleep 6; {sample}"
+    );
+    let text = told(&daemon, &cgroup, &script);
+    let lines: Vec<&str> = text.lines().collect();
+    let (before, after) = (columns(lines[0]), columns(lines[2]));
+    let grown: Vec<u64> = after
+        .iter()
+        .zip(&before)
+        .map(|(after, before)| after - before)
+        .collect();
+    let count = |line: &str| -> u64 { line.split_whitespace().last().unwrap().parse().unwrap() };
+    let used = (count(lines[3]) - count(lines[1])) / scale;
+    let shown = grown[0] + grown[1] + grown[2];
+    let passed: u64 = grown.iter().sum();
+    // One percent, and a tick for either end of each column.
+    assert!(
+        shown.abs_diff(used) <= used / 100 + 4,
+        "{shown} shown, {used} used: {text}"
+    );
+    let steal = grown[7];
+    assert!((shown + steal) * 100 >= passed * 95, "{grown:?}");
+}
+
+/// Reads stat and uptime for some seconds and says what ran backwards.
+const WATCH: &str = r#"
+import time
+last, end, reads = {}, time.time() + SECONDS, 0
+while time.time() < end:
+    now = {}
+    for line in open("/proc/stat"):
+        if line.startswith("cpu"):
+            name, *columns = line.split()
+            for at, column in enumerate(columns): now[name, at] = int(column)
+    now["uptime", 0], now["uptime", 1] = (float(word) for word in open("/proc/uptime").read().split())
+    for key, value in now.items():
+        if value < last.get(key, 0): print(key, last[key], value)
+    last.update(now)
+    reads += 1
+print("watched" if reads > 10 else "too slow")
+"#;
+
+fn watching(daemon: &Daemon, cgroup: &Cgroup, seconds: u32) -> Child {
+    let watch = WATCH.replace("SECONDS", &seconds.to_string());
+    let script = format!("(while :; do :; done) & python3 - <<'END'\n{watch}\nEND\n");
+    let mut shell = cgroup.shell(daemon, &script);
+    shell.stdout(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+fn no_counter_runs_backwards_while_limits_change() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    cgroup.limit_cpus("0-1");
+    let watching = watching(&daemon, &cgroup, 4);
+    for round in 0..16 {
+        std::thread::sleep(Duration::from_millis(250));
+        cgroup.limit_cpu([60, 200, 100][round % 3]);
+        cgroup.limit_cpus(["0", "0-1", "1"][round % 3]);
+    }
+    assert_eq!(printed(&watching.wait_with_output().unwrap()), "watched\n");
+}
+
+/// A CPU that is switched on again when this is dropped.
+struct Unplugged(String);
+
+impl Drop for Unplugged {
+    fn drop(&mut self) {
+        let _ = fs::write(&self.0, "1");
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroup v2, 2 CPUs and a quiet machine"]
+fn a_cpu_that_is_switched_off_and_on_leaves_and_comes_back() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    let online = || fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+    let all = online();
+    let last: u32 = all
+        .trim()
+        .rsplit(['-', ','])
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let cpu = Unplugged(format!("/sys/devices/system/cpu/cpu{last}/online"));
+    let watching = watching(&daemon, &cgroup, 8);
+    let look = "cat /sys/devices/system/cpu/online; grep -c ^processor /proc/cpuinfo; grep -c ^cpu[0-9] /proc/stat; \
+        ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l";
+    let other = Cgroup::new();
+    for _ in 0..2 {
+        fs::write(&cpu.0, "0").unwrap();
+        let list = online();
+        let text = told(&daemon, &other, look);
+        assert_eq!(text, format!("{list}{last}\n{last}\n{last}\n"));
+        fs::write(&cpu.0, "1").unwrap();
+        let text = told(&daemon, &other, look);
+        let count = last + 1;
+        assert_eq!(text, format!("{all}{count}\n{count}\n{count}\n"));
+    }
+    assert_eq!(printed(&watching.wait_with_output().unwrap()), "watched\n");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
+fn the_load_after_a_minute_is_what_the_kernels_formula_gives() {
+    let daemon = Daemon::start();
+    let script = "cut -d' ' -f1 /proc/loadavg; (while :; do :; done) & (while :; do :; done) & \
+        sleep 62; cut -d' ' -f1-3 /proc/loadavg";
+    let text = told(&daemon, &Cgroup::new(), script);
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .map(|word| word.parse().unwrap())
+        .collect();
+    let after = |minutes: f64| {
+        let keeps = (-5.0 / (60.0 * minutes)).exp();
+        (0..12).fold(numbers[0], |load, _| load * keeps + 2.0 * (1.0 - keeps))
+    };
+    for (shown, minutes) in numbers[1..].iter().zip([1.0, 5.0, 15.0]) {
+        assert!(
+            (shown - after(minutes)).abs() < 0.05,
+            "{text}{}",
+            after(minutes)
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
+fn thousands_of_threads_and_containers_that_nobody_asks_about_cost_next_to_nothing() {
+    let daemon = Daemon::start();
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.process.id())).unwrap();
+        let fields: Vec<u64> = stat
+            .split_whitespace()
+            .skip(13)
+            .take(2)
+            .map(|field| field.parse().unwrap())
+            .collect();
+        fields.iter().sum::<u64>()
+    };
+    let cgroup = Cgroup::new();
+    let script = "python3 - <<'END'\nimport threading, time\nthreading.stack_size(65536)\n\
+        for _ in range(2000): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n\
+        open('/proc/loadavg').read()\nprint('asked', flush=True)\ntime.sleep(21)\nEND\n";
+    let mut threads = cgroup
+        .shell(&daemon, script)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut output = std::io::BufReader::new(threads.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut said).unwrap();
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(20));
+    let used = ticks() - before;
+    let _ = threads.wait();
+    // An emulated CPU is some ten times slower.
+    let most = if is_v2() { 200 } else { 20 };
+    assert!(used <= most, "{used} ticks in 20 s");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn without_an_init_of_its_own_a_container_is_as_old_as_its_oldest_process() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    let join: String = if is_v2() {
+        vec!["memory"]
+    } else {
+        vec!["memory", "cpu", "cpuacct", "cpuset"]
+    }
+    .into_iter()
+    .map(|controller| {
+        let own = cgroup.path();
+        let directory = hierarchy(controller).join(own.strip_prefix("/").unwrap());
+        format!("echo $$ > {}/cgroup.procs; ", directory.display())
+    })
+    .collect();
+    let script = format!(
+        "{join} exec unshare --mount --propagation private sh -ec 'mount --bind {}/proc/uptime /proc/uptime; sleep 2; cat /proc/uptime'",
+        daemon.mountpoint.display()
+    );
+    let text = printed(&Command::new("sh").args(["-c", &script]).output().unwrap());
+    let up: f64 = text.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((1.9..30.0).contains(&up), "{text}");
+}
