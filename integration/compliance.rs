@@ -20,6 +20,7 @@ enum Lxcfs {
 }
 
 /// Holds a server to a case; `why` lxcfs fails it.
+#[expect(clippy::print_stdout, reason = "the table is made from these lines")]
 fn case(name: &str, lxcfs: Lxcfs, why: &str, judge: impl FnOnce(&Daemon)) {
     let is_rival = std::env::var_os("UNDER_TEST").is_some_and(|name| name == "lxcfs");
     let server = if is_rival {

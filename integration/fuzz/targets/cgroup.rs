@@ -1,0 +1,24 @@
+//! The files of a cgroup, and what a container writes to its pressure files.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use plimsoll::{
+    cgroup::{Trigger, parse},
+    units::Bytes,
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Some(trigger) = Trigger::parse(bytes, true) {
+        let text = trigger.to_string();
+        assert_eq!(Trigger::parse(text.as_bytes(), true), Some(trigger));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let _ = (parse::number(text), parse::limit(text), parse::limit_in_bytes(text));
+    let _ = (parse::cpu_max(text), parse::cfs(text, text), parse::cpu_stat(text));
+    let _ = (parse::memory_stat(text), parse::memory_stat_v1(text), parse::throttled_time(text));
+    let _ = (parse::cpuacct(text, text), parse::io_stat(text), parse::blkio(text, text));
+    let _ = (parse::numa_stat(text), parse::numa_stat_v1(text, Bytes(4096)));
+    let _ = parse::Membership::parse(text).v1("memory");
+});

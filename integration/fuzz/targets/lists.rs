@@ -1,0 +1,17 @@
+//! Lists and masks of CPUs: what was read and printed is read again, and a mask keeps its width.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use plimsoll::units::CpuSet;
+
+fuzz_target!(|text: &str| {
+    let Some(set) = CpuSet::parse(text) else {
+        return;
+    };
+    assert_eq!(CpuSet::parse(&set.to_string()), Some(set.clone()));
+    for mask in [text, "ffffffff,ffffffff", "3"] {
+        if let Some(masked) = set.masked(mask) {
+            assert_eq!(masked.chars().count(), mask.chars().count());
+        }
+    }
+});

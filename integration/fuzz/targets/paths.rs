@@ -1,0 +1,22 @@
+//! Mounts, and the paths that a user or the kernel asks the tree for.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use plimsoll::{
+    files::{Attribute, File},
+    fuse::tree::{Entry, ROOT},
+    mounts,
+};
+
+fuzz_target!(|text: &str| {
+    let all: Vec<_> = mounts::parse(text).collect();
+    assert!(mounts::visible(&all).len() <= all.len());
+    let _ = File::named(text);
+    if let Some(attribute) = Attribute::at(text) {
+        assert_eq!(attribute.path(), text);
+    }
+    let entry = text.split('/').try_fold(ROOT, |entry, name| entry.child(name));
+    if let Some(entry) = entry {
+        assert_eq!(Entry::of_inode(entry.inode()), Some(entry));
+    }
+});
