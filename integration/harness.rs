@@ -215,18 +215,17 @@ impl Cgroup {
         fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
+    /// Lines of a shell script that put the process with that pid into this cgroup.
+    pub(crate) fn join(&self, pid: &str) -> String {
+        let own = |root: PathBuf| root.join(&self.path).join("cgroup.procs");
+        let line = |root| format!("echo {pid} > {}\n", own(root).display());
+        roots().into_iter().map(line).collect()
+    }
+
     /// A shell in this cgroup, in pid and mount namespaces of its own, that reads its files from
     /// the daemon's shared tree.
     pub(crate) fn shell(&self, daemon: &Daemon, script: &str) -> Command {
-        let joined: String = roots()
-            .iter()
-            .map(|root| {
-                format!(
-                    "echo $$ > {}/cgroup.procs\n",
-                    root.join(&self.path).display()
-                )
-            })
-            .collect();
+        let joined = self.join("$$");
         let view = daemon.mountpoint.display();
         let binds = format!(
             "cd {view}; for f in proc/* sys/devices/system/*; do mount --bind $f /$f; done; cd /"

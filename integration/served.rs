@@ -486,20 +486,9 @@ fn a_process_below_its_init_and_init_itself_see_the_container_of_the_init() {
     let (init, service) = (container.child("init.scope"), container.child("service"));
     container.limit_memory(96 * MIB);
     service.limit_memory(32 * MIB);
-    let join: String = if crate::harness::is_v2() {
-        vec!["memory"]
-    } else {
-        vec!["memory", "cpu", "cpuacct", "cpuset"]
-    }
-    .into_iter()
-    .map(|controller| {
-        let path = service.path();
-        let path = crate::harness::hierarchy(controller).join(path.strip_prefix("/").unwrap());
-        format!("echo $$ > {}/cgroup.procs; ", path.display())
-    })
-    .collect();
     let look = "grep MemTotal /proc/meminfo";
-    let script = format!("{look}; sh -c \"{}{look}\"", join.replace('$', "\\$"));
+    let join = service.join("$$").replace('$', "\\$");
+    let script = format!("{look}; sh -c \"{join}{look}\"");
     let text = printed(&init.shell(&daemon, &script).output().unwrap());
     drop((init, service));
     let total = "MemTotal:          98304 kB\n";
@@ -514,24 +503,59 @@ fn pods_that_share_a_pid_namespace_see_each_its_own() {
     let (pause, app) = (pod.child("pause"), pod.child("app"));
     pause.limit_memory(16 * MIB);
     app.limit_memory(64 * MIB);
-    let join: String = if crate::harness::is_v2() {
-        vec!["memory"]
-    } else {
-        vec!["memory", "cpu", "cpuacct", "cpuset"]
-    }
-    .into_iter()
-    .map(|controller| {
-        let path = app.path();
-        let path = crate::harness::hierarchy(controller).join(path.strip_prefix("/").unwrap());
-        format!("echo $$ > {}/cgroup.procs; ", path.display())
-    })
-    .collect();
     let look = "grep MemTotal /proc/meminfo";
-    let script = format!("{look}; sh -c \"{}{look}\"", join.replace('$', "\\$"));
+    let join = app.join("$$").replace('$', "\\$");
+    let script = format!("{look}; sh -c \"{join}{look}\"");
     let text = printed(&pause.shell(&daemon, &script).output().unwrap());
     drop((pause, app));
     assert_eq!(
         text,
         "MemTotal:          16384 kB\nMemTotal:          65536 kB\n"
     );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_in_a_container_sees_its_own_limit_and_never_more_than_the_outer_has() {
+    let daemon = Daemon::start();
+    let outer = Cgroup::new();
+    let (init, tight, loose) = (
+        outer.child("init.scope"),
+        outer.child("tight"),
+        outer.child("loose"),
+    );
+    outer.limit_memory(96 * MIB);
+    tight.limit_memory(32 * MIB);
+    let look = "grep MemTotal /proc/meminfo";
+    let enter = |inner: &Cgroup| {
+        let join = inner.join("$$").replace('$', "\\$");
+        format!("sh -c \"{join}exec unshare --pid --fork {look}\"\n")
+    };
+    let script = format!("{look}\n{}{}", enter(&tight), enter(&loose));
+    let text = printed(&init.shell(&daemon, &script).output().unwrap());
+    drop((init, tight, loose));
+    let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
+    assert_eq!(kib, [96 << 10, 32 << 10, 96 << 10]);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn an_open_file_keeps_telling_of_the_container_that_opened_it() {
+    let daemon = Daemon::start();
+    let parent = Cgroup::new();
+    let (first, second) = (parent.child("first"), parent.child("second"));
+    first.limit_memory(32 * MIB);
+    second.limit_memory(64 * MIB);
+    // In the host's pid namespace, where a process is of the container that its cgroup is.
+    let script = format!(
+        "{}exec unshare --mount sh -ec 'exec 3< {view}/proc/meminfo\n{}head -1 <&3; head -1 {view}/proc/meminfo'",
+        first.join("$$"),
+        second.join("$$"),
+        view = daemon.mountpoint.display(),
+    );
+    let output = Command::new("sh").args(["-ec", &script]).output().unwrap();
+    drop((first, second));
+    let text = printed(&output);
+    let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
+    assert_eq!(kib, [32 << 10, 64 << 10]);
 }

@@ -202,20 +202,9 @@ fn thousands_of_threads_and_containers_that_nobody_asks_about_cost_next_to_nothi
 fn without_an_init_of_its_own_a_container_is_as_old_as_its_oldest_process() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
-    let join: String = if is_v2() {
-        vec!["memory"]
-    } else {
-        vec!["memory", "cpu", "cpuacct", "cpuset"]
-    }
-    .into_iter()
-    .map(|controller| {
-        let own = cgroup.path();
-        let directory = hierarchy(controller).join(own.strip_prefix("/").unwrap());
-        format!("echo $$ > {}/cgroup.procs; ", directory.display())
-    })
-    .collect();
+    let join = cgroup.join("$$");
     let script = format!(
-        "{join} exec unshare --mount --propagation private sh -ec 'mount --bind {}/proc/uptime /proc/uptime; sleep 2; cat /proc/uptime'",
+        "{join}exec unshare --mount --propagation private sh -ec 'mount --bind {}/proc/uptime /proc/uptime; sleep 2; cat /proc/uptime'",
         daemon.mountpoint.display()
     );
     let text = printed(&Command::new("sh").args(["-c", &script]).output().unwrap());

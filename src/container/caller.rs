@@ -1,4 +1,16 @@
 //! From the thread id in a request to the container that asks.
+//!
+//! | who asks | whose numbers |
+//! |---|---|
+//! | a process of the host: in the pid and mount namespace of PID 1 | the host's own bytes |
+//! | a process whose pid namespace has its init in the same cgroup or in one above | the init's cgroup: the whole container, for each of its services too |
+//! | the same, and the init stands in `init.scope` (systemd) | the cgroup above `init.scope` |
+//! | a container in a container, with a pid namespace of its own | the inner init's cgroup; the limits above it bind as well |
+//! | containers of a pod that share a pid namespace: the init stands elsewhere | each its own cgroup |
+//! | a process in the host's pid namespace, with a mount namespace of its own | its own cgroup |
+//!
+//! Who opened a file is who it tells of as long as it is open, wherever its reader moves. A cgroup
+//! that is gone is answered from its last good facts, by an error where there are none.
 
 use super::{Container, namespace, pids};
 use crate::{

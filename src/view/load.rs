@@ -111,6 +111,12 @@ mod tests {
     }
 
     #[test]
+    fn without_tasks_a_load_decays_by_the_kernels_constants() {
+        let load = Averages::starting_at(100).after(0);
+        assert_eq!(load.hundredths(), [9199, 9834, 9946]);
+    }
+
+    #[test]
     fn no_number_of_tasks_overflows() {
         let averages = Averages::starting_at(u64::MAX)
             .after(u64::MAX)
