@@ -1,4 +1,14 @@
 //! Pure. The tables of what is served; the tree, the mounts and the documentation come from them.
+//!
+//! What is left to the kernel, and why (seen with strace):
+//!
+//! | file | who reads it | why it is not served |
+//! |---|---|---|
+//! | `/proc/interrupts`, `/proc/softirqs` | `mpstat -I`, `mpstat -A`, `sar -A`; no program by default | counts of the host's devices, which no cgroup has; Docker and `plimsoll run` hide the first |
+//! | `/proc/zoneinfo`, `/proc/buddyinfo` | none of those that were tried | zones are the machine's |
+//! | `/proc/partitions` | none of those that were tried | |
+//! | `/proc/schedstat` | agents of the host | they watch the host, and are left out |
+//! | `/sys/block/*/stat` | `iostat` without `-p ALL`, `vmstat -d`, btop | one file a disk in trees of links that other programs need whole; `/proc/diskstats` tells the same |
 
 mod rows;
 mod system;
