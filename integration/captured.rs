@@ -32,6 +32,12 @@ fn now() -> Micros {
     NOW.get()
 }
 
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("integration/fixtures")
+        .join(name)
+}
+
 /// A captured machine and the container on it.
 struct Captured {
     path: PathBuf,
@@ -42,14 +48,32 @@ struct Captured {
 
 impl Captured {
     fn open(name: &str) -> Captured {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("integration/fixtures")
-            .join(name);
+        let path = fixture(name);
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("sys/fs")).unwrap();
         symlink(path.join("proc"), root.path().join("proc")).unwrap();
         symlink(path.join("sys/devices"), root.path().join("sys/devices")).unwrap();
         symlink(path.join("cgroup"), root.path().join("sys/fs/cgroup")).unwrap();
+        Captured::at(path, root)
+    }
+
+    /// A copy of a machine whose files can be changed.
+    fn copy(name: &str) -> Captured {
+        let root = tempfile::tempdir().unwrap();
+        let mut copy = std::process::Command::new("cp");
+        let copied = copy
+            .arg("-r")
+            .arg(fixture(name).join("."))
+            .arg(root.path())
+            .status();
+        assert!(copied.unwrap().success());
+        fs::create_dir_all(root.path().join("sys/fs")).unwrap();
+        let cgroups = root.path().join("sys/fs/cgroup");
+        fs::rename(root.path().join("cgroup"), cgroups).unwrap();
+        Captured::at(root.path().to_owned(), root)
+    }
+
+    fn at(path: PathBuf, root: TempDir) -> Captured {
         let text = |file: &str| fs::read_to_string(path.join(file)).unwrap();
         let uptime = text("proc/uptime")
             .split(' ')
@@ -61,7 +85,7 @@ impl Captured {
         let Caller::Container(container) =
             answers.caller(text("pid").trim().parse().unwrap()).unwrap()
         else {
-            panic!("{name}: the container is taken for the host");
+            panic!("{}: the container is taken for the host", path.display());
         };
         Captured {
             path,
@@ -69,6 +93,11 @@ impl Captured {
             container,
             _root: root,
         }
+    }
+
+    /// Writes a file of a [copy](Captured::copy).
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.path.join(file), text).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 
     /// The files that the container has: without cgroup v2 it has no pressure.
@@ -417,30 +446,105 @@ fn the_trailer_of_arm_stays() {
     assert!(captured.read(File::Cpuinfo).contains("Hardware"));
 }
 
+const APP: &str = "sys/fs/cgroup/stage/pod/app";
+
 #[test]
 fn a_cgroup_that_vanished_is_answered_from_the_last_good_facts() {
-    let place = tempfile::tempdir().unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/fixtures/v2-4cpu");
-    let mut copy = std::process::Command::new("cp");
-    let copied = copy
-        .arg("-r")
-        .arg(source.join("."))
-        .arg(place.path())
-        .status();
-    assert!(copied.unwrap().success());
-    fs::create_dir_all(place.path().join("sys/fs")).unwrap();
-    fs::rename(
-        place.path().join("cgroup"),
-        place.path().join("sys/fs/cgroup"),
-    )
-    .unwrap();
-    let answers = Answers::at(place.path(), now).unwrap();
-    let pid = fs::read_to_string(place.path().join("pid")).unwrap();
-    let Caller::Container(container) = answers.caller(pid.trim().parse().unwrap()).unwrap() else {
-        panic!("the container is taken for the host");
-    };
-    let before = answers.answer(File::Meminfo, &container).unwrap();
-    fs::remove_dir_all(place.path().join("sys/fs/cgroup/stage/pod/app")).unwrap();
-    assert_eq!(answers.answer(File::Meminfo, &container).unwrap(), before);
-    assert!(answers.answer(File::Cpuinfo, &container).is_err());
+    let captured = Captured::copy("v2-4cpu");
+    let before = captured.read(File::Meminfo);
+    fs::remove_dir_all(captured.path.join(APP)).unwrap();
+    assert_eq!(captured.read(File::Meminfo), before);
+    let cpuinfo = captured.answers.answer(File::Cpuinfo, &captured.container);
+    assert!(cpuinfo.is_err());
+}
+
+/// D5.
+#[test]
+fn swap_of_any_size_is_the_same_in_swaps_and_meminfo() {
+    let captured = Captured::copy("v2-4cpu");
+    let meminfo = fs::read_to_string(captured.path.join("proc/meminfo")).unwrap();
+    for kib in [95_367_432_u64, 100_000_000, 136_314_876, 9_999_999_999] {
+        let host: String = meminfo
+            .lines()
+            .map(|line| match line.split(':').next().unwrap() {
+                name @ ("SwapTotal" | "SwapFree") => format!("{name}: {kib} kB\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        captured.write("proc/meminfo", &host);
+        for level in ["stage/pod/app", "stage/pod", "stage"] {
+            captured.write(&format!("sys/fs/cgroup/{level}/memory.swap.max"), "max\n");
+        }
+        assert_eq!(captured.kib("SwapTotal"), kib);
+        let swaps = captured.read(File::Swaps);
+        let size = swaps
+            .lines()
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .nth(2)
+            .unwrap();
+        assert_eq!(size, kib.to_string(), "{swaps}");
+    }
+}
+
+/// D10.
+#[test]
+fn the_cpus_are_the_effective_ones_and_not_those_asked_for() {
+    let captured = Captured::copy("v2-4cpu");
+    captured.write(&format!("{APP}/cpuset.cpus"), "0-3\n");
+    captured.write(&format!("{APP}/cpuset.cpus.effective"), "0-1\n");
+    assert_eq!(captured.processors(), [0, 1]);
+    assert_eq!(captured.read(File::CpuOnline), "0-1\n");
+}
+
+/// D17.
+#[test]
+fn without_any_cpuset_the_cpus_are_the_machines_and_never_none() {
+    let captured = Captured::copy("v2-4cpu");
+    for level in ["stage/pod/app", "stage/pod", "stage", ""] {
+        for file in ["cpuset.cpus", "cpuset.cpus.effective"] {
+            let path = captured.path.join("sys/fs/cgroup").join(level).join(file);
+            let _ = fs::remove_file(path);
+        }
+    }
+    assert!(!captured.processors().is_empty());
+    assert!(captured.read(File::Stat).contains("\ncpu0 "));
+}
+
+/// D19.
+#[test]
+fn what_cannot_be_read_is_an_error_and_never_an_empty_file() {
+    let captured = Captured::copy("big-128cpu");
+    let file = "sys/devices/system/cpu/cpu40/topology/core_id";
+    fs::remove_file(captured.path.join(file)).unwrap();
+    fs::create_dir(captured.path.join(file)).unwrap();
+    let attribute = Attribute::at(file).unwrap();
+    let read = captured.answers.attribute(attribute, &captured.container);
+    assert!(read.is_err());
+    for file in ["proc/stat", "proc/meminfo", "proc/cpuinfo", "proc/uptime"] {
+        fs::remove_file(captured.path.join(file)).unwrap();
+        fs::create_dir(captured.path.join(file)).unwrap();
+    }
+    for file in [File::Stat, File::Meminfo, File::Cpuinfo, File::Uptime] {
+        let read = captured.answers.answer(file, &captured.container);
+        assert!(
+            read.is_err_and(|error| !error.to_string().is_empty()),
+            "{file:?}"
+        );
+    }
+}
+
+/// D19.
+#[test]
+fn a_mask_of_many_words_is_whole() {
+    let captured = Captured::copy("big-128cpu");
+    let file = "sys/devices/system/cpu/cpu40/topology/package_cpus";
+    captured.write(file, &format!("{}ffffffff\n", "ffffffff,".repeat(255)));
+    let read = captured
+        .answers
+        .attribute(Attribute::at(file).unwrap(), &captured.container);
+    let text = String::from_utf8(read.unwrap()).unwrap();
+    assert_eq!(text.matches(',').count(), 255);
+    assert!(text.ends_with(",00000700,00000000\n"), "{text}");
 }

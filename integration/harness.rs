@@ -191,6 +191,11 @@ impl Cgroup {
         );
     }
 
+    /// Limits swap, in bytes; on cgroup v2 alone.
+    pub(crate) fn limit_swap(&self, bytes: u64) {
+        self.write("memory.swap.max", "", "", &bytes.to_string());
+    }
+
     /// Limits CPU time, in hundredths of a CPU.
     pub(crate) fn limit_cpu(&self, percent: u64) {
         let quota = percent * 1000;

@@ -113,6 +113,7 @@ fn a_containers_own_daemon_is_mounted_nowhere_on_the_host() {
     assert!(!mounts.contains("plimsoll"), "{mounts}");
 }
 
+/// D15.
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn uptime_clock_and_process_ages_agree() {

@@ -1,6 +1,6 @@
 //! What the daemon promises: who is served what, and how it starts and ends.
 
-use crate::harness::{Cgroup, Daemon, field, plimsoll, printed, wait_until};
+use crate::harness::{Cgroup, Daemon, field, hierarchy, plimsoll, printed, wait_until};
 use std::{
     fs,
     os::unix::net::UnixDatagram,
@@ -558,4 +558,55 @@ fn an_open_file_keeps_telling_of_the_container_that_opened_it() {
     let text = printed(&output);
     let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
     assert_eq!(kib, [32 << 10, 64 << 10]);
+}
+
+/// D9.
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers() {
+    let daemon = Daemon::start();
+    let mut join = String::new();
+    for controller in ["memory", "cpu", "cpuacct", "cpuset"] {
+        let procs = hierarchy(controller).join("cgroup.procs");
+        join += &format!("echo $$ > {}\n", procs.display());
+    }
+    let script = format!(
+        "{join}exec unshare -pfm --kill-child --mount-proc sh -ec 'cat {view}/proc/meminfo; echo; cat {view}/proc/swaps; head -1 {view}/proc/uptime'",
+        view = daemon.mountpoint.display()
+    );
+    let text = printed(&Command::new("sh").args(["-ec", &script]).output().unwrap());
+    let host = fs::read_to_string("/proc/meminfo").unwrap();
+    for name in ["MemTotal", "SwapTotal"] {
+        assert_eq!(field(&text, name), field(&host, name), "{name}");
+    }
+    let (free, available) = (field(&text, "MemFree"), field(&text, "MemAvailable"));
+    assert!(
+        free <= available && available <= field(&text, "MemTotal"),
+        "{text}"
+    );
+}
+
+/// D13.
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn many_containers_need_no_descriptor_each() {
+    let daemon = Daemon::start();
+    let descriptors = || {
+        fs::read_dir(format!("/proc/{}/fd", daemon.process.id()))
+            .unwrap()
+            .count()
+    };
+    let containers: Vec<Cgroup> = (0..40).map(|_| Cgroup::new()).collect();
+    let look = "cat /proc/stat /proc/loadavg /proc/meminfo";
+    let look = |container: &Cgroup| printed(&container.shell(&daemon, look).output().unwrap());
+    assert!(look(&containers[0]).contains("MemTotal"));
+    let before = descriptors();
+    for container in &containers {
+        assert!(look(container).contains("MemTotal"));
+    }
+    assert!(
+        descriptors() <= before + 4,
+        "{before}, then {}",
+        descriptors()
+    );
 }

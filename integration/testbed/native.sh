@@ -58,6 +58,7 @@ build() {
     printf 'deb %s %s main\ndeb %s-security %s-security main\n' "$NATIVE_MIRROR" "$NATIVE_SUITE" "$NATIVE_MIRROR" "$NATIVE_SUITE" |
     mmdebstrap --mode=root --variant=minbase --architectures=amd64 --aptopt='Apt::Install-Recommends "false"' \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/gocode/*' \
+    --essential-hook='mkdir -p "$1/usr/share/man/man1"' \
       --include="$(IFS=,; echo "${PACKAGES[*]}${NATIVE_PACKAGES:+,${NATIVE_PACKAGES// /,}}")" "$NATIVE_SUITE" "$TREE" - \
       >"$NATIVE_CACHE/build.log" 2>&1 || { grep -a '^E:' "$NATIVE_CACHE/build.log" | tail -3 >&2 || true; die "could not build the tree (is $NATIVE_MIRROR reachable? log: $NATIVE_CACHE/build.log)"; }
     # no systemd here: engines manage cgroups themselves

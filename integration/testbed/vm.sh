@@ -79,6 +79,7 @@ debootstrap_tree() { # debootstrap_tree SUITE DIR PACKAGES.. : like debootstrap,
     --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Retries "3"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/gocode/*' \
+    --essential-hook='mkdir -p "$1/usr/share/man/man1"' \
     --include="$pk" "${HOOKS[@]}" "$suite" "$dir" -
 }
 
