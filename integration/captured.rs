@@ -11,6 +11,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tempfile::TempDir;
 
@@ -42,7 +43,7 @@ fn fixture(name: &str) -> PathBuf {
 struct Captured {
     path: PathBuf,
     answers: Answers,
-    container: Container,
+    container: Arc<Container>,
     _root: TempDir,
 }
 

@@ -2,8 +2,9 @@
 
 use crate::{
     answer::{self, Answers},
-    fuse::{Mounted, Server},
+    fuse::{Cached, Connection, Direct, Mounted, Server, tree::CONTAINERS_NAME},
     metrics, mounts,
+    units::Micros,
 };
 use anyhow::{Context, Result, bail};
 use nix::{
@@ -31,16 +32,17 @@ const LOCKS: &str = "/run/plimsoll";
 
 /// Serves on the mount point until a signal ends it; tells systemd when it is ready.
 ///
-/// What a daemon that is dead has left mounted there is taken over.
+/// What a daemon that is dead has left mounted there is taken over. No answer is older than
+/// `max_age` when a reader is told it.
 ///
 /// # Errors
 /// When another daemon serves there, something else is mounted there, or the kernel refuses.
-pub fn serve(mountpoint: &Path) -> Result<()> {
+pub fn serve(mountpoint: &Path, max_age: Micros) -> Result<()> {
     let mountpoint = &resolved(mountpoint)?;
     let acting = || format!("cannot serve {}", mountpoint.display());
     let _lock = lock(mountpoint).with_context(acting)?;
     clear(mountpoint).with_context(acting)?;
-    serve_until_told(mountpoint, || {
+    serve_until_told(mountpoint, max_age, || {
         sd_notify::notify(&[NotifyState::Ready]).context("cannot tell systemd that it is ready")
     })
     .with_context(acting)
@@ -51,7 +53,7 @@ pub fn serve(mountpoint: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When `mountpoint` is no directory, or the kernel refuses.
-pub fn serve_embedded(mountpoint: &Path) -> Result<()> {
+pub fn serve_embedded(mountpoint: &Path, max_age: Micros) -> Result<()> {
     let parent = nix::unistd::getppid();
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
         .context("cannot ask for a signal at the parent's end")?;
@@ -59,7 +61,7 @@ pub fn serve_embedded(mountpoint: &Path) -> Result<()> {
     if nix::unistd::getppid() != parent {
         return Ok(());
     }
-    serve_until_told(mountpoint, || {
+    serve_until_told(mountpoint, max_age, || {
         let mut out = std::io::stdout().lock();
         writeln!(out, "ready").context("cannot say that it is ready")?;
         out.flush().context("cannot say that it is ready")
@@ -68,37 +70,50 @@ pub fn serve_embedded(mountpoint: &Path) -> Result<()> {
 
 /// Serves until a signal ends it, or somebody unmounts; `ready` is called once, when the first
 /// read would be answered.
-fn serve_until_told(mountpoint: &Path, ready: impl FnOnce() -> Result<()>) -> Result<()> {
+fn serve_until_told(
+    mountpoint: &Path,
+    max_age: Micros,
+    ready: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     // Caught before there are threads, so that none of them is ended by a signal.
     let mut signals = Signals::new(ENDING).context("cannot catch signals")?;
     // Whoever started this process may have held them back for itself.
     nix::sys::signal::SigSet::all()
         .thread_unblock()
         .context("cannot let signals through")?;
-    let answers = Arc::new(Answers::here()?);
-    let (mounted, device) = Mounted::new(mountpoint)?;
-    let session = session(Server::new(Arc::clone(&answers)), device)?;
-    let ended = signals.handle();
+    let answers = Arc::new(Answers::here()?.with_max_age(max_age.half()));
+    let server = Arc::new(Server::new(Arc::clone(&answers)));
+    let (direct, device) = Mounted::new(mountpoint, Connection::Direct)?;
+    run(session(Direct(Arc::clone(&server)), device)?, &signals);
+    // The way to the directory leads through the first mount.
+    let (cached, device) = Mounted::new(&mountpoint.join(CONTAINERS_NAME), Connection::Cached)?;
+    run(session(Cached(server), device)?, &signals);
     thread::spawn(move || answer::sample_loads(&answers));
-    thread::spawn(move || {
-        if let Err(error) = session.run() {
-            tracing::error!(%error, "the session ended");
-        }
-        ended.close();
-    });
     tracing::info!(mountpoint = %mountpoint.display(), "serving");
     ready()?;
     if signals.forever().next().is_none() {
         tracing::info!("somebody unmounted it");
     }
-    drop(mounted);
+    drop(cached);
+    drop(direct);
     for counter in metrics::COUNTERS {
         tracing::info!(counter = counter.name, value = counter.value(), "counted");
     }
     Ok(())
 }
 
-fn session(server: Server, device: OwnedFd) -> Result<fuser::Session<Server>> {
+/// Answers the requests of a connection until it is unmounted, which ends the daemon too.
+fn run<F: fuser::Filesystem>(session: fuser::Session<F>, signals: &Signals) {
+    let ended = signals.handle();
+    thread::spawn(move || {
+        if let Err(error) = session.run() {
+            tracing::error!(%error, "the session ended");
+        }
+        ended.close();
+    });
+}
+
+fn session<F: fuser::Filesystem>(server: F, device: OwnedFd) -> Result<fuser::Session<F>> {
     let mut config = fuser::Config::default();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     config.n_threads = Some(threads.min(4));

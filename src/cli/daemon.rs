@@ -1,8 +1,8 @@
 //! `plimsoll daemon`.
 
-use crate::{daemon, mounts};
+use crate::{daemon, mounts, units::Micros};
 use clap::Args;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Serve every container its own /proc and /sys files, in the foreground.
 ///
@@ -14,6 +14,10 @@ pub(super) struct Daemon {
     /// Where to mount; made if it is not there
     #[arg(default_value = mounts::SERVED)]
     mountpoint: PathBuf,
+    /// How old an answer may be: within that time one read of the cgroup serves all readers.
+    /// 0 reads anew for each
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = humantime::parse_duration)]
+    max_age: Duration,
     /// Say "ready" on standard output, and end when the process ends that started this one
     #[arg(long, hide = true)]
     embedded: bool,
@@ -22,10 +26,11 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<()> {
         super::logs(if self.embedded { "error" } else { "info" });
+        let max_age = Micros(u64::try_from(self.max_age.as_micros()).unwrap_or(u64::MAX));
         if self.embedded {
-            daemon::serve_embedded(&self.mountpoint)
+            daemon::serve_embedded(&self.mountpoint, max_age)
         } else {
-            daemon::serve(&self.mountpoint)
+            daemon::serve(&self.mountpoint, max_age)
         }
     }
 }

@@ -27,6 +27,16 @@ pub enum MountError {
     },
 }
 
+/// The two connections to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// The whole tree; writable, for triggers are written to the pressure files; any other write
+    /// is refused file by file.
+    Direct,
+    /// What the kernel caches, mounted on a directory of the other; read-only.
+    Cached,
+}
+
 /// A mount of ours, which is taken away when this is dropped.
 #[derive(Debug)]
 pub struct Mounted {
@@ -37,23 +47,24 @@ impl Mounted {
     /// Mounts on the directory `point`, readable for everyone, and returns the device that requests
     /// come from.
     ///
-    /// The mount is not read-only, for triggers are written to the pressure files; any other write
-    /// is refused file by file.
-    ///
     /// # Errors
     /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when `point` is no directory.
-    pub fn new(point: &Path) -> Result<(Mounted, OwnedFd), MountError> {
+    pub fn new(point: &Path, connection: Connection) -> Result<(Mounted, OwnedFd), MountError> {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
         let options = format!(
             "fd={},rootmode=40555,user_id=0,group_id=0,allow_other,default_permissions",
             device.as_raw_fd()
         );
+        let mut options_of_mount = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        if connection == Connection::Cached {
+            options_of_mount |= MsFlags::MS_RDONLY;
+        }
         mount(
             Some("plimsoll"),
             point,
             Some(KIND),
-            MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+            options_of_mount,
             Some(options.as_str()),
         )
         .map_err(|source| MountError::Refused {

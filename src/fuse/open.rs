@@ -109,11 +109,11 @@ mod tests {
     use crate::{cgroup::Place, container::Container};
 
     fn container(key: u64) -> Caller {
-        Caller::Container(Container {
+        Caller::Container(Arc::new(Container {
             key,
             place: Place::at("/box".as_ref()),
             init: None,
-        })
+        }))
     }
 
     #[test]
