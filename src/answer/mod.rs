@@ -3,6 +3,7 @@
 //! What cannot be read falls back in steps, each counted and logged once for a container and a
 //! cause: the facts as they are now; the last good facts; an error. Never the host's bytes.
 
+mod constant;
 mod explain;
 mod facts;
 mod page;
@@ -16,13 +17,14 @@ pub use sampler::sample_loads;
 use crate::{
     cgroup::{Layout, Place},
     container::{self, Caller, CallerError, Callers, Container, Ledger},
-    files::{CPUS, File},
+    files::File,
     host::Machine,
     metrics, render,
     sys::{self, ReadError},
     units::{CpuSet, Micros},
     view::{self, stat::Clock, time::Birth},
 };
+use constant::Constants;
 use facts::MachineFacts;
 use page::Page;
 use std::{path::Path, sync::Arc};
@@ -61,6 +63,7 @@ pub struct Answers {
     ledger: Ledger<Page>,
     sampler: sampler::Bell,
     facts: MachineFacts,
+    constants: Constants,
     max_age: Micros,
     now: fn() -> Micros,
 }
@@ -87,6 +90,7 @@ impl Answers {
             ledger: Ledger::default(),
             sampler: sampler::Bell::default(),
             facts: MachineFacts::default(),
+            constants: Constants::of(&machine),
             max_age: Micros::ZERO,
             machine,
             now,
@@ -179,13 +183,6 @@ impl Answers {
             .unwrap_or(PAGE)
             .next_multiple_of(PAGE)
             .max(PAGE)
-    }
-
-    /// How many CPUs the machine can ever have, and how many it has; `None` where it does not tell.
-    #[must_use]
-    pub fn cpus(&self) -> Option<(usize, usize)> {
-        let possible: CpuSet = self.machine.list(&format!("{CPUS}/possible")).ok()?;
-        Some((possible.len(), self.machine.online().ok()?.len()))
     }
 
     /// The bytes of the host's own file.

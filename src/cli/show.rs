@@ -83,7 +83,7 @@ impl Show {
                 self.printed(&answers.explain_attribute(attribute, &container)?)?
             }
             (Asked::File(file), Caller::Container(container)) => {
-                answers.answer(file, &container)?
+                answers.served(file, &container)?
             }
             (Asked::Attribute(attribute), Caller::Container(container)) => {
                 answers.attribute(attribute, &container)?

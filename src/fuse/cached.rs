@@ -47,7 +47,7 @@ impl Cached {
     ) -> Result<(Duration, Duration, FileAttr), RequestError> {
         let parent = Branch::of_inode(parent.0).ok_or(RequestError::Absent)?;
         let name = name.to_str().ok_or(RequestError::Absent)?;
-        let child = parent.child(name, |file| self.0.is_cached(file));
+        let child = parent.child(name, |file| self.0.answers.is_constant(file));
         let child = child.ok_or(RequestError::Absent)?;
         match (parent, child) {
             (Branch::Root, Branch::Inside(Entry::Directory(Owner::Container(key), _))) => {

@@ -51,7 +51,9 @@ impl Server {
     ) -> Result<Vec<(u64, String, Branch)>, RequestError> {
         let branch = Branch::of_inode(inode.0).ok_or(RequestError::Absent)?;
         let own = [".", ".."].map(|name| (name.to_owned(), branch));
-        let children = branch.children(|file| self.is_cached(file)).into_iter();
+        let children = branch
+            .children(|file| self.answers.is_constant(file))
+            .into_iter();
         let is_there = |child: &Branch| match child {
             Branch::Inside(entry) | Branch::Link(entry) => self.answers.has(&entry.path()),
             Branch::Root | Branch::Own => true,

@@ -6,7 +6,6 @@ mod handles;
 mod listing;
 mod mount;
 mod open;
-mod page;
 mod server;
 mod session;
 mod texts;

@@ -2,7 +2,6 @@
 
 use super::{
     open::{OpenFiles, TooMany},
-    page,
     texts::{Text, Texts},
     tree::{Entry, Owner},
     trigger::{TriggerError, Triggers},
@@ -10,7 +9,7 @@ use super::{
 use crate::{
     answer::{AnswerError, Answers},
     container::{Caller, CallerError, Container},
-    files::{Attribute, FILES, File, Subject},
+    files::{Attribute, FILES, Subject},
     metrics,
     sys::ReadError,
 };
@@ -20,10 +19,7 @@ use std::{
     collections::HashSet,
     error::Error,
     ffi::OsStr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -78,8 +74,6 @@ pub struct Server {
     sizes: Vec<u64>,
     /// The same for attributes.
     attribute_size: u64,
-    /// The size that each file always has on the cached connection, if it can be there.
-    on_page: Vec<Option<AtomicUsize>>,
     pub(super) texts: Texts,
     pub(super) open: OpenFiles,
     pub(super) triggers: Triggers,
@@ -93,7 +87,6 @@ impl Server {
     pub fn new(answers: Arc<Answers>) -> Server {
         Server {
             sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
-            on_page: FILES.iter().map(|file| on_page(&answers, *file)).collect(),
             texts: Texts::default(),
             attribute_size: answers.attribute_bound(),
             answers,
@@ -219,37 +212,11 @@ impl Server {
     pub(super) fn said(&self, own: Entry, container: &Container) -> Result<Text, RequestError> {
         let taken = self.answers.now();
         let bytes = match own {
-            Entry::File(_, file) => self.filled(file, self.answers.answer(file, container)?),
+            Entry::File(_, file) => self.answers.served(file, container)?,
             Entry::System(_, attribute) => self.answers.attribute(attribute, container)?,
             _ => return Err(RequestError::Absent),
         };
         Ok(self.texts.put(own.inode(), bytes.into(), taken))
-    }
-
-    fn filled(&self, file: File, bytes: Vec<u8>) -> Vec<u8> {
-        let Some(size) = self.constant(file) else {
-            return bytes;
-        };
-        let size = match size.fetch_max(bytes.len(), Ordering::Relaxed) {
-            // Nothing is known of it before the first time.
-            0 => bytes.len(),
-            size if size < bytes.len() => {
-                tracing::warn!(file = file.path(), "it has become larger than it could");
-                bytes.len()
-            }
-            size => size,
-        };
-        page::fill(file, &bytes, size)
-    }
-
-    /// The size that the file always has on the cached connection.
-    fn constant(&self, file: File) -> Option<&AtomicUsize> {
-        self.on_page.get(file.row())?.as_ref()
-    }
-
-    /// Whether the kernel may cache the file.
-    pub(super) fn is_cached(&self, file: File) -> bool {
-        self.constant(file).is_some()
     }
 
     pub(super) fn own(&self, tid: u32) -> Result<u64, RequestError> {
@@ -269,17 +236,6 @@ impl Server {
         }
         error.errno()
     }
-}
-
-fn on_page(answers: &Answers, file: File) -> Option<AtomicUsize> {
-    let text = answers.host(file).ok()?;
-    let (possible, online) = answers.cpus()?;
-    let machine = page::Machine {
-        text: std::str::from_utf8(&text).ok()?,
-        possible,
-        online,
-    };
-    page::size(file, machine).map(AtomicUsize::new)
 }
 
 fn chain(error: &dyn Error) -> String {

@@ -1,11 +1,21 @@
-//! Pure. The content of a file that the kernel caches: as large as ever, its lines at their places,
+//! The content of a file that the kernel may cache: as large as ever, its lines at their places,
 //! within one page.
 //!
 //! A page is replaced as a whole, so its reader sees one moment; but a size that changes is looked
 //! up apart from the page, and then the reader sees lines cut short, or what lies behind the end.
 //! So lines are filled up with spaces at their ends, which no reader of these files minds.
 
-use crate::files::File;
+use super::{AnswerError, Answers};
+use crate::{
+    container::Container,
+    files::{CPUS, FILES, File},
+    host::Machine,
+    units::CpuSet,
+};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// The size of a page on every machine.
 const PAGE: usize = 4096;
@@ -23,21 +33,80 @@ const SWAPS: usize = 128;
 // "cpu MHz" and the like may have more digits at another moment.
 const CPUINFO_SLACK: usize = 8;
 
+/// The size that each file always has, by row, if it has one on this machine.
+#[derive(Debug)]
+pub(super) struct Constants(Vec<Option<AtomicUsize>>);
+
+impl Constants {
+    /// The sizes on that machine.
+    pub(super) fn of(machine: &Machine) -> Constants {
+        let cpus = |list: &str| -> Option<usize> {
+            let cpus: CpuSet = machine.list(&format!("{CPUS}/{list}")).ok()?;
+            Some(cpus.len())
+        };
+        let constant = |file: File| {
+            let text = machine.bytes(Path::new(file.path())).ok()?;
+            let host = Host {
+                text: std::str::from_utf8(&text).ok()?,
+                possible: cpus("possible")?,
+                online: cpus("online")?,
+            };
+            size(file, host).map(AtomicUsize::new)
+        };
+        Constants(FILES.into_iter().map(constant).collect())
+    }
+
+    fn size(&self, file: File) -> Option<&AtomicUsize> {
+        self.0.get(file.row())?.as_ref()
+    }
+}
+
+impl Answers {
+    /// Whether the file has the same size at every moment, and its lines the same places, so that
+    /// the kernel may cache it.
+    #[must_use]
+    pub fn is_constant(&self, file: File) -> bool {
+        self.constants.size(file).is_some()
+    }
+
+    /// The bytes that the container reads from the file: the answer, with spaces at the ends of
+    /// lines where its size is always the same.
+    ///
+    /// # Errors
+    /// As for [`Answers::answer`].
+    pub fn served(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
+        let bytes = self.answer(file, container)?;
+        let Some(size) = self.constants.size(file) else {
+            return Ok(bytes);
+        };
+        let size = match size.fetch_max(bytes.len(), Ordering::Relaxed) {
+            // Nothing is known of it before the first time.
+            0 => bytes.len(),
+            size if size < bytes.len() => {
+                tracing::warn!(file = file.path(), "it has become larger than it could");
+                bytes.len()
+            }
+            size => size,
+        };
+        Ok(fill(file, &bytes, size))
+    }
+}
+
 /// The machine that a file is about.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Machine<'text> {
+struct Host<'text> {
     /// What its own file says.
-    pub(super) text: &'text str,
+    text: &'text str,
     /// How many CPUs it can ever have.
-    pub(super) possible: usize,
+    possible: usize,
     /// How many CPUs it has.
-    pub(super) online: usize,
+    online: usize,
 }
 
 /// The size that the file always has in a container on that machine; `None` for a file that cannot
 /// be cached there.
-pub(super) fn size(file: File, machine: Machine<'_>) -> Option<usize> {
-    let Machine {
+fn size(file: File, machine: Host<'_>) -> Option<usize> {
+    let Host {
         text,
         possible,
         online,
@@ -85,7 +154,7 @@ fn meminfo(text: &str) -> usize {
 
 /// Fills the text up with spaces to that size, each line at its end; one that is longer already
 /// stays as it is.
-pub(super) fn fill(file: File, text: &[u8], size: usize) -> Vec<u8> {
+fn fill(file: File, text: &[u8], size: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(size.max(text.len()));
     let ended = text.iter().rev().take_while(|byte| **byte == b'\n').count();
     let (body, end) = text.split_at(text.len() - ended);
@@ -116,8 +185,8 @@ mod tests {
     use super::*;
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-    fn machine(text: &str, cpus: usize) -> Machine<'_> {
-        Machine {
+    fn machine(text: &str, cpus: usize) -> Host<'_> {
+        Host {
             text,
             possible: cpus,
             online: cpus,
