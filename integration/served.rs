@@ -299,6 +299,7 @@ fn self_leads_each_container_to_its_own_directory() {
     let output = cgroup.shell(&daemon, &script).output().unwrap();
     assert_eq!(field(&printed(&output), "MemTotal"), 100 * 1024);
     let key = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(key.trim(), cgroup.key().to_string());
     let direct =
         fs::read_to_string(daemon.path(&format!("containers/{}/proc/meminfo", key.trim())));
     assert_eq!(field(&direct.unwrap(), "MemTotal"), 100 * 1024);
