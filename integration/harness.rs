@@ -35,6 +35,10 @@ pub(crate) fn field(text: &str, name: &str) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// So long after a change an answer may be of the moment before it: the default of `--max-age`, the
+/// jiffies for which the kernel does not ask again, and some play.
+pub(crate) const AGE: Duration = Duration::from_millis(50);
+
 /// Waits until `is_so`, for at most half a minute (an emulated machine is slow).
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);

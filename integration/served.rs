@@ -1,6 +1,6 @@
 //! What the daemon promises: who is served what, and how it starts and ends.
 
-use crate::harness::{Cgroup, Daemon, field, hierarchy, plimsoll, printed, wait_until};
+use crate::harness::{AGE, Cgroup, Daemon, field, hierarchy, plimsoll, printed, wait_until};
 use std::{
     fs,
     os::unix::net::UnixDatagram,
@@ -202,7 +202,7 @@ fn what_a_sibling_takes_under_one_parent_is_not_free() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_changed_limit_is_seen_by_the_next_read() {
+fn a_changed_limit_is_seen_once_an_answer_has_had_its_age() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_memory(100 * MIB);
@@ -219,6 +219,7 @@ fn a_changed_limit_is_seen_by_the_next_read() {
         .filter(|line| line.starts_with("MemTotal"));
     assert!(totals.next().unwrap().contains(" 102400 kB"));
     cgroup.limit_memory(150 * MIB);
+    std::thread::sleep(AGE);
     drop(shell.stdin.take());
     let second = totals.next();
     let _ = shell.wait();
