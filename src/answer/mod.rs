@@ -130,14 +130,23 @@ impl Answers {
     /// [`ReadError::is_gone`] when there is none.
     pub fn container(&self, key: u64) -> Result<Arc<Container>, ReadError> {
         let now = (self.now)();
-        let known = self.ledger.known(key);
-        if let Some(container) = known.and_then(|page| page.lock().container.within(LONG, now)) {
-            return Ok(container);
+        if let Some(page) = self.ledger.known(key) {
+            let mut page = page.lock();
+            if let Some(container) = page.container.within(LONG, now) {
+                return Ok(container);
+            }
+            let last = page.container.last().filter(|_| page.is_placed);
+            let is_there =
+                |container: &Arc<Container>| self.cgroups.key(&container.place).ok() == Some(key);
+            if let Some(container) = last.filter(is_there) {
+                return Ok(page.container.set(now, container));
+            }
         }
-        let container = (self.callers).container(key, &self.cgroups, &self.machine)?;
-        let container = Arc::new(container);
+        let (container, is_placed) = (self.callers).container(key, &self.cgroups, &self.machine)?;
         let page = self.ledger.page(key);
-        Ok(page.lock().container.set((self.now)(), container))
+        let mut page = page.lock();
+        page.is_placed = is_placed;
+        Ok(page.container.set((self.now)(), Arc::new(container)))
     }
 
     /// The container whose cgroup has that path, from the root of the hierarchy or from `/`.

@@ -18,6 +18,8 @@ use std::{collections::BTreeSet, sync::Arc};
 pub(super) struct Page {
     /// The container itself.
     pub(super) container: Kept<Arc<Container>>,
+    /// Whether it is known where the container stands in every hierarchy.
+    pub(super) is_placed: bool,
     /// The last good facts of its memory.
     pub(super) memory: Kept<Memory>,
     /// The last good facts of its CPUs, and those of them that are seen.

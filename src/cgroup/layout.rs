@@ -150,6 +150,21 @@ impl Layout {
         }
     }
 
+    /// Whether all controllers are in one hierarchy, so that a container has one path.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        let others = [
+            &self.memory,
+            &self.cpu,
+            &self.cpuacct,
+            &self.cpuset,
+            &self.io,
+            &self.hugetlb,
+        ];
+        let mut others = others.into_iter().flatten();
+        others.all(|hierarchy| Arc::ptr_eq(hierarchy, &self.home))
+    }
+
     /// The key of a place: the inode number of its directory in the hierarchy that gives the keys.
     ///
     /// # Errors
@@ -159,9 +174,7 @@ impl Layout {
     }
 
     fn inode(&self, path: &Path) -> Result<u64, ReadError> {
-        (self.home.root.dir(path))
-            .and_then(|dir| sys::inode(&dir))
-            .map_err(ReadError::refused(path))
+        (self.home.root.inode(path)).map_err(ReadError::refused(path))
     }
 
     /// The memory of the container at `place`; no limit and no use where no controller counts.

@@ -124,7 +124,8 @@ impl Callers {
         })))
     }
 
-    /// The container with that key.
+    /// The container with that key, and whether it is known where it stands in every hierarchy:
+    /// before it has a process, that may change.
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when there is none (any more).
@@ -133,19 +134,24 @@ impl Callers {
         key: u64,
         cgroups: &Layout,
         machine: &Machine,
-    ) -> Result<Container, ReadError> {
+    ) -> Result<(Container, bool), ReadError> {
         let path = cgroups.path_of(key)?;
         let same = Place::at(&path);
+        let at = |place| Container {
+            key,
+            place,
+            init: None,
+        };
+        if cgroups.is_single() {
+            return Ok((at(same), true));
+        }
         // Other hierarchies of v1 may name the container differently; its processes tell.
         let member = cgroups
             .processes(&same)?
             .into_iter()
             .find_map(|pid| place(pid, cgroups, machine).ok()?.up_to(&path));
-        Ok(Container {
-            key,
-            place: member.unwrap_or(same),
-            init: None,
-        })
+        let is_known = member.is_some();
+        Ok((at(member.unwrap_or(same)), is_known))
     }
 
     fn init(&self, tid: u32, namespace: u64, machine: &Machine) -> Option<u32> {

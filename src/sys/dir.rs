@@ -7,7 +7,7 @@ use nix::{
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, Read},
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -50,8 +50,22 @@ impl Dir {
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
-        let mut content = Vec::with_capacity(4096);
-        File::from(fd).read_to_end(&mut content)?;
+        // The size and the position that `read_to_end` would ask for say nothing of such a file.
+        let mut content = vec![0; 4096];
+        let mut filled = 0;
+        loop {
+            let room = content.get_mut(filled..).unwrap_or_default();
+            match nix::unistd::read(&fd, room) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if filled == content.len() {
+                content.resize(filled * 2, 0);
+            }
+        }
+        content.truncate(filled);
         Ok(content)
     }
 
@@ -74,6 +88,19 @@ impl Dir {
             String::from_utf8(content)
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         })
+    }
+
+    /// The inode number of what is at `path` below this directory.
+    ///
+    /// # Errors
+    /// Those of `fstatat(2)`.
+    pub fn inode(&self, path: &Path) -> io::Result<u64> {
+        let stat = fstatat(
+            self.fd.as_fd(),
+            relative(path),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        )?;
+        Ok(stat.st_ino)
     }
 
     /// The names of the directories in the directory at `path` below this one, in no order.

@@ -4,7 +4,7 @@
 use crate::sys::Dir;
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
 // `enum fid_type` in include/linux/exportfs.h: a file handle of kernfs is the node's 64-bit id,
@@ -16,14 +16,6 @@ struct KernfsHandle {
     bytes: libc::c_uint,
     kind: libc::c_int,
     id: u64,
-}
-
-/// The inode number of what `file` holds open.
-///
-/// # Errors
-/// Those of `fstat(2)`.
-pub fn inode(file: impl AsFd) -> io::Result<u64> {
-    Ok(nix::sys::stat::fstat(file)?.st_ino)
 }
 
 /// The directory with that inode number in the kernfs file system (cgroup v1 or v2) that `mount`

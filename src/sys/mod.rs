@@ -14,6 +14,6 @@ pub mod terminal;
 pub use clock::since_boot;
 pub use dir::Dir;
 pub use error::ReadError;
-pub use handle::{directory_by_inode, inode};
+pub use handle::directory_by_inode;
 pub use page::page_size;
 pub use pidns::init_of;
