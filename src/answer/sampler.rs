@@ -13,8 +13,8 @@ use parking_lot::{Condvar, Mutex};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const PERIOD: Micros = Micros(PERIOD_SECONDS * 1_000_000);
-// A monitor that asks every few minutes should find averages, not the load of the moment.
-const LATELY: Micros = Micros(10 * 60 * 1_000_000);
+// A monitor that asks every minute should find averages, not the load of the moment.
+const LATELY: Micros = Micros(90 * 1_000_000);
 
 /// Whose load is wanted; rings when there is a first one.
 #[derive(Debug, Default)]

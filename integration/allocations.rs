@@ -1,0 +1,124 @@
+//! The hot path takes nothing from the heap: a binary of its own, whose allocator counts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    unsafe_code,
+    reason = "a test that fails should fail loudly; an allocator is unsafe by its trait"
+)]
+
+use plimsoll::{
+    answer::Answers,
+    fuse::{Cached, Connection, Direct, Mounted, Server, tree::CONTAINERS_NAME},
+    units::Micros,
+};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+/// Counts what every thread but those of the test itself takes.
+struct Counting;
+
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static IS_READER: Cell<bool> = const { Cell::new(false) };
+}
+
+fn count() {
+    if !IS_READER.try_with(Cell::get).unwrap_or(true) {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call is handed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer is the system allocator's own, for that is where all come from.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A cgroup of v1 or v2 that holds nobody.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new() -> Cgroup {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mounts: Vec<_> = plimsoll::mounts::parse(&mounts).collect();
+        let memory = mounts
+            .iter()
+            .find(|mount| mount.options.iter().any(|option| option == "memory"));
+        let v2 = mounts.iter().find(|mount| mount.kind == "cgroup2");
+        let root = &memory.or(v2).expect("a cgroup hierarchy").point;
+        let path = root.join(format!("plimsoll-test-allocations-{}-0", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Cgroup(path)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn serve<F: fuser::Filesystem>(served: F, point: &Path, connection: Connection) -> Mounted {
+    let (mounted, device) = Mounted::new(point, connection).unwrap();
+    let config = fuser::Config::default();
+    let session = fuser::Session::from_fd(served, device, fuser::SessionACL::All, config).unwrap();
+    thread::spawn(|| session.run());
+    mounted
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
+    IS_READER.set(true);
+    let cgroup = Cgroup::new();
+    let point = tempfile::tempdir().unwrap();
+    let answers = Answers::here().unwrap().with_max_age(Micros::SECOND.times(3600));
+    let server = Arc::new(Server::new(Arc::new(answers)));
+    let direct = serve(Direct(Arc::clone(&server)), point.path(), Connection::Direct);
+    let containers = point.path().join(CONTAINERS_NAME);
+    let cached = serve(Cached(server), &containers, Connection::Cached);
+
+    let own = containers.join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
+    let kept = File::open(own.join("proc/meminfo")).unwrap();
+    let opened = fs::canonicalize(own.join("proc/vmstat")).unwrap();
+    let mut text = vec![0; 1 << 16];
+    let mut read = || {
+        for _ in 0..500 {
+            assert!(kept.read_at(&mut text, 0).unwrap() > 0);
+            let mut file = File::open(&opened).unwrap();
+            while file.read(&mut text).unwrap() > 0 {}
+        }
+    };
+    // Tables find their sizes, and each file its text.
+    read();
+    let before = TAKEN.load(Ordering::Relaxed);
+    read();
+    let taken = TAKEN.load(Ordering::Relaxed) - before;
+    drop(cached);
+    drop(direct);
+    assert_eq!(taken, 0);
+}
