@@ -170,6 +170,7 @@ cases! {
         assert_eq!(told(server, &cgroup, &python(&script)), "b'65536'\nb'131072'\n");
     };
 
+    /// D3.
     threads_on_one_descriptor_read_whole_files, Lxcfs::Varies, "its buffer is not locked: NULs and cut lines", |server| {
         let script = "import os, threading\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nbad = []\n\
             def read():\n  for _ in range(1500):\n    text = os.pread(fd, 8192, 0)\n    \
