@@ -113,6 +113,7 @@ print(poll.poll(5000)[0][1] == select.POLLIN)
     assert_eq!(text, "True\nDevice or resource busy\nsome\nTrue\n");
 }
 
+/// D1.
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroup v2"]
 fn whoever_sets_triggers_and_goes_harms_nobody_and_has_only_so_many() {
@@ -180,4 +181,12 @@ fn without_cgroup_v2_a_container_has_no_pressure_files() {
         .output()
         .unwrap();
     assert!(printed(&host).contains("memory"));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroup v1"]
+fn without_cgroup_v2_a_container_of_run_does_not_see_the_hosts_pressure() {
+    let mut run = plimsoll();
+    run.args(["run", "-m", "64M", "--", "ls", "-A", "/proc/pressure"]);
+    assert_eq!(printed(&run.output().unwrap()), "");
 }

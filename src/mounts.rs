@@ -77,16 +77,27 @@ pub fn visible(mounts: &[Mount]) -> Vec<&Mount> {
 
 /// Whether no other mount lies on the way from the root to this one's mount point.
 fn is_reached(mount: &Mount, mounts: &[Mount]) -> bool {
-    let parent = mounts
-        .iter()
-        .find(|other| other.id == mount.parent && other.id != mount.id);
-    let Some(parent) = parent else {
-        return true;
-    };
-    let in_the_way = |other: &&Mount| {
-        other.parent == parent.id && other.id != mount.id && mount.point.starts_with(&other.point)
-    };
-    !mounts.iter().any(|other| in_the_way(&other)) && is_reached(parent, mounts)
+    let mut on_the_way = mount;
+    // A text may say that mounts lie upon each other in a ring: there is no way to those.
+    for _ in mounts {
+        let mount = on_the_way;
+        let parent = mounts
+            .iter()
+            .find(|other| other.id == mount.parent && other.id != mount.id);
+        let Some(parent) = parent else {
+            return true;
+        };
+        let in_the_way = |other: &Mount| {
+            other.parent == parent.id
+                && other.id != mount.id
+                && mount.point.starts_with(&other.point)
+        };
+        if mounts.iter().any(in_the_way) {
+            return false;
+        }
+        on_the_way = parent;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -124,6 +135,13 @@ mod tests {
             .map(|mount| mount.kind.as_str())
             .collect();
         assert_eq!(kinds, ["ext4"]);
+    }
+
+    #[test]
+    fn mounts_that_lie_upon_each_other_in_a_ring_are_not_visible() {
+        let ring = "1 3 0:1 / /a rw - a a rw\n2 1 0:1 / /b rw - b b rw\n3 2 0:1 / /c rw - c c rw\n";
+        let mounts: Vec<Mount> = parse(ring).collect();
+        assert_eq!(visible(&mounts), Vec::<&Mount>::new());
     }
 
     proptest! {

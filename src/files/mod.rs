@@ -8,6 +8,8 @@
 //! | `/proc/zoneinfo`, `/proc/buddyinfo` | none of those that were tried | zones are the machine's |
 //! | `/proc/partitions` | none of those that were tried | |
 //! | `/proc/schedstat` | agents of the host | they watch the host, and are left out |
+//! | `/proc/pressure` on cgroup v1 | `atop`, node_exporter | v1 counts no pressure for a cgroup; `plimsoll run` hides the host's |
+//! | `/sys/devices/system/memory` | `lsmem` | the machine's memory by block of 128 MB or more, which is no measure of a limit; `plimsoll run` hides it |
 //! | `/sys/block/*/stat` | `iostat` without `-p ALL`, `vmstat -d`, btop | one file a disk in trees of links that other programs need whole; `/proc/diskstats` tells the same |
 
 mod rows;

@@ -70,7 +70,7 @@ const CAPABILITIES: &[Capability] = &[
     Capability::SysChroot,
 ];
 
-/// Docker's masked paths.
+/// Docker's masked paths, and the host's memory block by block, which lsmem adds up.
 const MASKED: &[&str] = &[
     "/proc/acpi",
     "/proc/asound",
@@ -82,6 +82,7 @@ const MASKED: &[&str] = &[
     "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
+    "/sys/devices/system/memory",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
@@ -222,8 +223,7 @@ fn mounts(found: &Found) -> Result<Vec<Mount>, OciSpecError> {
             &["nosuid", "noexec", "nodev", "ro"],
         )?,
     ];
-    let one = |(_, at): &(PathBuf, PathBuf)| at == Path::new(CGROUPS);
-    if !found.cgroup_binds.iter().any(one) {
+    if !is_unified(found) {
         let options = &["nosuid", "noexec", "nodev", "mode=755"];
         mounts.push(mounted("tmpfs", "tmpfs", CGROUPS, options)?);
     }
@@ -241,6 +241,20 @@ fn mounts(found: &Found) -> Result<Vec<Mount>, OciSpecError> {
 }
 
 const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Whether its cgroup is one, of v2.
+fn is_unified(found: &Found) -> bool {
+    let one = |(_, at): &(PathBuf, PathBuf)| at == Path::new(CGROUPS);
+    found.cgroup_binds.iter().any(one)
+}
+
+/// Where nothing is to be seen. v1 counts no pressure for a cgroup: there the files would be the
+/// host's, and a kernel without them is known to every program.
+fn masked(found: &Found) -> Vec<String> {
+    let pressure = (!is_unified(found)).then(|| "/proc/pressure".to_owned());
+    let masked = MASKED.iter().map(ToString::to_string);
+    masked.chain(pressure).collect()
+}
 
 fn mounted(kind: &str, from: &str, at: &str, options: &[&str]) -> Result<Mount, OciSpecError> {
     let options: Vec<String> = options.iter().map(ToString::to_string).collect();
@@ -271,7 +285,7 @@ fn linux(request: &Request, found: &Found) -> Result<Linux, OciSpecError> {
     let paths = |paths: &[&str]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     let linux = LinuxBuilder::default()
         .namespaces(namespaces?)
-        .masked_paths(paths(MASKED))
+        .masked_paths(masked(found))
         .readonly_paths(paths(READ_ONLY))
         .cgroups_path(found.cgroups.clone())
         .rootfs_propagation("private");
@@ -391,6 +405,15 @@ mod tests {
                 "{path:?}"
             );
         }
+    }
+
+    #[test]
+    fn only_where_no_cgroup_has_pressure_is_it_hidden() {
+        let hidden = |found: &Found| masked(found).iter().any(|path| path == "/proc/pressure");
+        let unified = found();
+        let mut legacy = found();
+        legacy.cgroup_binds = vec![("/a".into(), "/sys/fs/cgroup/memory".into())];
+        assert!(!hidden(&unified) && hidden(&legacy));
     }
 
     #[test]
