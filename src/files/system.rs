@@ -148,10 +148,13 @@ impl Attribute {
             subject = Subject::at(ancestor);
         }
         let (subject, below) = match subject {
-            Some(subject) => {
-                let below = path.strip_prefix(ancestor)?;
-                (subject, below.strip_prefix('/').unwrap_or(below))
-            }
+            Some(subject) => match path.strip_prefix(ancestor)? {
+                "" => (subject, ""),
+                below => (
+                    subject,
+                    below.strip_prefix('/').filter(|name| !name.is_empty())?,
+                ),
+            },
             None => (Subject::Machine, path),
         };
         let row = subject.rows().iter().find(|row| row.path == below)?;
@@ -200,6 +203,18 @@ mod tests {
                 let attribute = Attribute::of_number(subject, row.number).unwrap();
                 assert_eq!(Attribute::at(&attribute.path()), Some(attribute));
             }
+        }
+    }
+
+    #[test]
+    fn only_the_path_itself_leads_to_an_attribute() {
+        for path in [
+            "sys/devices/system/cpu/cpu4/",
+            "sys/devices/system/cpu/cpu4//online",
+            "sys/devices/system/cpu/cpu04",
+            "sys/devices/system/cpu/online/",
+        ] {
+            assert_eq!(Attribute::at(path), None, "{path}");
         }
     }
 
