@@ -240,7 +240,7 @@ fn read(task: &Task) -> anyhow::Result<Done> {
             }
         }
         next += task.period.unwrap_or_default();
-        if began.elapsed() >= task.warm + task.counted && took.any() || next > end {
+        if began.elapsed() >= task.warm + task.counted && took.any() || next >= end {
             break;
         }
         if task.period.is_some() {
