@@ -146,7 +146,10 @@ impl Stage {
         };
         let containers: Vec<Cgroup> = (0..scene.containers()).map(container).collect();
         let readers = |contestant: &Contestant| {
-            let reader = |container| contestant.reader(files, container);
+            let reader = |container| {
+                let mut reader = contestant.reader(files, container)?;
+                reader.ready().map(|()| reader)
+            };
             containers.iter().map(reader).collect()
         };
         let readers: anyhow::Result<_> = contestants.iter().map(readers).collect();
@@ -174,10 +177,11 @@ impl Stage {
                         continue;
                     }
                     let task = Task {
-                        path: Path::new("/").join(file),
+                        paths: vec![Path::new("/").join(file)],
                         way: *way,
                         threads: self.scene.threads(),
                         start: now()? + Duration::from_millis(2),
+                        period: None,
                         warm: burst / 5,
                         counted: burst,
                     };
@@ -209,10 +213,11 @@ impl Stage {
             for offset in 0..contestants.len() {
                 let who = (turn + offset) % contestants.len();
                 let task = Task {
-                    path: Path::new("/").join(&options.files[0]),
+                    paths: vec![Path::new("/").join(&options.files[0])],
                     way: Way::Open,
                     threads: 1,
                     start: now()? + Duration::from_millis(2),
+                    period: None,
                     warm: Duration::ZERO,
                     counted: Duration::ZERO,
                 };

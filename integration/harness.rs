@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    mem::ManuallyDrop,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -154,6 +155,12 @@ impl Cgroup {
     /// A new one at the top of the hierarchies.
     pub(crate) fn new() -> Cgroup {
         Cgroup::make(PathBuf::from(unique("cgroup")))
+    }
+
+    /// One that somebody else made and removes, by its [path](Cgroup::path).
+    pub(crate) fn of_another(path: &Path) -> ManuallyDrop<Cgroup> {
+        let path = path.strip_prefix("/").unwrap().to_owned();
+        ManuallyDrop::new(Cgroup { path })
     }
 
     /// A new one in this one.

@@ -23,3 +23,4 @@ mod run;
 mod served;
 mod system;
 mod time;
+mod torn;

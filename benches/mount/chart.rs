@@ -117,15 +117,11 @@ fn label(results: &Results, file: &str, whose: Whose, median: f64) -> String {
         return label;
     }
     if let Some(lxcfs) = other(Whose::Lxcfs) {
-        let _ = write!(label, "  {} lxcfs", compared(lxcfs.median / median));
+        let _ = write!(label, ", {} lxcfs", compared(lxcfs.median / median));
     }
     if let Some(native) = other(Whose::Native) {
-        let joint = if label.contains(' ') { "," } else { " " };
-        let _ = write!(
-            label,
-            "{joint} {} the kernel",
-            compared(native.median / median)
-        );
+        let times = compared(native.median / median);
+        let _ = write!(label, ", {times} the kernel");
     }
     label
 }

@@ -221,10 +221,25 @@ impl Results {
             scene.title()
         );
         let shared = self.has(Whose::PlimsollShared);
-        let column = if shared { "shared tree" } else { "" };
+        let column = |text: &str| {
+            if shared {
+                format!("{text:>17}")
+            } else {
+                String::new()
+            }
+        };
         println!(
-            "{:<11}{:>15}{:>17}{column:>17}{:>17}{:>10}{:>12}{:>10}{:>12}",
-            "", "native", "lxcfs", "plimsoll", "/ native", "/ meminfo", "lxcfs /", "daemon us"
+            "{:<11}{:>15}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
+            "",
+            "native",
+            "lxcfs",
+            column("shared tree"),
+            "plimsoll",
+            "/ native",
+            "/ meminfo",
+            "lxcfs /",
+            "daemon CPU",
+            "(of lxcfs)"
         );
         let meminfo = self.of(scene, way, "proc/meminfo", Whose::Native);
         for file in self.files() {
@@ -234,25 +249,28 @@ impl Results {
                 (Some(over), Some(under)) => format!("{:.2}", over.median / under.median),
                 _ => "-".to_owned(),
             };
+            let daemon = |figures: Option<Figures>| {
+                figures.map_or("-".to_owned(), |figures| format!("{:.1}", figures.daemon))
+            };
             println!(
-                "{:<11}{:>15}{:>17}{:>17}{:>17}{:>10}{:>12}{:>10}{:>12}",
+                "{:<11}{:>15}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
                 short(file),
                 cell(native),
                 cell(lxcfs),
-                if shared {
-                    cell(of(Whose::PlimsollShared))
-                } else {
-                    String::new()
-                },
+                column(&cell(of(Whose::PlimsollShared))),
                 cell(ours),
                 ratio(ours, native),
                 ratio(ours, meminfo),
                 ratio(lxcfs, ours),
-                ours.map_or("-".to_owned(), |ours| format!("{:.1}", ours.daemon)),
+                daemon(ours),
+                daemon(lxcfs),
             );
-            for figures in [native, lxcfs, ours].into_iter().flatten() {
-                if figures.bad > 0 {
-                    println!("{:<11}WARNING: {} bad reads", "", figures.bad);
+            for (who, figures) in [("native", native), ("lxcfs", lxcfs), ("plimsoll", ours)] {
+                if let Some(bad) = figures.map(|figures| figures.bad).filter(|bad| *bad > 0) {
+                    println!(
+                        "{:<11}WARNING: {bad} reads of {who} failed or were not whole",
+                        ""
+                    );
                 }
             }
         }

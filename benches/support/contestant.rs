@@ -40,31 +40,35 @@ pub(crate) struct Contestant {
 impl Contestant {
     /// All that are here, the kernel first and Plimsoll last.
     pub(crate) fn all(world: &World, with_shared: bool) -> anyhow::Result<Vec<Contestant>> {
-        let mut all = vec![Contestant {
-            whose: Whose::Native,
-            daemon: None,
-        }];
-        let mountpoint = |name: &str| -> anyhow::Result<PathBuf> {
-            let path = world.directory.path().join(name);
-            fs::create_dir(&path)?;
-            Ok(path)
-        };
-        if on_path("lxcfs") {
+        let mut all = Vec::new();
+        for whose in [Whose::Native, Whose::Lxcfs, Whose::Plimsoll] {
+            all.extend(Contestant::start(world, whose)?);
+        }
+        let ours = all.last().and_then(|ours| ours.daemon.clone());
+        if with_shared {
             all.push(Contestant {
-                whose: Whose::Lxcfs,
-                daemon: Some(Rc::new(Daemon::rival_on(mountpoint("lxcfs")?))),
+                whose: Whose::PlimsollShared,
+                daemon: ours,
             });
         }
-        let ours = Rc::new(Daemon::on(mountpoint("plimsoll")?));
-        let mut push = |whose| {
-            let daemon = Some(Rc::clone(&ours));
-            all.push(Contestant { whose, daemon });
-        };
-        if with_shared {
-            push(Whose::PlimsollShared);
-        }
-        push(Whose::Plimsoll);
         Ok(all)
+    }
+
+    /// That one, with a daemon of its own; none if it is not installed.
+    pub(crate) fn start(world: &World, whose: Whose) -> anyhow::Result<Option<Contestant>> {
+        let mountpoint = || -> anyhow::Result<PathBuf> {
+            let path = world.directory.path().join(format!("{whose:?}"));
+            fs::create_dir_all(&path)?;
+            Ok(path)
+        };
+        let daemon = match whose {
+            Whose::Native => None,
+            Whose::Lxcfs if !on_path("lxcfs") => return Ok(None),
+            Whose::Lxcfs => Some(Daemon::rival_on(mountpoint()?)),
+            Whose::Plimsoll | Whose::PlimsollShared => Some(Daemon::on(mountpoint()?)),
+        };
+        let daemon = daemon.map(Rc::new);
+        Ok(Some(Contestant { whose, daemon }))
     }
 
     /// Where it serves that container; none for the kernel's own.
@@ -82,7 +86,7 @@ impl Contestant {
         root.join(file).exists()
     }
 
-    /// A reader in that container with its files over the kernel's.
+    /// A reader in that container with its files over the kernel's; not ready yet.
     pub(crate) fn reader(&self, files: &[&str], cgroup: &Cgroup) -> anyhow::Result<Reader> {
         let mut binds = Vec::new();
         if let Some(view) = self.view(cgroup) {
@@ -95,21 +99,87 @@ impl Contestant {
         Reader::start(cgroup, binds)
     }
 
-    /// The CPU time that its daemon and the daemon's children have used.
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let Some(daemon) = &self.daemon else {
-            return Ok(Duration::ZERO);
-        };
-        let pid = daemon.process.id();
-        let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?;
-        let own: Duration = nix::time::clock_gettime(clock)?.into();
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let after_name = stat.rsplit(") ").next().context("no stat")?;
-        // Fields 16 and 17 of `proc_pid_stat(5)`; the third is the first after the name.
-        let ticks = after_name.split(' ').skip(13).take(2);
-        let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
-        Ok(own + Duration::from_millis(10 * ticks))
+    /// The processes of its daemon: itself and those below it.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let mut found: Vec<u32> = (self.daemon.iter())
+            .map(|daemon| daemon.process.id())
+            .collect();
+        let mut next = 0;
+        while let Some(pid) = found.get(next).copied() {
+            next += 1;
+            for task in fs::read_dir(format!("/proc/{pid}/task"))
+                .into_iter()
+                .flatten()
+            {
+                let children = task.map(|task| task.path().join("children"));
+                let children = children.and_then(fs::read_to_string).unwrap_or_default();
+                let children = children.split_whitespace();
+                found.extend(children.filter_map(|child| child.parse::<u32>().ok()));
+            }
+        }
+        found
     }
+
+    /// The CPU time that these have used, and those of them that have ended.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let mut sum = Duration::ZERO;
+        for pid in self.processes() {
+            // A helper may end at any time.
+            let Ok(clock) = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?)) else {
+                continue;
+            };
+            sum += nix::time::clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let after_name = stat.rsplit(") ").next().context("no stat")?;
+            // Fields 16 and 17 of `proc_pid_stat(5)`; the third is the first after the name.
+            let ticks = after_name.split(' ').skip(13).take(2);
+            let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
+            sum += Duration::from_millis(10 * ticks);
+        }
+        Ok(sum)
+    }
+
+    /// How much memory these hold, in KiB.
+    pub(crate) fn rss(&self) -> u64 {
+        self.sum(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            number(&status, "VmRSS:")
+        })
+    }
+
+    /// How many descriptors these hold.
+    pub(crate) fn descriptors(&self) -> u64 {
+        self.sum(|pid| {
+            let open = fs::read_dir(format!("/proc/{pid}/fd"));
+            open.map_or(0, |open| open.count() as u64)
+        })
+    }
+
+    /// How often a thread of these gave up the CPU or was taken off it: it was woken before.
+    pub(crate) fn switches(&self) -> u64 {
+        self.sum(|pid| {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+                .into_iter()
+                .flatten();
+            let switches = tasks.flatten().map(|task| -> u64 {
+                let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+                number(&status, "voluntary_ctxt_switches:")
+                    + number(&status, "nonvoluntary_ctxt_switches:")
+            });
+            switches.sum()
+        })
+    }
+
+    fn sum(&self, of: impl Fn(u32) -> u64) -> u64 {
+        self.processes().into_iter().map(of).sum()
+    }
+}
+
+/// The number in the line that begins so; 0 if the process has ended meanwhile.
+fn number(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.map_or(0, |number| number.parse().unwrap_or(0))
 }
 
 /// What is bound over the kernel's so that the file is seen: itself, or a directory of `/sys`.

@@ -43,7 +43,8 @@ impl Histogram {
             if below + count >= wanted {
                 let (from, width) = range(*bucket);
                 let within = (wanted - below) / count;
-                return Some((from as f64 + width as f64 * within) / 1000.0);
+                let nanos = from as f64 + width as f64 * within;
+                return Some((nanos / 1000.0).min(self.largest()));
             }
             below += count;
         }

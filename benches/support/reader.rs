@@ -18,7 +18,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -47,17 +47,19 @@ pub(crate) enum Way {
 /// Something to be done by a reader.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Task {
-    /// What is read.
-    pub(crate) path: PathBuf,
-    /// How it is read.
+    /// What is read, one after the other.
+    pub(crate) paths: Vec<PathBuf>,
+    /// How each is read.
     pub(crate) way: Way,
-    /// How many threads read it.
+    /// How many threads read.
     pub(crate) threads: usize,
     /// When to begin, on the monotonic clock.
     pub(crate) start: Duration,
+    /// From one time that all is read to the next; none to read on and on.
+    pub(crate) period: Option<Duration>,
     /// How long to read before what is read counts.
     pub(crate) warm: Duration,
-    /// How long it counts; each thread reads once at least.
+    /// How long it counts; each thread reads all once at least.
     pub(crate) counted: Duration,
 }
 
@@ -93,7 +95,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts one in the cgroup and in new pid and mount namespaces, with these binds in place.
+    /// Starts one in the cgroup and in new pid and mount namespaces, with these binds in place; it
+    /// is to be waited for with [`Reader::ready`].
     pub(crate) fn start(cgroup: &Cgroup, binds: Vec<(PathBuf, PathBuf)>) -> anyhow::Result<Reader> {
         let own = File::open("/proc/self/ns/pid")?;
         unshare(CloneFlags::CLONE_NEWPID).context("no new pid namespace")?;
@@ -111,8 +114,12 @@ impl Reader {
         };
         let procs = cgroup.procs();
         reader.say(&Place { procs, binds })?;
-        let () = reader.hear()?;
         Ok(reader)
+    }
+
+    /// Waits until it is in its place.
+    pub(crate) fn ready(&mut self) -> anyhow::Result<()> {
+        self.hear()
     }
 
     /// Begins a task; [`Reader::end`] waits for its end.
@@ -209,52 +216,79 @@ fn done(task: &Task) -> anyhow::Result<Done> {
 
 fn read(task: &Task) -> anyhow::Result<Done> {
     let mut buffer = vec![0; 128 << 10];
-    // Not opened for nothing: the first read after a silence is to be the first.
-    let kept = match task.way {
-        Way::Open => None,
-        Way::Kept => Some(File::open(&task.path).with_context(|| task.path.display().to_string())?),
-    };
+    let sources: anyhow::Result<Vec<Source>> = (task.paths.iter())
+        .map(|path| Source::new(path, task.way))
+        .collect();
+    let sources = sources?;
     let mut took = Counter::new();
     let mut done = Done::default();
+    let end = task.start + task.warm + task.counted;
     std::thread::sleep(task.start.saturating_sub(now()?));
-    let began = Instant::now();
+    let (mut next, began) = (task.start, Instant::now());
     loop {
-        let before = Instant::now();
-        let length = match &kept {
-            None => read_all(task, &mut buffer),
-            Some(file) => file.read_at(&mut buffer, 0),
-        };
-        let after = Instant::now();
-        done.reads += 1;
-        done.bytes = *length.as_ref().unwrap_or(&0);
-        let last = done.bytes.checked_sub(1).and_then(|last| buffer.get(last));
-        let may_be_empty = task.path.ends_with("diskstats");
-        let is_whole = last.map_or(may_be_empty, |last| *last == b'\n');
-        done.bad += u64::from(length.is_err() || !is_whole);
-        let since = before - began;
-        if since >= task.warm {
-            took.count(u64::try_from((after - before).as_nanos())?);
+        for source in &sources {
+            let before = Instant::now();
+            let length = source.read(&mut buffer);
+            let nanos = before.elapsed().as_nanos();
+            done.reads += 1;
+            done.bytes = *length.as_ref().unwrap_or(&0);
+            let last = done.bytes.checked_sub(1).and_then(|last| buffer.get(last));
+            let is_whole = last.map_or(source.may_be_empty, |last| *last == b'\n');
+            done.bad += u64::from(length.is_err() || !is_whole);
+            if before - began >= task.warm {
+                took.count(u64::try_from(nanos)?);
+            }
         }
-        if after - began >= task.warm + task.counted && took.any() {
+        next += task.period.unwrap_or_default();
+        if began.elapsed() >= task.warm + task.counted && took.any() || next >= end {
             break;
+        }
+        if task.period.is_some() {
+            std::thread::sleep(next.saturating_sub(now()?));
         }
     }
     done.took = took.histogram();
     Ok(done)
 }
 
-fn read_all(task: &Task, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut file = File::open(&task.path)?;
-    let mut length = 0;
-    loop {
-        match file.read(&mut buffer[length..])? {
-            0 => return Ok(length),
-            read => length += read,
+/// A file as it is read.
+struct Source<'a> {
+    path: &'a Path,
+    kept: Option<File>,
+    may_be_empty: bool,
+}
+
+impl Source<'_> {
+    /// Not opened for nothing: the first read after a silence is to be the first.
+    fn new(path: &Path, way: Way) -> anyhow::Result<Source<'_>> {
+        let kept = match way {
+            Way::Open => None,
+            Way::Kept => Some(File::open(path).with_context(|| path.display().to_string())?),
+        };
+        let may_be_empty = path.ends_with("diskstats");
+        Ok(Source {
+            path,
+            kept,
+            may_be_empty,
+        })
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(file) = &self.kept {
+            return file.read_at(buffer, 0);
+        }
+        let mut file = File::open(self.path)?;
+        let mut length = 0;
+        loop {
+            match file.read(&mut buffer[length..])? {
+                0 => return Ok(length),
+                read => length += read,
+            }
         }
     }
 }
 
-/// Sends every reader its task at once, and waits for all of them.
+/// Gives every reader the task at once, and waits for all of them.
 pub(crate) fn together(readers: &mut [Reader], task: &Task) -> anyhow::Result<Done> {
     for reader in &mut *readers {
         reader.begin(task)?;
@@ -263,6 +297,6 @@ pub(crate) fn together(readers: &mut [Reader], task: &Task) -> anyhow::Result<Do
     for reader in readers {
         all.add(&reader.end()?);
     }
-    ensure!(all.reads > 0, "nobody read {}", task.path.display());
+    ensure!(all.reads > 0, "nobody read anything");
     Ok(all)
 }

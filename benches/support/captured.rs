@@ -1,0 +1,152 @@
+//! Captured machines and the container on each, as `integration/captured.rs` has them, and one
+//! that is made of another by leaving CPUs out.
+
+use anyhow::{Context, bail};
+use plimsoll::{
+    answer::Answers,
+    container::{Caller, Container},
+    sys,
+    units::Micros,
+};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+};
+use tempfile::TempDir;
+
+/// A machine that answers.
+pub(crate) struct Captured {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// Its root directory.
+    pub(crate) root: TempDir,
+    /// What it answers with.
+    pub(crate) answers: Answers,
+    /// The container on it.
+    pub(crate) container: Container,
+}
+
+static SKIPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Has a second go by on all of them, so that what they remember is old.
+pub(crate) fn skip_a_second() {
+    SKIPPED.fetch_add(1_000_000, Ordering::Relaxed);
+}
+
+/// The real clock, but 100 days later: later than any of these containers was started.
+fn now() -> Micros {
+    const DAYS: u64 = 100 * 86_400 * 1_000_000;
+    Micros(DAYS + sys::since_boot().0 + SKIPPED.load(Ordering::Relaxed))
+}
+
+impl Captured {
+    /// Those of 2, 16 and 128 CPUs.
+    pub(crate) fn curve() -> anyhow::Result<[Captured; 3]> {
+        Ok([
+            Captured::open("v1-2cpu")?,
+            Captured::with_fewer_cpus("big-16cpu", "big-128cpu", 40..56)?,
+            Captured::open("big-128cpu")?,
+        ])
+    }
+
+    /// The one of that name below `integration/fixtures`.
+    pub(crate) fn open(name: &'static str) -> anyhow::Result<Captured> {
+        let root = tempfile::tempdir()?;
+        let fixture = fixture(name);
+        fs::create_dir_all(root.path().join("sys/fs"))?;
+        symlink(fixture.join("proc"), root.path().join("proc"))?;
+        symlink(fixture.join("sys/devices"), root.path().join("sys/devices"))?;
+        symlink(fixture.join("cgroup"), root.path().join("sys/fs/cgroup"))?;
+        Captured::at(name, &fixture, root)
+    }
+
+    /// The same machine with no other CPUs than these.
+    fn with_fewer_cpus(
+        name: &'static str,
+        of: &str,
+        cpus: std::ops::Range<u32>,
+    ) -> anyhow::Result<Captured> {
+        let root = tempfile::tempdir()?;
+        let fixture = fixture(of);
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(fixture.join("."))
+            .arg(root.path())
+            .status()?;
+        if !copied.success() {
+            bail!("cannot copy {}", fixture.display());
+        }
+        fs::create_dir_all(root.path().join("sys/fs"))?;
+        fs::rename(
+            root.path().join("cgroup"),
+            root.path().join("sys/fs/cgroup"),
+        )?;
+        let edit = |file: &str, edited: &dyn Fn(&str) -> String| -> anyhow::Result<()> {
+            let path = root.path().join(file);
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            Ok(fs::write(path, edited(&text))?)
+        };
+        let is_kept = |number: Option<u32>| number.is_none_or(|number| cpus.contains(&number));
+        edit("proc/stat", &|text| {
+            let number = |line: &str| line.split(' ').next()?.strip_prefix("cpu")?.parse().ok();
+            text.split_inclusive('\n')
+                .filter(|line| is_kept(number(line)))
+                .collect()
+        })?;
+        edit("proc/cpuinfo", &|text| {
+            let number = |paragraph: &str| {
+                let first = paragraph.lines().next()?;
+                first
+                    .strip_prefix("processor")?
+                    .split(": ")
+                    .nth(1)?
+                    .parse()
+                    .ok()
+            };
+            text.split_inclusive("\n\n")
+                .filter(|paragraph| is_kept(number(paragraph)))
+                .collect()
+        })?;
+        let list = format!("{}-{}\n", cpus.start, cpus.end - 1);
+        for file in ["online", "present", "possible"] {
+            edit(&format!("sys/devices/system/cpu/{file}"), &|_| list.clone())?;
+        }
+        let path = root.path().to_owned();
+        Captured::at(name, &path, root)
+    }
+
+    fn at(name: &'static str, fixture: &Path, root: TempDir) -> anyhow::Result<Captured> {
+        let answers = Answers::at(root.path(), now)?;
+        let pid = fs::read_to_string(fixture.join("pid"))?;
+        let Caller::Container(container) = answers.caller(pid.trim().parse()?)? else {
+            bail!("{name}: the container is taken for the host");
+        };
+        Ok(Captured {
+            name,
+            root,
+            answers,
+            container,
+        })
+    }
+
+    /// The text of one of its files.
+    pub(crate) fn text(&self, file: &str) -> String {
+        fs::read_to_string(self.root.path().join(file)).unwrap_or_default()
+    }
+
+    /// How many CPUs it has.
+    pub(crate) fn cpus(&self) -> usize {
+        let stat = self.text("proc/stat");
+        let cpus = stat.lines().filter(|line| line.starts_with("cpu"));
+        cpus.count() - 1
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("integration/fixtures")
+        .join(name)
+}
