@@ -43,6 +43,11 @@ pub mod metrics;
 /// Uses [`units`].
 pub mod sys;
 
+/// What a daemon keeps for its successor, in memory that outlives it.
+///
+/// Uses [`sys`].
+pub mod shelf;
+
 /// What the machine says about itself.
 ///
 /// Uses [`units`], [`sys`].
@@ -77,9 +82,19 @@ pub mod answer;
 
 /// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
 ///
-/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`cgroup`], [`container`],
-/// [`answer`].
+/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`shelf`], [`cgroup`],
+/// [`container`], [`answer`].
 pub mod fuse;
+
+/// What goes from one daemon to the next, and what they say to each other.
+///
+/// Uses [`sys`], [`fuse`].
+pub mod handover;
+
+/// The process that holds a daemon's descriptors, and has another daemon follow one that died.
+///
+/// Uses [`sys`], [`handover`].
+pub mod keeper;
 
 /// Puts our files into containers.
 ///
@@ -91,9 +106,10 @@ pub mod inject;
 /// Uses [`units`], [`mounts`], [`sys`], [`inject`].
 pub mod runtime;
 
-/// The host daemon: builds the rooms, says when it is ready, ends on a signal.
+/// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 ///
-/// Uses [`mounts`], [`metrics`], [`sys`], [`answer`], [`fuse`].
+/// Uses [`mounts`], [`metrics`], [`sys`], [`shelf`], [`answer`], [`fuse`], [`handover`],
+/// [`keeper`].
 pub mod daemon;
 
 /// The command line: each subcommand is one call into a room.

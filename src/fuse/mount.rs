@@ -29,7 +29,7 @@ pub enum MountError {
 
 /// A mount of ours, which is taken away when this is dropped.
 #[derive(Debug)]
-pub struct Mounted {
+pub(super) struct Mounted {
     point: PathBuf,
 }
 
@@ -42,7 +42,7 @@ impl Mounted {
     ///
     /// # Errors
     /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when `point` is no directory.
-    pub fn new(point: &Path) -> Result<(Mounted, OwnedFd), MountError> {
+    pub(super) fn new(point: &Path) -> Result<(Mounted, OwnedFd), MountError> {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
         let options = format!(
@@ -60,8 +60,18 @@ impl Mounted {
             point: point.to_owned(),
             source,
         })?;
+        Ok((Mounted::resumed(point), device))
+    }
+
+    /// A mount that is there already, left by a process before this one.
+    pub(super) fn resumed(point: &Path) -> Mounted {
         let point = point.to_owned();
-        Ok((Mounted { point }, device))
+        Mounted { point }
+    }
+
+    /// Leaves it for a process after this one.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
     }
 }
 

@@ -10,11 +10,12 @@ use crate::{
     container::{Caller, CallerError},
     files::{Attribute, FILES, Subject},
     metrics,
+    shelf::Shelf,
     sys::ReadError,
 };
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, INodeNo, OpenAccMode, OpenFlags, PollEvents,
-    PollNotifier,
+    PollNotifier, Request,
 };
 use parking_lot::Mutex;
 use std::{
@@ -80,22 +81,33 @@ pub struct Server {
     attribute_size: u64,
     open: OpenFiles,
     triggers: Triggers,
+    shelf: Arc<Shelf>,
+    /// Which connection of the daemon it serves.
+    place: u8,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
 }
 
 impl Server {
-    /// Serves those answers.
+    /// Serves those answers on the daemon's connection at `place`, and keeps on the shelf what a
+    /// successor must know.
     #[must_use]
-    pub fn new(answers: Arc<Answers>) -> Server {
+    pub fn new(answers: Arc<Answers>, shelf: Arc<Shelf>, place: u8) -> Server {
         Server {
             sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
             attribute_size: answers.attribute_bound(),
             answers,
-            open: OpenFiles::default(),
+            open: OpenFiles::new(Arc::clone(&shelf), place),
             triggers: Triggers::default(),
+            shelf,
+            place,
             causes: Mutex::default(),
         }
+    }
+
+    /// Remembers how far the requests have come.
+    pub(super) fn saw(&self, request: &Request) {
+        self.shelf.mark(self.place, request.unique().0);
     }
 
     pub(super) fn attributes(&self, entry: Entry) -> FileAttr {
@@ -295,8 +307,13 @@ impl Server {
                 ..
             }) if offset > 0 => return Ok(content),
             Some(open) => Ok(open.caller),
-            // The handle is of a daemon before this one.
-            None => self.caller(owner, tid),
+            None => match self.resumed(handle, owner, tid) {
+                Ok(Open {
+                    content: Some(content),
+                    ..
+                }) if offset > 0 => return Ok(content),
+                resumed => resumed.map(|open| open.caller),
+            },
         };
         caller
             .and_then(|caller| {
@@ -310,6 +327,28 @@ impl Server {
                 Ok(content)
             })
             .map_err(|error| self.refused(entry, &error))
+    }
+
+    /// A file that was opened before this daemon's time.
+    fn resumed(&self, handle: FileHandle, owner: Owner, tid: u32) -> Result<Open, RequestError> {
+        let Some(before) = self.open.before(handle.0) else {
+            return Ok(Open {
+                caller: self.caller(owner, tid)?,
+                content: None,
+                is_privileged: false,
+            });
+        };
+        let caller = match before.key {
+            Some(key) => Caller::Container(self.answers.container(key)?),
+            None => Caller::Host,
+        };
+        let open = Open {
+            caller,
+            content: before.content,
+            is_privileged: before.is_privileged,
+        };
+        self.open.keep(handle.0, open.clone())?;
+        Ok(open)
     }
 
     /// Counts an error that a reader gets, and logs it once for each cause.

@@ -1,6 +1,7 @@
 //! The requests of `/dev/fuse`, one by one.
 
 use super::{
+    gate::GATE,
     server::{BRIEF, Server},
     tree::Entry,
 };
@@ -21,21 +22,25 @@ use std::{
 /// Runs the handler of one request. Should it panic, the request alone is lost: its reply, which
 /// was moved into the handler, says EIO when it is dropped.
 fn guarded(handler: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-        metrics::PANICS.count();
-        tracing::error!("a request panicked and was answered EIO");
-    }
+    GATE.pass(|| {
+        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+            metrics::PANICS.count();
+            tracing::error!("a request panicked and was answered EIO");
+        }
+    });
 }
 
 impl Filesystem for Server {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.saw(request);
         guarded(|| match self.lookup(parent, name, request.pid()) {
             Ok((ttl, entry)) => reply.entry(&ttl, &self.attributes(entry), Generation(0)),
             Err(error) => reply.error(error.errno()),
         });
     }
 
-    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        self.saw(request);
         guarded(|| match Entry::of_inode(inode.0) {
             Some(entry) => reply.attr(&BRIEF, &self.attributes(entry)),
             None => reply.error(Errno::ENOENT),
@@ -54,6 +59,7 @@ impl Filesystem for Server {
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.saw(request);
         guarded(|| match self.open(inode, request.pid(), flags) {
             Ok(handle) => reply.opened(
                 handle,
@@ -74,6 +80,7 @@ impl Filesystem for Server {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        self.saw(request);
         guarded(|| {
             // sendfile and splice fill the page cache, which belongs to the inode: the next
             // reader would be given these bytes, whoever that is. They fall back to read.
@@ -240,7 +247,7 @@ impl Filesystem for Server {
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
-        reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096);
+        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
     }
 }
 
