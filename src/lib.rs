@@ -43,6 +43,11 @@ pub mod metrics;
 /// Uses [`units`].
 pub mod sys;
 
+/// Our mounts in the containers: taken out, or healed.
+///
+/// Uses [`mounts`], [`sys`].
+pub mod reach;
+
 /// What a daemon keeps for its successor, in memory that outlives it.
 ///
 /// Uses [`sys`].
@@ -76,8 +81,8 @@ pub mod render;
 
 /// The whole flow in one call: caller, limits, view, bytes.
 ///
-/// Uses [`units`], [`files`], [`metrics`], [`sys`], [`host`], [`cgroup`], [`container`],
-/// [`view`], [`render`].
+/// Uses [`units`], [`files`], [`metrics`], [`sys`], [`shelf`], [`host`], [`cgroup`],
+/// [`container`], [`view`], [`render`].
 pub mod answer;
 
 /// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
@@ -108,8 +113,8 @@ pub mod runtime;
 
 /// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 ///
-/// Uses [`mounts`], [`metrics`], [`sys`], [`shelf`], [`answer`], [`fuse`], [`handover`],
-/// [`keeper`].
+/// Uses [`mounts`], [`metrics`], [`sys`], [`reach`], [`shelf`], [`answer`], [`fuse`],
+/// [`handover`], [`keeper`].
 pub mod daemon;
 
 /// The command line: each subcommand is one call into a room.

@@ -4,6 +4,8 @@
 //! cause: the facts as they are now; the last good facts; an error. Never the host's bytes.
 
 mod explain;
+mod keeping;
+mod kept;
 mod page;
 mod pressure;
 mod sampler;
@@ -18,12 +20,13 @@ use crate::{
     files::File,
     host::{self, Machine},
     metrics, render,
+    shelf::Shelf,
     sys::{self, ReadError},
     units::{CpuSet, Micros},
     view::{self, stat::Clock, time::Birth},
 };
 use page::Page;
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// Why a file cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,7 @@ pub struct Answers {
     cgroups: Layout,
     callers: Callers,
     ledger: Ledger<Page>,
+    shelf: Option<Arc<Shelf>>,
     sampler: sampler::Bell,
     now: fn() -> Micros,
 }
@@ -78,6 +82,7 @@ impl Answers {
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
             ledger: Ledger::default(),
+            shelf: None,
             sampler: sampler::Bell::default(),
             machine,
             now,
@@ -127,8 +132,13 @@ impl Answers {
     }
 
     fn forget_dead(&self) {
-        self.ledger
-            .forget_dead(|key| self.cgroups.path_of(key).is_ok());
+        self.ledger.forget_dead(|key| {
+            let is_alive = self.cgroups.path_of(key).is_ok();
+            if !is_alive {
+                self.drop_kept(key);
+            }
+            is_alive
+        });
     }
 
     /// A size that no content of the file exceeds, in whole pages: twice what the host's own has,
@@ -296,6 +306,7 @@ impl Answers {
             None => Clock::started(&seen, &cpu.usage, view::time::uptime(birth, now), now),
         };
         page.clock = Some(clock.clone());
+        self.keep(container.key, &page);
         Ok((clock, birth, now))
     }
 

@@ -6,11 +6,12 @@ mod station;
 mod successor;
 
 use crate::{
-    answer::{self, Answers},
+    answer,
     fuse::Server,
     handover::{self, Held},
     keeper::{self, Adopted, Life, Purpose},
     metrics,
+    reach::{self, Repaired},
 };
 use anyhow::{Context, Result, bail};
 use nix::{
@@ -22,7 +23,7 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
-use station::Station;
+use station::{Service, Station};
 use std::{
     fs,
     io::Write,
@@ -149,10 +150,9 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     nix::sys::signal::SigSet::all()
         .thread_unblock()
         .context("cannot let signals through")?;
-    let answers = Arc::new(Answers::here()?);
     let is_first = held.is_empty();
-    let (station, sessions, predecessor) =
-        take_place(config, held, &answers).with_context(acting)?;
+    let (station, service, predecessor) = take_place(config, held).with_context(acting)?;
+    let Service { answers, sessions } = service;
     let overseer = Arc::new(overseer);
     let handed = Arc::new(station.held()?);
     if !station.is_resumed || predecessor.is_some() {
@@ -175,6 +175,9 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     watch_signals(signals, &sender);
     let door = (!config.is_embedded).then(|| open_door(config, &station, &sender));
     let door = door.transpose()?;
+    if !station.is_resumed && !config.is_embedded {
+        heal(&station);
+    }
     let (watched, points) = (Arc::clone(&overseer), station.points());
     let (config, kept) = (config.clone(), Arc::clone(&handed));
     thread::spawn(move || watched.attend(&config, &points, &kept));
@@ -182,30 +185,26 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     end(event, station, &overseer, &handed, door)
 }
 
-/// The station and its sessions: handed over, left by a daemon that died, or new.
-fn take_place(
-    config: &Config,
-    mut held: Held,
-    answers: &Arc<Answers>,
-) -> Result<(Station, Vec<fuser::Session<Server>>, Option<Predecessor>)> {
+/// The station and what it serves: handed over, left by a daemon that died, or new.
+fn take_place(config: &Config, mut held: Held) -> Result<(Station, Service, Option<Predecessor>)> {
     let mountpoint = &config.mountpoint;
     if config.replaces && held.is_empty() {
         let (predecessor, mut held) = Predecessor::ask(mountpoint)?;
         held.roster()?;
         predecessor.drain()?;
         let mut station = Station::resume(mountpoint, &mut held)?;
-        let sessions = station.sessions(answers)?;
+        let service = station.service()?;
         station.recover();
-        return Ok((station, sessions, Some(predecessor)));
+        return Ok((station, service, Some(predecessor)));
     }
     if !held.is_empty() {
         let resumed = Station::resume(mountpoint, &mut held).and_then(|mut station| {
-            let sessions = station.sessions(answers)?;
+            let service = station.service()?;
             station.recover();
-            Ok((station, sessions))
+            Ok((station, service))
         });
         match resumed {
-            Ok((station, sessions)) => return Ok((station, sessions, None)),
+            Ok((station, service)) => return Ok((station, service, None)),
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(error, "cannot go on where the daemon before stopped");
@@ -218,8 +217,8 @@ fn take_place(
     };
     drop(held);
     let mut station = Station::begin(mountpoint, lock)?;
-    let sessions = station.sessions(answers)?;
-    Ok((station, sessions, None))
+    let service = station.service()?;
+    Ok((station, service, None))
 }
 
 /// Runs each session until its connection ends.
@@ -257,6 +256,31 @@ fn open_door(config: &Config, station: &Station, events: &Sender<Event>) -> Resu
     Ok(path)
 }
 
+/// Puts what this daemon serves in the place of what a daemon before it served that was lost.
+fn heal(station: &Station) {
+    let (mountpoint, points) = (station.mountpoint.clone(), station.points());
+    thread::spawn(move || match reach::heal(&mountpoint, &points) {
+        Ok(repaired) => tell("healed", &repaired),
+        Err(error) => tracing::warn!(%error, "cannot look for containers to heal"),
+    });
+}
+
+fn tell(what: &str, repaired: &[Repaired]) {
+    for Repaired {
+        pid,
+        mounts,
+        failed,
+    } in repaired
+    {
+        if *mounts > 0 {
+            tracing::info!(pid, mounts, "{what} in the container of this process");
+        }
+        if let Some(error) = failed {
+            tracing::warn!(pid, %error, "cannot reach all of the container of this process");
+        }
+    }
+}
+
 fn end(
     event: Event,
     station: Station,
@@ -291,6 +315,8 @@ fn end(
     }
     if let Some(door) = door {
         let _ = fs::remove_file(door);
+        // A container of `run`, which has no door, ends before its view.
+        tell("taken out", &reach::take_out(&station.points())?);
     }
     station.end();
     overseer.leaving(held);

@@ -28,6 +28,13 @@ pub(super) struct Station {
     pub(super) is_resumed: bool,
 }
 
+/// What a station serves.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) answers: Arc<Answers>,
+    pub(super) sessions: Vec<fuser::Session<Server>>,
+}
+
 impl Station {
     /// Mounts anew; what a dead daemon has left there is taken away first.
     pub(super) fn begin(mountpoint: &Path, lock: OwnedFd) -> Result<Station> {
@@ -73,17 +80,17 @@ impl Station {
         })
     }
 
-    /// A session for each connection.
-    pub(super) fn sessions(
-        &mut self,
-        answers: &Arc<Answers>,
-    ) -> Result<Vec<fuser::Session<Server>>> {
+    /// What it serves: the answers, which go on where those before stopped, and a session for each
+    /// connection.
+    pub(super) fn service(&mut self) -> Result<Service> {
+        let answers = Answers::here()?.kept_on(Arc::clone(&self.shelf));
+        let answers = Arc::new(answers);
         let mut sessions = Vec::new();
         for (place, connection) in (0..).zip(&mut self.connections) {
-            let server = Server::new(Arc::clone(answers), Arc::clone(&self.shelf), place);
+            let server = Server::new(Arc::clone(&answers), Arc::clone(&self.shelf), place);
             sessions.push(connection.session(server, threads())?);
         }
-        Ok(sessions)
+        Ok(Service { answers, sessions })
     }
 
     /// Has the kernel give out again what a daemon before this one took and did not answer.

@@ -203,15 +203,24 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_of_an_earlier_daemon_is_kept_and_given_to_nobody_else() {
-        let files = OpenFiles::new(Arc::new(Shelf::new().unwrap()), 0);
+    fn a_handle_of_an_earlier_daemon_is_known_and_given_to_nobody_else() {
+        let shelf = Arc::new(Shelf::new().unwrap());
+        let earlier = OpenFiles::new(Arc::clone(&shelf), 0);
+        let handle = earlier.add(container(3), true).unwrap();
         let open = Open {
-            caller: Caller::Host,
             content: Some(Arc::from(&b"x"[..])),
-            is_privileged: false,
+            ..earlier.get(handle).unwrap()
         };
-        files.keep(7, open).unwrap();
-        assert_eq!(files.get(7).unwrap().content.as_deref(), Some(&b"x"[..]));
-        assert_eq!(files.add(Caller::Host, false), Ok(8));
+        earlier.keep(handle, open).unwrap();
+        let later = OpenFiles::new(shelf, 0);
+        let before = Before {
+            key: Some(3),
+            content: Some(Arc::from(&b"x"[..])),
+            is_privileged: true,
+        };
+        assert_eq!(later.before(handle), Some(before));
+        assert!(later.add(Caller::Host, false).unwrap() > handle);
+        later.remove(handle);
+        assert_eq!(later.before(handle), None);
     }
 }
