@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -33,6 +34,10 @@ pub(crate) fn field(text: &str, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no {name} in: {text}"));
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
+
+/// So long after a change an answer may be of the moment before it: the default of `--max-age`, the
+/// jiffies for which the kernel does not ask again, and some play.
+pub(crate) const AGE: Duration = Duration::from_millis(50);
 
 /// Waits until `is_so`, for at most half a minute (an emulated machine is slow).
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -107,6 +112,11 @@ impl Daemon {
     pub(crate) fn rival() -> Daemon {
         let mountpoint = std::env::temp_dir().join(unique("rival"));
         fs::create_dir(&mountpoint).unwrap();
+        Daemon::rival_on(mountpoint)
+    }
+
+    /// Starts lxcfs on that mount point, and waits until it serves.
+    pub(crate) fn rival_on(mountpoint: PathBuf) -> Daemon {
         let process = Command::new("lxcfs")
             .args(["-l", "--enable-cfs"])
             .arg(format!("--pidfile={}.pid", mountpoint.display()))
@@ -210,6 +220,18 @@ impl Cgroup {
         Path::new("/").join(&self.path)
     }
 
+    /// The name of its directory below `containers`.
+    pub(crate) fn key(&self) -> u64 {
+        let directory = hierarchy("memory").join(&self.path);
+        fs::metadata(directory).unwrap().ino()
+    }
+
+    /// The files that a pid is written to to put that process into it.
+    pub(crate) fn procs(&self) -> Vec<PathBuf> {
+        let own = |root: PathBuf| root.join(&self.path).join("cgroup.procs");
+        roots().into_iter().map(own).collect()
+    }
+
     /// Limits memory, in bytes.
     pub(crate) fn limit_memory(&self, bytes: u64) {
         self.write(
@@ -251,9 +273,8 @@ impl Cgroup {
 
     /// Lines of a shell script that put the process with that pid into this cgroup.
     pub(crate) fn join(&self, pid: &str) -> String {
-        let own = |root: PathBuf| root.join(&self.path).join("cgroup.procs");
-        let line = |root| format!("echo {pid} > {}\n", own(root).display());
-        roots().into_iter().map(line).collect()
+        let line = |procs: PathBuf| format!("echo {pid} > {}\n", procs.display());
+        self.procs().into_iter().map(line).collect()
     }
 
     /// A shell in this cgroup, in pid and mount namespaces of its own, that reads its files from
@@ -331,7 +352,8 @@ fn v2_root() -> PathBuf {
     mount.expect("a cgroup2 mount").point
 }
 
-fn roots() -> Vec<PathBuf> {
+/// The directories that a cgroup is made in: one a hierarchy that counts.
+pub(crate) fn roots() -> Vec<PathBuf> {
     if is_v2() {
         vec![v2_root()]
     } else {

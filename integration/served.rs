@@ -1,6 +1,6 @@
 //! What the daemon promises: who is served what, and how it starts and ends.
 
-use crate::harness::{Cgroup, Daemon, field, hierarchy, plimsoll, printed, wait_until};
+use crate::harness::{AGE, Cgroup, Daemon, field, hierarchy, plimsoll, printed, wait_until};
 use std::{
     fs,
     os::unix::net::UnixDatagram,
@@ -213,7 +213,7 @@ fn what_a_sibling_takes_under_one_parent_is_not_free() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_changed_limit_is_seen_by_the_next_read() {
+fn a_changed_limit_is_seen_once_an_answer_has_had_its_age() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_memory(100 * MIB);
@@ -230,6 +230,7 @@ fn a_changed_limit_is_seen_by_the_next_read() {
         .filter(|line| line.starts_with("MemTotal"));
     assert!(totals.next().unwrap().contains(" 102400 kB"));
     cgroup.limit_memory(150 * MIB);
+    std::thread::sleep(AGE);
     drop(shell.stdin.take());
     let second = totals.next();
     let _ = shell.wait();
@@ -310,6 +311,7 @@ fn self_leads_each_container_to_its_own_directory() {
     let output = cgroup.shell(&daemon, &script).output().unwrap();
     assert_eq!(field(&printed(&output), "MemTotal"), 100 * 1024);
     let key = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(key.trim(), cgroup.key().to_string());
     let direct =
         fs::read_to_string(daemon.path(&format!("containers/{}/proc/meminfo", key.trim())));
     assert_eq!(field(&direct.unwrap(), "MemTotal"), 100 * 1024);

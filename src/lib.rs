@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! fuse::session   reads a request                  an inode, a caller
+//! fuse::cached    the same for what the kernel caches: an inode alone
 //! fuse::tree      inode -> files::File             which file
 //! container       caller -> Container              who asks
 //! answer          cgroup::read, host::read         their limits and use, the machine
 //!                 view::*                          what they should see
 //!                 render::*                        bytes
-//! fuse::server    keeps them for the open file; fuse::session replies with a slice
+//! fuse::texts     keeps them for whoever asks next; fuse::session replies with a slice
 //! ```
 //!
 //! The rooms stand in the order of the data's way from the kernel's files to the reply.
@@ -113,7 +114,7 @@ pub mod runtime;
 
 /// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 ///
-/// Uses [`mounts`], [`metrics`], [`sys`], [`reach`], [`shelf`], [`answer`], [`fuse`],
+/// Uses [`units`], [`mounts`], [`metrics`], [`sys`], [`reach`], [`shelf`], [`answer`], [`fuse`],
 /// [`handover`], [`keeper`].
 pub mod daemon;
 

@@ -16,6 +16,7 @@ use crate::{
     },
 };
 use serde::Serialize;
+use std::sync::Arc;
 
 /// One line of a file, and why it says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,7 +89,7 @@ impl Answers {
         let bytes = self.answer(file, container)?;
         let text = String::from_utf8_lossy(&bytes);
         let memory = self.memory(container)?;
-        let host = self.machine.meminfo()?;
+        let host = self.host_meminfo()?;
         let explaining = Explaining {
             decided: decided(&memory, &host),
             answers: self,
@@ -113,7 +114,7 @@ impl Answers {
     ) -> Result<Vec<Explained>, AnswerError> {
         let bytes = self.attribute(attribute, container)?;
         let memory = self.memory(container)?;
-        let host = self.machine.meminfo()?;
+        let host = self.host_meminfo()?;
         let explaining = Explaining {
             decided: decided(&memory, &host),
             answers: self,
@@ -174,7 +175,7 @@ struct Explaining<'a> {
     container: &'a Container,
     memory: Memory,
     decided: Decided,
-    host: host::Meminfo,
+    host: Arc<host::Meminfo>,
 }
 
 impl Explaining<'_> {
@@ -357,7 +358,7 @@ impl Explaining<'_> {
     }
 
     fn seen(&self) -> Result<Vec<Input>, AnswerError> {
-        let (cpu, _) = self.answers.cpu(self.container)?;
+        let (_, cpu, _) = self.answers.cpu(self.container)?;
         let mut inputs = Vec::new();
         if let Some(cpuset) = &cpu.cpuset {
             inputs.extend(self.cgroup(Fact::Cpus, 0, None, cpuset));
@@ -392,7 +393,7 @@ impl Explaining<'_> {
     }
 
     fn stat(&self, name: &str) -> Result<Reason, AnswerError> {
-        let (cpu, _) = self.answers.cpu(self.container)?;
+        let (_, cpu, _) = self.answers.cpu(self.container)?;
         Ok(match name {
             name if name.starts_with("cpu") => {
                 let mut reason = Reason::new(

@@ -1,6 +1,6 @@
 //! A container's counters on the shelf, where the next daemon finds them.
 
-use super::{Answers, kept::Kept, page::Page, sampler};
+use super::{Answers, page::Page, record::Record, sampler};
 use crate::shelf::{Kind, Shelf};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ impl Answers {
     pub fn kept_on(mut self, shelf: Arc<Shelf>) -> Answers {
         for key in shelf.keys(Kind::Container) {
             let kept = shelf.get(Kind::Container, key);
-            match kept.as_deref().and_then(Kept::parse) {
+            match kept.as_deref().and_then(Record::parse) {
                 Some(kept) => self.go_on(key, kept),
                 None => tracing::warn!(container = key, "its counters are lost: they start anew"),
             }
@@ -20,7 +20,7 @@ impl Answers {
         self
     }
 
-    fn go_on(&self, key: u64, kept: Kept) {
+    fn go_on(&self, key: u64, kept: Record) {
         let now = (self.now)();
         let is_wanted = kept.load.is_some_and(|load| sampler::is_wanted(&load, now));
         // The container may be dead.
@@ -39,7 +39,7 @@ impl Answers {
     /// Keeps the container's counters for a successor.
     pub(super) fn keep(&self, key: u64, page: &Page) {
         if let Some(shelf) = &self.shelf {
-            shelf.put(Kind::Container, key, &Kept::of(page).bytes());
+            shelf.put(Kind::Container, key, &Record::of(page).bytes());
         }
     }
 

@@ -3,11 +3,13 @@
 //! What cannot be read falls back in steps, each counted and logged once for a container and a
 //! cause: the facts as they are now; the last good facts; an error. Never the host's bytes.
 
+mod constant;
 mod explain;
+mod facts;
 mod keeping;
-mod kept;
 mod page;
 mod pressure;
+mod record;
 mod sampler;
 mod system;
 
@@ -15,18 +17,23 @@ pub use explain::{Explained, Input};
 pub use sampler::sample_loads;
 
 use crate::{
-    cgroup::{Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Place},
+    cgroup::{Layout, Place},
     container::{self, Caller, CallerError, Callers, Container, Ledger},
     files::File,
-    host::{self, Machine},
+    host::Machine,
     metrics, render,
     shelf::Shelf,
     sys::{self, ReadError},
     units::{CpuSet, Micros},
     view::{self, stat::Clock, time::Birth},
 };
+use constant::Constants;
+use facts::MachineFacts;
 use page::Page;
 use std::{path::Path, sync::Arc};
+
+// What is costly to find out and rarely changes: who a container is, its birth, its tasks.
+const LONG: Micros = Micros::SECOND;
 
 /// Why a file cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +66,9 @@ pub struct Answers {
     ledger: Ledger<Page>,
     shelf: Option<Arc<Shelf>>,
     sampler: sampler::Bell,
+    facts: MachineFacts,
+    constants: Constants,
+    max_age: Micros,
     now: fn() -> Micros,
 }
 
@@ -84,9 +94,31 @@ impl Answers {
             ledger: Ledger::default(),
             shelf: None,
             sampler: sampler::Bell::default(),
+            facts: MachineFacts::default(),
+            constants: Constants::of(&machine),
+            max_age: Micros::ZERO,
             machine,
             now,
         })
+    }
+
+    /// The same, from facts that may be so old: within that time one read of a kernel's file
+    /// serves all answers. Without, every answer reads anew.
+    #[must_use]
+    pub fn with_max_age(self, max_age: Micros) -> Answers {
+        Answers { max_age, ..self }
+    }
+
+    /// How old the facts of an answer may be.
+    #[must_use]
+    pub fn max_age(&self) -> Micros {
+        self.max_age
+    }
+
+    /// The time since the machine's boot.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        (self.now)()
     }
 
     /// Who the thread `tid` is; it must wait for the answer meanwhile.
@@ -101,13 +133,14 @@ impl Answers {
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when there is none.
-    pub fn container(&self, key: u64) -> Result<Container, ReadError> {
+    pub fn container(&self, key: u64) -> Result<Arc<Container>, ReadError> {
         let now = (self.now)();
         let known = self.ledger.known(key);
-        if let Some(container) = known.and_then(|page| page.lock().container.fresh(now)) {
+        if let Some(container) = known.and_then(|page| page.lock().container.within(LONG, now)) {
             return Ok(container);
         }
         let container = (self.callers).container(key, &self.cgroups, &self.machine)?;
+        let container = Arc::new(container);
         let page = self.ledger.page(key);
         Ok(page.lock().container.set((self.now)(), container))
     }
@@ -116,7 +149,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when there is none.
-    pub fn container_at(&self, path: &Path) -> Result<Container, ReadError> {
+    pub fn container_at(&self, path: &Path) -> Result<Arc<Container>, ReadError> {
         let path = self.cgroups.below(path);
         let key = self.cgroups.key(&Place::at(&path))?;
         self.container(key)
@@ -187,29 +220,29 @@ impl Answers {
                 render::memory::meminfo(&self.meminfo(container)?, &mut out);
             }
             File::Swaps => {
-                let view = view::memory::swaps(&self.memory(container)?, &self.machine.meminfo()?);
+                let view = view::memory::swaps(&self.memory(container)?, &*self.host_meminfo()?);
                 render::memory::swaps(&view, &mut out);
             }
             File::Cpuinfo => {
-                let (_, seen) = self.cpu(container)?;
-                let view = view::cpu::cpuinfo(&seen, &self.machine.cpuinfo()?);
+                let (_, _, seen) = self.cpu(container)?;
+                let view = view::cpu::cpuinfo(&seen, &*self.host_cpuinfo()?);
                 render::cpu::cpuinfo(&view, &mut out);
             }
             File::CpuOnline => {
-                let (_, seen) = self.cpu(container)?;
+                let (_, _, seen) = self.cpu(container)?;
                 render::cpu::list(&seen, &mut out);
             }
             File::Stat => {
-                let host = self.machine.stat()?;
-                let (clock, birth, _) = self.clock(container)?;
+                let host = self.host_stat()?;
+                let (clock, birth) = self.clock(container)?;
                 let tasks = self.tasks(container)?;
                 let view = view::stat::stat(&clock, &tasks, birth, &host);
                 render::stat::stat(&view, &mut out);
             }
             File::Uptime => {
-                let (clock, birth, now) = self.clock(container)?;
+                let (clock, birth) = self.clock(container)?;
                 let view = view::time::Uptime {
-                    up: view::time::uptime(birth, now),
+                    up: view::time::uptime(birth, (self.now)()),
                     idle: clock.total().idle,
                 };
                 render::time::uptime(&view, &mut out);
@@ -233,54 +266,17 @@ impl Answers {
     }
 
     fn meminfo(&self, container: &Container) -> Result<view::memory::Meminfo, AnswerError> {
-        let host = self.machine.meminfo()?;
+        let host = self.host_meminfo()?;
         let hugetlb = self.hugetlb(container, &host)?;
         let memory = self.memory(container)?;
         Ok(view::memory::meminfo(&memory, &hugetlb, &host))
     }
 
-    fn memory(&self, container: &Container) -> Result<Memory, AnswerError> {
-        let facts = self.cgroups.memory(&container.place);
-        self.or_last_good(container, facts, |page| &mut page.memory)
-    }
-
-    fn cpu(&self, container: &Container) -> Result<(Cpu, CpuSet), AnswerError> {
-        let facts = self.cgroups.cpu(&container.place);
-        let cpu = self.or_last_good(container, facts, |page| &mut page.cpu)?;
-        let seen = view::cpu::seen(&cpu, &self.machine.online()?);
-        Ok((cpu, seen))
-    }
-
-    /// Nothing is read where the machine has no huge pages to share.
-    fn hugetlb(
-        &self,
-        container: &Container,
-        host: &host::Meminfo,
-    ) -> Result<Vec<HugetlbLevel>, AnswerError> {
-        if host.count("HugePages_Total") == 0 {
-            return Ok(Vec::new());
-        }
-        let size = host.size("Hugepagesize");
-        let facts = self.cgroups.hugetlb(&container.place, size);
-        self.or_last_good(container, facts, |page| &mut page.hugetlb)
-    }
-
-    fn numa(&self, container: &Container) -> Result<Numa, AnswerError> {
-        let facts = self.cgroups.numa(&container.place);
-        self.or_last_good(container, facts, |page| &mut page.numa)
-    }
-
-    fn devices(&self, container: &Container) -> Result<Vec<DeviceUse>, AnswerError> {
-        let facts = self.cgroups.devices(&container.place);
-        self.or_last_good(container, facts, |page| &mut page.devices)
-    }
-
     fn vmstat(&self, container: &Container) -> Result<Vec<(String, u64)>, AnswerError> {
         let memory = self.memory(container)?;
-        let events = self.cgroups.memory_counts(&container.place);
-        let events = self.or_last_good(container, events, |page| &mut page.counts)?;
+        let events = self.memory_counts(container)?;
         let devices = self.devices(container)?;
-        let meminfo = self.machine.meminfo()?;
+        let meminfo = self.host_meminfo()?;
         let counts = view::vmstat::Counts {
             sizes: view::memory::sizes(&memory, &meminfo),
             usage: &memory.usage,
@@ -292,13 +288,13 @@ impl Answers {
         Ok(view::vmstat::vmstat(&counts, &self.machine.vmstat()?))
     }
 
-    /// Moves the container's clock to now, and says when that is.
-    fn clock(&self, container: &Container) -> Result<(Clock, Birth, Micros), AnswerError> {
+    /// Moves the container's clock to the moment of the last facts.
+    fn clock(&self, container: &Container) -> Result<(Clock, Birth), AnswerError> {
         let birth = self.birth(container);
         // The facts are a little older than the moment that they are booked at, never newer:
-        // use that seems to come from the future would have to be taken back.
-        let (cpu, seen) = self.cpu(container)?;
-        let now = (self.now)();
+        // use that seems to come from the future would have to be taken back. Nor are they much
+        // older: what was used since would be booked as idle.
+        let (now, cpu, seen) = self.cpu(container)?;
         let page = self.ledger.page(container.key);
         let mut page = page.lock();
         let clock = match &page.clock {
@@ -307,13 +303,13 @@ impl Answers {
         };
         page.clock = Some(clock.clone());
         self.keep(container.key, &page);
-        Ok((clock, birth, now))
+        Ok((clock, birth))
     }
 
     fn birth(&self, container: &Container) -> Birth {
         let now = (self.now)();
         let page = self.ledger.page(container.key);
-        if let Some(birth) = page.lock().birth.fresh(now) {
+        if let Some(birth) = page.lock().birth.within(LONG, now) {
             return birth;
         }
         let found = container::birth(container, &self.cgroups, &self.machine);
@@ -322,33 +318,5 @@ impl Answers {
         // Nobody may be in it any more, or not yet.
         let last = page.birth.last().unwrap_or(Birth::Started(now));
         page.birth.set(now, found.unwrap_or(last))
-    }
-
-    /// The facts, remembered; or the last good ones, if there are any.
-    fn or_last_good<T: Clone>(
-        &self,
-        container: &Container,
-        facts: Result<T, ReadError>,
-        remembered: impl Fn(&mut Page) -> &mut Option<T>,
-    ) -> Result<T, AnswerError> {
-        let key = container.key;
-        let page = self.ledger.page(key);
-        let mut page = page.lock();
-        match facts {
-            Ok(facts) => {
-                *remembered(&mut page) = Some(facts.clone());
-                Ok(facts)
-            }
-            Err(source) => match remembered(&mut page).clone() {
-                Some(facts) => {
-                    metrics::FALLBACKS.count();
-                    if page.warned.insert(source.to_string()) {
-                        tracing::warn!(container = key, error = %source, "answered from the last good facts");
-                    }
-                    Ok(facts)
-                }
-                None => Err(AnswerError::Container { key, source }),
-            },
-        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
     container::Container,
-    units::Micros,
+    units::{CpuSet, Micros},
     view::{
         load::{Averages, Tasks},
         stat::Clock,
@@ -17,25 +17,25 @@ use std::{collections::BTreeSet, sync::Arc};
 #[derive(Debug, Default)]
 pub(super) struct Page {
     /// The container itself.
-    pub(super) container: Brief<Container>,
+    pub(super) container: Kept<Arc<Container>>,
     /// The last good facts of its memory.
-    pub(super) memory: Option<Memory>,
-    /// The last good facts of its CPUs.
-    pub(super) cpu: Option<Cpu>,
+    pub(super) memory: Kept<Memory>,
+    /// The last good facts of its CPUs, and those of them that are seen.
+    pub(super) cpu: Kept<(Cpu, CpuSet)>,
     /// The last good facts of its huge pages.
-    pub(super) hugetlb: Option<Vec<HugetlbLevel>>,
+    pub(super) hugetlb: Kept<Vec<HugetlbLevel>>,
     /// The last good facts of its memory nodes.
-    pub(super) numa: Option<Numa>,
+    pub(super) numa: Kept<Numa>,
     /// The last good facts of its block devices.
-    pub(super) devices: Option<Vec<DeviceUse>>,
+    pub(super) devices: Kept<Vec<DeviceUse>>,
     /// The last good counts of its memory.
-    pub(super) counts: Option<Vec<(String, u64)>>,
+    pub(super) counts: Kept<Vec<(String, u64)>>,
     /// Its CPUs' columns so far.
     pub(super) clock: Option<Clock>,
     /// Since when it is up.
-    pub(super) birth: Brief<Birth>,
+    pub(super) birth: Kept<Birth>,
     /// Its tasks.
-    pub(super) tasks: Brief<Tasks>,
+    pub(super) tasks: Kept<Tasks>,
     /// Held by who counts its tasks.
     pub(super) counting: Arc<Mutex<()>>,
     /// Its load, as long as somebody reads it.
@@ -55,21 +55,27 @@ pub(super) struct Load {
     pub(super) read: Micros,
 }
 
-/// Something that is costly to find out, and may be a second old.
+/// Something that was found out, and when.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Brief<T>(Option<(Micros, T)>);
+pub(super) struct Kept<T>(Option<(Micros, T)>);
 
-impl<T> Default for Brief<T> {
-    fn default() -> Brief<T> {
-        Brief(None)
+impl<T> Default for Kept<T> {
+    fn default() -> Kept<T> {
+        Kept(None)
     }
 }
 
-impl<T: Clone> Brief<T> {
-    /// What was found out less than a second before `now`.
-    pub(super) fn fresh(&self, now: Micros) -> Option<T> {
+impl<T: Clone> Kept<T> {
+    /// What was found out less than `age` before `now`; nothing is for an age of zero.
+    pub(super) fn within(&self, age: Micros, now: Micros) -> Option<T> {
         let (found, value) = self.0.as_ref()?;
-        (now.less(*found) < Micros::SECOND).then(|| value.clone())
+        (now.less(*found) < age).then(|| value.clone())
+    }
+
+    /// The same, with the moment that it was found out at.
+    pub(super) fn told_within(&self, age: Micros, now: Micros) -> Option<(Micros, T)> {
+        let (found, _) = self.0.as_ref()?;
+        Some((*found, self.within(age, now)?))
     }
 
     /// What was found out last.

@@ -30,10 +30,13 @@ impl Answers {
     fn pressure_file(&self, file: File, caller: &Caller) -> Option<(&Dir, PathBuf)> {
         match caller {
             Caller::Host => Some((self.machine.root(), PathBuf::from(file.path()))),
-            Caller::Container(container) => self
-                .cgroups
-                .pressure_file(&container.place, file.pressure()?),
+            Caller::Container(container) => self.own_pressure_file(file, container),
         }
+    }
+
+    fn own_pressure_file(&self, file: File, container: &Container) -> Option<(&Dir, PathBuf)> {
+        self.cgroups
+            .pressure_file(&container.place, file.pressure()?)
     }
 
     /// The bytes of the container's own pressure file.
@@ -45,8 +48,7 @@ impl Answers {
         file: File,
         container: &Container,
     ) -> Result<Vec<u8>, AnswerError> {
-        let caller = Caller::Container(container.clone());
-        let Some((root, path)) = self.pressure_file(file, &caller) else {
+        let Some((root, path)) = self.own_pressure_file(file, container) else {
             let path = file.path().to_owned();
             return Err(AnswerError::Unseen { path });
         };

@@ -1,6 +1,6 @@
 //! The load averages: sampled every five seconds, for containers whose load was read lately.
 
-use super::{AnswerError, Answers, page::Load};
+use super::{AnswerError, Answers, LONG, page::Load};
 use crate::{
     container::{self, Container},
     units::Micros,
@@ -62,7 +62,7 @@ impl Answers {
     /// counts them.
     pub(super) fn tasks(&self, container: &Container) -> Result<Tasks, AnswerError> {
         let page = self.ledger.page(container.key);
-        let known = || page.lock().tasks.fresh((self.now)());
+        let known = || page.lock().tasks.within(LONG, (self.now)());
         if let Some(tasks) = known() {
             return Ok(tasks);
         }

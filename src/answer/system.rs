@@ -9,12 +9,13 @@ use crate::{
     units::{CpuSet, NodeId},
     view::{self, node::Share, topology::Nodes},
 };
+use std::sync::Arc;
 
 /// What a container's answers below `/sys/devices/system` are made from.
 struct Topology {
     seen: CpuSet,
     nodes: Nodes,
-    host: Vec<Node>,
+    host: Arc<Vec<Node>>,
 }
 
 impl Answers {
@@ -39,8 +40,8 @@ impl Answers {
             }
             Caller::Host => Shown {
                 cpus: self.machine.list(&format!("{CPUS}/present"))?,
-                nodes: (self.machine.nodes()?.into_iter())
-                    .map(|node| (node.id, node.cpus))
+                nodes: (self.host_nodes()?.iter())
+                    .map(|node| (node.id, node.cpus.clone()))
                     .collect(),
             },
         })
@@ -121,8 +122,8 @@ impl Answers {
     }
 
     fn topology(&self, container: &Container) -> Result<Topology, AnswerError> {
-        let (_, seen) = self.cpu(container)?;
-        let host = self.machine.nodes()?;
+        let (_, _, seen) = self.cpu(container)?;
+        let host = self.host_nodes()?;
         let numa = self.numa(container)?;
         Ok(Topology {
             nodes: view::topology::nodes(numa.mems.as_ref(), &seen, &host),

@@ -3,6 +3,7 @@
 use crate::{
     daemon::{self, Config},
     mounts,
+    units::Micros,
 };
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
@@ -28,6 +29,10 @@ pub(super) struct Daemon {
     /// Replaces a daemon that hangs after so many seconds; under systemd the unit says when
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     watchdog: u64,
+    /// How old an answer may be: within that time one read of the cgroup serves all readers.
+    /// 0 reads anew for each
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = humantime::parse_duration)]
+    max_age: Duration,
     /// Say "ready" on standard output, and end when the process ends that started this one
     #[arg(long, hide = true)]
     embedded: bool,
@@ -39,10 +44,12 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         super::logs(if self.embedded { "error" } else { "info" });
+        let max_age = Micros(u64::try_from(self.max_age.as_micros()).unwrap_or(u64::MAX));
         let config = Config {
             mountpoint: self.mountpoint,
             is_kept: !self.no_keeper,
             patience: Duration::from_secs(self.watchdog),
+            max_age,
             replaces: self.replace,
             is_embedded: self.embedded,
             adopts: self.adopt,

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answers, Explained},
-    container::{Caller, Container},
+    container::Caller,
     files::{Attribute, FILES, File, Text},
 };
 use anyhow::{Context, Result};
@@ -83,7 +83,7 @@ impl Show {
                 self.printed(&answers.explain_attribute(attribute, &container)?)?
             }
             (Asked::File(file), Caller::Container(container)) => {
-                answers.answer(file, &container)?
+                answers.served(file, &container)?
             }
             (Asked::Attribute(attribute), Caller::Container(container)) => {
                 answers.attribute(attribute, &container)?
@@ -117,7 +117,7 @@ impl Show {
                 .with_context(|| format!("cannot tell whose process {pid} is"));
         }
         let path = self.cgroup.as_deref().unwrap_or(Path::new("/"));
-        let container: Container = answers
+        let container = answers
             .container_at(path)
             .with_context(|| format!("cannot find the cgroup {}", path.display()))?;
         Ok(Caller::Container(container))

@@ -20,7 +20,7 @@ use crate::{
 };
 use nix::fcntl::OFlag;
 use parking_lot::Mutex;
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Caller {
     /// A process of the host itself: in the same pid and mount namespace as PID 1.
     Host,
     /// A process in a container.
-    Container(Container),
+    Container(Arc<Container>),
 }
 
 /// Why nobody knows who asks.
@@ -117,11 +117,11 @@ impl Callers {
             .filter(|root| root.holds(&own))
             .unwrap_or(own);
         let key = cgroups.key(&root).map_err(unread)?;
-        Ok(Caller::Container(Container {
+        Ok(Caller::Container(Arc::new(Container {
             key,
             place: root,
             init,
-        }))
+        })))
     }
 
     /// The container with that key.

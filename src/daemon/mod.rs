@@ -7,11 +7,11 @@ mod successor;
 
 use crate::{
     answer,
-    fuse::Server,
     handover::{self, Held},
     keeper::{self, Adopted, Life, Purpose},
     metrics,
     reach::{self, Repaired},
+    units::Micros,
 };
 use anyhow::{Context, Result, bail};
 use nix::{
@@ -23,7 +23,7 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
-use station::{Service, Station};
+use station::{Sessions, Station};
 use std::{
     fs,
     io::Write,
@@ -51,6 +51,8 @@ pub struct Config {
     pub is_kept: bool,
     /// After how long a daemon that hangs is replaced.
     pub patience: Duration,
+    /// How old an answer may be when a reader is told it.
+    pub max_age: Micros,
     /// Whether a daemon that serves there is to be replaced.
     pub replaces: bool,
     /// Whether it serves one container of `plimsoll run`: it then says `ready` on standard
@@ -113,7 +115,10 @@ fn begin(config: &Config, mut life: Life) -> Result<()> {
     }
     let overseer = Overseer::keeper(life.keeper);
     if life.purpose == Purpose::End {
-        if let Ok(station) = Station::resume(&config.mountpoint, &mut life.held) {
+        if let Ok(mut station) = Station::resume(config, &mut life.held) {
+            // Its readers wait in vain otherwise.
+            tell("taken out", &reach::take_out(&station.points())?);
+            station.own();
             station.end();
         }
         return Ok(());
@@ -151,15 +156,18 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
         .thread_unblock()
         .context("cannot let signals through")?;
     let is_first = held.is_empty();
-    let (station, service, predecessor) = take_place(config, held).with_context(acting)?;
-    let Service { answers, sessions } = service;
+    let (mut station, sessions, predecessor) = take_place(config, held).with_context(acting)?;
+    let (sender, events) = channel();
+    sessions.run(&sender);
+    if !station.is_resumed {
+        station.extend().with_context(acting)?.run(&sender);
+    }
     let overseer = Arc::new(overseer);
     let handed = Arc::new(station.held()?);
     if !station.is_resumed || predecessor.is_some() {
         overseer.hold(&handed)?;
     }
-    let (sender, events) = channel();
-    run(sessions, &sender);
+    let answers = station.answers();
     thread::spawn(move || answer::sample_loads(&answers));
     let resumed = station.is_resumed;
     tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
@@ -172,6 +180,7 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     if let Some(predecessor) = predecessor {
         predecessor.dismiss()?;
     }
+    station.own();
     watch_signals(signals, &sender);
     let door = (!config.is_embedded).then(|| open_door(config, &station, &sender));
     let door = door.transpose()?;
@@ -185,26 +194,26 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     end(event, station, &overseer, &handed, door)
 }
 
-/// The station and what it serves: handed over, left by a daemon that died, or new.
-fn take_place(config: &Config, mut held: Held) -> Result<(Station, Service, Option<Predecessor>)> {
+/// The station and its sessions: handed over, left by a daemon that died, or new.
+fn take_place(config: &Config, mut held: Held) -> Result<(Station, Sessions, Option<Predecessor>)> {
     let mountpoint = &config.mountpoint;
     if config.replaces && held.is_empty() {
         let (predecessor, mut held) = Predecessor::ask(mountpoint)?;
         held.roster()?;
         predecessor.drain()?;
-        let mut station = Station::resume(mountpoint, &mut held)?;
-        let service = station.service()?;
+        let mut station = Station::resume(config, &mut held)?;
+        let sessions = station.sessions()?;
         station.recover();
-        return Ok((station, service, Some(predecessor)));
+        return Ok((station, sessions, Some(predecessor)));
     }
     if !held.is_empty() {
-        let resumed = Station::resume(mountpoint, &mut held).and_then(|mut station| {
-            let service = station.service()?;
+        let resumed = Station::resume(config, &mut held).and_then(|mut station| {
+            let sessions = station.sessions()?;
             station.recover();
-            Ok((station, service))
+            Ok((station, sessions))
         });
         match resumed {
-            Ok((station, service)) => return Ok((station, service, None)),
+            Ok((station, sessions)) => return Ok((station, sessions, None)),
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(error, "cannot go on where the daemon before stopped");
@@ -216,22 +225,9 @@ fn take_place(config: &Config, mut held: Held) -> Result<(Station, Service, Opti
         None => place::lock(mountpoint)?,
     };
     drop(held);
-    let mut station = Station::begin(mountpoint, lock)?;
-    let service = station.service()?;
-    Ok((station, service, None))
-}
-
-/// Runs each session until its connection ends.
-fn run(sessions: Vec<fuser::Session<Server>>, events: &Sender<Event>) {
-    for session in sessions {
-        let events = events.clone();
-        thread::spawn(move || {
-            if let Err(error) = session.run() {
-                tracing::error!(%error, "a session ended");
-            }
-            let _ = events.send(Event::Disconnected);
-        });
-    }
+    let mut station = Station::begin(config, lock)?;
+    let sessions = station.sessions()?;
+    Ok((station, sessions, None))
 }
 
 fn watch_signals(mut signals: Signals, events: &Sender<Event>) {

@@ -1,69 +1,82 @@
 //! What a daemon serves with: the lock, the shelf and the connections, its own or another's.
 
-use super::place;
+use super::{Config, Event, place};
 use crate::{
     answer::Answers,
-    fuse::{Connection, Server},
+    fuse::{Agreed, Cached, Connection, Direct, Server, Side, tree::CONTAINERS_NAME},
     handover::{Held, LOCK, Roster, STATE},
     mounts,
     shelf::Shelf,
 };
 use anyhow::{Context, Result, bail};
 use std::{
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc::Sender},
     thread,
 };
 
-/// Lock, shelf and connections.
+/// Lock, shelf and connections, and what is served on them.
 #[derive(Debug)]
 pub(super) struct Station {
     pub(super) mountpoint: PathBuf,
-    pub(super) lock: OwnedFd,
-    pub(super) shelf: Arc<Shelf>,
+    lock: OwnedFd,
+    shelf: Arc<Shelf>,
+    server: Arc<Server>,
+    answers: Arc<Answers>,
     /// In the order in which they were mounted.
-    pub(super) connections: Vec<Connection>,
+    connections: Vec<Connection>,
     /// Whether a daemon before this one began them.
     pub(super) is_resumed: bool,
 }
 
-/// What a station serves.
-#[derive(Debug)]
-pub(super) struct Service {
-    pub(super) answers: Arc<Answers>,
-    pub(super) sessions: Vec<fuser::Session<Server>>,
+/// Sessions that are agreed on, and not yet running.
+pub(super) struct Sessions(Vec<Box<dyn FnOnce() -> io::Result<()> + Send>>);
+
+impl Sessions {
+    /// Runs each until its connection ends, which is told.
+    pub(super) fn run(self, events: &Sender<Event>) {
+        for session in self.0 {
+            let events = events.clone();
+            thread::spawn(move || {
+                if let Err(error) = session() {
+                    tracing::error!(%error, "a session ended");
+                }
+                let _ = events.send(Event::Disconnected);
+            });
+        }
+    }
 }
 
 impl Station {
-    /// Mounts anew; what a dead daemon has left there is taken away first.
-    pub(super) fn begin(mountpoint: &Path, lock: OwnedFd) -> Result<Station> {
-        place::clear(mountpoint)?;
-        let shelf = Arc::new(Shelf::new().context("cannot make memory for a successor")?);
-        let direct = Connection::begin("direct", mountpoint)?;
-        Ok(Station {
-            mountpoint: mountpoint.to_owned(),
-            lock,
-            shelf,
-            connections: vec![direct],
-            is_resumed: false,
-        })
+    /// Mounts the direct connection anew; what a dead daemon has left there is taken away first.
+    pub(super) fn begin(config: &Config, lock: OwnedFd) -> Result<Station> {
+        place::clear(&config.mountpoint)?;
+        let shelf = Shelf::new().context("cannot make memory for a successor")?;
+        let direct = Connection::begin(Side::Direct, &config.mountpoint)?;
+        Station::of(config, lock, shelf, vec![direct])
     }
 
-    /// Goes on where the daemon stopped that held this. What is held is not changed on failure.
-    pub(super) fn resume(mountpoint: &Path, held: &mut Held) -> Result<Station> {
-        let roster = held.roster()?;
+    /// Mounts the cached connection too. The way to its mount point leads through the direct
+    /// connection, whose session must be running.
+    pub(super) fn extend(&mut self) -> Result<Sessions> {
+        let point = self.mountpoint.join(CONTAINERS_NAME);
+        let mut cached = Connection::begin(Side::Cached, &point)?;
+        let session = session(&mut cached, &self.server)?;
+        self.connections.push(cached);
+        Ok(Sessions(vec![session]))
+    }
+
+    /// Goes on where the daemon stopped that held this.
+    pub(super) fn resume(config: &Config, held: &mut Held) -> Result<Station> {
         let Roster::V1 {
-            mountpoint: served,
+            mountpoint,
             connections: agreed,
-        } = roster;
-        if served != mountpoint {
-            bail!("it was served on {}", served.display());
+        } = held.roster()?;
+        if mountpoint != config.mountpoint {
+            bail!("it was served on {}", mountpoint.display());
         }
-        let lock = match held.take(LOCK) {
-            Some(lock) => place::sign(lock)?,
-            None => place::lock(mountpoint)?,
-        };
         let shelf = Shelf::of(held.take(STATE).context("its state is missing")?)?;
         let mut connections = Vec::new();
         for agreed in agreed {
@@ -71,26 +84,56 @@ impl Station {
             let device = device.with_context(|| format!("connection {} is missing", agreed.name));
             connections.push(Connection::resume(agreed, device?)?);
         }
+        let sides: Vec<Option<Side>> = connections.iter().map(Connection::side).collect();
+        if sides != Side::BOTH.map(Some) {
+            bail!("it has other connections than this program");
+        }
+        let lock = match held.take(LOCK) {
+            Some(lock) => place::sign(lock)?,
+            None => place::lock(&config.mountpoint)?,
+        };
+        let mut station = Station::of(config, lock, shelf, connections)?;
+        station.is_resumed = true;
+        Ok(station)
+    }
+
+    fn of(
+        config: &Config,
+        lock: OwnedFd,
+        shelf: Shelf,
+        connections: Vec<Connection>,
+    ) -> Result<Station> {
+        let shelf = Arc::new(shelf);
+        // A fact may be half as old as an answer, which is kept for the other half.
+        let answers = Answers::here()?.with_max_age(config.max_age.half());
+        let answers = Arc::new(answers.kept_on(Arc::clone(&shelf)));
         Ok(Station {
-            mountpoint: mountpoint.to_owned(),
+            mountpoint: config.mountpoint.clone(),
             lock,
-            shelf: Arc::new(shelf),
+            server: Arc::new(Server::new(Arc::clone(&answers), Arc::clone(&shelf))),
+            shelf,
+            answers,
             connections,
-            is_resumed: true,
+            is_resumed: false,
         })
     }
 
-    /// What it serves: the answers, which go on where those before stopped, and a session for each
-    /// connection.
-    pub(super) fn service(&mut self) -> Result<Service> {
-        let answers = Answers::here()?.kept_on(Arc::clone(&self.shelf));
-        let answers = Arc::new(answers);
-        let mut sessions = Vec::new();
-        for (place, connection) in (0..).zip(&mut self.connections) {
-            let server = Server::new(Arc::clone(&answers), Arc::clone(&self.shelf), place);
-            sessions.push(connection.session(server, threads())?);
-        }
-        Ok(Service { answers, sessions })
+    /// A session for each connection.
+    pub(super) fn sessions(&mut self) -> Result<Sessions> {
+        let server = &self.server;
+        let connections = self.connections.iter_mut();
+        let sessions = connections.map(|connection| session(connection, server));
+        Ok(Sessions(sessions.collect::<Result<_>>()?))
+    }
+
+    /// From now on nobody else serves on these connections.
+    pub(super) fn own(&mut self) {
+        self.connections.iter_mut().for_each(Connection::own);
+    }
+
+    /// What is answered.
+    pub(super) fn answers(&self) -> Arc<Answers> {
+        Arc::clone(&self.answers)
     }
 
     /// Has the kernel give out again what a daemon before this one took and did not answer.
@@ -110,7 +153,7 @@ impl Station {
         let mut held = Held::default();
         held.enter(&Roster::V1 {
             mountpoint: self.mountpoint.clone(),
-            connections: self.agreed(),
+            connections: self.agreed().cloned().collect(),
         })?;
         held.add(LOCK, &self.lock)?;
         held.add(STATE, &*self.shelf)?;
@@ -120,25 +163,22 @@ impl Station {
         Ok(held)
     }
 
-    fn agreed(&self) -> Vec<crate::fuse::Agreed> {
-        let connections = self.connections.iter();
-        connections.map(|one| one.agreed().clone()).collect()
+    fn agreed(&self) -> impl Iterator<Item = &Agreed> {
+        self.connections.iter().map(Connection::agreed)
     }
 
     /// Where the connections are mounted.
     pub(super) fn points(&self) -> Vec<PathBuf> {
-        let connections = self.connections.iter();
-        connections.map(|one| one.agreed().point.clone()).collect()
+        self.agreed().map(|agreed| agreed.point.clone()).collect()
     }
 
     /// Whether all of it is still mounted where it was.
     pub(super) fn is_mounted(&self) -> Result<bool> {
-        for point in self.points() {
-            if place::mounted_at(&point)?.as_deref() != Some(mounts::KIND) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let is_ours = |point: &Path| -> Result<bool> {
+            Ok(place::mounted_at(point)?.as_deref() == Some(mounts::KIND))
+        };
+        let ours: Result<Vec<bool>> = self.points().iter().map(|point| is_ours(point)).collect();
+        Ok(ours?.into_iter().all(|is_ours| is_ours))
     }
 
     /// How many threads answer.
@@ -157,6 +197,23 @@ impl Station {
             drop(connection);
         }
     }
+}
+
+fn session(
+    connection: &mut Connection,
+    server: &Arc<Server>,
+) -> Result<Box<dyn FnOnce() -> io::Result<()> + Send>> {
+    let server = Arc::clone(server);
+    Ok(match connection.side() {
+        Some(Side::Cached) => {
+            let session = connection.session(Cached(server), threads())?;
+            Box::new(|| session.run())
+        }
+        _ => {
+            let session = connection.session(Direct(server), threads())?;
+            Box::new(|| session.run())
+        }
+    })
 }
 
 /// The threads that answer on one connection.

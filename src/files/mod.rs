@@ -92,6 +92,12 @@ impl File {
         }
     }
 
+    /// Its place in [`FILES`].
+    #[must_use]
+    pub fn row(self) -> usize {
+        FILES.iter().position(|row| *row == self).unwrap_or(0)
+    }
+
     /// The last component of [`File::path`]; unique among the files, so it names one for a user.
     #[must_use]
     pub fn name(self) -> &'static str {

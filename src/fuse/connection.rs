@@ -6,7 +6,7 @@
 //! kernel's first one in every life, and its answer goes to the kernel in the first life alone.
 //! Then the device takes the socket's place.
 
-use super::{Mounted, Server, mount::MountError};
+use super::mount::{MountError, Mounted, Side};
 use crate::sys::fd;
 use nix::{
     errno::Errno,
@@ -58,7 +58,8 @@ pub struct Agreed {
     pub answer: Vec<u8>,
 }
 
-/// A connection to the kernel, unmounted when dropped unless it is [left](Connection::leave).
+/// A connection to the kernel. One that was begun here is unmounted when dropped, unless it is
+/// [left](Connection::leave); one that was resumed is so only once it is [owned](Connection::own).
 #[derive(Debug)]
 pub struct Connection {
     agreed: Agreed,
@@ -71,14 +72,14 @@ impl Connection {
     ///
     /// # Errors
     /// When the kernel refuses the mount, or says nothing.
-    pub fn begin(name: &str, point: &Path) -> Result<Connection, ConnectionError> {
-        let (mounted, device) = Mounted::new(point)?;
+    pub fn begin(side: Side, point: &Path) -> Result<Connection, ConnectionError> {
+        let (mounted, device) = Mounted::new(point, side)?;
         let mut hello = vec![0; ROOM];
         let length = read(&device, &mut hello).map_err(handshake)?;
         hello.truncate(length);
         Ok(Connection {
             agreed: Agreed {
-                name: name.to_owned(),
+                name: side.name().to_owned(),
                 point: point.to_owned(),
                 hello,
                 answer: Vec::new(),
@@ -109,15 +110,15 @@ impl Connection {
         })
     }
 
-    /// A session of the server on this connection; nothing is answered before it runs.
+    /// A session of the file system on this connection; nothing is answered before it runs.
     ///
     /// # Errors
     /// When the handshake fails, or ends otherwise than it did in this connection's first life.
-    pub fn session(
+    pub fn session<F: fuser::Filesystem>(
         &mut self,
-        server: Server,
+        server: F,
         threads: usize,
-    ) -> Result<fuser::Session<Server>, ConnectionError> {
+    ) -> Result<fuser::Session<F>, ConnectionError> {
         let (ours, theirs) = fd::pair().map_err(handshake)?;
         write(&ours, &self.agreed.hello).map_err(handshake)?;
         let mut config = fuser::Config::default();
@@ -158,6 +159,12 @@ impl Connection {
         write(&self.device, &head(FUSE_NOTIFY_RESEND, 0)).is_ok()
     }
 
+    /// Which one it is, if this program knows it.
+    #[must_use]
+    pub fn side(&self) -> Option<Side> {
+        Side::named(&self.agreed.name)
+    }
+
     /// What a successor must know.
     #[must_use]
     pub fn agreed(&self) -> &Agreed {
@@ -175,6 +182,11 @@ impl Connection {
     #[must_use]
     pub fn device(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
+    }
+
+    /// Unmounts it from now on when this is dropped, though another daemon began it.
+    pub fn own(&mut self) {
+        self.mounted.own();
     }
 
     /// Leaves it mounted for a successor.

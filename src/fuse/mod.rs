@@ -1,16 +1,22 @@
-//! The protocol side: names, inodes and attributes, and the loop on `/dev/fuse`.
+//! The protocol side: names, inodes and attributes, and the requests of both connections.
 
+mod branch;
+mod cached;
 mod connection;
 mod gate;
+mod handles;
+mod listing;
 mod mount;
 mod open;
 mod server;
 mod session;
+mod texts;
 pub mod tree;
 mod trigger;
 
+pub use cached::Cached;
 pub use connection::{Agreed, Connection, ConnectionError};
 pub use gate::{GATE, Gate, Progress};
-pub use mount::MountError;
-use mount::Mounted;
+pub use mount::{MountError, Side};
 pub use server::Server;
+pub use session::Direct;

@@ -27,56 +27,106 @@ pub enum MountError {
     },
 }
 
+/// The two connections to the kernel, and what each serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The whole tree; writable, for triggers are written to the pressure files; any other write
+    /// is refused file by file.
+    Direct,
+    /// What the kernel caches, mounted on a directory of the other; read-only.
+    Cached,
+}
+
+impl Side {
+    /// Both, in the order in which they are mounted.
+    pub const BOTH: [Side; 2] = [Side::Direct, Side::Cached];
+
+    /// Its name, which never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Direct => "direct",
+            Side::Cached => "cached",
+        }
+    }
+
+    /// The side with that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| side.name() == name)
+    }
+
+    /// Its place in the order.
+    #[must_use]
+    pub fn place(self) -> u8 {
+        u8::from(self == Side::Cached)
+    }
+}
+
 /// A mount of ours, which is taken away when this is dropped.
 #[derive(Debug)]
 pub(super) struct Mounted {
     point: PathBuf,
+    is_ours: bool,
 }
 
 impl Mounted {
     /// Mounts on the directory `point`, readable for everyone, and returns the device that requests
     /// come from.
     ///
-    /// The mount is not read-only, for triggers are written to the pressure files; any other write
-    /// is refused file by file.
-    ///
     /// # Errors
     /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when `point` is no directory.
-    pub(super) fn new(point: &Path) -> Result<(Mounted, OwnedFd), MountError> {
+    pub(super) fn new(point: &Path, side: Side) -> Result<(Mounted, OwnedFd), MountError> {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
         let options = format!(
             "fd={},rootmode=40555,user_id=0,group_id=0,allow_other,default_permissions",
             device.as_raw_fd()
         );
+        let mut options_of_mount = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        if side == Side::Cached {
+            options_of_mount |= MsFlags::MS_RDONLY;
+        }
         mount(
             Some("plimsoll"),
             point,
             Some(KIND),
-            MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+            options_of_mount,
             Some(options.as_str()),
         )
         .map_err(|source| MountError::Refused {
             point: point.to_owned(),
             source,
         })?;
-        Ok((Mounted::resumed(point), device))
+        let mut mounted = Mounted::resumed(point);
+        mounted.own();
+        Ok((mounted, device))
     }
 
-    /// A mount that is there already, left by a process before this one.
+    /// A mount that is there already, another daemon's until it is [owned](Mounted::own).
     pub(super) fn resumed(point: &Path) -> Mounted {
-        let point = point.to_owned();
-        Mounted { point }
+        Mounted {
+            point: point.to_owned(),
+            is_ours: false,
+        }
+    }
+
+    /// From now on it is taken away when this is dropped.
+    pub(super) fn own(&mut self) {
+        self.is_ours = true;
     }
 
     /// Leaves it for a process after this one.
-    pub(super) fn leave(self) {
-        std::mem::forget(self);
+    pub(super) fn leave(mut self) {
+        self.is_ours = false;
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
+        if !self.is_ours {
+            return;
+        }
         // Detached, because a reader may hold a file of it open.
         if let Err(error) = umount2(&self.point, MntFlags::MNT_DETACH) {
             tracing::warn!(point = %self.point.display(), %error, "cannot unmount");

@@ -53,14 +53,13 @@ struct Table {
 }
 
 impl OpenFiles {
-    /// Those of the daemon's connection at `place`: none, but those that a daemon before this one
-    /// kept on the shelf.
-    pub(super) fn new(shelf: Arc<Shelf>, place: u8) -> OpenFiles {
+    /// None, but those that a daemon before this one kept on the shelf.
+    pub(super) fn new(shelf: Arc<Shelf>) -> OpenFiles {
         OpenFiles {
             table: Mutex::new(Table {
                 // Nobody opens a file every nanosecond: no daemon before this one has given out
-                // these handles. A machine is up for less than the 36 years of 60 bits.
-                last: (u64::from(place) << 60) + sys::since_boot().0.saturating_mul(1000),
+                // these handles.
+                last: sys::since_boot().0.saturating_mul(1000),
                 files: HashMap::new(),
                 held: HashMap::new(),
             }),
@@ -183,16 +182,16 @@ mod tests {
     use crate::{cgroup::Place, container::Container};
 
     fn container(key: u64) -> Caller {
-        Caller::Container(Container {
+        Caller::Container(Arc::new(Container {
             key,
             place: Place::at("/box".as_ref()),
             init: None,
-        })
+        }))
     }
 
     #[test]
     fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
-        let files = OpenFiles::new(Arc::new(Shelf::new().unwrap()), 0);
+        let files = OpenFiles::new(Arc::new(Shelf::new().unwrap()));
         let handles: Vec<u64> = (0..MOST)
             .map(|_| files.add(container(1), false).unwrap())
             .collect();
@@ -205,14 +204,14 @@ mod tests {
     #[test]
     fn a_handle_of_an_earlier_daemon_is_known_and_given_to_nobody_else() {
         let shelf = Arc::new(Shelf::new().unwrap());
-        let earlier = OpenFiles::new(Arc::clone(&shelf), 0);
+        let earlier = OpenFiles::new(Arc::clone(&shelf));
         let handle = earlier.add(container(3), true).unwrap();
         let open = Open {
             content: Some(Arc::from(&b"x"[..])),
             ..earlier.get(handle).unwrap()
         };
         earlier.keep(handle, open).unwrap();
-        let later = OpenFiles::new(shelf, 0);
+        let later = OpenFiles::new(shelf);
         let before = Before {
             key: Some(3),
             content: Some(Arc::from(&b"x"[..])),

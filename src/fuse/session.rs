@@ -1,7 +1,8 @@
-//! The requests of `/dev/fuse`, one by one.
+//! The requests of the direct connection, one by one.
 
 use super::{
     gate::GATE,
+    mount::Side,
     server::{BRIEF, Server},
     tree::Entry,
 };
@@ -16,12 +17,13 @@ use std::{
     ffi::OsStr,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
     time::SystemTime,
 };
 
 /// Runs the handler of one request. Should it panic, the request alone is lost: its reply, which
 /// was moved into the handler, says EIO when it is dropped.
-fn guarded(handler: impl FnOnce()) {
+pub(super) fn guarded(handler: impl FnOnce()) {
     GATE.pass(|| {
         if catch_unwind(AssertUnwindSafe(handler)).is_err() {
             metrics::PANICS.count();
@@ -30,37 +32,37 @@ fn guarded(handler: impl FnOnce()) {
     });
 }
 
-impl Filesystem for Server {
+/// The direct connection: every open asks who opens, and every read is answered here.
+#[derive(Debug)]
+pub struct Direct(pub Arc<Server>);
+
+impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.saw(request);
-        guarded(|| match self.lookup(parent, name, request.pid()) {
-            Ok((ttl, entry)) => reply.entry(&ttl, &self.attributes(entry), Generation(0)),
+        self.0.saw(Side::Direct, request);
+        guarded(|| match self.0.lookup(parent, name, request.pid()) {
+            Ok((ttl, entry)) => reply.entry(&ttl, &self.0.attributes(entry), Generation(0)),
             Err(error) => reply.error(error.errno()),
         });
     }
 
     fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        self.saw(request);
+        self.0.saw(Side::Direct, request);
         guarded(|| match Entry::of_inode(inode.0) {
-            Some(entry) => reply.attr(&BRIEF, &self.attributes(entry)),
+            Some(entry) => reply.attr(&BRIEF, &self.0.attributes(entry)),
             None => reply.error(Errno::ENOENT),
         });
     }
 
-    fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
+    fn readlink(&self, _: &Request, inode: INodeNo, reply: ReplyData) {
         guarded(|| match Entry::of_inode(inode.0) {
-            Some(Entry::Own) => match self.own(request.pid()) {
-                Ok(key) => reply.data(key.to_string().as_bytes()),
-                Err(error) => reply.error(error.errno()),
-            },
             Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
             _ => reply.error(Errno::EINVAL),
         });
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.saw(request);
-        guarded(|| match self.open(inode, request.pid(), flags) {
+        self.0.saw(Side::Direct, request);
+        guarded(|| match self.0.open(inode, request.pid(), flags) {
             Ok(handle) => reply.opened(
                 handle,
                 FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
@@ -80,14 +82,14 @@ impl Filesystem for Server {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.saw(request);
+        self.0.saw(Side::Direct, request);
         guarded(|| {
             // sendfile and splice fill the page cache, which belongs to the inode: the next
             // reader would be given these bytes, whoever that is. They fall back to read.
             if lock_owner.is_none() {
                 return reply.error(Errno::EINVAL);
             }
-            match self.read(inode, handle, request.pid(), offset) {
+            match self.0.read(inode, handle, request.pid(), offset) {
                 Ok(content) => reply.data(slice(&content, offset, size)),
                 Err(errno) => reply.error(errno),
             }
@@ -105,7 +107,7 @@ impl Filesystem for Server {
         reply: ReplyEmpty,
     ) {
         guarded(|| {
-            self.release(handle);
+            self.0.release(handle);
             reply.ok();
         });
     }
@@ -119,12 +121,12 @@ impl Filesystem for Server {
         mut reply: ReplyDirectory,
     ) {
         guarded(|| {
-            let list = match self.list(inode, request.pid()) {
+            let list = match self.0.list(inode, request.pid()) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };
             for (at, name, entry) in list.into_iter().filter(|(at, ..)| *at > offset) {
-                let kind = self.attributes(entry).kind;
+                let kind = self.0.attributes(entry).kind;
                 if reply.add(INodeNo(entry.inode()), at, kind, name) {
                     break;
                 }
@@ -145,7 +147,7 @@ impl Filesystem for Server {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        guarded(|| match self.write(inode, handle, data) {
+        guarded(|| match self.0.write(inode, handle, data) {
             Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
             Err(errno) => reply.error(errno),
         });
@@ -163,7 +165,7 @@ impl Filesystem for Server {
     ) {
         guarded(|| {
             let waits = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
-            reply.poll(self.poll(inode, handle, waits.then_some(notifier)));
+            reply.poll(self.0.poll(inode, handle, waits.then_some(notifier)));
         });
     }
 
@@ -189,7 +191,7 @@ impl Filesystem for Server {
         guarded(|| match Entry::of_inode(inode.0) {
             // A shell that redirects to a pressure file truncates it first, to no effect.
             Some(entry) if size.is_some() && !other && entry.is_pressure() => {
-                reply.attr(&BRIEF, &self.attributes(entry));
+                reply.attr(&BRIEF, &self.0.attributes(entry));
             }
             _ => reply.error(Errno::EROFS),
         });
@@ -251,7 +253,7 @@ impl Filesystem for Server {
     }
 }
 
-fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
+pub(super) fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
     let start = usize::try_from(offset).map_or(content.len(), |start| start.min(content.len()));
     let rest = content.get(start..).unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX);

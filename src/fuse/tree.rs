@@ -1,11 +1,11 @@
-//! Pure. Names and inode numbers of the tree, made from the table of files.
+//! Pure. Names and inode numbers of the direct connection's tree, made from the table of files.
 //!
 //! ```text
 //! /proc/meminfo ...            the shared tree: the caller's own
 //! /sys/devices/system/cpu/...
 //! /sys/devices/system/node/...
-//! /containers/KEY/proc/...     one container's
-//! /containers/self             a link to the caller's own
+//! /containers                  where the cached connection is mounted (see branch.rs)
+//! /.direct/KEY/proc/...        one container's, for what the cached connection links to; not listed
 //! ```
 //!
 //! An inode number is a container's key (0 in the shared tree, which no cgroup has) and a node's
@@ -38,7 +38,7 @@ const NODE_BITS: u32 = 24;
 const KIND_SHIFT: u32 = 22;
 const FIRST_DIRECTORY: u64 = 1;
 const CONTAINERS: u64 = 32;
-const OWN: u64 = 33;
+const OWN_TREES: u64 = 34;
 const FIRST_FILE: u64 = 64;
 const FIRST_OF_MACHINE: u64 = 128;
 const OF_CPU: u64 = 1;
@@ -51,6 +51,12 @@ const LINK_TO_NODE: u64 = 1 << 13;
 
 // Offsets in a directory: what the tree names comes first, then what has a number of its own.
 const NUMBERED_FROM: u64 = 256;
+
+/// The name of the directory that holds the containers' own trees.
+pub(super) const OWN_TREES_NAME: &str = ".direct";
+
+/// The name of the directory that the cached connection is mounted on.
+pub const CONTAINERS_NAME: &str = "containers";
 
 /// The largest key that fits into an inode number.
 ///
@@ -80,8 +86,8 @@ pub enum Entry {
     Link(Owner, Link),
     /// `containers`.
     Containers,
-    /// `containers/self`.
-    Own,
+    /// `.direct`.
+    OwnTrees,
 }
 
 /// Where a link leads.
@@ -134,6 +140,19 @@ impl Entry {
             .then_some(Entry::Directory(Owner::Container(key), Directory(0)))
     }
 
+    /// The same in the tree of the container with that key.
+    #[must_use]
+    pub fn of(self, key: u64) -> Entry {
+        let own = Owner::Container(key);
+        match self {
+            Entry::Directory(_, directory) => Entry::Directory(own, directory),
+            Entry::File(_, file) => Entry::File(own, file),
+            Entry::System(_, attribute) => Entry::System(own, attribute),
+            Entry::Link(_, link) => Entry::Link(own, link),
+            Entry::Containers | Entry::OwnTrees => self,
+        }
+    }
+
     /// The inode number; never 0.
     #[must_use]
     pub fn inode(self) -> u64 {
@@ -147,7 +166,7 @@ impl Entry {
             Entry::System(owner, attribute) => (owner, attribute_number(attribute)),
             Entry::Link(owner, link) => (owner, link_number(link)),
             Entry::Containers => (Owner::Caller, CONTAINERS),
-            Entry::Own => (Owner::Caller, OWN),
+            Entry::OwnTrees => (Owner::Caller, OWN_TREES),
         };
         match owner {
             Owner::Caller => node,
@@ -175,8 +194,8 @@ impl Entry {
         if owner == Owner::Caller && number == CONTAINERS {
             return Some(Entry::Containers);
         }
-        if owner == Owner::Caller && number == OWN {
-            return Some(Entry::Own);
+        if owner == Owner::Caller && number == OWN_TREES {
+            return Some(Entry::OwnTrees);
         }
         let from = |first: u64| number.checked_sub(first);
         if let Some(row) = from(FIRST_OF_MACHINE) {
@@ -195,9 +214,9 @@ impl Entry {
     #[must_use]
     pub fn is_directory(self) -> bool {
         match self {
-            Entry::Directory(..) | Entry::Containers => true,
+            Entry::Directory(..) | Entry::Containers | Entry::OwnTrees => true,
             Entry::System(_, attribute) => attribute.text() == Text::Directory,
-            Entry::File(..) | Entry::Link(..) | Entry::Own => false,
+            Entry::File(..) | Entry::Link(..) => false,
         }
     }
 
@@ -209,8 +228,8 @@ impl Entry {
             Entry::File(_, file) => file.path().to_owned(),
             Entry::System(_, attribute) => attribute.path(),
             Entry::Link(_, link) => format!("sys/devices/system/{}", link.name_below()),
-            Entry::Containers => "containers".to_owned(),
-            Entry::Own => "containers/self".to_owned(),
+            Entry::Containers => CONTAINERS_NAME.to_owned(),
+            Entry::OwnTrees => OWN_TREES_NAME.to_owned(),
         }
     }
 
@@ -248,11 +267,11 @@ impl Entry {
     /// the caller sees it, the tree does not know.
     #[must_use]
     pub fn child(self, name: &str) -> Option<Entry> {
-        if self == Entry::Containers
-            && let Ok(key) = name.parse::<u64>()
-            && key.to_string() == name
-        {
-            return Entry::container(key);
+        if self == Entry::OwnTrees {
+            return key_named(name).and_then(Entry::container);
+        }
+        if self == ROOT && name == OWN_TREES_NAME {
+            return Some(Entry::OwnTrees);
         }
         let mut children = self.children().into_iter();
         let named = children.find(|(child, _)| *child == name);
@@ -285,12 +304,9 @@ impl Entry {
         }
     }
 
-    /// What stands in this directory by name, whoever looks; containers are not listed.
+    /// What stands in this directory by name, whoever looks; containers' own trees are not listed.
     #[must_use]
     pub fn children(self) -> Vec<(String, Entry)> {
-        if self == Entry::Containers {
-            return vec![("self".to_owned(), Entry::Own)];
-        }
         let Some((owner, path)) = self.place() else {
             return Vec::new();
         };
@@ -310,7 +326,7 @@ impl Entry {
             add(&attribute.path(), Entry::System(owner, attribute));
         }
         if self == ROOT {
-            children.push(("containers".to_owned(), Entry::Containers));
+            children.push((CONTAINERS_NAME.to_owned(), Entry::Containers));
         }
         children
     }
@@ -393,6 +409,12 @@ fn link(number: u64) -> Option<Link> {
     }
 }
 
+/// The key that a directory is named after.
+pub(super) fn key_named(name: &str) -> Option<u64> {
+    let key = name.parse::<u64>().ok()?;
+    (key.to_string() == name).then_some(key)
+}
+
 fn name_in<'path>(directory: &str, path: &'path str) -> Option<&'path str> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     (parent == directory).then_some(name)
@@ -430,7 +452,7 @@ mod tests {
     fn every_file_is_reached_by_its_path() {
         for file in FILES {
             assert_eq!(at(file.path()), Some(Entry::File(Owner::Caller, file)));
-            let own = format!("containers/77/{}", file.path());
+            let own = format!(".direct/77/{}", file.path());
             assert_eq!(at(&own), Some(Entry::File(Owner::Container(77), file)));
         }
         for path in [
@@ -489,20 +511,20 @@ mod tests {
     fn numbers_that_were_given_once_stay() {
         assert_eq!(ROOT.inode(), 1);
         assert_eq!(at("containers").unwrap().inode(), 32);
-        assert_eq!(at("containers/self").unwrap().inode(), 33);
+        assert_eq!(at(".direct").unwrap().inode(), 34);
         assert_eq!(at("proc/meminfo").unwrap().inode(), 64);
         assert_eq!(at("sys/devices/system/cpu/online").unwrap().inode(), 70);
         assert_eq!(at("sys/devices/system/cpu/present").unwrap().inode(), 129);
         let core = at("sys/devices/system/cpu/cpu1/topology/core_id").unwrap();
         assert_eq!(core.inode(), (1 << 22) + (1 << 9) + 4);
         let key = 2 << 24;
-        assert_eq!(at("containers/2/proc/stat").unwrap().inode(), key + 66);
+        assert_eq!(at(".direct/2/proc/stat").unwrap().inode(), key + 66);
     }
 
     #[test]
     fn what_is_no_key_names_no_container() {
         for name in ["0", "-1", "07", "x", "", "18446744073709551615"] {
-            assert_eq!(Entry::Containers.child(name), None, "{name}");
+            assert_eq!(Entry::OwnTrees.child(name), None, "{name}");
         }
         assert_eq!(Entry::of_inode(0), None);
         assert_eq!(Entry::of_inode(31), None);

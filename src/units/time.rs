@@ -28,6 +28,12 @@ impl Micros {
         Micros(self.0.saturating_mul(count.try_into().unwrap_or(u64::MAX)))
     }
 
+    /// Half of it, rounded down.
+    #[must_use]
+    pub fn half(self) -> Micros {
+        Micros(self.0 / 2)
+    }
+
     /// Whole microseconds of so many nanoseconds, rounded down.
     #[must_use]
     pub fn from_nanos(nanos: u64) -> Micros {

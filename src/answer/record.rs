@@ -9,15 +9,15 @@ use crate::{
 
 /// What is kept of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Kept {
+pub(super) struct Record {
     pub(super) clock: Option<Clock>,
     pub(super) birth: Option<Birth>,
     pub(super) load: Option<Load>,
 }
 
-impl Kept {
-    pub(super) fn of(page: &Page) -> Kept {
-        Kept {
+impl Record {
+    pub(super) fn of(page: &Page) -> Record {
+        Record {
             clock: page.clock.clone(),
             birth: page.birth.last(),
             load: page.load,
@@ -44,7 +44,7 @@ impl Kept {
         numbers.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
-    pub(super) fn parse(bytes: &[u8]) -> Option<Kept> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Record> {
         let (words, _) = bytes.as_chunks::<8>();
         let numbers = &mut words.iter().map(|word| u64::from_le_bytes(*word));
         let birth = match (numbers.next()?, numbers.next()?) {
@@ -64,7 +64,7 @@ impl Kept {
             0 => None,
             _ => Some(Clock::of_numbers(numbers)?),
         };
-        Some(Kept { clock, birth, load })
+        Some(Record { clock, birth, load })
     }
 }
 
@@ -74,10 +74,10 @@ mod tests {
     use crate::{cgroup::CpuUse, units::CpuSet};
     use proptest::prelude::{any, proptest};
 
-    fn kept(load: u64, offset: i64) -> Kept {
+    fn kept(load: u64, offset: i64) -> Record {
         let cpus = CpuSet::parse("0-1").unwrap();
         let now = Micros(1_000_000);
-        Kept {
+        Record {
             clock: Some(Clock::started(&cpus, &CpuUse::default(), now, now)),
             birth: Some(Birth::Offset(offset)),
             load: Some(Load {
@@ -90,20 +90,20 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_a_page_that_says_nothing() {
-        let nothing = Kept::default();
-        assert_eq!(Kept::parse(&nothing.bytes()), Some(nothing));
+        let nothing = Record::default();
+        assert_eq!(Record::parse(&nothing.bytes()), Some(nothing));
     }
 
     proptest! {
         #[test]
         fn what_is_kept_is_read_as_it_was_written(load in 0u64..1 << 40, offset: i64) {
             let kept = kept(load, offset);
-            assert_eq!(Kept::parse(&kept.bytes()), Some(kept));
+            assert_eq!(Record::parse(&kept.bytes()), Some(kept));
         }
 
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in any::<Vec<u8>>()) {
-            let _ = Kept::parse(&bytes);
+            let _ = Record::parse(&bytes);
         }
     }
 }

@@ -1,0 +1,266 @@
+//! Pure but for printing. What was measured, as tables and as JSON.
+
+use crate::support::{
+    contestant::Whose,
+    machine::Machine,
+    reader::{Done, Way},
+    short,
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Who reads at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Scene {
+    /// One thread.
+    OneReader,
+    /// Eight threads in one container.
+    Threads,
+    /// One thread in each of eight containers.
+    Containers,
+}
+
+impl Scene {
+    /// How many containers there are.
+    pub(crate) fn containers(self) -> usize {
+        if self == Scene::Containers { 8 } else { 1 }
+    }
+
+    /// How many threads read in each.
+    pub(crate) fn threads(self) -> usize {
+        if self == Scene::Threads { 8 } else { 1 }
+    }
+
+    /// What is measured in it.
+    pub(crate) fn ways(self) -> &'static [Way] {
+        match self {
+            Scene::Containers => &[Way::Open],
+            _ => &[Way::Open, Way::Kept],
+        }
+    }
+
+    /// A name for a directory.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Scene::OneReader => "one",
+            Scene::Threads => "threads",
+            Scene::Containers => "many",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Scene::OneReader => "one reader",
+            Scene::Threads => "8 threads in one container",
+            Scene::Containers => "8 containers at once, one reader each",
+        }
+    }
+}
+
+/// One thing that is measured.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Case {
+    /// Who reads at the same time.
+    pub(crate) scene: Scene,
+    /// How it is read.
+    pub(crate) way: Way,
+    /// What is read.
+    pub(crate) file: String,
+    /// Whose it is.
+    pub(crate) whose: Whose,
+}
+
+/// What came of it in all rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    done: Done,
+    cpu: Duration,
+}
+
+impl Tally {
+    /// Adds one burst and the CPU time of the daemon in it.
+    pub(crate) fn add(&mut self, done: &Done, cpu: Duration) {
+        self.done.add(done);
+        self.cpu += cpu;
+    }
+
+    /// As numbers.
+    pub(crate) fn figures(&self) -> Option<Figures> {
+        Some(Figures {
+            median: self.done.took.quantile(0.5)?,
+            p99: self.done.took.quantile(0.99)?,
+            daemon: self.cpu.as_secs_f64() * 1e6 / self.done.reads as f64,
+            reads: self.done.took.count(),
+            bad: self.done.bad,
+            bytes: self.done.bytes,
+        })
+    }
+}
+
+/// Numbers of one case; times in microseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Figures {
+    /// Half of the reads took no longer.
+    #[serde(rename = "median_us")]
+    pub(crate) median: f64,
+    /// 99 of 100 took no longer.
+    #[serde(rename = "p99_us")]
+    pub(crate) p99: f64,
+    /// CPU time of the daemon for each read.
+    #[serde(rename = "daemon_us_per_read")]
+    pub(crate) daemon: f64,
+    /// How many reads counted.
+    pub(crate) reads: u64,
+    /// How many failed or were not whole.
+    pub(crate) bad: u64,
+    /// How long the content was.
+    pub(crate) bytes: usize,
+}
+
+/// All that was measured.
+pub(crate) struct Results {
+    /// Where and when.
+    pub(crate) machine: Machine,
+    /// The bursts.
+    pub(crate) cases: BTreeMap<Case, Tally>,
+    /// The first read after a second of silence.
+    pub(crate) silence: BTreeMap<Whose, Tally>,
+    /// In how many periods a container had to wait for its quota.
+    pub(crate) throttled: u64,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    case: &'a Case,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+impl Results {
+    /// Nothing yet.
+    pub(crate) fn new(machine: Machine) -> Results {
+        Results {
+            machine,
+            cases: BTreeMap::new(),
+            silence: BTreeMap::new(),
+            throttled: 0,
+        }
+    }
+
+    /// The numbers of one case.
+    pub(crate) fn of(&self, scene: Scene, way: Way, file: &str, whose: Whose) -> Option<Figures> {
+        let file = file.to_owned();
+        let case = Case {
+            scene,
+            way,
+            file,
+            whose,
+        };
+        self.cases.get(&case)?.figures()
+    }
+
+    /// The files, in the order in which they were given.
+    pub(crate) fn files(&self) -> Vec<&str> {
+        let order = |file: &str| crate::FILES.iter().position(|other| *other == file);
+        let mut files: Vec<&str> = self.cases.keys().map(|case| case.file.as_str()).collect();
+        files.sort_by_key(|file| (order(file).unwrap_or(usize::MAX), *file));
+        files.dedup();
+        files
+    }
+
+    /// Whether anybody was measured under that name.
+    pub(crate) fn has(&self, whose: Whose) -> bool {
+        self.cases.keys().any(|case| case.whose == whose)
+    }
+
+    /// All of it for a program.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let rows = self.cases.iter().filter_map(|(case, tally)| {
+            let figures = tally.figures()?;
+            Some(Row { case, figures })
+        });
+        let silence: Vec<_> = (self.silence.iter())
+            .map(
+                |(whose, tally)| serde_json::json!({"whose": whose, "first_read": tally.figures()}),
+            )
+            .collect();
+        serde_json::json!({
+            "machine": self.machine,
+            "rows": rows.collect::<Vec<_>>(),
+            "after_a_second_of_silence": silence,
+            "throttled_periods": self.throttled,
+            "goals": crate::goals::all(self),
+        })
+    }
+
+    /// All of it for a person.
+    pub(crate) fn print(&self) {
+        self.machine.print();
+        for scene in [Scene::OneReader, Scene::Threads, Scene::Containers] {
+            for way in scene.ways() {
+                self.print_table(scene, *way);
+            }
+        }
+        if self.throttled > 0 {
+            println!(
+                "\nWARNING: containers were throttled in {} periods",
+                self.throttled
+            );
+        }
+    }
+
+    fn print_table(&self, scene: Scene, way: Way) {
+        let way_title = match way {
+            Way::Open => "open + read + close",
+            Way::Kept => "pread of a kept descriptor",
+        };
+        println!(
+            "\n{way_title}, {}: median (p99), microseconds",
+            scene.title()
+        );
+        let shared = self.has(Whose::PlimsollShared);
+        let column = if shared { "shared tree" } else { "" };
+        println!(
+            "{:<11}{:>15}{:>17}{column:>17}{:>17}{:>10}{:>12}{:>10}{:>12}",
+            "", "native", "lxcfs", "plimsoll", "/ native", "/ meminfo", "lxcfs /", "daemon us"
+        );
+        let meminfo = self.of(scene, way, "proc/meminfo", Whose::Native);
+        for file in self.files() {
+            let of = |whose| self.of(scene, way, file, whose);
+            let (native, lxcfs, ours) = (of(Whose::Native), of(Whose::Lxcfs), of(Whose::Plimsoll));
+            let ratio = |over: Option<Figures>, under: Option<Figures>| match (over, under) {
+                (Some(over), Some(under)) => format!("{:.2}", over.median / under.median),
+                _ => "-".to_owned(),
+            };
+            println!(
+                "{:<11}{:>15}{:>17}{:>17}{:>17}{:>10}{:>12}{:>10}{:>12}",
+                short(file),
+                cell(native),
+                cell(lxcfs),
+                if shared {
+                    cell(of(Whose::PlimsollShared))
+                } else {
+                    String::new()
+                },
+                cell(ours),
+                ratio(ours, native),
+                ratio(ours, meminfo),
+                ratio(lxcfs, ours),
+                ours.map_or("-".to_owned(), |ours| format!("{:.1}", ours.daemon)),
+            );
+            for figures in [native, lxcfs, ours].into_iter().flatten() {
+                if figures.bad > 0 {
+                    println!("{:<11}WARNING: {} bad reads", "", figures.bad);
+                }
+            }
+        }
+    }
+}
+
+fn cell(figures: Option<Figures>) -> String {
+    figures.map_or("-".to_owned(), |figures| {
+        format!("{:.1} ({:.0})", figures.median, figures.p99)
+    })
+}

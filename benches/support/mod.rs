@@ -1,0 +1,37 @@
+//! What the benches that run the real program share.
+
+#[allow(
+    dead_code,
+    reason = "written for the integration tests, which use the rest"
+)]
+#[path = "../../integration/harness.rs"]
+pub(crate) mod harness;
+
+pub(crate) mod contestant;
+pub(crate) mod histogram;
+pub(crate) mod machine;
+pub(crate) mod reader;
+pub(crate) mod world;
+
+/// What is raced, by the paths below `/`: those that most programs read first.
+pub(crate) const FILES: [&str; 10] = [
+    "proc/meminfo",
+    "proc/stat",
+    "proc/cpuinfo",
+    "proc/uptime",
+    "proc/loadavg",
+    "proc/swaps",
+    "proc/slabinfo",
+    "proc/vmstat",
+    "proc/diskstats",
+    "sys/devices/system/cpu/online",
+];
+
+/// A file's name for a table.
+pub(crate) fn short(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some((_, "online")) => "cpu/online",
+        Some((_, name)) => name,
+        None => path,
+    }
+}

@@ -1,0 +1,268 @@
+//! A process in a container that reads files when it is told to, and says how long it took.
+//!
+//! It is this program again, told by lines of JSON on its standard input what to do.
+
+use super::{
+    harness::Cgroup,
+    histogram::{Counter, Histogram},
+    world,
+};
+use anyhow::{Context, ensure};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, setns, unshare},
+    time::{ClockId, clock_gettime},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The first argument of a reader.
+const INSIDE: &str = "--read-inside-a-container";
+
+/// Where a reader is: what it is put into before it reads.
+#[derive(Debug, Serialize, Deserialize)]
+struct Place {
+    /// The `cgroup.procs` of its cgroup, in each hierarchy.
+    procs: Vec<PathBuf>,
+    /// What is bound over what.
+    binds: Vec<(PathBuf, PathBuf)>,
+}
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Way {
+    /// Open, read to the end, close.
+    Open,
+    /// One read at offset 0 of a descriptor that is kept.
+    Kept,
+}
+
+/// Something to be done by a reader.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Task {
+    /// What is read.
+    pub(crate) path: PathBuf,
+    /// How it is read.
+    pub(crate) way: Way,
+    /// How many threads read it.
+    pub(crate) threads: usize,
+    /// When to begin, on the monotonic clock.
+    pub(crate) start: Duration,
+    /// How long to read before what is read counts.
+    pub(crate) warm: Duration,
+    /// How long it counts; each thread reads once at least.
+    pub(crate) counted: Duration,
+}
+
+/// How it went.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Done {
+    /// How long the reads took that count.
+    pub(crate) took: Histogram,
+    /// How many there were in all.
+    pub(crate) reads: u64,
+    /// How many failed, or were without a last newline; nothing at all is well only in a file
+    /// that is empty for everybody.
+    pub(crate) bad: u64,
+    /// How long the content was.
+    pub(crate) bytes: usize,
+}
+
+impl Done {
+    /// Adds what another one did.
+    pub(crate) fn add(&mut self, other: &Done) {
+        self.took.add(&other.took);
+        self.reads += other.reads;
+        self.bad += other.bad;
+        self.bytes = self.bytes.max(other.bytes);
+    }
+}
+
+/// A reader in a container; killed when dropped.
+pub(crate) struct Reader {
+    process: Child,
+    tasks: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Reader {
+    /// Starts one in the cgroup and in new pid and mount namespaces, with these binds in place.
+    pub(crate) fn start(cgroup: &Cgroup, binds: Vec<(PathBuf, PathBuf)>) -> anyhow::Result<Reader> {
+        let own = File::open("/proc/self/ns/pid")?;
+        unshare(CloneFlags::CLONE_NEWPID).context("no new pid namespace")?;
+        let spawned = Command::new("/proc/self/exe")
+            .arg(INSIDE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        setns(own, CloneFlags::CLONE_NEWPID).context("cannot return to the pid namespace")?;
+        let mut process = spawned.context("cannot start a reader")?;
+        let mut reader = Reader {
+            tasks: process.stdin.take().context("no pipe")?,
+            answers: BufReader::new(process.stdout.take().context("no pipe")?),
+            process,
+        };
+        let procs = cgroup.procs();
+        reader.say(&Place { procs, binds })?;
+        let () = reader.hear()?;
+        Ok(reader)
+    }
+
+    /// Begins a task; [`Reader::end`] waits for its end.
+    pub(crate) fn begin(&mut self, task: &Task) -> anyhow::Result<()> {
+        self.say(task)
+    }
+
+    /// Waits for the end of the task that was begun.
+    pub(crate) fn end(&mut self) -> anyhow::Result<Done> {
+        self.hear()
+    }
+
+    fn say(&mut self, what: &impl Serialize) -> anyhow::Result<()> {
+        say(&mut self.tasks, what).context("a reader has ended")
+    }
+
+    fn hear<T: for<'a> Deserialize<'a>>(&mut self) -> anyhow::Result<T> {
+        hear(&mut self.answers)?.context("a reader has ended")
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The time on the clock that [`Task::start`] means.
+pub(crate) fn now() -> anyhow::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
+}
+
+/// Whether this process was started as a reader; then this was its life.
+pub(crate) fn was_reader() -> Option<ExitCode> {
+    let is_reader = std::env::args().nth(1).is_some_and(|first| first == INSIDE);
+    is_reader.then(|| match live() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => world::failed(&error.context("in a container")),
+    })
+}
+
+fn live() -> anyhow::Result<()> {
+    let mut tasks = BufReader::new(std::io::stdin());
+    let mut answers = std::io::stdout();
+    let place: Place = hear(&mut tasks)?.context("told nothing")?;
+    for procs in &place.procs {
+        std::fs::write(procs, "0").with_context(|| format!("cannot join {}", procs.display()))?;
+    }
+    world::enter_mounts()?;
+    for (source, target) in &place.binds {
+        let none = None::<&str>;
+        mount(Some(source), target, none, MsFlags::MS_BIND, none)
+            .with_context(|| format!("cannot bind {}", source.display()))?;
+    }
+    say(&mut answers, &())?;
+    while let Some(task) = hear(&mut tasks)? {
+        say(&mut answers, &done(&task)?)?;
+    }
+    Ok(())
+}
+
+fn say(to: &mut impl Write, what: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    to.write_all(&line)?;
+    Ok(to.flush()?)
+}
+
+fn hear<T: for<'a> Deserialize<'a>>(from: &mut impl BufRead) -> anyhow::Result<Option<T>> {
+    let mut line = String::new();
+    match from.read_line(&mut line)? {
+        0 => Ok(None),
+        _ => Ok(Some(serde_json::from_str(&line)?)),
+    }
+}
+
+fn done(task: &Task) -> anyhow::Result<Done> {
+    let mut all = Done::default();
+    if task.threads == 1 {
+        return read(task);
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..task.threads)
+            .map(|_| scope.spawn(|| read(task)))
+            .collect();
+        for thread in threads {
+            let done = thread.join();
+            all.add(&done.map_err(|_| anyhow::anyhow!("a thread of a reader panicked"))??);
+        }
+        Ok(all)
+    })
+}
+
+fn read(task: &Task) -> anyhow::Result<Done> {
+    let mut buffer = vec![0; 128 << 10];
+    // Not opened for nothing: the first read after a silence is to be the first.
+    let kept = match task.way {
+        Way::Open => None,
+        Way::Kept => Some(File::open(&task.path).with_context(|| task.path.display().to_string())?),
+    };
+    let mut took = Counter::new();
+    let mut done = Done::default();
+    std::thread::sleep(task.start.saturating_sub(now()?));
+    let began = Instant::now();
+    loop {
+        let before = Instant::now();
+        let length = match &kept {
+            None => read_all(task, &mut buffer),
+            Some(file) => file.read_at(&mut buffer, 0),
+        };
+        let after = Instant::now();
+        done.reads += 1;
+        done.bytes = *length.as_ref().unwrap_or(&0);
+        let last = done.bytes.checked_sub(1).and_then(|last| buffer.get(last));
+        let may_be_empty = task.path.ends_with("diskstats");
+        let is_whole = last.map_or(may_be_empty, |last| *last == b'\n');
+        done.bad += u64::from(length.is_err() || !is_whole);
+        let since = before - began;
+        if since >= task.warm {
+            took.count(u64::try_from((after - before).as_nanos())?);
+        }
+        if after - began >= task.warm + task.counted && took.any() {
+            break;
+        }
+    }
+    done.took = took.histogram();
+    Ok(done)
+}
+
+fn read_all(task: &Task, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut file = File::open(&task.path)?;
+    let mut length = 0;
+    loop {
+        match file.read(&mut buffer[length..])? {
+            0 => return Ok(length),
+            read => length += read,
+        }
+    }
+}
+
+/// Sends every reader its task at once, and waits for all of them.
+pub(crate) fn together(readers: &mut [Reader], task: &Task) -> anyhow::Result<Done> {
+    for reader in &mut *readers {
+        reader.begin(task)?;
+    }
+    let mut all = Done::default();
+    for reader in readers {
+        all.add(&reader.end()?);
+    }
+    ensure!(all.reads > 0, "nobody read {}", task.path.display());
+    Ok(all)
+}

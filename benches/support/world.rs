@@ -1,0 +1,141 @@
+//! A world of its own for a bench, of which nothing stays behind.
+//!
+//! The bench runs as the init of a pid namespace, in a mount namespace: however it ends, the kernel
+//! kills every process in it and drops every mount. The process outside waits, passes on an
+//! interrupt, and removes the cgroups.
+
+use super::harness::{self, Cgroup};
+use anyhow::{Context, ensure};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::{Pid, geteuid, setsid},
+};
+use plimsoll::sys::process::{Lifeline, forked, reset_signals};
+use signal_hook::{
+    consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// What a bench is given.
+pub(crate) struct World {
+    /// An empty directory.
+    pub(crate) directory: TempDir,
+    /// A cgroup without limits, to make others in.
+    pub(crate) cgroup: Cgroup,
+}
+
+/// Runs `bench` in a world of its own and answers the exit status of the program.
+pub(crate) fn enclosed(bench: impl FnOnce(&World) -> anyhow::Result<()>) -> ExitCode {
+    match attempt(bench) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Says why nothing could be measured.
+pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("bench: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn attempt(bench: impl FnOnce(&World) -> anyhow::Result<()>) -> anyhow::Result<u8> {
+    ensure!(geteuid().is_root(), "needs root");
+    ensure!(Path::new("/dev/fuse").exists(), "needs /dev/fuse");
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD])?;
+    let world = World {
+        directory: tempfile::Builder::new()
+            .prefix("plimsoll-bench-")
+            .tempdir()?,
+        cgroup: Cgroup::new(),
+    };
+    let lifeline = Lifeline::of_this_process()?;
+    unshare(CloneFlags::CLONE_NEWPID).context("no new pid namespace")?;
+    let inside = forked(|| {
+        let bench = || enter(&lifeline).and_then(|()| bench(&world));
+        match catch_unwind(AssertUnwindSafe(bench)) {
+            Ok(Ok(())) => 0,
+            Ok(Err(error)) => {
+                eprintln!("bench: {error:#}");
+                1
+            }
+            Err(_) => 101,
+        }
+    })?;
+    let status = outcome(inside, &mut signals)?;
+    for root in harness::roots() {
+        let path = world.cgroup.path();
+        remove_below(&root.join(path.strip_prefix("/")?));
+    }
+    Ok(status)
+}
+
+fn enter(lifeline: &Lifeline) -> anyhow::Result<()> {
+    reset_signals()?;
+    // An interrupt from the terminal is for the process outside.
+    setsid()?;
+    lifeline.bind()?;
+    enter_mounts()
+}
+
+/// Has the calling process, in a new pid namespace, go into a mount namespace of its own that
+/// shows its processes.
+pub(crate) fn enter_mounts() -> anyhow::Result<()> {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).context("no new mount namespace")?;
+    mount(
+        none,
+        "/",
+        none,
+        MsFlags::MS_REC.union(MsFlags::MS_PRIVATE),
+        none,
+    )?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), flags, none).context("cannot mount /proc")
+}
+
+fn outcome(inside: Pid, signals: &mut Signals) -> anyhow::Result<u8> {
+    for signal in signals.forever() {
+        if signal != SIGCHLD {
+            kill(inside, Signal::SIGKILL)?;
+            waitpid(inside, None)?;
+            eprintln!("bench: interrupted");
+            return Ok(130);
+        }
+        match waitpid(inside, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::Exited(_, status) => return Ok(u8::try_from(status)?),
+            WaitStatus::Signaled(_, signal, _) => anyhow::bail!("killed by {signal}"),
+            _ => {}
+        }
+    }
+    anyhow::bail!("no more signals")
+}
+
+/// Removes the cgroups below one; those of processes that have just ended may need a moment.
+fn remove_below(cgroup: &Path) {
+    for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_below(&entry.path());
+            for _ in 0..100 {
+                match fs::remove_dir(entry.path()) {
+                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+}

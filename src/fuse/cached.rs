@@ -1,0 +1,252 @@
+//! The requests of the cached connection, one by one.
+//!
+//! The kernel keeps what it has read, and asks for the attributes once their time is over: only
+//! if the file has changed since are its pages dropped and read again (`FUSE_AUTO_INVAL_DATA`, in
+//! `fuse_change_attributes` of `fs/fuse/inode.c`). So the content is made when attributes are asked
+//! for, and is what is read after that. Files are not opened: the first open is told that nobody
+//! cares, and the kernel asks never again.
+//!
+//! | what is read | how old it can be |
+//! |---|---|
+//! | a file that was just opened | [`Answers::max_age`] and two jiffies, in which the kernel does not ask |
+//! | a descriptor that is kept | five times the age, and two jiffies: a reader that takes many steps finds one moment |
+//!
+//! [`Answers::max_age`]: crate::answer::Answers::max_age
+
+use super::{
+    branch::Branch,
+    mount::Side,
+    server::{BRIEF, RequestError, Server},
+    session::{guarded, slice},
+    texts::Text,
+    tree::{Entry, Owner},
+};
+use crate::units::Micros;
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEntry,
+    ReplyOpen, ReplyStatfs, Request,
+};
+use std::{ffi::OsStr, io, sync::Arc, time::Duration};
+
+// The kernel counts it in jiffies, and rounds up.
+const TTL: Duration = Duration::from_millis(1);
+// Whoever opens a file asks for its attributes; those who open it at once share the answer.
+const AT_ONCE: Micros = Micros(1_000);
+// So many times the age of an answer, the content that a kept descriptor reads may be old.
+const KEPT: usize = 4;
+
+/// The cached connection.
+#[derive(Debug)]
+pub struct Cached(pub Arc<Server>);
+
+impl Cached {
+    fn lookup(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+    ) -> Result<(Duration, Duration, FileAttr), RequestError> {
+        let parent = Branch::of_inode(parent.0).ok_or(RequestError::Absent)?;
+        let name = name.to_str().ok_or(RequestError::Absent)?;
+        let child = parent.child(name, |file| self.0.answers.is_constant(file));
+        let child = child.ok_or(RequestError::Absent)?;
+        match (parent, child) {
+            (Branch::Root, Branch::Inside(Entry::Directory(Owner::Container(key), _))) => {
+                self.0.answers.container(key)?;
+            }
+            (_, Branch::Inside(entry) | Branch::Link(entry))
+                if !self.0.answers.has(&entry.path()) =>
+            {
+                return Err(RequestError::Absent);
+            }
+            _ => {}
+        }
+        let attributes = self.attributes(child, AT_ONCE)?;
+        let entry_ttl = if child == Branch::Own {
+            Duration::ZERO
+        } else {
+            BRIEF
+        };
+        Ok((ttl(child), entry_ttl, attributes))
+    }
+
+    /// The attributes, of a file with a content that is not older than that.
+    fn attributes(&self, branch: Branch, age: Micros) -> Result<FileAttr, RequestError> {
+        let mut attributes = match branch {
+            Branch::Root => FileAttr {
+                kind: FileType::Directory,
+                ..self.0.attributes(Entry::Containers)
+            },
+            Branch::Inside(entry) => self.0.attributes(entry),
+            Branch::Own | Branch::Link(_) => FileAttr {
+                kind: FileType::Symlink,
+                perm: 0o777,
+                size: 0,
+                ..self.0.attributes(Entry::Containers)
+            },
+        };
+        attributes.ino = INodeNo(branch.inode());
+        if let Branch::Inside(entry @ Entry::File(..)) = branch {
+            let text = self.text(entry, age)?;
+            attributes.size = u64::try_from(text.bytes.len()).unwrap_or(0);
+            attributes.mtime = text.changed;
+            attributes.ctime = text.changed;
+        }
+        Ok(attributes)
+    }
+
+    fn text(&self, entry: Entry, age: Micros) -> Result<Text, RequestError> {
+        let now = self.0.answers.now();
+        if let Some(text) = self.0.texts.within(entry.inode(), age, now) {
+            return Ok(text);
+        }
+        let Entry::File(Owner::Container(key), _) = entry else {
+            return Err(RequestError::Absent);
+        };
+        let container = self.0.answers.container(key)?;
+        self.0.said(entry, &container)
+    }
+
+    // What was read of a kept descriptor is not replaced in the middle of a reader's many steps.
+    fn kept(&self) -> Micros {
+        self.0.answers.max_age().times(KEPT).max(AT_ONCE)
+    }
+
+    fn refused(&self, branch: Branch, error: &RequestError) -> Errno {
+        match branch {
+            Branch::Inside(entry @ Entry::File(..)) => self.0.refused(&entry.path(), error),
+            _ => error.errno(),
+        }
+    }
+}
+
+/// How long the kernel need not ask again.
+fn ttl(branch: Branch) -> Duration {
+    match branch {
+        Branch::Inside(Entry::File(..)) => TTL,
+        _ => BRIEF,
+    }
+}
+
+impl Filesystem for Cached {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        config
+            .add_capabilities(InitFlags::FUSE_AUTO_INVAL_DATA)
+            .map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.0.saw(Side::Cached, request);
+        guarded(|| match self.lookup(parent, name) {
+            Ok((ttl, entry_ttl, attributes)) => {
+                reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
+            }
+            Err(error) => reply.error(error.errno()),
+        });
+    }
+
+    fn getattr(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        kept: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        self.0.saw(Side::Cached, request);
+        guarded(|| {
+            let Some(branch) = Branch::of_inode(inode.0) else {
+                return reply.error(Errno::ENOENT);
+            };
+            let age = if kept.is_some() { self.kept() } else { AT_ONCE };
+            match self.attributes(branch, age) {
+                Ok(attributes) => reply.attr(&ttl(branch), &attributes),
+                Err(error) => reply.error(self.refused(branch, &error)),
+            }
+        });
+    }
+
+    fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
+        guarded(|| match Branch::of_inode(inode.0) {
+            Some(Branch::Own) => match self.0.own(request.pid()) {
+                Ok(key) => reply.data(key.to_string().as_bytes()),
+                Err(error) => reply.error(error.errno()),
+            },
+            Some(link) => match link.target() {
+                Some(target) => reply.data(target.as_bytes()),
+                None => reply.error(Errno::EINVAL),
+            },
+            None => reply.error(Errno::ENOENT),
+        });
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn read(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.0.saw(Side::Cached, request);
+        guarded(|| match Branch::of_inode(inode.0) {
+            Some(branch @ Branch::Inside(entry)) => match self.text(entry, self.kept()) {
+                Ok(text) => reply.data(slice(&text.bytes, offset, size)),
+                Err(error) => reply.error(self.refused(branch, &error)),
+            },
+            _ => reply.error(Errno::EINVAL),
+        });
+    }
+
+    fn readdir(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        guarded(|| {
+            let list = match self.0.branches(inode) {
+                Ok(list) => list,
+                Err(error) => return reply.error(error.errno()),
+            };
+            for (at, name, branch) in list.into_iter().filter(|(at, ..)| *at > offset) {
+                let kind = match branch {
+                    Branch::Root => FileType::Directory,
+                    Branch::Inside(entry) if entry.is_directory() => FileType::Directory,
+                    Branch::Inside(_) => FileType::RegularFile,
+                    Branch::Own | Branch::Link(_) => FileType::Symlink,
+                };
+                if reply.add(INodeNo(branch.inode()), at, kind, name) {
+                    break;
+                }
+            }
+            reply.ok();
+        });
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        // No blocks: df leaves such file systems out.
+        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_asked_for_again_at_once() {
+        assert_eq!(ttl(Branch::Root), BRIEF);
+        let file = crate::files::File::Meminfo;
+        let file = Entry::File(Owner::Container(1), file);
+        assert_eq!(ttl(Branch::Inside(file)), TTL);
+    }
+}
