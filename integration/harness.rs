@@ -55,7 +55,7 @@ fn unique(name: &str) -> String {
     format!("plimsoll-test-{name}-{}-{next}", std::process::id())
 }
 
-/// A daemon on a mount point of its own, ended and unmounted when dropped.
+/// A daemon with its keeper on a mount point of its own, ended and unmounted when dropped.
 pub(crate) struct Daemon {
     pub(crate) process: Child,
     pub(crate) mountpoint: PathBuf,
@@ -93,6 +93,22 @@ impl Daemon {
         }
     }
 
+    /// The pid of the process that serves; that of the keeper is `process`.
+    pub(crate) fn serving(&self) -> u32 {
+        *children(self.process.id()).first().unwrap()
+    }
+
+    /// Kills the daemon and its keeper, as nothing can that spares one of them.
+    pub(crate) fn kill(&mut self) {
+        let daemons = children(self.process.id());
+        self.signal("STOP");
+        for pid in daemons {
+            kill("KILL", pid);
+        }
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     /// Starts lxcfs on a new mount point, with all it offers, and waits until it serves.
     pub(crate) fn rival() -> Daemon {
         let mountpoint = std::env::temp_dir().join(unique("rival"));
@@ -123,20 +139,17 @@ impl Daemon {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        kill(signal, self.process.id());
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        if let Ok(None) = self.process.try_wait() {
+            // A keeper that is killed would be replaced by another one.
+            self.signal("TERM");
+            self.signal("CONT");
+        }
         let _ = self.process.wait();
         let _ = Command::new("umount")
             .arg("-l")
@@ -144,6 +157,22 @@ impl Drop for Daemon {
             .output();
         let _ = fs::remove_dir(&self.mountpoint);
     }
+}
+
+/// Sends a signal to a process that is there.
+pub(crate) fn kill(signal: &str, pid: u32) {
+    let pid = pid.to_string();
+    let status = Command::new("kill").args(["-s", signal, &pid]).status();
+    assert!(status.unwrap().success(), "kill -s {signal} {pid}");
+}
+
+/// The children of a process that has one thread.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let list = list.unwrap_or_default();
+    list.split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
 }
 
 /// A cgroup in every hierarchy that counts, with everything below it removed when dropped.

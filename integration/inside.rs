@@ -358,8 +358,7 @@ fn a_daemon_on_the_host_serves_the_container() {
         "cat /proc/uptime; read line; sleep 0.1; cat /proc/uptime || echo gone; read line",
     );
     talk.hear();
-    daemon.process.kill().unwrap();
-    daemon.process.wait().unwrap();
+    daemon.kill();
     talk.tell();
     assert_eq!(talk.hear(), "gone");
     let after = read(&["cat", "/proc/meminfo"]);

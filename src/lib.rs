@@ -44,6 +44,16 @@ pub mod metrics;
 /// Uses [`units`].
 pub mod sys;
 
+/// Our mounts in the containers: taken out, or healed.
+///
+/// Uses [`mounts`], [`sys`].
+pub mod reach;
+
+/// What a daemon keeps for its successor, in memory that outlives it.
+///
+/// Uses [`sys`].
+pub mod shelf;
+
 /// What the machine says about itself.
 ///
 /// Uses [`units`], [`sys`].
@@ -72,15 +82,25 @@ pub mod render;
 
 /// The whole flow in one call: caller, limits, view, bytes.
 ///
-/// Uses [`units`], [`files`], [`metrics`], [`sys`], [`host`], [`cgroup`], [`container`],
-/// [`view`], [`render`].
+/// Uses [`units`], [`files`], [`metrics`], [`sys`], [`shelf`], [`host`], [`cgroup`],
+/// [`container`], [`view`], [`render`].
 pub mod answer;
 
 /// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
 ///
-/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`cgroup`], [`container`],
-/// [`answer`].
+/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`shelf`], [`cgroup`],
+/// [`container`], [`answer`].
 pub mod fuse;
+
+/// What goes from one daemon to the next, and what they say to each other.
+///
+/// Uses [`sys`], [`fuse`].
+pub mod handover;
+
+/// The process that holds a daemon's descriptors, and has another daemon follow one that died.
+///
+/// Uses [`sys`], [`handover`].
+pub mod keeper;
 
 /// Puts our files into containers.
 ///
@@ -92,9 +112,10 @@ pub mod inject;
 /// Uses [`units`], [`mounts`], [`sys`], [`inject`].
 pub mod runtime;
 
-/// The host daemon: builds the rooms, says when it is ready, ends on a signal.
+/// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 ///
-/// Uses [`units`], [`mounts`], [`metrics`], [`sys`], [`answer`], [`fuse`].
+/// Uses [`units`], [`mounts`], [`metrics`], [`sys`], [`reach`], [`shelf`], [`answer`], [`fuse`],
+/// [`handover`], [`keeper`].
 pub mod daemon;
 
 /// The command line: each subcommand is one call into a room.

@@ -13,10 +13,14 @@ pub const SERVED: &str = "/var/lib/plimsoll";
 pub struct Mount {
     id: u32,
     parent: u32,
+    /// The number of the file system, as `MAJOR:MINOR`: the same wherever it is mounted.
+    pub device: String,
     /// What of the file system stands at the mount point; `/` unless a part was bound.
     pub root: PathBuf,
     /// Where it is mounted.
     pub point: PathBuf,
+    /// Whether nothing can be written through this mount.
+    pub is_read_only: bool,
     /// The type of the file system, its subtype included: `ext4`, `fuse.plimsoll`.
     pub kind: String,
     /// The options of the file system.
@@ -34,8 +38,10 @@ pub fn parse(mountinfo: &str) -> impl Iterator<Item = Mount> {
         Some(Mount {
             id: mount.next()?.parse().ok()?,
             parent: mount.next()?.parse().ok()?,
-            root: unescape(mount.nth(1)?).into(),
+            device: mount.next()?.to_owned(),
+            root: unescape(mount.next()?).into(),
             point: unescape(mount.next()?).into(),
+            is_read_only: mount.next()?.split(',').any(|option| option == "ro"),
             kind: filesystem.next()?.to_owned(),
             options: filesystem
                 .nth(1)
@@ -116,6 +122,8 @@ mod tests {
         assert_eq!(found[1].point, PathBuf::from("/mnt/a b"));
         assert_eq!(found[1].root, PathBuf::from("/x"));
         assert_eq!(found[1].options, ["rw", "cpu", "cpuacct"]);
+        assert_eq!(found[1].device, "0:27");
+        assert!(!found[1].is_read_only);
     }
 
     const COVERED: &str = "\

@@ -6,8 +6,10 @@
 mod constant;
 mod explain;
 mod facts;
+mod keeping;
 mod page;
 mod pressure;
+mod record;
 mod sampler;
 mod system;
 
@@ -20,6 +22,7 @@ use crate::{
     files::File,
     host::Machine,
     metrics, render,
+    shelf::Shelf,
     sys::{self, ReadError},
     units::{CpuSet, Micros},
     view::{self, stat::Clock, time::Birth},
@@ -61,6 +64,7 @@ pub struct Answers {
     cgroups: Layout,
     callers: Callers,
     ledger: Ledger<Page>,
+    shelf: Option<Arc<Shelf>>,
     sampler: sampler::Bell,
     facts: MachineFacts,
     constants: Constants,
@@ -88,6 +92,7 @@ impl Answers {
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
             ledger: Ledger::default(),
+            shelf: None,
             sampler: sampler::Bell::default(),
             facts: MachineFacts::default(),
             constants: Constants::of(&machine),
@@ -169,8 +174,13 @@ impl Answers {
     }
 
     fn forget_dead(&self) {
-        self.ledger
-            .forget_dead(|key| self.cgroups.path_of(key).is_ok());
+        self.ledger.forget_dead(|key| {
+            let is_alive = self.cgroups.path_of(key).is_ok();
+            if !is_alive {
+                self.drop_kept(key);
+            }
+            is_alive
+        });
     }
 
     /// A size that no content of the file exceeds, in whole pages: twice what the host's own has,
@@ -301,6 +311,7 @@ impl Answers {
             None => Clock::started(&seen, &cpu.usage, view::time::uptime(birth, now), now),
         };
         page.clock = Some(clock.clone());
+        self.keep(container.key, &page);
         Ok((clock, birth))
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Page {
 }
 
 /// The load of a container, as the last sample left it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Load {
     /// The averages.
     pub(super) averages: Averages,
@@ -83,6 +83,11 @@ impl<T: Clone> Kept<T> {
     /// What was found out last.
     pub(super) fn last(&self) -> Option<T> {
         self.0.as_ref().map(|(_, value)| value.clone())
+    }
+
+    /// Remembers what a daemon before this one found out last.
+    pub(super) fn recall(&mut self, value: T) {
+        self.0 = Some((Micros::ZERO, value));
     }
 
     /// Remembers what was found out at `now`, and returns it.

@@ -23,6 +23,21 @@ pub(super) struct Bell {
     first: Condvar,
 }
 
+impl Bell {
+    /// Has the container's load sampled from now on.
+    pub(super) fn want(&self, container: &Container) {
+        let mut wanted = self.wanted.lock();
+        if wanted.insert(container.key, container.clone()).is_none() {
+            self.first.notify_one();
+        }
+    }
+}
+
+/// Whether somebody has read that load lately.
+pub(super) fn is_wanted(load: &Load, now: Micros) -> bool {
+    now.less(load.read) < LATELY
+}
+
 impl Answers {
     /// The container's load. The first read gives the present count, and starts the sampling.
     pub(super) fn load(&self, container: &Container) -> Result<Loadavg, AnswerError> {
@@ -37,11 +52,9 @@ impl Answers {
             read: now,
         });
         page.load = Some(Load { read: now, ..load });
+        self.keep(container.key, &page);
         drop(page);
-        let mut wanted = self.sampler.wanted.lock();
-        if wanted.insert(container.key, container.clone()).is_none() {
-            self.sampler.first.notify_one();
-        }
+        self.sampler.want(container);
         Ok(view::load::loadavg(load.averages, &tasks))
     }
 
@@ -85,7 +98,7 @@ impl Answers {
         for container in wanted {
             let page = self.ledger.page(container.key);
             let load = page.lock().load;
-            let load = load.filter(|load| now.less(load.read) < LATELY);
+            let load = load.filter(|load| is_wanted(load, now));
             let (Some(load), Ok(tasks)) = (load, self.census(&container)) else {
                 self.sampler.wanted.lock().remove(&container.key);
                 continue;
@@ -94,6 +107,7 @@ impl Answers {
             page.tasks.set((self.now)(), tasks);
             let read = page.load.map_or(load.read, |load| load.read);
             page.load = Some(Load { read, ..load }.sampled_until(now, view::load::active(&tasks)));
+            self.keep(container.key, &page);
         }
         self.forget_dead();
     }

@@ -1,6 +1,10 @@
 //! `plimsoll daemon`.
 
-use crate::{daemon, mounts, units::Micros};
+use crate::{
+    daemon::{self, Config},
+    mounts,
+    units::Micros,
+};
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
 
@@ -8,12 +12,23 @@ use std::{path::PathBuf, time::Duration};
 ///
 /// Below MOUNTPOINT stand proc/ and sys/, in which every reader finds its own container's files,
 /// and containers/KEY/ with one container's files (containers/self is the reader's own).
-/// SIGTERM or Ctrl-C unmounts and ends it.
+/// A keeper process watches over it, unless systemd does: should the daemon die or hang, another
+/// one goes on where it stopped, and readers notice a pause. SIGTERM or Ctrl-C unmounts and ends
+/// it; after SIGUSR1 its keeper, or systemd, starts another one that goes on.
 #[derive(Debug, Args)]
 pub(super) struct Daemon {
     /// Where to mount; made if it is not there
     #[arg(default_value = mounts::SERVED)]
     mountpoint: PathBuf,
+    /// Takes the place of the daemon that serves there; no reader is kept waiting
+    #[arg(long)]
+    replace: bool,
+    /// Runs without a keeper: if the daemon dies, reads fail until another one is started
+    #[arg(long)]
+    no_keeper: bool,
+    /// Replaces a daemon that hangs after so many seconds; under systemd the unit says when
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    watchdog: u64,
     /// How old an answer may be: within that time one read of the cgroup serves all readers.
     /// 0 reads anew for each
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = humantime::parse_duration)]
@@ -21,16 +36,25 @@ pub(super) struct Daemon {
     /// Say "ready" on standard output, and end when the process ends that started this one
     #[arg(long, hide = true)]
     embedded: bool,
+    /// Keeps the daemon with this pid, whose socket is standard input
+    #[arg(long, hide = true)]
+    adopt: Option<i32>,
 }
 
 impl Daemon {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<u8> {
         super::logs(if self.embedded { "error" } else { "info" });
         let max_age = Micros(u64::try_from(self.max_age.as_micros()).unwrap_or(u64::MAX));
-        if self.embedded {
-            daemon::serve_embedded(&self.mountpoint, max_age)
-        } else {
-            daemon::serve(&self.mountpoint, max_age)
-        }
+        let config = Config {
+            mountpoint: self.mountpoint,
+            is_kept: !self.no_keeper,
+            patience: Duration::from_secs(self.watchdog),
+            max_age,
+            replaces: self.replace,
+            is_embedded: self.embedded,
+            adopts: self.adopt,
+        };
+        let status = daemon::serve(config, |error| super::complain(&format!("{error:#}")))?;
+        Ok(u8::try_from(status).unwrap_or(super::FAILED))
     }
 }

@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
             logs("off");
             run.run()
         }
-        Subcommand::Daemon(daemon) => daemon.run().map(|()| 0),
+        Subcommand::Daemon(daemon) => daemon.run(),
         Subcommand::Show(show) => {
             logs("warn");
             show.run().map(|()| 0)

@@ -15,6 +15,7 @@
 
 use super::{
     branch::Branch,
+    mount::Side,
     server::{BRIEF, RequestError, Server},
     session::{guarded, slice},
     texts::Text,
@@ -134,7 +135,8 @@ impl Filesystem for Cached {
             .map_err(|_| io::ErrorKind::Unsupported.into())
     }
 
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.0.saw(Side::Cached, request);
         guarded(|| match self.lookup(parent, name) {
             Ok((ttl, entry_ttl, attributes)) => {
                 reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
@@ -143,7 +145,14 @@ impl Filesystem for Cached {
         });
     }
 
-    fn getattr(&self, _: &Request, inode: INodeNo, kept: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        kept: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        self.0.saw(Side::Cached, request);
         guarded(|| {
             let Some(branch) = Branch::of_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
@@ -176,7 +185,7 @@ impl Filesystem for Cached {
 
     fn read(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         _: FileHandle,
         offset: u64,
@@ -185,6 +194,7 @@ impl Filesystem for Cached {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        self.0.saw(Side::Cached, request);
         guarded(|| match Branch::of_inode(inode.0) {
             Some(branch @ Branch::Inside(entry)) => match self.text(entry, self.kept()) {
                 Ok(text) => reply.data(slice(&text.bytes, offset, size)),
@@ -224,7 +234,7 @@ impl Filesystem for Cached {
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
-        reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096);
+        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
     }
 }
 

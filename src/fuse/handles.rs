@@ -6,6 +6,7 @@ use super::{
     tree::{Entry, Owner},
     trigger::READY,
 };
+use crate::container::Caller;
 use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, PollEvents, PollNotifier};
 use std::sync::Arc;
 
@@ -89,8 +90,13 @@ impl Server {
                 ..
             }) if offset > 0 => return Ok(content),
             Some(open) => Ok(open.caller),
-            // The handle is of a daemon before this one.
-            None => self.caller(owner, tid),
+            None => match self.resumed(handle, owner, tid) {
+                Ok(Open {
+                    content: Some(content),
+                    ..
+                }) if offset > 0 => return Ok(content),
+                resumed => resumed.map(|open| open.caller),
+            },
         };
         caller
             .and_then(|caller| {
@@ -104,6 +110,28 @@ impl Server {
                 Ok(content)
             })
             .map_err(|error| self.refused(&entry.path(), &error))
+    }
+
+    /// A file that was opened before this daemon's time.
+    fn resumed(&self, handle: FileHandle, owner: Owner, tid: u32) -> Result<Open, RequestError> {
+        let Some(before) = self.open.before(handle.0) else {
+            return Ok(Open {
+                caller: self.caller(owner, tid)?,
+                content: None,
+                is_privileged: false,
+            });
+        };
+        let caller = match before.key {
+            Some(key) => Caller::Container(self.answers.container(key)?),
+            None => Caller::Host,
+        };
+        let open = Open {
+            caller,
+            content: before.content,
+            is_privileged: before.is_privileged,
+        };
+        self.open.keep(handle.0, open.clone())?;
+        Ok(open)
     }
 }
 

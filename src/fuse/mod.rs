@@ -2,6 +2,8 @@
 
 mod branch;
 mod cached;
+mod connection;
+mod gate;
 mod handles;
 mod listing;
 mod mount;
@@ -13,6 +15,8 @@ pub mod tree;
 mod trigger;
 
 pub use cached::Cached;
-pub use mount::{Connection, MountError, Mounted};
+pub use connection::{Agreed, Connection, ConnectionError};
+pub use gate::{GATE, Gate, Progress};
+pub use mount::{MountError, Side};
 pub use server::Server;
 pub use session::Direct;

@@ -27,9 +27,9 @@ pub enum MountError {
     },
 }
 
-/// The two connections to the kernel.
+/// The two connections to the kernel, and what each serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
+pub enum Side {
     /// The whole tree; writable, for triggers are written to the pressure files; any other write
     /// is refused file by file.
     Direct,
@@ -37,10 +37,37 @@ pub enum Connection {
     Cached,
 }
 
+impl Side {
+    /// Both, in the order in which they are mounted.
+    pub const BOTH: [Side; 2] = [Side::Direct, Side::Cached];
+
+    /// Its name, which never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Direct => "direct",
+            Side::Cached => "cached",
+        }
+    }
+
+    /// The side with that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| side.name() == name)
+    }
+
+    /// Its place in the order.
+    #[must_use]
+    pub fn place(self) -> u8 {
+        u8::from(self == Side::Cached)
+    }
+}
+
 /// A mount of ours, which is taken away when this is dropped.
 #[derive(Debug)]
-pub struct Mounted {
+pub(super) struct Mounted {
     point: PathBuf,
+    is_ours: bool,
 }
 
 impl Mounted {
@@ -49,7 +76,7 @@ impl Mounted {
     ///
     /// # Errors
     /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when `point` is no directory.
-    pub fn new(point: &Path, connection: Connection) -> Result<(Mounted, OwnedFd), MountError> {
+    pub(super) fn new(point: &Path, side: Side) -> Result<(Mounted, OwnedFd), MountError> {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
         let options = format!(
@@ -57,7 +84,7 @@ impl Mounted {
             device.as_raw_fd()
         );
         let mut options_of_mount = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        if connection == Connection::Cached {
+        if side == Side::Cached {
             options_of_mount |= MsFlags::MS_RDONLY;
         }
         mount(
@@ -71,13 +98,35 @@ impl Mounted {
             point: point.to_owned(),
             source,
         })?;
-        let point = point.to_owned();
-        Ok((Mounted { point }, device))
+        let mut mounted = Mounted::resumed(point);
+        mounted.own();
+        Ok((mounted, device))
+    }
+
+    /// A mount that is there already, another daemon's until it is [owned](Mounted::own).
+    pub(super) fn resumed(point: &Path) -> Mounted {
+        Mounted {
+            point: point.to_owned(),
+            is_ours: false,
+        }
+    }
+
+    /// From now on it is taken away when this is dropped.
+    pub(super) fn own(&mut self) {
+        self.is_ours = true;
+    }
+
+    /// Leaves it for a process after this one.
+    pub(super) fn leave(mut self) {
+        self.is_ours = false;
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
+        if !self.is_ours {
+            return;
+        }
         // Detached, because a reader may hold a file of it open.
         if let Err(error) = umount2(&self.point, MntFlags::MNT_DETACH) {
             tracing::warn!(point = %self.point.display(), %error, "cannot unmount");

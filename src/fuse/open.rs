@@ -1,6 +1,10 @@
 //! The open files: who opened each, and what its reader saw at its start.
 
-use crate::container::Caller;
+use crate::{
+    container::Caller,
+    shelf::{Kind, Shelf},
+    sys,
+};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,11 +27,24 @@ pub(super) struct Open {
     pub(super) is_privileged: bool,
 }
 
-/// Open files by handle.
-#[derive(Debug, Default)]
-pub(super) struct OpenFiles(Mutex<Table>);
+/// An open file of a daemon before this one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Before {
+    /// The container that opened it; `None` for the host.
+    pub(super) key: Option<u64>,
+    /// What its reader saw.
+    pub(super) content: Option<Arc<[u8]>>,
+    pub(super) is_privileged: bool,
+}
 
-#[derive(Debug, Default)]
+/// Open files by handle, each kept for a successor too.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    table: Mutex<Table>,
+    shelf: Arc<Shelf>,
+}
+
+#[derive(Debug)]
 struct Table {
     last: u64,
     files: HashMap<u64, Open>,
@@ -36,38 +53,70 @@ struct Table {
 }
 
 impl OpenFiles {
+    /// None, but those that a daemon before this one kept on the shelf.
+    pub(super) fn new(shelf: Arc<Shelf>) -> OpenFiles {
+        OpenFiles {
+            table: Mutex::new(Table {
+                // Nobody opens a file every nanosecond: no daemon before this one has given out
+                // these handles.
+                last: sys::since_boot().0.saturating_mul(1000),
+                files: HashMap::new(),
+                held: HashMap::new(),
+            }),
+            shelf,
+        }
+    }
+
     /// A handle that nobody has.
     pub(super) fn add(&self, caller: Caller, is_privileged: bool) -> Result<u64, TooMany> {
-        let mut table = self.0.lock();
-        table.last += 1;
-        let handle = table.last;
         let open = Open {
             caller,
             content: None,
             is_privileged,
         };
+        let record = open.record();
+        let mut table = self.table.lock();
+        table.last += 1;
+        let handle = table.last;
         table.put(handle, open)?;
+        drop(table);
+        self.shelf.put(Kind::OpenFile, handle, &record);
         Ok(handle)
+    }
+
+    /// What a daemon before this one knew of a handle that this one does not.
+    pub(super) fn before(&self, handle: u64) -> Option<Before> {
+        Before::of(&self.shelf.get(Kind::OpenFile, handle)?)
     }
 
     /// What is open under that handle.
     pub(super) fn get(&self, handle: u64) -> Option<Open> {
-        self.0.lock().files.get(&handle).cloned()
+        self.table.lock().files.get(&handle).cloned()
     }
 
     /// Keeps what the reader saw; a handle of a daemon before this one becomes one of ours.
     pub(super) fn keep(&self, handle: u64, open: Open) -> Result<(), TooMany> {
-        let mut table = self.0.lock();
-        match table.files.get_mut(&handle) {
-            Some(known) => known.content = open.content,
-            None => table.put(handle, open)?,
-        }
+        let mut table = self.table.lock();
+        let known = match table.files.get_mut(&handle) {
+            Some(known) => {
+                known.content = open.content;
+                known.clone()
+            }
+            None => {
+                table.put(handle, open.clone())?;
+                open
+            }
+        };
+        drop(table);
+        // The reader gets it after this: what it has read is kept, whenever we are killed.
+        self.shelf.put(Kind::OpenFile, handle, &known.record());
         Ok(())
     }
 
     /// Forgets what was open under that handle.
     pub(super) fn remove(&self, handle: u64) {
-        let mut table = self.0.lock();
+        self.shelf.remove(Kind::OpenFile, handle);
+        let mut table = self.table.lock();
         let Some(open) = table.files.remove(&handle) else {
             return;
         };
@@ -85,6 +134,30 @@ impl Open {
             Caller::Host => None,
             Caller::Container(container) => Some(container.key),
         }
+    }
+
+    /// What a successor must know of it: a key, which is never 0, and flags; then the content.
+    fn record(&self) -> Vec<u8> {
+        let content = self.content.as_deref();
+        let flags = u8::from(self.is_privileged) | u8::from(content.is_some()) << 1;
+        let mut record = Vec::with_capacity(9 + content.map_or(0, <[u8]>::len));
+        record.extend(self.key().unwrap_or(0).to_le_bytes());
+        record.push(flags);
+        record.extend_from_slice(content.unwrap_or_default());
+        record
+    }
+}
+
+impl Before {
+    fn of(record: &[u8]) -> Option<Before> {
+        let (key, rest) = record.split_first_chunk()?;
+        let (flags, content) = rest.split_first()?;
+        let key = u64::from_le_bytes(*key);
+        Some(Before {
+            key: (key != 0).then_some(key),
+            content: (flags & 2 != 0).then(|| content.into()),
+            is_privileged: flags & 1 != 0,
+        })
     }
 }
 
@@ -118,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
-        let files = OpenFiles::default();
+        let files = OpenFiles::new(Arc::new(Shelf::new().unwrap()));
         let handles: Vec<u64> = (0..MOST)
             .map(|_| files.add(container(1), false).unwrap())
             .collect();
@@ -129,15 +202,24 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_of_an_earlier_daemon_is_kept_and_given_to_nobody_else() {
-        let files = OpenFiles::default();
+    fn a_handle_of_an_earlier_daemon_is_known_and_given_to_nobody_else() {
+        let shelf = Arc::new(Shelf::new().unwrap());
+        let earlier = OpenFiles::new(Arc::clone(&shelf));
+        let handle = earlier.add(container(3), true).unwrap();
         let open = Open {
-            caller: Caller::Host,
             content: Some(Arc::from(&b"x"[..])),
-            is_privileged: false,
+            ..earlier.get(handle).unwrap()
         };
-        files.keep(7, open).unwrap();
-        assert_eq!(files.get(7).unwrap().content.as_deref(), Some(&b"x"[..]));
-        assert_eq!(files.add(Caller::Host, false), Ok(8));
+        earlier.keep(handle, open).unwrap();
+        let later = OpenFiles::new(shelf);
+        let before = Before {
+            key: Some(3),
+            content: Some(Arc::from(&b"x"[..])),
+            is_privileged: true,
+        };
+        assert_eq!(later.before(handle), Some(before));
+        assert!(later.add(Caller::Host, false).unwrap() > handle);
+        later.remove(handle);
+        assert_eq!(later.before(handle), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What a request asks for: the entry, the caller, the content; and which errno an error is.
 
 use super::{
+    mount::Side,
     open::{OpenFiles, TooMany},
     texts::{Text, Texts},
     tree::{Entry, Owner},
@@ -11,9 +12,10 @@ use crate::{
     container::{Caller, CallerError, Container},
     files::{Attribute, FILES, Subject},
     metrics,
+    shelf::Shelf,
     sys::ReadError,
 };
-use fuser::{Errno, FileAttr, FileType, INodeNo};
+use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 use parking_lot::Mutex;
 use std::{
     collections::HashSet,
@@ -77,23 +79,30 @@ pub struct Server {
     pub(super) texts: Texts,
     pub(super) open: OpenFiles,
     pub(super) triggers: Triggers,
+    shelf: Arc<Shelf>,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
 }
 
 impl Server {
-    /// Serves those answers.
+    /// Serves those answers, and keeps on the shelf what a successor must know.
     #[must_use]
-    pub fn new(answers: Arc<Answers>) -> Server {
+    pub fn new(answers: Arc<Answers>, shelf: Arc<Shelf>) -> Server {
         Server {
             sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
             texts: Texts::default(),
             attribute_size: answers.attribute_bound(),
             answers,
-            open: OpenFiles::default(),
+            open: OpenFiles::new(Arc::clone(&shelf)),
             triggers: Triggers::default(),
+            shelf,
             causes: Mutex::default(),
         }
+    }
+
+    /// Remembers how far the requests of a connection have come.
+    pub(super) fn saw(&self, side: Side, request: &Request) {
+        self.shelf.mark(side.place(), request.unique().0);
     }
 
     pub(super) fn attributes(&self, entry: Entry) -> FileAttr {

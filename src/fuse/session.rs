@@ -1,6 +1,8 @@
 //! The requests of the direct connection, one by one.
 
 use super::{
+    gate::GATE,
+    mount::Side,
     server::{BRIEF, Server},
     tree::Entry,
 };
@@ -22,10 +24,12 @@ use std::{
 /// Runs the handler of one request. Should it panic, the request alone is lost: its reply, which
 /// was moved into the handler, says EIO when it is dropped.
 pub(super) fn guarded(handler: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-        metrics::PANICS.count();
-        tracing::error!("a request panicked and was answered EIO");
-    }
+    GATE.pass(|| {
+        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+            metrics::PANICS.count();
+            tracing::error!("a request panicked and was answered EIO");
+        }
+    });
 }
 
 /// The direct connection: every open asks who opens, and every read is answered here.
@@ -34,13 +38,15 @@ pub struct Direct(pub Arc<Server>);
 
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.0.saw(Side::Direct, request);
         guarded(|| match self.0.lookup(parent, name, request.pid()) {
             Ok((ttl, entry)) => reply.entry(&ttl, &self.0.attributes(entry), Generation(0)),
             Err(error) => reply.error(error.errno()),
         });
     }
 
-    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        self.0.saw(Side::Direct, request);
         guarded(|| match Entry::of_inode(inode.0) {
             Some(entry) => reply.attr(&BRIEF, &self.0.attributes(entry)),
             None => reply.error(Errno::ENOENT),
@@ -55,6 +61,7 @@ impl Filesystem for Direct {
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.0.saw(Side::Direct, request);
         guarded(|| match self.0.open(inode, request.pid(), flags) {
             Ok(handle) => reply.opened(
                 handle,
@@ -75,6 +82,7 @@ impl Filesystem for Direct {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        self.0.saw(Side::Direct, request);
         guarded(|| {
             // sendfile and splice fill the page cache, which belongs to the inode: the next
             // reader would be given these bytes, whoever that is. They fall back to read.
@@ -241,7 +249,7 @@ impl Filesystem for Direct {
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
-        reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096);
+        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
     }
 }
 

@@ -3,12 +3,14 @@
 mod clock;
 mod dir;
 mod error;
+pub mod fd;
 mod handle;
 pub mod mount;
 pub mod network;
 mod page;
 mod pidns;
 pub mod process;
+mod shared;
 pub mod terminal;
 
 pub use clock::since_boot;
@@ -17,3 +19,4 @@ pub use error::ReadError;
 pub use handle::directory_by_inode;
 pub use page::page_size;
 pub use pidns::init_of;
+pub use shared::Shared;

@@ -38,6 +38,7 @@ const MOUNT_ATTR_RDONLY: u64 = 0x1;
 const MOUNT_ATTR_NODEV: u64 = 0x4;
 const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 0x4;
 const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
+const MOVE_MOUNT_BENEATH: libc::c_uint = 0x200;
 
 /// A detached copy of the tree below an open file or directory; gone when dropped, unless attached.
 ///
@@ -90,8 +91,22 @@ pub fn forbid(mount: BorrowedFd<'_>, forbid: Forbid, reach: Reach) -> nix::Resul
 /// What `move_mount` answers: ENOTDIR when one is a file and the other a directory, ENOENT when
 /// the target was removed.
 pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> nix::Result<()> {
+    moved(tree, target, 0)
+}
+
+/// Puts a tree (see [`copied`]) beneath the mount whose top `target` holds open: it shows when that
+/// mount goes (kernel 6.5 and later).
+///
+/// # Errors
+///
+/// What `move_mount` answers: EINVAL on an older kernel, or for a mount that is locked.
+pub fn attach_beneath(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> nix::Result<()> {
+    moved(tree, target, MOVE_MOUNT_BENEATH)
+}
+
+fn moved(tree: BorrowedFd<'_>, target: BorrowedFd<'_>, how: libc::c_uint) -> nix::Result<()> {
     let (from, to, path) = (tree.as_raw_fd(), target.as_raw_fd(), c"".as_ptr());
-    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = how | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are one C string that lives for ever; the kernel only reads it.
     let result = unsafe { libc::syscall(libc::SYS_move_mount, from, path, to, path, flags) };
     Errno::result(result).map(drop)

@@ -41,6 +41,18 @@ impl Averages {
         averages
     }
 
+    /// The averages as numbers, to outlive the process.
+    #[must_use]
+    pub fn numbers(self) -> [u64; 3] {
+        self.0
+    }
+
+    /// The averages that have these [numbers](Averages::numbers).
+    #[must_use]
+    pub fn of_numbers(numbers: [u64; 3]) -> Averages {
+        Averages(numbers)
+    }
+
     /// Each average in hundredths, rounded as the kernel prints it (`fs/proc/loadavg.c`).
     #[must_use]
     pub fn hundredths(self) -> [u64; 3] {

@@ -17,6 +17,8 @@
 //! Use that does not fit (four threads burn a quota of one CPU in a quarter of the period) is
 //! owed, and shown in later intervals.
 
+mod numbers;
+
 use super::{load::Tasks, time::Birth};
 use crate::{
     cgroup::{CpuShare, CpuUse},

@@ -1,0 +1,320 @@
+//! The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
+
+mod overseer;
+mod place;
+mod station;
+mod successor;
+
+use crate::{
+    answer,
+    handover::{self, Held},
+    keeper::{self, Adopted, Life, Purpose},
+    metrics,
+    reach::{self, Repaired},
+    units::Micros,
+};
+use anyhow::{Context, Result, bail};
+use nix::{
+    sys::{prctl, signal::Signal},
+    unistd::{Pid, getppid},
+};
+use overseer::Overseer;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    iterator::Signals,
+};
+use station::{Sessions, Station};
+use std::{
+    fs,
+    io::Write,
+    os::fd::AsFd,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+use successor::{Door, Predecessor, Work};
+
+const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
+/// The status of a daemon that could not serve.
+const FAILED: i32 = 125;
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where.
+    pub mountpoint: PathBuf,
+    /// Whether a keeper watches over the daemon, unless systemd does.
+    pub is_kept: bool,
+    /// After how long a daemon that hangs is replaced.
+    pub patience: Duration,
+    /// How old an answer may be when a reader is told it.
+    pub max_age: Micros,
+    /// Whether a daemon that serves there is to be replaced.
+    pub replaces: bool,
+    /// Whether it serves one container of `plimsoll run`: it then says `ready` on standard
+    /// output, and ends with the process that started it, in whose mount namespace nobody else
+    /// serves.
+    pub is_embedded: bool,
+    /// The pid of a daemon whose keeper died; standard input is its socket.
+    pub adopts: Option<i32>,
+}
+
+/// What may happen to a daemon that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// It was told to end.
+    Stop,
+    /// It was told to make room for a successor.
+    Restart,
+    /// A successor serves.
+    Replaced,
+    /// The kernel has ended a connection.
+    Disconnected,
+}
+
+/// Serves until it is told to end or replaced, and answers the exit status. `complain` tells the
+/// user why a daemon of the keeper's ended.
+///
+/// What a daemon that is dead has left mounted there is taken over.
+///
+/// # Errors
+/// When another daemon serves there, something else is mounted there, or the kernel refuses.
+pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i32> {
+    if config.is_embedded && !ends_with_its_parent()? {
+        return Ok(0);
+    }
+    config.mountpoint = place::resolved(&config.mountpoint)?;
+    if Overseer::is_systemd() {
+        let held = Overseer::held_by_systemd()?;
+        return live(&config, held, Overseer::Systemd).map(|()| 0);
+    }
+    if !config.is_kept {
+        return live(&config, Held::default(), Overseer::None).map(|()| 0);
+    }
+    let adopted = config.adopts.map(adopted).transpose()?;
+    let status = keeper::keep(config.patience, adopted, |life| {
+        match begin(&config, life) {
+            Ok(()) => 0,
+            Err(error) => {
+                complain(&error);
+                FAILED
+            }
+        }
+    });
+    status.context("cannot keep a daemon alive")
+}
+
+/// The life of a daemon that has a keeper.
+fn begin(config: &Config, mut life: Life) -> Result<()> {
+    if config.is_embedded && !ends_with_its_parent()? {
+        return Ok(());
+    }
+    let overseer = Overseer::keeper(life.keeper);
+    if life.purpose == Purpose::End {
+        if let Ok(mut station) = Station::resume(config, &mut life.held) {
+            // Its readers wait in vain otherwise.
+            tell("taken out", &reach::take_out(&station.points())?);
+            station.own();
+            station.end();
+        }
+        return Ok(());
+    }
+    live(config, life.held, overseer)
+}
+
+/// The daemon whose keeper this process is to be.
+fn adopted(pid: i32) -> Result<Adopted> {
+    let stdin = std::io::stdin();
+    let daemon = stdin.as_fd().try_clone_to_owned()?;
+    let nothing = std::fs::File::open("/dev/null")?;
+    crate::sys::fd::replace(stdin.as_fd(), nothing.as_fd())?;
+    Ok(Adopted {
+        pid: Pid::from_raw(pid),
+        daemon,
+    })
+}
+
+/// Asks for a signal at the parent's end; whether the parent has not ended before.
+fn ends_with_its_parent() -> Result<bool> {
+    let parent = getppid();
+    prctl::set_pdeathsig(Signal::SIGTERM).context("cannot ask for a signal at the parent's end")?;
+    // It may have ended before it was asked for.
+    Ok(getppid() == parent && parent != Pid::from_raw(1))
+}
+
+/// The life of a daemon: takes its place, serves, and ends as it is told to.
+fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
+    let acting = || format!("cannot serve {}", config.mountpoint.display());
+    // Caught before there are threads, so that none of them is ended by a signal.
+    let signals = Signals::new(ENDING).context("cannot catch signals")?;
+    // Whoever started this process may have held them back for itself.
+    nix::sys::signal::SigSet::all()
+        .thread_unblock()
+        .context("cannot let signals through")?;
+    let is_first = held.is_empty();
+    let (mut station, sessions, predecessor) = take_place(config, held).with_context(acting)?;
+    let (sender, events) = channel();
+    sessions.run(&sender);
+    if !station.is_resumed {
+        station.extend().with_context(acting)?.run(&sender);
+    }
+    let overseer = Arc::new(overseer);
+    let handed = Arc::new(station.held()?);
+    if !station.is_resumed || predecessor.is_some() {
+        overseer.hold(&handed)?;
+    }
+    let answers = station.answers();
+    thread::spawn(move || answer::sample_loads(&answers));
+    let resumed = station.is_resumed;
+    tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
+    overseer.serving()?;
+    if config.is_embedded && is_first {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "ready").context("cannot say that it is ready")?;
+        out.flush().context("cannot say that it is ready")?;
+    }
+    if let Some(predecessor) = predecessor {
+        predecessor.dismiss()?;
+    }
+    station.own();
+    watch_signals(signals, &sender);
+    let door = (!config.is_embedded).then(|| open_door(config, &station, &sender));
+    let door = door.transpose()?;
+    if !station.is_resumed && !config.is_embedded {
+        heal(&station);
+    }
+    let (watched, points) = (Arc::clone(&overseer), station.points());
+    let (config, kept) = (config.clone(), Arc::clone(&handed));
+    thread::spawn(move || watched.attend(&config, &points, &kept));
+    let event = events.recv().unwrap_or(Event::Stop);
+    end(event, station, &overseer, &handed, door)
+}
+
+/// The station and its sessions: handed over, left by a daemon that died, or new.
+fn take_place(config: &Config, mut held: Held) -> Result<(Station, Sessions, Option<Predecessor>)> {
+    let mountpoint = &config.mountpoint;
+    if config.replaces && held.is_empty() {
+        let (predecessor, mut held) = Predecessor::ask(mountpoint)?;
+        held.roster()?;
+        predecessor.drain()?;
+        let mut station = Station::resume(config, &mut held)?;
+        let sessions = station.sessions()?;
+        station.recover();
+        return Ok((station, sessions, Some(predecessor)));
+    }
+    if !held.is_empty() {
+        let resumed = Station::resume(config, &mut held).and_then(|mut station| {
+            let sessions = station.sessions()?;
+            station.recover();
+            Ok((station, sessions))
+        });
+        match resumed {
+            Ok((station, sessions)) => return Ok((station, sessions, None)),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "cannot go on where the daemon before stopped");
+            }
+        }
+    }
+    let lock = match held.take(handover::LOCK) {
+        Some(lock) => place::sign(lock)?,
+        None => place::lock(mountpoint)?,
+    };
+    drop(held);
+    let mut station = Station::begin(config, lock)?;
+    let sessions = station.sessions()?;
+    Ok((station, sessions, None))
+}
+
+fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
+    let events = events.clone();
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            let event = match signal {
+                SIGUSR1 => Event::Restart,
+                _ => Event::Stop,
+            };
+            let _ = events.send(event);
+        }
+    });
+}
+
+fn open_door(config: &Config, station: &Station, events: &Sender<Event>) -> Result<PathBuf> {
+    let door = Door::open(&config.mountpoint)?;
+    let path = door.path().to_owned();
+    let work = Work::of(station)?;
+    let events = events.clone();
+    thread::spawn(move || door.attend(&work, &events));
+    Ok(path)
+}
+
+/// Puts what this daemon serves in the place of what a daemon before it served that was lost.
+fn heal(station: &Station) {
+    let (mountpoint, points) = (station.mountpoint.clone(), station.points());
+    thread::spawn(move || match reach::heal(&mountpoint, &points) {
+        Ok(repaired) => tell("healed", &repaired),
+        Err(error) => tracing::warn!(%error, "cannot look for containers to heal"),
+    });
+}
+
+fn tell(what: &str, repaired: &[Repaired]) {
+    for Repaired {
+        pid,
+        mounts,
+        failed,
+    } in repaired
+    {
+        if *mounts > 0 {
+            tracing::info!(pid, mounts, "{what} in the container of this process");
+        }
+        if let Some(error) = failed {
+            tracing::warn!(pid, %error, "cannot reach all of the container of this process");
+        }
+    }
+}
+
+fn end(
+    event: Event,
+    station: Station,
+    overseer: &Overseer,
+    held: &Held,
+    door: Option<PathBuf>,
+) -> Result<()> {
+    for counter in metrics::COUNTERS {
+        tracing::info!(counter = counter.name, value = counter.value(), "counted");
+    }
+    match event {
+        Event::Restart => {
+            tracing::info!("making room for a successor");
+            if let Err(error) = Work::of(&station)?.rest() {
+                tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
+            }
+            station.leave();
+            return Ok(());
+        }
+        Event::Replaced => {
+            tracing::info!("a successor serves");
+            station.leave();
+            overseer.leaving(&Held::default());
+            return Ok(());
+        }
+        Event::Disconnected if station.is_mounted()? => {
+            station.leave();
+            bail!("the kernel has ended a connection");
+        }
+        Event::Disconnected => tracing::info!("somebody unmounted it"),
+        Event::Stop => {}
+    }
+    if let Some(door) = door {
+        let _ = fs::remove_file(door);
+        // A container of `run`, which has no door, ends before its view.
+        tell("taken out", &reach::take_out(&station.points())?);
+    }
+    station.end();
+    overseer.leaving(held);
+    Ok(())
+}

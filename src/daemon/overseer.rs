@@ -1,0 +1,208 @@
+//! Who watches over a daemon, holds its descriptors and has another one take its place: a keeper,
+//! systemd, or nobody.
+
+use super::Config;
+use crate::{
+    fuse::{GATE, Progress},
+    handover::{Held, Message},
+    sys::{fd, process},
+};
+use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use parking_lot::Mutex;
+use sd_notify::NotifyState;
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Who watches over a daemon.
+#[derive(Debug)]
+pub(super) enum Overseer {
+    /// Nobody.
+    None,
+    /// A keeper; the other end of its socket is here. And, if it is not the one that this daemon
+    /// began with, its process.
+    Keeper(Mutex<(OwnedFd, Option<Child>)>),
+    /// The service manager.
+    Systemd,
+}
+
+impl Overseer {
+    /// The keeper at the other end.
+    pub(super) fn keeper(socket: OwnedFd) -> Overseer {
+        Overseer::Keeper(Mutex::new((socket, None)))
+    }
+
+    /// Whether the service manager is there; it says so in the environment.
+    pub(super) fn is_systemd() -> bool {
+        std::env::var_os("NOTIFY_SOCKET").is_some()
+    }
+
+    /// What the service manager has held for the daemon before this one.
+    pub(super) fn held_by_systemd() -> Result<Held> {
+        let mut held = Vec::new();
+        for (number, name) in sd_notify::listen_fds_with_names()? {
+            held.push((name, fd::inherited(number)?));
+        }
+        Ok(Held::new(held))
+    }
+
+    /// Gives the descriptors to be held, in place of those before.
+    pub(super) fn hold(&self, held: &Held) -> Result<()> {
+        match self {
+            Overseer::None => {}
+            Overseer::Keeper(keeper) => held
+                .send(&keeper.lock().0)
+                .context("the keeper does not take the connection")?,
+            Overseer::Systemd => {
+                for (name, fd) in held
+                    .iter()
+                    .filter(|(name, _)| *name != crate::handover::LOCK)
+                {
+                    forget(name);
+                    // Without FDPOLL=0 it would be woken by every request.
+                    let poll = NotifyState::Custom("FDPOLL=0");
+                    let message = [NotifyState::FdStore, NotifyState::FdName(name), poll];
+                    sd_notify::notify_with_fds(&message, &[fd])
+                        .context("systemd does not take the connection")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that readers are answered.
+    pub(super) fn serving(&self) -> Result<()> {
+        match self {
+            Overseer::Systemd => sd_notify::notify(&[NotifyState::Ready])
+                .context("cannot tell systemd that it is ready")?,
+            _ => self.say(&Message::Serving),
+        }
+        Ok(())
+    }
+
+    /// Says that this daemon ends for good.
+    pub(super) fn leaving(&self, held: &Held) {
+        match self {
+            Overseer::Systemd => held.iter().for_each(|(name, _)| forget(name)),
+            _ => self.say(&Message::Leaving),
+        }
+    }
+
+    // A keeper that is gone, or does not read, is no reason to end.
+    fn say(&self, message: &Message) {
+        if let Overseer::Keeper(keeper) = self {
+            let _ = fd::send(&keeper.lock().0, message.text().as_bytes(), &[]);
+        }
+    }
+
+    /// How long this daemon may say nothing.
+    fn patience(&self, config: &Config) -> Option<Duration> {
+        match self {
+            Overseer::Systemd => sd_notify::watchdog_enabled(),
+            Overseer::Keeper(_) => Some(config.patience),
+            Overseer::None => None,
+        }
+    }
+
+    /// Says again and again that all is well, as long as it is, and starts another keeper when
+    /// this one dies. `points` are where the connections are mounted.
+    pub(super) fn attend(&self, config: &Config, points: &[PathBuf], held: &Held) {
+        let Some(patience) = self.patience(config) else {
+            return;
+        };
+        let pause = patience / 2;
+        let mut before = Progress::default();
+        let mut next = Instant::now();
+        loop {
+            let left = next.saturating_duration_since(Instant::now());
+            if self.is_orphaned(left) {
+                self.adopt(config, held);
+                continue;
+            }
+            if Instant::now() < next {
+                continue;
+            }
+            next = Instant::now() + pause;
+            // Whoever asks these has waited for a worker.
+            for point in points {
+                let _ = nix::sys::statfs::statfs(point);
+            }
+            let now = GATE.progress();
+            if now.is_stuck_since(&before) {
+                tracing::error!("a request is not answered: giving up for a successor");
+                std::process::abort();
+            }
+            before = now;
+            match self {
+                Overseer::Systemd => {
+                    let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+                }
+                _ => self.say(&Message::Alive),
+            }
+        }
+    }
+
+    /// Waits so long; whether the keeper has died meanwhile.
+    fn is_orphaned(&self, left: Duration) -> bool {
+        let Overseer::Keeper(keeper) = self else {
+            thread::sleep(left);
+            return false;
+        };
+        let Ok(socket) = keeper.lock().0.try_clone() else {
+            thread::sleep(left);
+            return false;
+        };
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+        let left = left.saturating_add(Duration::from_millis(1));
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Starts another keeper, and tells it everything.
+    fn adopt(&self, config: &Config, held: &Held) {
+        let Overseer::Keeper(keeper) = self else {
+            return;
+        };
+        tracing::warn!("the keeper died: starting another one");
+        let mut keeper = keeper.lock();
+        if let Some(mut dead) = keeper.1.take() {
+            let _ = dead.wait();
+            // It should not die again and again; if it does, slowly.
+            thread::sleep(Duration::from_secs(1));
+        }
+        let started = started(config).and_then(|(socket, child)| {
+            held.send(&socket)?;
+            let serving = Message::Serving.text();
+            fd::send(&socket, serving.as_bytes(), &[])?;
+            Ok((socket, child))
+        });
+        match started {
+            Ok((socket, child)) => *keeper = (socket, Some(child)),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "there is no keeper");
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn forget(name: &str) {
+    let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
+}
+
+fn started(config: &Config) -> Result<(OwnedFd, Child)> {
+    let (ours, theirs) = fd::pair()?;
+    let child = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
+        .arg("daemon")
+        .arg(&config.mountpoint)
+        .args(["--adopt", &std::process::id().to_string()])
+        .args(["--watchdog", &config.patience.as_secs().to_string()])
+        .stdin(theirs)
+        .spawn()?;
+    Ok((ours, child))
+}

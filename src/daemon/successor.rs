@@ -1,0 +1,192 @@
+//! A daemon takes the place of one that serves: it is handed the descriptors, says that it is
+//! ready, and goes on as soon as the other one has answered all that it took.
+//!
+//! Whatever goes wrong with the successor before it serves, the other one goes on.
+
+use super::{Event, place, station::Station};
+use crate::{
+    fuse::GATE,
+    handover::{Held, Message},
+    sys::fd,
+};
+use anyhow::{Context, Result, bail};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, connect, getsockopt,
+        listen, socket, sockopt::PeerCredentials,
+    },
+};
+use std::{
+    fs,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    path::{Path, PathBuf},
+    sync::mpsc::Sender,
+    thread,
+    time::Duration,
+};
+
+/// How long one waits for the other to speak.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the workers may take to come to rest.
+const DRAINING: Duration = Duration::from_secs(2);
+
+/// The daemon that serves on a mount point, while it is being replaced.
+#[derive(Debug)]
+pub(super) struct Predecessor(OwnedFd);
+
+impl Predecessor {
+    /// Asks the daemon that serves there for all that it holds.
+    pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Held)> {
+        let path = place::file(mountpoint, "socket")?;
+        let kind = SockType::SeqPacket;
+        let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(&path)?)
+            .context("no daemon serves there that could be replaced")?;
+        let predecessor = Predecessor(socket);
+        match predecessor.heard()? {
+            Some((Message::Hold(_), held)) => Ok((predecessor, held)),
+            _ => bail!("the daemon that serves there does not let itself be replaced"),
+        }
+    }
+
+    /// Has it answer what it took, and take nothing more.
+    pub(super) fn drain(&self) -> Result<()> {
+        self.say(&Message::Ready)?;
+        match self.heard()? {
+            Some((Message::Drained, _)) => Ok(()),
+            _ => bail!("the daemon that serves there does not come to rest"),
+        }
+    }
+
+    /// Tells it to end.
+    pub(super) fn dismiss(self) -> Result<()> {
+        self.say(&Message::Serving)
+    }
+
+    fn say(&self, message: &Message) -> Result<()> {
+        fd::send(&self.0, message.text().as_bytes(), &[]).context("the other daemon is gone")
+    }
+
+    fn heard(&self) -> Result<Option<(Message, Held)>> {
+        heard(&self.0).context("the other daemon does not answer")
+    }
+}
+
+fn heard(socket: &OwnedFd) -> nix::Result<Option<(Message, Held)>> {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+    match poll(&mut fds, timeout)? {
+        0 => Err(Errno::ETIMEDOUT),
+        _ => Held::receive(socket),
+    }
+}
+
+/// Where successors ask.
+#[derive(Debug)]
+pub(super) struct Door {
+    socket: OwnedFd,
+    path: PathBuf,
+}
+
+impl Door {
+    /// Opens the door of the daemon on that mount point, in place of one that is left over.
+    pub(super) fn open(mountpoint: &Path) -> Result<Door> {
+        let path = place::file(mountpoint, "socket")?;
+        let kind = SockType::SeqPacket;
+        let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
+        let _ = fs::remove_file(&path);
+        bind(socket.as_raw_fd(), &UnixAddr::new(&path)?)
+            .with_context(|| format!("cannot listen at {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        listen(&socket, Backlog::new(4)?)?;
+        Ok(Door { socket, path })
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lets successors in, one after the other, until one has taken over.
+    pub(super) fn attend(&self, work: &Work, events: &Sender<Event>) {
+        loop {
+            let flags = SockFlag::SOCK_CLOEXEC;
+            let Ok(number) = accept4(self.socket.as_raw_fd(), flags) else {
+                thread::sleep(PATIENCE);
+                continue;
+            };
+            let Ok(successor) = fd::inherited(number) else {
+                continue;
+            };
+            let is_root = getsockopt(&successor, PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
+            match is_root.then(|| work.hand_over(&successor)) {
+                Some(Ok(())) => {
+                    let _ = events.send(Event::Replaced);
+                    return;
+                }
+                Some(Err(error)) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "a successor did not take over: serving on");
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// What is handed over, and how it is brought to rest.
+#[derive(Debug)]
+pub(super) struct Work {
+    held: Held,
+    points: Vec<PathBuf>,
+    workers: usize,
+}
+
+impl Work {
+    pub(super) fn of(station: &Station) -> Result<Work> {
+        Ok(Work {
+            held: station.held()?,
+            points: station.points(),
+            workers: station.workers(),
+        })
+    }
+
+    fn hand_over(&self, successor: &OwnedFd) -> Result<()> {
+        self.held.send(successor)?;
+        match heard(successor)? {
+            Some((Message::Ready, _)) => {}
+            _ => bail!("it did not become ready"),
+        }
+        let result = self.rest().and_then(|()| {
+            let drained = Message::Drained.text();
+            fd::send(successor, drained.as_bytes(), &[])?;
+            match heard(successor)? {
+                Some((Message::Serving, _)) => Ok(()),
+                _ => bail!("it did not serve"),
+            }
+        });
+        if result.is_err() {
+            GATE.open();
+        }
+        result
+    }
+
+    /// Brings the workers to rest between two requests.
+    pub(super) fn rest(&self) -> Result<()> {
+        let poke = || {
+            for point in self.points.clone() {
+                // It may have to wait for the successor.
+                thread::spawn(move || nix::sys::statfs::statfs(&point));
+            }
+        };
+        if GATE.close(self.workers, DRAINING, poke) {
+            return Ok(());
+        }
+        bail!("a request is not answered");
+    }
+}

@@ -1,0 +1,55 @@
+//! Pure. How long to wait before the next daemon.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(5);
+/// Whoever lived so long was well.
+const WELL: Duration = Duration::from_secs(10);
+
+/// Grows with each daemon that ends by itself soon after its start.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    /// The pause after a life of that length. One that somebody killed while it served is
+    /// followed at once: that is no fault of its own.
+    pub(super) fn pause(&mut self, was_killed: bool, lived: Duration) -> Duration {
+        if was_killed {
+            return Duration::ZERO;
+        }
+        if lived >= WELL {
+            self.next = Duration::ZERO;
+        }
+        let pause = self.next;
+        self.next = (pause * 2).clamp(FIRST, LONGEST);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_killed_is_followed_at_once() {
+        let mut backoff = Backoff::default();
+        for _ in 0..100 {
+            assert_eq!(backoff.pause(true, Duration::ZERO), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn the_pause_doubles_up_to_its_longest_until_one_lives_well() {
+        let mut backoff = Backoff::default();
+        let soon = Duration::from_millis(1);
+        let pauses: Vec<u128> = (0..12)
+            .map(|_| backoff.pause(false, soon).as_millis())
+            .collect();
+        assert_eq!(pauses[..4], [0, 10, 20, 40]);
+        assert_eq!(pauses[11], 5000);
+        assert_eq!(backoff.pause(false, WELL), Duration::ZERO);
+    }
+}

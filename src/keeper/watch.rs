@@ -1,0 +1,158 @@
+//! One daemon under watch: what it says, whether it still says something, and how it ends.
+
+use crate::{
+    handover::{Held, Message},
+    sys::fd,
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{Signal, kill},
+        signalfd::SignalFd,
+    },
+    unistd::Pid,
+};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+/// So long may a daemon take until it serves, or until it has ended when it is told to.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// For good, and well.
+    Left,
+    /// Somehow.
+    Ended,
+    /// It said nothing for too long, and was killed.
+    Hung,
+    /// It was told to end, did not, and was killed.
+    Ignored,
+}
+
+/// A daemon under watch.
+#[derive(Debug)]
+pub(super) struct Watch<'keeper> {
+    pid: Pid,
+    life: OwnedFd,
+    daemon: &'keeper OwnedFd,
+    signals: &'keeper SignalFd,
+    patience: Duration,
+    deadline: Instant,
+    killed: Option<End>,
+    is_leaving: bool,
+    is_told: bool,
+    is_deaf: bool,
+    /// Whether it has answered readers.
+    pub(super) has_served: bool,
+}
+
+impl<'keeper> Watch<'keeper> {
+    pub(super) fn new(
+        pid: Pid,
+        daemon: &'keeper OwnedFd,
+        signals: &'keeper SignalFd,
+        patience: Duration,
+    ) -> nix::Result<Watch<'keeper>> {
+        Ok(Watch {
+            pid,
+            life: fd::of_process(pid)?,
+            daemon,
+            signals,
+            patience,
+            deadline: Instant::now() + PATIENCE.max(patience),
+            killed: None,
+            is_leaving: false,
+            is_told: false,
+            is_deaf: false,
+            has_served: false,
+        })
+    }
+
+    /// Watches it until it has ended; what it wants to be held is put into `held`.
+    pub(super) fn until_its_end(&mut self, held: &mut Held) -> nix::Result<End> {
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let said = if self.is_deaf {
+                PollFlags::empty()
+            } else {
+                PollFlags::POLLIN
+            };
+            let mut fds = [
+                PollFd::new(self.life.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.daemon.as_fd(), said),
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            ];
+            // One more: a fraction of a millisecond is no time to poll.
+            let timeout = left.saturating_add(Duration::from_millis(1));
+            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+            match poll(&mut fds, timeout) {
+                Err(Errno::EINTR) => continue,
+                polled => polled?,
+            };
+            let [life, daemon, signals] = fds.map(|fd| fd.any() == Some(true));
+            // Its last words count, even if it is dead already.
+            if daemon && !self.is_deaf {
+                self.listen(held);
+            } else if life {
+                return Ok(self.end());
+            }
+            if signals {
+                self.tell()?;
+            }
+            if left == Duration::ZERO {
+                self.kill();
+            }
+        }
+    }
+
+    fn end(&self) -> End {
+        match self.killed {
+            _ if self.is_leaving => End::Left,
+            Some(end) => end,
+            None if self.is_told => End::Ignored,
+            None => End::Ended,
+        }
+    }
+
+    fn listen(&mut self, held: &mut Held) {
+        match Held::receive(self.daemon) {
+            Ok(Some((Message::Hold(_), handed))) => *held = handed,
+            Ok(Some((message, _))) => {
+                self.has_served |= message == Message::Serving;
+                self.is_leaving |= message == Message::Leaving;
+            }
+            // It has closed its end: nothing more will be said.
+            Ok(None) | Err(_) => self.is_deaf = true,
+        }
+        if !self.is_told {
+            self.deadline = Instant::now() + self.patience;
+        }
+    }
+
+    /// Has it end, as we were told to.
+    fn tell(&mut self) -> nix::Result<()> {
+        let _ = self.signals.read_signal()?;
+        let _ = kill(self.pid, Signal::SIGTERM);
+        if !self.is_told {
+            self.is_told = true;
+            self.deadline = Instant::now() + self.patience;
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self) {
+        let end = if self.is_told {
+            End::Ignored
+        } else {
+            End::Hung
+        };
+        self.killed = Some(end);
+        let _ = kill(self.pid, Signal::SIGKILL);
+        self.deadline = Instant::now() + PATIENCE;
+    }
+}

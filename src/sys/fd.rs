@@ -1,0 +1,162 @@
+//! Descriptors: one put in another's place, and descriptors that travel between processes.
+#![allow(unsafe_code, reason = "nix lacks these calls, or takes plain numbers")]
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    sys::socket::{
+        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType,
+        recvmsg, sendmsg, socketpair,
+    },
+};
+
+/// So many descriptors travel with one message at most.
+pub const MOST: usize = 16;
+/// So long is the text of a message at most.
+pub const LONGEST: usize = 512;
+
+/// Both ends of a connection whose messages keep their bounds.
+///
+/// # Errors
+///
+/// What `socketpair` answers: EMFILE at a limit of descriptors.
+pub fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let kind = SockType::SeqPacket;
+    socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
+}
+
+/// Has the number of `place` lead to what `file` leads to.
+///
+/// A call that is waiting on what `place` led to before goes on waiting there.
+///
+/// # Errors
+///
+/// What `dup3` answers.
+pub fn replace(place: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<()> {
+    let (file, place) = (file.as_raw_fd(), place.as_raw_fd());
+    // SAFETY: `dup3` takes integers; both numbers are open, and whoever owns `place` still does.
+    let result = unsafe { libc::dup3(file, place, libc::O_CLOEXEC) };
+    Errno::result(result).map(drop)
+}
+
+/// The descriptor with that number, which this process was started with; closed at the next exec.
+///
+/// # Errors
+///
+/// EBADF when there is none.
+pub fn inherited(number: RawFd) -> nix::Result<OwnedFd> {
+    // SAFETY: F_GETFD takes no pointer, and answers EBADF for a number that is not open.
+    let result = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    Errno::result(result)?;
+    // SAFETY: it is open, and the caller says that it was handed to this process to own.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
+}
+
+/// Lets the programs that this process becomes or starts have the descriptor.
+///
+/// # Errors
+///
+/// What `fcntl` answers.
+pub fn bequeath(fd: impl AsFd) -> nix::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
+}
+
+/// Sends one message with these descriptors, without waiting.
+///
+/// # Errors
+///
+/// EAGAIN when the other end does not read, EPIPE when it is gone.
+pub fn send(socket: impl AsFd, text: &[u8], fds: &[BorrowedFd<'_>]) -> nix::Result<()> {
+    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let rights: &[_] = if fds.is_empty() { &[] } else { &rights };
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let text = [IoSlice::new(text)];
+    sendmsg::<()>(socket.as_fd().as_raw_fd(), &text, rights, flags, None).map(drop)
+}
+
+/// Waits for one message; its text is empty when the other end is gone.
+///
+/// # Errors
+///
+/// What `recvmsg` answers.
+pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut text = [0u8; LONGEST];
+    let mut space = nix::cmsg_space!([RawFd; MOST]);
+    let mut parts = [IoSliceMut::new(&mut text)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let socket = socket.as_fd().as_raw_fd();
+    let message: RecvMsg<'_, '_, ()> = loop {
+        match recvmsg(socket, &mut parts, Some(&mut space), flags) {
+            Err(Errno::EINTR) => {}
+            message => break message?,
+        }
+    };
+    let mut fds = Vec::new();
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = part {
+            for number in numbers {
+                // SAFETY: the kernel has just installed this descriptor for us alone.
+                fds.push(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+    }
+    let length = message.bytes;
+    Ok((text.get(..length).unwrap_or_default().to_vec(), fds))
+}
+
+/// A descriptor of that process, readable as soon as it has ended.
+///
+/// # Errors
+///
+/// ESRCH when there is no such process.
+pub fn of_process(pid: nix::unistd::Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: `pidfd_open` takes two integers and touches no memory of ours.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let fd = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EOVERFLOW)?;
+    // SAFETY: `pidfd_open` has just answered with this new descriptor, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::File,
+        io::{Read, Write},
+    };
+
+    #[test]
+    fn a_descriptor_arrives_with_its_message() {
+        let (here, there) = pair().unwrap();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        send(&here, b"a pipe", &[writer.as_fd()]).unwrap();
+        drop(writer);
+        let (text, mut fds) = receive(&there).unwrap();
+        assert_eq!(text, b"a pipe");
+        File::from(fds.remove(0)).write_all(b"x").unwrap();
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "x");
+        drop(here);
+        assert_eq!(receive(&there).unwrap().0, b"");
+    }
+
+    #[test]
+    fn a_replaced_descriptor_leads_elsewhere() {
+        let (mut one, _one) = std::io::pipe().unwrap();
+        let (two, mut writer) = std::io::pipe().unwrap();
+        replace(one.as_fd(), two.as_fd()).unwrap();
+        writer.write_all(b"y").unwrap();
+        let mut byte = [0];
+        one.read_exact(&mut byte).unwrap();
+        assert_eq!(byte, *b"y");
+    }
+}
