@@ -70,7 +70,10 @@ impl Cgroup {
             .find(|mount| mount.options.iter().any(|option| option == "memory"));
         let v2 = mounts.iter().find(|mount| mount.kind == "cgroup2");
         let root = &memory.or(v2).expect("a cgroup hierarchy").point;
-        let path = root.join(format!("plimsoll-test-allocations-{}-0", std::process::id()));
+        let path = root.join(format!(
+            "plimsoll-test-allocations-{}-0",
+            std::process::id()
+        ));
         fs::create_dir(&path).unwrap();
         Cgroup(path)
     }
@@ -96,9 +99,15 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
     IS_READER.set(true);
     let cgroup = Cgroup::new();
     let point = tempfile::tempdir().unwrap();
-    let answers = Answers::here().unwrap().with_max_age(Micros::SECOND.times(3600));
+    let answers = Answers::here()
+        .unwrap()
+        .with_max_age(Micros::SECOND.times(3600));
     let server = Arc::new(Server::new(Arc::new(answers)));
-    let direct = serve(Direct(Arc::clone(&server)), point.path(), Connection::Direct);
+    let direct = serve(
+        Direct(Arc::clone(&server)),
+        point.path(),
+        Connection::Direct,
+    );
     let containers = point.path().join(CONTAINERS_NAME);
     let cached = serve(Cached(server), &containers, Connection::Cached);
 

@@ -8,6 +8,7 @@ use plimsoll::{
     sys,
     units::Micros,
 };
+use std::sync::Arc;
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -26,7 +27,7 @@ pub(crate) struct Captured {
     /// What it answers with.
     pub(crate) answers: Answers,
     /// The container on it.
-    pub(crate) container: Container,
+    pub(crate) container: Arc<Container>,
 }
 
 static SKIPPED: AtomicU64 = AtomicU64::new(0);

@@ -12,7 +12,8 @@
 //! | `cpu` | the sum over every CPU that was ever seen, as the kernel sums over possible CPUs |
 //! | `btime` | see [`time`](super::time) |
 //! | `procs_running`, `procs_blocked` | the container's tasks; at least the reader is running |
-//! | `intr`, `ctxt`, `processes`, `softirq`, lines of kernels to come | 0 in the same format |
+//! | `intr` | 0, without the host's hundreds of interrupts by number |
+//! | `ctxt`, `processes`, `softirq`, lines of kernels to come | 0 in the same format |
 //!
 //! Use that does not fit (four threads burn a quota of one CPU in a quarter of the period) is
 //! owed, and shown in later intervals.
@@ -338,6 +339,7 @@ pub fn stat(clock: &Clock, tasks: &Tasks, birth: Birth, host: &host::Stat) -> St
                 )],
                 "procs_running" => vec![tasks.running.max(1)],
                 "procs_blocked" => vec![tasks.blocked],
+                "intr" => vec![0],
                 _ => vec![0; line.values.len()],
             },
         })
