@@ -9,7 +9,8 @@
 
 use plimsoll::{
     answer::Answers,
-    fuse::{Cached, Connection, Direct, Mounted, Server, tree::CONTAINERS_NAME},
+    fuse::{Cached, Connection, Direct, Server, Side, tree::CONTAINERS_NAME},
+    shelf::Shelf,
     units::Micros,
 };
 use std::{
@@ -85,12 +86,11 @@ impl Drop for Cgroup {
     }
 }
 
-fn serve<F: fuser::Filesystem>(served: F, point: &Path, connection: Connection) -> Mounted {
-    let (mounted, device) = Mounted::new(point, connection).unwrap();
-    let config = fuser::Config::default();
-    let session = fuser::Session::from_fd(served, device, fuser::SessionACL::All, config).unwrap();
+fn serve<F: fuser::Filesystem>(served: F, point: &Path, side: Side) -> Connection {
+    let mut connection = Connection::begin(side, point).unwrap();
+    let session = connection.session(served, 1).unwrap();
     thread::spawn(|| session.run());
-    mounted
+    connection
 }
 
 #[test]
@@ -102,14 +102,13 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
     let answers = Answers::here()
         .unwrap()
         .with_max_age(Micros::SECOND.times(3600));
-    let server = Arc::new(Server::new(Arc::new(answers)));
-    let direct = serve(
-        Direct(Arc::clone(&server)),
-        point.path(),
-        Connection::Direct,
-    );
+    let server = Arc::new(Server::new(
+        Arc::new(answers),
+        Arc::new(Shelf::new().unwrap()),
+    ));
+    let direct = serve(Direct(Arc::clone(&server)), point.path(), Side::Direct);
     let containers = point.path().join(CONTAINERS_NAME);
-    let cached = serve(Cached(server), &containers, Connection::Cached);
+    let cached = serve(Cached(server), &containers, Side::Cached);
 
     let own = containers.join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
     let kept = File::open(own.join("proc/meminfo")).unwrap();
