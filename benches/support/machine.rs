@@ -59,6 +59,9 @@ fn said(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     // lxcfs says its version where others say their errors.
     let bytes = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    let text = String::from_utf8_lossy(&bytes)
+        .trim()
+        .trim_matches('"')
+        .to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
 }
