@@ -75,12 +75,9 @@ impl Content {
     }
 
     /// Whether each byte that is neither digit nor space has its place for ever, where the size is
-    /// constant: the lines do not come and go with the CPUs or disks.
-    fn has_one_shape(self) -> bool {
-        matches!(
-            self,
-            Content::Meminfo | Content::Uptime | Content::Loadavg | Content::Slabinfo
-        )
+    /// constant: numbers are right-aligned, and lines do not come and go with the CPUs or disks.
+    pub(crate) fn has_one_shape(self) -> bool {
+        matches!(self, Content::Meminfo | Content::Slabinfo)
     }
 
     /// No byte that does not belong there, no line cut or mixed, the same lines as before.
@@ -275,7 +272,7 @@ impl Past {
     }
 }
 
-fn verify_bytes(bytes: &[u8]) -> Result<(), Fault> {
+pub(crate) fn verify_bytes(bytes: &[u8]) -> Result<(), Fault> {
     let is_text = |byte: &u8| (b' '..=b'~').contains(byte) || b"\n\t".contains(byte);
     match bytes.iter().position(|byte| !is_text(byte)) {
         Some(at) => Err(Fault::new(format!("byte {} at {at}", bytes[at]), bytes)),

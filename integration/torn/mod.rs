@@ -226,6 +226,10 @@ impl Target {
             let length = text.len();
             return Err(Fault::new(format!("{length} bytes, not {size}"), text));
         }
+        if !is_of_one_moment && !self.content.has_one_shape() {
+            content::verify_bytes(text)?;
+            return Ok(None);
+        }
         self.content.verify_layout(text, &mut self.past)?;
         if !is_of_one_moment {
             return Ok(None);

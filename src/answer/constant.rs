@@ -165,27 +165,35 @@ fn meminfo(text: &str) -> usize {
 /// Fills the text up with spaces to that size, each line at its end; one that is longer already
 /// stays as it is.
 fn fill(file: File, text: &[u8], size: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(size.max(text.len()));
     let ended = text.iter().rev().take_while(|byte| **byte == b'\n').count();
     let (body, end) = text.split_at(text.len() - ended);
-    for line in body.split_inclusive(|byte| *byte == b'\n') {
-        let width = match file {
-            File::Stat if line.starts_with(b"cpu") => CPU_LINE,
-            File::Stat => STAT_LINE,
-            _ => 0,
-        };
-        let stripped = line.strip_suffix(b"\n");
-        let words = stripped.unwrap_or(line);
-        out.extend_from_slice(words);
-        // The last line takes what is left.
-        if stripped.is_some() {
-            let missing = width.saturating_sub(words.len());
-            out.resize(out.len() + missing, b' ');
+    let is_cpu = |line: &[u8]| line.starts_with(b"cpu");
+    let width = |line: &[u8]| match file {
+        File::Stat if is_cpu(line) => line.len().max(CPU_LINE),
+        File::Stat => line.len().max(STAT_LINE),
+        _ => line.len(),
+    };
+    let lines = || body.split(|byte| *byte == b'\n');
+    let filled: usize = lines().map(|line| width(line) + 1).sum();
+    let mut missing = (size + 1).saturating_sub(filled + end.len());
+    // The room of CPUs that are not seen, so that what follows them stays at its place; or of
+    // whatever the last line may say more.
+    let last = match file {
+        File::Stat => lines().filter(|line| is_cpu(line)).count(),
+        _ => lines().count(),
+    };
+    let mut out = Vec::with_capacity(filled + missing + end.len());
+    for (number, line) in (1..).zip(lines()) {
+        if number > 1 {
             out.push(b'\n');
         }
+        out.extend_from_slice(line);
+        let mut room = width(line) - line.len();
+        if number == last {
+            room += std::mem::take(&mut missing);
+        }
+        out.resize(out.len() + room, b' ');
     }
-    let missing = size.saturating_sub(out.len() + end.len());
-    out.resize(out.len() + missing, b' ');
     out.extend_from_slice(end);
     out
 }
@@ -213,11 +221,13 @@ mod tests {
     fn the_lines_of_stat_stay_at_their_places() {
         let place = |text: &[u8]| {
             let out = fill(File::Stat, text, 500);
+            assert_eq!(out.len(), 500);
             String::from_utf8(out).unwrap().find("btime").unwrap()
         };
         let small = place(b"cpu  1 2 3 4\ncpu0 1 2 3 4\nbtime 7\nctxt 1\n");
         let large = place(b"cpu  1 222222 3 44444\ncpu0 1 2 3 4\nbtime 7\nctxt 1\n");
-        assert_eq!(small, large);
+        let more = place(b"cpu  2 4 6 8\ncpu0 1 2 3 4\ncpu1 1 2 3 4\nbtime 7\nctxt 1\n");
+        assert_eq!((small, small), (large, more));
     }
 
     #[test]

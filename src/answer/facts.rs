@@ -11,7 +11,7 @@ use crate::{
     host::{Cpuinfo, Meminfo, Node, Stat},
     metrics,
     sys::ReadError,
-    units::{CpuSet, Micros},
+    units::{Bytes, CpuSet, Micros},
     view,
 };
 use parking_lot::Mutex;
@@ -65,7 +65,8 @@ impl Answers {
     }
 
     pub(super) fn memory(&self, container: &Container) -> Result<Memory, AnswerError> {
-        let read = || self.cgroups.memory(&container.place);
+        let has_swap = self.host_meminfo()?.size("SwapTotal") > Bytes::ZERO;
+        let read = || self.cgroups.memory(&container.place, has_swap);
         self.fact(container, |page| &mut page.memory, read)
             .map(|(_, memory)| memory)
     }

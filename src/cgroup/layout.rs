@@ -177,16 +177,17 @@ impl Layout {
         (self.home.root.inode(path)).map_err(ReadError::refused(path))
     }
 
-    /// The memory of the container at `place`; no limit and no use where no controller counts.
+    /// The memory of the container at `place`; no limit and no use where no controller counts. What
+    /// a cgroup says of swap is read only if the machine `has_swap`.
     ///
     /// # Errors
     /// When a file of a cgroup cannot be read; [`ReadError::is_gone`] when it was removed.
-    pub fn memory(&self, place: &Place) -> Result<Memory, ReadError> {
+    pub fn memory(&self, place: &Place, has_swap: bool) -> Result<Memory, ReadError> {
         match &self.memory {
             None => Ok(Memory::default()),
             Some(hierarchy) => match hierarchy.version {
-                Version::V1 => v1::memory(&hierarchy.root, &place.memory),
-                Version::V2 => v2::memory(&hierarchy.root, &place.memory),
+                Version::V1 => v1::memory(&hierarchy.root, &place.memory, has_swap),
+                Version::V2 => v2::memory(&hierarchy.root, &place.memory, has_swap),
             },
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 use std::path::Path;
 
 /// The memory of the cgroup at `path`; accounting is hierarchical (always, since Linux 5.11).
-pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
+pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
     let levels = path.ancestors().enumerate();
     for (steps, level) in levels.filter(|(_, level)| level.parent().is_some()) {
@@ -26,7 +26,10 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
             None if inner => continue,
             None => return Err(gone(&limit)),
         };
-        let memsw = fact(root, &level.join(v1(Fact::SwapMax)), parse::limit_in_bytes)?;
+        let memsw = match has_swap {
+            true => fact(root, &level.join(v1(Fact::SwapMax)), parse::limit_in_bytes)?,
+            false => None,
+        };
         if inner && max == Limit::Unlimited && memsw.unwrap_or_default() == Limit::Unlimited {
             continue;
         }

@@ -17,7 +17,7 @@ use std::path::Path;
 ///
 /// Where the controller is not enabled, memory is charged to the nearest ancestor that has it,
 /// whose use and limits are then the container's.
-pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
+pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
     let mut usage: Option<MemoryUse> = None;
     for (steps, level) in path.ancestors().enumerate() {
@@ -28,8 +28,11 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
             }
             continue;
         };
-        if usage.is_some() && max == Limit::Unlimited && swap_max(root, level)? == Limit::Unlimited
-        {
+        let swap_max = match has_swap {
+            true => swap_max(root, level)?,
+            false => Limit::Unlimited,
+        };
+        if usage.is_some() && max == Limit::Unlimited && swap_max == Limit::Unlimited {
             continue;
         }
         let stat = optional(root, &level.join(v2(Fact::MemoryStat)))?.unwrap_or_default();
@@ -39,12 +42,9 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
             max,
             current: bytes(root, &level.join(v2(Fact::MemoryCurrent)))?,
             reclaimable: stat.reclaimable(),
-            swap: match fact(root, &level.join(v2(Fact::SwapCurrent)), parse::number)? {
-                None => None,
-                Some(current) => Some(SwapLevel {
-                    max: SwapLimit::Alone(swap_max(root, level)?),
-                    current: Bytes(current),
-                }),
+            swap: match has_swap {
+                true => swap(root, level, swap_max)?,
+                false => None,
             },
         });
         usage.get_or_insert(stat);
@@ -57,6 +57,14 @@ pub(super) fn memory(root: &Dir, path: &Path) -> Result<Memory, ReadError> {
         ),
     };
     Ok(memory)
+}
+
+fn swap(root: &Dir, level: &Path, max: Limit<Bytes>) -> Result<Option<SwapLevel>, ReadError> {
+    let current = fact(root, &level.join(v2(Fact::SwapCurrent)), parse::number)?;
+    Ok(current.map(|current| SwapLevel {
+        max: SwapLimit::Alone(max),
+        current: Bytes(current),
+    }))
 }
 
 fn swap_max(root: &Dir, level: &Path) -> Result<Limit<Bytes>, ReadError> {

@@ -6,10 +6,13 @@ use crate::{
     sys,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 /// So many files one container may hold open. The daemon pays for what they say.
 const MOST: usize = 1024;
+
+/// So many bytes of a buffer are kept for the next use.
+const MOST_KEPT: usize = 16 << 10;
 
 /// A container has as many files open as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -74,13 +77,12 @@ impl OpenFiles {
             content: None,
             is_privileged,
         };
-        let record = open.record();
         let mut table = self.table.lock();
         table.last += 1;
         let handle = table.last;
-        table.put(handle, open)?;
+        table.put(handle, open.clone())?;
         drop(table);
-        self.shelf.put(Kind::OpenFile, handle, &record);
+        self.put(handle, &open);
         Ok(handle)
     }
 
@@ -109,8 +111,21 @@ impl OpenFiles {
         };
         drop(table);
         // The reader gets it after this: what it has read is kept, whenever we are killed.
-        self.shelf.put(Kind::OpenFile, handle, &known.record());
+        self.put(handle, &known);
         Ok(())
+    }
+
+    fn put(&self, handle: u64, open: &Open) {
+        thread_local! {
+            static RECORD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        RECORD.with_borrow_mut(|record| {
+            record.clear();
+            open.record(record);
+            self.shelf.put(Kind::OpenFile, handle, record);
+            // One large file should not hold its memory for ever.
+            record.shrink_to(MOST_KEPT);
+        });
     }
 
     /// Forgets what was open under that handle.
@@ -137,14 +152,12 @@ impl Open {
     }
 
     /// What a successor must know of it: a key, which is never 0, and flags; then the content.
-    fn record(&self) -> Vec<u8> {
+    fn record(&self, record: &mut Vec<u8>) {
         let content = self.content.as_deref();
         let flags = u8::from(self.is_privileged) | u8::from(content.is_some()) << 1;
-        let mut record = Vec::with_capacity(9 + content.map_or(0, <[u8]>::len));
         record.extend(self.key().unwrap_or(0).to_le_bytes());
         record.push(flags);
         record.extend_from_slice(content.unwrap_or_default());
-        record
     }
 }
 

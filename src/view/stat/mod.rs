@@ -496,7 +496,7 @@ mod tests {
         };
         let view = stat(&started("0"), &tasks, Birth::Started(Micros::ZERO), &host);
         let values: Vec<&[u64]> = view.lines.iter().map(|line| &line.values[..]).collect();
-        assert_eq!(values, [&[0, 0, 0][..], &[0], &[50], &[2], &[0]]);
+        assert_eq!(values, [&[0][..], &[0], &[50], &[2], &[0]]);
         assert_eq!(view.columns, 2);
     }
 }
