@@ -21,5 +21,6 @@ mod observers;
 mod pressure;
 mod run;
 mod served;
+mod survival;
 mod system;
 mod time;

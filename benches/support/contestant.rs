@@ -100,7 +100,7 @@ impl Contestant {
         let Some(daemon) = &self.daemon else {
             return Ok(Duration::ZERO);
         };
-        let pid = daemon.process.id();
+        let pid = daemon.serving();
         let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?;
         let own: Duration = nix::time::clock_gettime(clock)?.into();
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
