@@ -93,9 +93,10 @@ impl Daemon {
         }
     }
 
-    /// The pid of the process that serves; that of the keeper is `process`.
+    /// The pid of the process that serves; that of a keeper, if it has one, is `process`.
     pub(crate) fn serving(&self) -> u32 {
-        *children(self.process.id()).first().unwrap()
+        let process = self.process.id();
+        children(process).first().copied().unwrap_or(process)
     }
 
     /// Kills the daemon and its keeper, as nothing can that spares one of them.

@@ -21,6 +21,7 @@ mod observers;
 mod pressure;
 mod run;
 mod served;
+mod survival;
 mod system;
 mod time;
 mod torn;

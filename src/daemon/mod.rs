@@ -169,6 +169,8 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     }
     let answers = station.answers();
     thread::spawn(move || answer::sample_loads(&answers));
+    let door = (!config.is_embedded).then(|| open_door(config, &station, &sender));
+    let door = door.transpose()?;
     let resumed = station.is_resumed;
     tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
     overseer.serving()?;
@@ -182,8 +184,6 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     }
     station.own();
     watch_signals(signals, &sender);
-    let door = (!config.is_embedded).then(|| open_door(config, &station, &sender));
-    let door = door.transpose()?;
     if !station.is_resumed && !config.is_embedded {
         heal(&station);
     }

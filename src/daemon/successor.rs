@@ -5,7 +5,7 @@
 
 use super::{Event, place, station::Station};
 use crate::{
-    fuse::GATE,
+    fuse::{GATE, Side, give_out_again},
     handover::{Held, Message},
     sys::fd,
 };
@@ -171,6 +171,12 @@ impl Work {
             }
         });
         if result.is_err() {
+            // It may have taken requests before it died.
+            for (name, device) in self.held.iter() {
+                let is_device = Side::named(name).is_some();
+                let can = is_device && give_out_again(device);
+                tracing::debug!(name, can, "what it took is given out again");
+            }
             GATE.open();
         }
         result

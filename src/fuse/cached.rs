@@ -136,7 +136,7 @@ impl Filesystem for Cached {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.saw(Side::Cached, request);
+        self.0.saw(Side::Cached, request, parent);
         guarded(|| match self.lookup(parent, name) {
             Ok((ttl, entry_ttl, attributes)) => {
                 reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
@@ -152,7 +152,7 @@ impl Filesystem for Cached {
         kept: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.saw(Side::Cached, request);
+        self.0.saw(Side::Cached, request, inode);
         guarded(|| {
             let Some(branch) = Branch::of_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
@@ -194,7 +194,7 @@ impl Filesystem for Cached {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.saw(Side::Cached, request);
+        self.0.saw(Side::Cached, request, inode);
         guarded(|| match Branch::of_inode(inode.0) {
             Some(branch @ Branch::Inside(entry)) => match self.text(entry, self.kept()) {
                 Ok(text) => reply.data(slice(&text.bytes, offset, size)),

@@ -145,7 +145,7 @@ impl Connection {
     /// requests are answered EINTR, after which most programs ask again by themselves. Answers
     /// whether the kernel can.
     pub fn recover(&self, last: u64) -> bool {
-        if self.notify_resend() {
+        if give_out_again(self.device()) {
             return true;
         }
         for unique in last.saturating_sub(NEAR)..last.saturating_add(NEAR) {
@@ -153,10 +153,6 @@ impl Connection {
             let _ = write(&self.device, &head(-libc::EINTR, unique));
         }
         false
-    }
-
-    fn notify_resend(&self) -> bool {
-        write(&self.device, &head(FUSE_NOTIFY_RESEND, 0)).is_ok()
     }
 
     /// Which one it is, if this program knows it.
@@ -193,6 +189,12 @@ impl Connection {
     pub fn leave(self) {
         self.mounted.leave();
     }
+}
+
+/// Has the kernel give out again what was taken on that device and not answered; whether it can.
+#[must_use]
+pub fn give_out_again(device: BorrowedFd<'_>) -> bool {
+    write(device, &head(FUSE_NOTIFY_RESEND, 0)).is_ok()
 }
 
 /// `struct fuse_out_header` with nothing behind it.

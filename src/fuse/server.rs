@@ -18,6 +18,7 @@ use crate::{
 use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 use parking_lot::Mutex;
 use std::{
+    cell::Cell,
     collections::HashSet,
     error::Error,
     ffi::OsStr,
@@ -32,6 +33,23 @@ pub(super) const BRIEF: Duration = Duration::from_secs(1);
 const NEVER: Duration = Duration::ZERO;
 // A container may cause as many different errors as it likes; the log has an end.
 const MOST_CAUSES: usize = 256;
+
+thread_local! {
+    /// The inode that this thread's last request was about.
+    static AT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The file that this thread's last request was about and whose it is, for a log.
+pub(super) fn at_work() -> String {
+    match Entry::of_inode(AT.get()) {
+        Some(entry @ (Entry::File(owner, _) | Entry::System(owner, _))) => match owner {
+            Owner::Container(key) => format!("{} of container {key}", entry.path()),
+            Owner::Caller => entry.path(),
+        },
+        Some(entry) => entry.path(),
+        None => format!("inode {}", AT.get()),
+    }
+}
 
 /// Why a request gets no answer.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +118,10 @@ impl Server {
         }
     }
 
-    /// Remembers how far the requests of a connection have come.
-    pub(super) fn saw(&self, side: Side, request: &Request) {
+    /// Remembers how far the requests of a connection have come, and what this thread is at.
+    pub(super) fn saw(&self, side: Side, request: &Request, inode: INodeNo) {
         self.shelf.mark(side.place(), request.unique().0);
+        AT.set(inode.0);
     }
 
     pub(super) fn attributes(&self, entry: Entry) -> FileAttr {

@@ -3,7 +3,7 @@
 use super::{
     gate::GATE,
     mount::Side,
-    server::{BRIEF, Server},
+    server::{BRIEF, Server, at_work},
     tree::Entry,
 };
 use crate::metrics;
@@ -27,7 +27,7 @@ pub(super) fn guarded(handler: impl FnOnce()) {
     GATE.pass(|| {
         if catch_unwind(AssertUnwindSafe(handler)).is_err() {
             metrics::PANICS.count();
-            tracing::error!("a request panicked and was answered EIO");
+            tracing::error!(file = at_work(), "a request panicked and was answered EIO");
         }
     });
 }
@@ -38,7 +38,7 @@ pub struct Direct(pub Arc<Server>);
 
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.saw(Side::Direct, request);
+        self.0.saw(Side::Direct, request, parent);
         guarded(|| match self.0.lookup(parent, name, request.pid()) {
             Ok((ttl, entry)) => reply.entry(&ttl, &self.0.attributes(entry), Generation(0)),
             Err(error) => reply.error(error.errno()),
@@ -46,7 +46,7 @@ impl Filesystem for Direct {
     }
 
     fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        self.0.saw(Side::Direct, request);
+        self.0.saw(Side::Direct, request, inode);
         guarded(|| match Entry::of_inode(inode.0) {
             Some(entry) => reply.attr(&BRIEF, &self.0.attributes(entry)),
             None => reply.error(Errno::ENOENT),
@@ -61,7 +61,7 @@ impl Filesystem for Direct {
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.0.saw(Side::Direct, request);
+        self.0.saw(Side::Direct, request, inode);
         guarded(|| match self.0.open(inode, request.pid(), flags) {
             Ok(handle) => reply.opened(
                 handle,
@@ -82,7 +82,7 @@ impl Filesystem for Direct {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.saw(Side::Direct, request);
+        self.0.saw(Side::Direct, request, inode);
         guarded(|| {
             // sendfile and splice fill the page cache, which belongs to the inode: the next
             // reader would be given these bytes, whoever that is. They fall back to read.

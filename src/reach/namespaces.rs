@@ -16,12 +16,15 @@ use std::{
 pub(super) struct Namespace {
     /// The process.
     pub(super) pid: u32,
+    /// Whether it is this process's own.
+    pub(super) is_own: bool,
     namespace: File,
 }
 
 impl Namespace {
     /// Every mount namespace that has a process, this process's own included.
     pub(super) fn all() -> io::Result<Vec<Namespace>> {
+        let own = fs::metadata("/proc/self/ns/mnt")?.ino();
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")? {
@@ -33,8 +36,13 @@ impl Namespace {
             let Ok(namespace) = File::open(format!("/proc/{pid}/ns/mnt")) else {
                 continue;
             };
-            if seen.insert(namespace.metadata()?.ino()) {
-                found.push(Namespace { pid, namespace });
+            let number = namespace.metadata()?.ino();
+            if seen.insert(number) {
+                found.push(Namespace {
+                    pid,
+                    is_own: number == own,
+                    namespace,
+                });
             }
         }
         Ok(found)

@@ -74,7 +74,9 @@ pub fn take_out(points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
 /// When the processes of the machine cannot be listed.
 pub fn heal(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
     let ours: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
-    let is_foreign = |mount: &Mount| !ours.contains(&mount.device);
+    // A whole view elsewhere is another daemon's, which may come back to it.
+    let is_part = |mount: &Mount| mount.root != Path::new("/") || points.contains(&mount.point);
+    let is_foreign = |mount: &Mount| !ours.contains(&mount.device) && is_part(mount);
     let mut dead = BTreeMap::new();
     each(points, is_foreign, |namespace, mounts| {
         let mut found = Vec::new();
@@ -83,7 +85,13 @@ pub fn heal(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Repaired>> 
                 .entry(mount.device.clone())
                 .or_insert_with(|| is_dead(namespace.path(mount)));
             if *is_dead {
-                found.push((mount.point.clone(), living(mountpoint, mount)));
+                let living = if points.contains(&mount.point) {
+                    // A copy of the view itself.
+                    copied(&mount.point, mount.is_read_only)
+                } else {
+                    living(mountpoint, mount)
+                };
+                found.push((mount.point.clone(), living));
             }
         }
         namespace.enter(|| {
@@ -106,7 +114,10 @@ fn each(
     let mut repaired = Vec::new();
     for namespace in Namespace::all()? {
         let mut mounts = namespace.mounts();
-        mounts.retain(|mount| is_wanted(mount) && !points.contains(&mount.point));
+        mounts.retain(|mount| {
+            let is_served = namespace.is_own && points.contains(&mount.point);
+            is_wanted(mount) && !is_served
+        });
         if mounts.is_empty() {
             continue;
         }

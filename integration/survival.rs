@@ -1,0 +1,308 @@
+//! What readers notice of the daemon's misfortunes: a pause.
+
+use crate::harness::{Cgroup, Daemon, children, field, kill, plimsoll, wait_until};
+use plimsoll::{
+    handover::{Held, ROSTER},
+    sys::fd,
+};
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    os::{fd::AsRawFd, unix::process::CommandExt},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// A container that does what it is told, a line of shell at a time.
+struct Guest {
+    process: Child,
+    tell: ChildStdin,
+    said: BufReader<ChildStdout>,
+    _cgroup: Cgroup,
+}
+
+impl Guest {
+    fn of(daemon: &Daemon) -> Guest {
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(64 * MIB);
+        let mut process = cgroup
+            .shell(
+                daemon,
+                "exec 7</proc/meminfo; while read line; do eval \"$line\" 2>&1 || true; echo END; done",
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        Guest {
+            tell: process.stdin.take().unwrap(),
+            said: BufReader::new(process.stdout.take().unwrap()),
+            process,
+            _cgroup: cgroup,
+        }
+    }
+
+    fn says(&mut self, line: &str) -> String {
+        writeln!(self.tell, "{line}").unwrap();
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(
+                self.said.read_line(&mut line).unwrap() > 0,
+                "it ended: {said}"
+            );
+            if line == "END\n" {
+                return said;
+            }
+            said += &line;
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // By the system call: kill(1) of procps 4.0.2 takes a group's number without `--` for -1.
+        let group = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).unwrap());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups and python3"]
+fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
+    let survive = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/testbed/survive");
+    let output = Command::new(survive)
+        .args([
+            "--kills",
+            "100",
+            "--upgrades",
+            "10",
+            "--hangs",
+            "2",
+            "--watchdog",
+            "2",
+        ])
+        .arg(env!("CARGO_BIN_EXE_plimsoll"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains("errors 0, wrong 0, hanging readers 0"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_keeper_has_one_thread_and_little_memory_of_its_own() {
+    let daemon = Daemon::start();
+    let keeper = daemon.process.id();
+    let status = fs::read_to_string(format!("/proc/{keeper}/status")).unwrap();
+    assert_eq!(field(&status, "Threads"), 1);
+    // The pages that it has in common with the daemon are the daemon's.
+    let memory = fs::read_to_string(format!("/proc/{keeper}/smaps_rollup")).unwrap();
+    assert!(field(&memory, "Private_Dirty") <= 256, "{memory}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
+    let mut daemon = Daemon::start();
+    let serving = daemon.serving();
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    wait_until("there is another keeper", || {
+        let threads = fs::read_dir(format!("/proc/{serving}/task")).unwrap();
+        let tasks = threads.map(|task| task.unwrap().path().join("children"));
+        tasks
+            .into_iter()
+            .any(|list| !fs::read_to_string(list).unwrap().is_empty())
+    });
+    let keeper: Vec<u32> = fs::read_dir(format!("/proc/{serving}/task"))
+        .unwrap()
+        .flat_map(|task| {
+            let list = fs::read_to_string(task.unwrap().path().join("children")).unwrap();
+            list.split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<u32>>()
+        })
+        .collect();
+    // It has to have been told what it keeps.
+    wait_until("the keeper has its descriptors", || {
+        fs::read_dir(format!("/proc/{}/fd", keeper[0]))
+            .unwrap()
+            .count()
+            >= 8
+    });
+    kill("KILL", serving);
+    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+    let successor = children(keeper[0]);
+    assert_eq!(successor.len(), 1);
+    kill("TERM", keeper[0]);
+    wait_until("both are gone", || {
+        !Path::new(&format!("/proc/{}", successor[0])).exists()
+    });
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_daemon_that_is_told_to_end_takes_its_files_out_of_every_container() {
+    let mut daemon = Daemon::start();
+    let mut guest = Guest::of(&daemon);
+    assert_eq!(
+        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    daemon.signal("TERM");
+    assert!(daemon.process.wait().unwrap().success());
+    let host = fs::read_to_string("/proc/meminfo").unwrap();
+    let seen = guest.says("cat /proc/meminfo");
+    assert_eq!(field(&seen, "MemTotal"), field(&host, "MemTotal"));
+    let left = guest.says("grep fuse.plimsoll /proc/self/mountinfo");
+    // Others may serve on this machine; their views are not bound here.
+    let ours = daemon.mountpoint.to_str().unwrap();
+    let is_left = |line: &&str| {
+        [" /proc/", " /sys/", ours]
+            .iter()
+            .any(|at| line.contains(at))
+    };
+    assert_eq!(left.lines().find(is_left), None);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn the_next_start_heals_containers_whose_daemon_and_keeper_were_both_killed() {
+    let mut daemon = Daemon::start();
+    let mut guest = Guest::of(&daemon);
+    assert_eq!(
+        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    daemon.kill();
+    assert!(guest.says("cat /proc/meminfo").contains("not connected"));
+    let _next = Daemon::on(daemon.mountpoint.clone());
+    wait_until("the container is healed", || {
+        let seen = guest.says("cat /proc/meminfo /proc/uptime /proc/stat");
+        seen.contains("MemTotal") && !seen.contains("not connected")
+    });
+    assert_eq!(
+        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    // What was open of the dead daemon stays dead.
+    assert!(guest.says("cat <&7").contains("not connected"));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
+    let daemon = Daemon::start();
+    let door = door(&daemon.mountpoint);
+    let socket = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Unix,
+        nix::sys::socket::SockType::SeqPacket,
+        nix::sys::socket::SockFlag::empty(),
+        None,
+    )
+    .unwrap();
+    let address = nix::sys::socket::UnixAddr::new(door.as_str()).unwrap();
+    nix::sys::socket::connect(socket.as_raw_fd(), &address).unwrap();
+    assert!(Held::receive(&socket).unwrap().is_some());
+    fd::send(&socket, b"ready", &[]).unwrap();
+    // All its workers stand still now, and go on when we are gone.
+    let (drained, _) = fd::receive(&socket).unwrap();
+    assert_eq!(drained, b"drained");
+    drop(socket);
+    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn what_is_handed_over_in_a_version_that_is_not_known_is_refused_in_one_line() {
+    let place = tempfile::tempdir().unwrap();
+    let mountpoint = fs::canonicalize(place.path()).unwrap();
+    let door = door(&mountpoint);
+    fs::create_dir_all("/run/plimsoll").unwrap();
+    let (kind, flags) = (
+        nix::sys::socket::SockType::SeqPacket,
+        nix::sys::socket::SockFlag::empty(),
+    );
+    let family = nix::sys::socket::AddressFamily::Unix;
+    let listener = nix::sys::socket::socket(family, kind, flags, None).unwrap();
+    let address = nix::sys::socket::UnixAddr::new(door.as_str()).unwrap();
+    nix::sys::socket::bind(listener.as_raw_fd(), &address).unwrap();
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(1).unwrap()).unwrap();
+    let later = std::thread::spawn(move || {
+        let socket = nix::sys::socket::accept(listener.as_raw_fd()).unwrap();
+        let socket = fd::inherited(socket).unwrap();
+        let mut roster = tempfile::tempfile().unwrap();
+        roster
+            .write_all(b"{\"version\":\"9\",\"news\":[]}")
+            .unwrap();
+        let held = Held::new([(ROSTER.to_owned(), File::into(roster))]);
+        held.send(&socket).unwrap();
+        // It must say nothing more: the daemon that it asked goes on.
+        fd::receive(&socket).unwrap().0
+    });
+    let refused = plimsoll()
+        .args(["daemon", "--replace"])
+        .arg(&mountpoint)
+        .output()
+        .unwrap();
+    fs::remove_file(door).unwrap();
+    assert_eq!(later.join().unwrap(), b"");
+    assert_eq!(refused.status.code(), Some(125));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.lines().count() == 1 && said.contains("version 9"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups and a quiet machine"]
+fn a_container_of_run_outlives_its_embedded_daemon() {
+    let mut run = plimsoll()
+        .args(["run", "-i", "-m", "64m", "--", "sh", "-c"])
+        .arg("cat /proc/meminfo; echo END; read line; cat /proc/meminfo /proc/uptime; echo END; read line")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(run.stdout.take().unwrap());
+    let mut hear = || {
+        let mut text = String::new();
+        while !text.ends_with("END\n") {
+            assert!(said.read_line(&mut text).unwrap() > 0, "{text}");
+        }
+        text
+    };
+    assert_eq!(field(&hear(), "MemTotal"), 64 << 10);
+    let mut embedded = children(run.id()).into_iter().filter(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+        String::from_utf8_lossy(&line).contains("--embedded")
+    });
+    let keeper = embedded.next().unwrap();
+    kill("KILL", children(keeper)[0]);
+    run.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    assert_eq!(field(&hear(), "MemTotal"), 64 << 10);
+    run.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    assert!(run.wait().unwrap().success());
+    assert!(!Path::new(&format!("/proc/{keeper}")).exists());
+}
+
+/// Where successors ask the daemon on that mount point.
+fn door(mountpoint: &Path) -> String {
+    let name = mountpoint.to_str().unwrap();
+    let name = name.replace('-', "\\x2d").replace('/', "-");
+    format!("/run/plimsoll/daemon{name}.socket")
+}
