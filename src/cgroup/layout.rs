@@ -17,6 +17,9 @@ use std::{
     sync::Arc,
 };
 
+/// So many files of a hierarchy are held open: those of some fifty containers that are read often.
+const KEPT: usize = 256;
+
 /// The version of a hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -56,7 +59,10 @@ impl Layout {
         let mounts = mounts::visible(&mounts);
         let open = |mount: &Mount, version| {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
-            let root = Dir::open(&point).map_err(ReadError::refused(&point))?;
+            let mut root = Dir::open(&point).map_err(ReadError::refused(&point))?;
+            if root.is_of_kernel() {
+                root = root.keeping(KEPT);
+            }
             Ok::<_, ReadError>(Arc::new(Hierarchy { version, root }))
         };
         let v2 = whole(&mounts, |mount| mount.kind == "cgroup2")
@@ -397,7 +403,7 @@ impl Hierarchy {
 /// The text of a file that a cgroup may lack (the controller is not enabled there, or the kernel
 /// is older), `None` then.
 pub(super) fn optional(root: &Dir, path: &Path) -> Result<Option<String>, ReadError> {
-    match root.text(path).map_err(ReadError::refused(path)) {
+    match root.text_again(path).map_err(ReadError::refused(path)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.is_gone() => Ok(None),
         Err(error) => Err(error),

@@ -7,6 +7,9 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
+/// So many files below `/proc` are held open.
+const KEPT: usize = 16;
+
 /// A machine: its root directory, held open.
 #[derive(Debug)]
 pub struct Machine {
@@ -23,7 +26,10 @@ impl Machine {
         let proc = root.join("proc");
         Ok(Machine {
             root: Dir::open(root).map_err(ReadError::refused(root))?,
-            proc: Dir::open(&proc).map_err(ReadError::refused(&proc))?,
+            proc: match Dir::open(&proc).map_err(ReadError::refused(&proc))? {
+                dir if dir.is_of_kernel() => dir.keeping(KEPT),
+                captured => captured,
+            },
         })
     }
 
@@ -46,6 +52,13 @@ impl Machine {
             .map_err(|source| ReadError::refused(&Path::new("proc").join(path))(source))
     }
 
+    /// The same of a file that will be read again, which is not one of a process.
+    fn fact(&self, name: &str) -> Result<String, ReadError> {
+        self.proc
+            .text_again(Path::new(name))
+            .map_err(|source| ReadError::refused(&Path::new("proc").join(name))(source))
+    }
+
     /// `/proc`, held open.
     #[must_use]
     pub fn proc(&self) -> &Dir {
@@ -57,7 +70,7 @@ impl Machine {
     /// # Errors
     /// When it cannot be read.
     pub fn meminfo(&self) -> Result<Meminfo, ReadError> {
-        self.proc_text("meminfo").map(|text| parse::meminfo(&text))
+        self.fact("meminfo").map(|text| parse::meminfo(&text))
     }
 
     /// `/proc/stat`.
@@ -65,7 +78,7 @@ impl Machine {
     /// # Errors
     /// When it cannot be read.
     pub fn stat(&self) -> Result<Stat, ReadError> {
-        self.proc_text("stat").map(|text| parse::stat(&text))
+        self.fact("stat").map(|text| parse::stat(&text))
     }
 
     /// `/proc/cpuinfo`.
@@ -73,7 +86,7 @@ impl Machine {
     /// # Errors
     /// When it cannot be read.
     pub fn cpuinfo(&self) -> Result<Cpuinfo, ReadError> {
-        self.proc_text("cpuinfo").map(|text| parse::cpuinfo(&text))
+        self.fact("cpuinfo").map(|text| parse::cpuinfo(&text))
     }
 
     /// `/proc/diskstats`.
@@ -81,8 +94,7 @@ impl Machine {
     /// # Errors
     /// When it cannot be read.
     pub fn diskstats(&self) -> Result<Vec<Disk>, ReadError> {
-        self.proc_text("diskstats")
-            .map(|text| parse::diskstats(&text))
+        self.fact("diskstats").map(|text| parse::diskstats(&text))
     }
 
     /// `/proc/vmstat`.
@@ -90,7 +102,7 @@ impl Machine {
     /// # Errors
     /// When it cannot be read.
     pub fn vmstat(&self) -> Result<Vmstat, ReadError> {
-        self.proc_text("vmstat").map(|text| parse::vmstat(&text))
+        self.fact("vmstat").map(|text| parse::vmstat(&text))
     }
 
     /// The header of `/proc/slabinfo`.

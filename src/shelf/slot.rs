@@ -43,7 +43,7 @@ pub(super) fn class_of(word: u64) -> Option<usize> {
 }
 
 /// Words 2 to 5 of an entry's head.
-pub(super) fn encode(head: &Head, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn encode(head: &Head, bytes: &[u8]) -> [u8; 4 * WORD] {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let words = [
         head.key,
@@ -51,7 +51,11 @@ pub(super) fn encode(head: &Head, bytes: &[u8]) -> Vec<u8> {
         length,
         checksum(head, length, bytes),
     ];
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    let mut encoded = [0; 4 * WORD];
+    for (place, word) in encoded.chunks_exact_mut(WORD).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    encoded
 }
 
 /// The entry in a slot; `None` if it is free, was being written when the writer died, or is

@@ -1,8 +1,12 @@
 //! A directory that is held open, below which files are read by relative path.
 
+use super::kept::{Kept, whole};
 use nix::{
     fcntl::{AtFlags, OFlag, openat},
-    sys::stat::{Mode, fstatat},
+    sys::{
+        stat::{Mode, fstatat},
+        statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs},
+    },
 };
 use std::{
     ffi::OsString,
@@ -18,6 +22,7 @@ use std::{
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
+    kept: Option<Kept>,
 }
 
 impl Dir {
@@ -40,7 +45,7 @@ impl Dir {
     fn open_at(base: impl AsFd, path: &Path) -> io::Result<Dir> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = openat(base, path, flags, Mode::empty())?;
-        Ok(Dir { fd })
+        Ok(Dir { fd, kept: None })
     }
 
     /// The whole content of the file at `path` below this directory.
@@ -50,23 +55,44 @@ impl Dir {
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
-        // The size and the position that `read_to_end` would ask for say nothing of such a file.
-        let mut content = vec![0; 4096];
-        let mut filled = 0;
-        loop {
-            let room = content.get_mut(filled..).unwrap_or_default();
-            match nix::unistd::read(&fd, room) {
-                Ok(0) => break,
-                Ok(more) => filled += more,
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            if filled == content.len() {
-                content.resize(filled * 2, 0);
-            }
+        whole(|room, _| nix::unistd::read(&fd, room))
+    }
+
+    /// [`Dir::read`] of a file that will be read again: it is held open, if files are
+    /// [kept](Dir::keeping) here.
+    ///
+    /// # Errors
+    /// Those of [`Dir::read`].
+    pub fn read_again(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let Some(kept) = &self.kept else {
+            return self.read(path);
+        };
+        if let Some(content) = kept.read(path) {
+            return content;
         }
-        content.truncate(filled);
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
+        let content = whole(|room, _| nix::unistd::read(&fd, room))?;
+        kept.hold(path, fd);
         Ok(content)
+    }
+
+    /// The same directory, in which up to `most` files that are read again are held open.
+    ///
+    /// Only for a file system of the kernel's facts, whose files are not replaced by others.
+    #[must_use]
+    pub fn keeping(self, most: usize) -> Dir {
+        Dir {
+            kept: Some(Kept::new(most)),
+            ..self
+        }
+    }
+
+    /// Whether it lies in a file system of the kernel's facts.
+    #[must_use]
+    pub fn is_of_kernel(&self) -> bool {
+        let kinds = [PROC_SUPER_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
+        fstatfs(self.fd.as_fd()).is_ok_and(|fs| kinds.contains(&fs.filesystem_type()))
     }
 
     /// The file at `path` below this directory, opened for reading and writing; never made.
@@ -84,10 +110,15 @@ impl Dir {
     /// # Errors
     /// Those of [`Dir::read`].
     pub fn text(&self, path: &Path) -> io::Result<String> {
-        self.read(path).map(|content| {
-            String::from_utf8(content)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-        })
+        self.read(path).map(text)
+    }
+
+    /// [`Dir::read_again`] as text, as [`Dir::text`] has it.
+    ///
+    /// # Errors
+    /// Those of [`Dir::read`].
+    pub fn text_again(&self, path: &Path) -> io::Result<String> {
+        self.read_again(path).map(text)
     }
 
     /// The inode number of what is at `path` below this directory.
@@ -152,8 +183,13 @@ impl AsFd for Dir {
 
 impl From<OwnedFd> for Dir {
     fn from(fd: OwnedFd) -> Dir {
-        Dir { fd }
+        Dir { fd, kept: None }
     }
+}
+
+fn text(content: Vec<u8>) -> String {
+    String::from_utf8(content)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 // Paths in `/proc/PID/cgroup` begin with `/`, which `openat` would take for the root.

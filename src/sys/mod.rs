@@ -5,6 +5,7 @@ mod dir;
 mod error;
 pub mod fd;
 mod handle;
+mod kept;
 pub mod mount;
 pub mod network;
 mod page;
