@@ -137,12 +137,13 @@ fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
         })
         .collect();
     // It has to have been told what it keeps.
-    wait_until("the keeper has its descriptors", || {
-        fs::read_dir(format!("/proc/{}/fd", keeper[0]))
-            .unwrap()
-            .count()
-            >= 8
+    wait_until("the keeper has both connections", || {
+        let held = fs::read_dir(format!("/proc/{}/fd", keeper[0])).unwrap();
+        let held = held.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        held.filter(|file| file == Path::new("/dev/fuse")).count() >= 2
     });
+    // And to have gone over from taking them to watching.
+    std::thread::sleep(std::time::Duration::from_millis(500));
     kill("KILL", serving);
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
     let successor = children(keeper[0]);
