@@ -459,6 +459,28 @@ fn a_cgroup_that_vanished_is_answered_from_the_last_good_facts() {
     assert!(cpuinfo.is_err());
 }
 
+#[test]
+fn a_cgroup_file_that_cannot_be_read_or_makes_no_sense_is_answered_from_the_last_good_facts() {
+    for spoil in [
+        |captured: &Captured| captured.write(&format!("{APP}/memory.max"), "no number\n"),
+        |captured: &Captured| {
+            let file = captured.path.join(APP).join("memory.max");
+            fs::remove_file(&file).unwrap();
+            fs::create_dir(file).unwrap();
+        },
+    ] {
+        let captured = Captured::copy("v2-4cpu");
+        let before = captured.read(File::Meminfo);
+        spoil(&captured);
+        assert_eq!(captured.read(File::Meminfo), before);
+        // What was never good is an error.
+        let never = Captured::copy("v2-4cpu");
+        spoil(&never);
+        let meminfo = never.answers.answer(File::Meminfo, &never.container);
+        assert!(meminfo.is_err());
+    }
+}
+
 /// D5.
 #[test]
 fn swap_of_any_size_is_the_same_in_swaps_and_meminfo() {

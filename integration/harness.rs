@@ -288,8 +288,13 @@ impl Cgroup {
     /// A shell in this cgroup, in pid and mount namespaces of its own, that reads its files from
     /// the daemon's shared tree.
     pub(crate) fn shell(&self, daemon: &Daemon, script: &str) -> Command {
+        self.shell_on(&daemon.mountpoint, script)
+    }
+
+    /// The same from the view there, whoever serves it.
+    pub(crate) fn shell_on(&self, view: &Path, script: &str) -> Command {
         let joined = self.join("$$");
-        let view = daemon.mountpoint.display();
+        let view = view.display();
         let binds = format!(
             "cd {view}; for f in proc/* sys/devices/system/*; do mount --bind $f /$f; done; cd /"
         );

@@ -175,7 +175,8 @@ impl Answers {
 
     fn forget_dead(&self) {
         self.ledger.forget_dead(|key| {
-            let is_alive = self.cgroups.path_of(key).is_ok();
+            let path = self.cgroups.path_of(key);
+            let is_alive = !path.is_err_and(|error| error.is_gone());
             if !is_alive {
                 self.drop_kept(key);
             }

@@ -143,15 +143,21 @@ impl Layout {
     pub fn path_of(&self, key: u64) -> Result<PathBuf, ReadError> {
         let asked = PathBuf::from(key.to_string());
         let gone = || ReadError::refused(&asked)(io::ErrorKind::NotFound.into());
+        // Whoever cannot look must not say that there is nothing.
+        let refused = |error: io::Error| match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ReadError::refused(&asked)(error),
+            _ => gone(),
+        };
         let found = sys::directory_by_inode(&self.home.root, key)
             .and_then(|dir| dir.path())
-            .map_err(|_| gone())?;
+            .map_err(refused)?;
         let root = self.home.root.path().map_err(ReadError::refused(&asked))?;
         let below = found.strip_prefix(&root).map_err(|_| gone())?;
         let path = Path::new("/").join(below);
         // A directory that was removed keeps its old path, with a mark, while it is held open.
         match self.inode(&path) {
             Ok(inode) if inode == key => Ok(path),
+            Err(error) if error.is_shortage() => Err(error),
             _ => Err(gone()),
         }
     }

@@ -39,11 +39,17 @@ pub(super) struct Daemon {
     /// Keeps the daemon with this pid, whose socket is standard input
     #[arg(long, hide = true)]
     adopt: Option<i32>,
+    /// Takes the view away whose daemon has ended, if systemd stops this unit for good
+    #[arg(long, hide = true, value_name = "UNIT")]
+    clean_up_after: Option<String>,
 }
 
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         super::logs(if self.embedded { "error" } else { "info" });
+        if let Some(unit) = self.clean_up_after {
+            return daemon::clean_up(&self.mountpoint, &unit).map(|()| 0);
+        }
         let max_age = Micros(u64::try_from(self.max_age.as_micros()).unwrap_or(u64::MAX));
         let config = Config {
             mountpoint: self.mountpoint,

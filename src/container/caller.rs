@@ -109,10 +109,16 @@ impl Callers {
         let init = if caller.pid == self.host.pid {
             None
         } else {
-            self.init(tid, caller.pid, machine)
+            self.init(tid, caller.pid, machine).map_err(unread)?
         };
-        let root = init
-            .and_then(|init| place(init, cgroups, machine).ok())
+        let place_of_init = match init.map(|init| place(init, cgroups, machine)) {
+            // Whoever cannot look must not take the caller for another one.
+            Some(Err(CallerError::Unread { source, .. })) if source.is_shortage() => {
+                return Err(unread(source));
+            }
+            place => place.and_then(Result::ok),
+        };
+        let root = place_of_init
             .map(Place::out_of_init_scope)
             .filter(|root| root.holds(&own))
             .unwrap_or(own);
@@ -154,18 +160,28 @@ impl Callers {
         Ok((at(member.unwrap_or(same)), is_known))
     }
 
-    fn init(&self, tid: u32, namespace: u64, machine: &Machine) -> Option<u32> {
+    fn init(&self, tid: u32, namespace: u64, machine: &Machine) -> Result<Option<u32>, ReadError> {
         let link = format!("{tid}/ns/pid");
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let mode = nix::sys::stat::Mode::empty();
-        let ns = nix::fcntl::openat(machine.proc(), link.as_str(), flags, mode).ok()?;
-        match sys::init_of(&ns) {
+        let ns = match nix::fcntl::openat(machine.proc(), link.as_str(), flags, mode) {
+            Ok(ns) => ns,
+            Err(error) => {
+                let error = ReadError::refused(Path::new(&link))(error.into());
+                return if error.is_shortage() {
+                    Err(error)
+                } else {
+                    Ok(None)
+                };
+            }
+        };
+        Ok(match sys::init_of(&ns) {
             Ok(init) => Some(init),
             Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
                 self.init_among_all(namespace, machine)
             }
             Err(_) => None,
-        }
+        })
     }
 
     // Before Linux 6.11 nobody tells, so every process is looked at, once for a namespace.

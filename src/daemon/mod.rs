@@ -2,6 +2,7 @@
 
 mod overseer;
 mod place;
+mod remains;
 mod station;
 mod successor;
 
@@ -19,6 +20,7 @@ use nix::{
     unistd::{Pid, getppid},
 };
 use overseer::Overseer;
+pub use remains::clean_up;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
@@ -34,13 +36,15 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use successor::{Door, Predecessor, Work};
 
 const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
 /// The status of a daemon that could not serve.
 const FAILED: i32 = 125;
+/// How long a daemon at least lives that does not end well, where nothing else slows down the next.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -90,7 +94,13 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
     config.mountpoint = place::resolved(&config.mountpoint)?;
     if Overseer::is_systemd() {
         let held = Overseer::held_by_systemd()?;
-        return live(&config, held, Overseer::Systemd).map(|()| 0);
+        let end = Instant::now() + PAUSE;
+        let result = live(&config, held, Overseer::Systemd);
+        if result.is_err() {
+            // systemd starts the next one at once, which may fail likewise.
+            thread::sleep(end.saturating_duration_since(Instant::now()));
+        }
+        return result.map(|()| 0);
     }
     if !config.is_kept {
         return live(&config, Held::default(), Overseer::None).map(|()| 0);
@@ -169,7 +179,7 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     }
     let answers = station.answers();
     thread::spawn(move || answer::sample_loads(&answers));
-    let door = (!config.is_embedded).then(|| open_door(config, &station, &sender));
+    let door = (!config.is_embedded).then(|| open_door(config, &station, &overseer, &sender));
     let door = door.transpose()?;
     let resumed = station.is_resumed;
     tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
@@ -243,9 +253,18 @@ fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
     });
 }
 
-fn open_door(config: &Config, station: &Station, events: &Sender<Event>) -> Result<PathBuf> {
+fn open_door(
+    config: &Config,
+    station: &Station,
+    overseer: &Overseer,
+    events: &Sender<Event>,
+) -> Result<PathBuf> {
     let door = Door::open(&config.mountpoint)?;
     let path = door.path().to_owned();
+    if matches!(overseer, Overseer::Systemd) {
+        // Where a daemon ends that was replaced by hand, systemd would start another one.
+        return Ok(path);
+    }
     let work = Work::of(station)?;
     let events = events.clone();
     thread::spawn(move || door.attend(&work, &events));

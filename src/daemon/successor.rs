@@ -45,8 +45,9 @@ impl Predecessor {
         let path = place::file(mountpoint, "socket")?;
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(&path)?)
-            .context("no daemon serves there that could be replaced")?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(&path)?).context(
+            "no daemon serves there that could be replaced (under systemd: systemctl restart)",
+        )?;
         let predecessor = Predecessor(socket);
         match predecessor.heard()? {
             Some((Message::Hold(_), held)) => Ok((predecessor, held)),

@@ -263,6 +263,7 @@ pub(super) fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuse::Connection;
 
     #[test]
     fn a_slice_ends_where_the_content_ends() {
@@ -270,5 +271,58 @@ mod tests {
         assert_eq!(slice(b"abc", 1, 100), b"bc");
         assert_eq!(slice(b"abc", 3, 1), b"");
         assert_eq!(slice(b"abc", u64::MAX, 1), b"");
+    }
+
+    /// Panics when it is asked for `bad`.
+    struct Panicking;
+
+    impl Filesystem for Panicking {
+        fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+            guarded(|| {
+                assert_ne!(name, "bad");
+                reply.error(Errno::ENXIO);
+            });
+        }
+
+        fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+            let now = SystemTime::now();
+            let root = fuser::FileAttr {
+                ino: inode,
+                size: 0,
+                blocks: 0,
+                atime: now,
+                mtime: now,
+                ctime: now,
+                crtime: now,
+                kind: fuser::FileType::Directory,
+                perm: 0o555,
+                nlink: 1,
+                uid: 0,
+                gid: 0,
+                rdev: 0,
+                blksize: 4096,
+                flags: 0,
+            };
+            guarded(|| reply.attr(&BRIEF, &root));
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root and /dev/fuse"]
+    fn a_request_that_panics_costs_its_caller_eio_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let mut connection = Connection::begin(Side::Direct, place.path()).unwrap();
+        let session = connection.session(Panicking, 1).unwrap();
+        std::thread::spawn(|| session.run());
+        let before = metrics::PANICS.value();
+        let errno = |name| {
+            let asked = std::fs::metadata(place.path().join(name));
+            asked.unwrap_err().raw_os_error()
+        };
+        for _ in 0..3 {
+            assert_eq!(errno("bad"), Some(libc::EIO));
+            assert_eq!(errno("good"), Some(libc::ENXIO));
+        }
+        assert_eq!(metrics::PANICS.value(), before + 3);
     }
 }

@@ -47,6 +47,7 @@ pub fn take_out(points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
         let mounts: Vec<(PathBuf, Option<OwnedFd>)> = mounts
             .iter()
             .rev()
+            .filter(|mount| is_outermost(mount, mounts))
             .map(|mount| (mount.point.clone(), hosts_file(mount)))
             .collect();
         namespace.enter(|| {
@@ -65,6 +66,13 @@ pub fn take_out(points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
             results.collect()
         })
     })
+}
+
+/// Whether it lies in no other one of these; else it goes with that one. The way to it leads through
+/// files for which nobody may answer.
+fn is_outermost(mount: &Mount, among: &[Mount]) -> bool {
+    let mut others = among.iter().filter(|other| other.point != mount.point);
+    others.all(|other| !mount.point.starts_with(&other.point))
 }
 
 /// Puts living mounts, of the view at `mountpoint`, in the place of every dead mount of ours in

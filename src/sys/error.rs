@@ -52,4 +52,11 @@ impl ReadError {
             ReadError::Garbled { .. } => false,
         }
     }
+
+    /// Whether it could not be asked: there are no descriptors or there is no memory left.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, ReadError::Refused { source, .. }
+            if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)))
+    }
 }

@@ -1,5 +1,8 @@
 //! What readers notice of the daemon's misfortunes: a pause.
 
+mod harm;
+mod service;
+
 use crate::harness::{Cgroup, Daemon, children, field, kill, plimsoll, wait_until};
 use plimsoll::{
     handover::{Held, ROSTER},
@@ -25,11 +28,16 @@ struct Guest {
 
 impl Guest {
     fn of(daemon: &Daemon) -> Guest {
+        Guest::on(&daemon.mountpoint)
+    }
+
+    /// One that reads from the view there.
+    fn on(view: &Path) -> Guest {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
         let mut process = cgroup
-            .shell(
-                daemon,
+            .shell_on(
+                view,
                 "exec 7</proc/meminfo; while read line; do eval \"$line\" 2>&1 || true; echo END; done",
             )
             .stdin(Stdio::piped())
@@ -74,18 +82,14 @@ impl Drop for Guest {
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and python3"]
 fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
+    survive("--kills 100 --upgrades 10 --hangs 2 --watchdog 2");
+}
+
+/// Has readers verify every byte meanwhile.
+fn survive(options: &str) {
     let survive = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/testbed/survive");
     let output = Command::new(survive)
-        .args([
-            "--kills",
-            "100",
-            "--upgrades",
-            "10",
-            "--hangs",
-            "2",
-            "--watchdog",
-            "2",
-        ])
+        .args(options.split(' '))
         .arg(env!("CARGO_BIN_EXE_plimsoll"))
         .output()
         .unwrap();
@@ -99,6 +103,7 @@ fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
         said.contains("errors 0, wrong 0, hanging readers 0"),
         "{said}"
     );
+    std::io::stdout().write_all(said.as_bytes()).unwrap();
 }
 
 #[test]
@@ -229,6 +234,19 @@ fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn what_is_handed_over_in_a_version_that_is_not_known_is_refused_in_one_line() {
+    let said = refusal("{\"version\":\"9\",\"news\":[]}");
+    assert!(said.contains("version 9"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn what_is_handed_over_and_is_corrupt_is_refused_in_one_line() {
+    let said = refusal("{\"version\":\"1\",\"mountp");
+    assert!(said.contains("corrupt"), "{said}");
+}
+
+/// What a daemon says that is to replace one whose roster is that.
+fn refusal(roster: &'static str) -> String {
     let place = tempfile::tempdir().unwrap();
     let mountpoint = fs::canonicalize(place.path()).unwrap();
     let door = door(&mountpoint);
@@ -245,11 +263,9 @@ fn what_is_handed_over_in_a_version_that_is_not_known_is_refused_in_one_line() {
     let later = std::thread::spawn(move || {
         let socket = nix::sys::socket::accept(listener.as_raw_fd()).unwrap();
         let socket = fd::inherited(socket).unwrap();
-        let mut roster = tempfile::tempfile().unwrap();
-        roster
-            .write_all(b"{\"version\":\"9\",\"news\":[]}")
-            .unwrap();
-        let held = Held::new([(ROSTER.to_owned(), File::into(roster))]);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(roster.as_bytes()).unwrap();
+        let held = Held::new([(ROSTER.to_owned(), File::into(file))]);
         held.send(&socket).unwrap();
         // It must say nothing more: the daemon that it asked goes on.
         fd::receive(&socket).unwrap().0
@@ -263,10 +279,8 @@ fn what_is_handed_over_in_a_version_that_is_not_known_is_refused_in_one_line() {
     assert_eq!(later.join().unwrap(), b"");
     assert_eq!(refused.status.code(), Some(125));
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(
-        said.lines().count() == 1 && said.contains("version 9"),
-        "{said}"
-    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! What becomes of readers when the daemon lacks descriptors or memory, or finds its state spoilt:
+//! an error or their own numbers, never the host's.
+
+use super::{Guest, MIB, door};
+use crate::harness::{Cgroup, Daemon, field, kill, wait_until};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use plimsoll::handover::{Held, Message, STATE};
+use std::{
+    fs::{self, File},
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    process::Command,
+};
+
+const FILES: &str = "/proc/meminfo /proc/swaps /proc/uptime /proc/stat /proc/vmstat";
+
+/// Sets a soft limit of a process.
+fn limit(pid: u32, what: &str) {
+    let limits = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), what])
+        .status();
+    assert!(limits.unwrap().success());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups and prlimit"]
+fn without_a_descriptor_left_a_reader_gets_eio_or_its_own_numbers() {
+    let daemon = Daemon::start();
+    let (mut known, mut new) = (Guest::of(&daemon), Guest::of(&daemon));
+    assert_eq!(
+        field(&known.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    new.says("true");
+    limit(daemon.serving(), "--nofile=3:");
+    let before = daemon.serving();
+    for guest in [&mut known, &mut new] {
+        for _ in 0..5 {
+            let said = guest.says("cat /proc/meminfo");
+            match said.contains("MemTotal") {
+                true => assert_eq!(field(&said, "MemTotal"), 64 << 10),
+                false => assert!(said.contains("Input/output error"), "{said}"),
+            }
+        }
+        guest.says(&format!("cat {FILES} /sys/devices/system/cpu/online"));
+    }
+    limit(before, "--nofile=1024:");
+    for guest in [&mut known, &mut new] {
+        assert_eq!(
+            field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+            64 << 10
+        );
+    }
+    assert_eq!(daemon.serving(), before);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups and python3"]
+fn a_daemon_that_is_killed_for_lack_of_memory_is_followed_by_one_that_goes_on() {
+    let daemon = Daemon::start();
+    let mut guest = Guest::of(&daemon);
+    assert_eq!(
+        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    let before = daemon.serving();
+    let narrow = Cgroup::new();
+    narrow.limit_memory(512 << 10);
+    for procs in narrow.procs() {
+        fs::write(procs, before.to_string()).unwrap();
+    }
+    // What is open is kept in the daemon's memory.
+    let script = "import resource, time\nresource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))\nfiles = []\nfor n in range(250):\n  for name in [\"stat\", \"meminfo\", \"vmstat\"]:\n    \
+        f = open(\"/proc/\" + name, \"rb\", buffering=0); files.append(f); len(f.read(9)) == 9 or print(\"short\")\n  \
+        len(files) < 900 or files.clear()\n  time.sleep(0.012)\nprint(\"all read\")";
+    let file = std::env::temp_dir().join(format!("plimsoll-test-memory-{}", std::process::id()));
+    fs::write(&file, script).unwrap();
+    let said = guest.says(&format!("python3 {}", file.display()));
+    fs::remove_file(file).unwrap();
+    assert_eq!(said, "all read\n");
+    assert_ne!(daemon.serving(), before, "it had memory enough");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_daemon_that_finds_its_state_spoilt_serves_anew_and_heals_the_containers() {
+    let daemon = Daemon::start();
+    let mut guest = Guest::of(&daemon);
+    assert_eq!(
+        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    let before = daemon.serving();
+    spoil(&daemon);
+    kill("KILL", before);
+    wait_until("the container is healed", || {
+        let seen = guest.says("cat /proc/meminfo");
+        let is_whole = seen.contains("MemTotal");
+        assert!(!is_whole || field(&seen, "MemTotal") == 64 << 10, "{seen}");
+        is_whole
+    });
+}
+
+/// Writes over the state that the daemon would leave to a successor.
+fn spoil(daemon: &Daemon) {
+    let family = AddressFamily::Unix;
+    let socket = socket(family, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
+    let address = UnixAddr::new(door(&daemon.mountpoint).as_str()).unwrap();
+    connect(socket.as_raw_fd(), &address).unwrap();
+    let Some((Message::Hold(_), mut held)) = Held::receive(&socket).unwrap() else {
+        panic!("it hands over nothing");
+    };
+    let state = File::from(held.take(STATE).unwrap());
+    state.write_all_at(&[0xa5; 4096], 0).unwrap();
+    assert!(state.metadata().unwrap().len() < 64 * MIB);
+}

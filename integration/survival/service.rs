@@ -1,0 +1,214 @@
+//! Under systemd: the unit as it is packaged, with shorter times to wait.
+
+use super::{Guest, survive};
+use crate::harness::{field, kill, wait_until};
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
+use parking_lot::{Mutex, MutexGuard};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = "/usr/bin/plimsoll";
+const UNIT: &str = "/run/systemd/system/plimsoll.service";
+const SHORTER: &str = "/run/systemd/system/plimsoll.service.d/shorter.conf";
+const VIEW: &str = "/var/lib/plimsoll";
+
+/// There is one unit of that name.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// The installed service, which serves; removed when dropped.
+struct Service(
+    #[expect(dead_code, reason = "held until the service is removed")] MutexGuard<'static, ()>,
+);
+
+impl Service {
+    fn start() -> Service {
+        let one = ONE.lock();
+        for theirs in [
+            PROGRAM,
+            "/etc/systemd/system/plimsoll.service",
+            "/usr/lib/systemd/system/plimsoll.service",
+        ] {
+            assert!(
+                !Path::new(theirs).exists(),
+                "{theirs} is not ours to replace"
+            );
+        }
+        let service = Service(one);
+        let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/plimsoll.service");
+        install();
+        fs::create_dir_all(Path::new(SHORTER).parent().unwrap()).unwrap();
+        fs::write(SHORTER, "[Service]\nWatchdogSec=5\nTimeoutStopSec=5\n").unwrap();
+        fs::copy(packaged, UNIT).unwrap();
+        systemctl("daemon-reload");
+        systemctl("start plimsoll");
+        service
+    }
+
+    fn pid() -> u32 {
+        systemctl("show -P MainPID plimsoll")
+            .trim()
+            .parse()
+            .unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // As a package is removed: stopped first, for that needs the program.
+        let _ = Command::new("systemctl")
+            .args(["stop", "plimsoll"])
+            .status();
+        for file in [UNIT, SHORTER, PROGRAM] {
+            let _ = fs::remove_file(file);
+        }
+        let _ = Command::new("systemctl").arg("daemon-reload").status();
+        let _ = fs::remove_dir(VIEW);
+    }
+}
+
+/// A process that is stopped again and again, for systemd sends SIGCONT after each signal.
+struct Hung(Arc<AtomicBool>);
+
+impl Hung {
+    fn of(pid: u32) -> Hung {
+        let ended = Arc::new(AtomicBool::new(false));
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap());
+        let (send, until) = (
+            move || signal::kill(pid, Signal::SIGSTOP),
+            Arc::clone(&ended),
+        );
+        send().unwrap();
+        std::thread::spawn(move || {
+            while !until.load(Ordering::Relaxed) && send().is_ok() {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        Hung(ended)
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The program, in place of the one before, as dpkg does it.
+fn install() {
+    let new = format!("{PROGRAM}.new");
+    fs::copy(env!("CARGO_BIN_EXE_plimsoll"), &new).unwrap();
+    fs::rename(new, PROGRAM).unwrap();
+}
+
+fn systemctl(words: &str) -> String {
+    let output = Command::new("systemctl")
+        .args(words.split(' '))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "systemctl {words}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn host() -> u64 {
+    field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
+}
+
+/// The container sees the host's files, and waits for nobody.
+fn sees_the_host(guest: &mut Guest) {
+    let seen = guest.says("timeout 5 cat /proc/meminfo");
+    assert_eq!(field(&seen, "MemTotal"), host());
+    let mounts = guest.says("grep fuse.plimsoll /proc/self/mountinfo");
+    assert_eq!(mounts, "");
+    // What was open of the view fails; it does not wait.
+    let begun = Instant::now();
+    let kept = guest.says("timeout 20 cat <&7");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{kept}");
+    assert!(!Path::new(VIEW).join("proc").exists());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, systemd, python3 and a quiet machine"]
+fn no_read_fails_while_systemd_follows_up_on_a_daemon_that_is_killed_upgraded_or_hangs() {
+    let _service = Service::start();
+    survive("--under systemd --kills 10 --upgrades 2 --hangs 1");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, systemd and a quiet machine"]
+fn a_new_program_serves_after_a_restart_and_the_hosts_files_are_there_after_a_stop() {
+    let _service = Service::start();
+    let mut guest = Guest::on(Path::new(VIEW));
+    let before = Service::pid();
+    install();
+    systemctl("restart plimsoll");
+    assert_ne!(Service::pid(), before);
+    assert_eq!(field(&guest.says("cat <&7"), "MemTotal"), 64 << 10);
+    systemctl("stop plimsoll");
+    sees_the_host(&mut guest);
+    systemctl("start plimsoll");
+    assert!(Path::new(VIEW).join("proc").exists());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, systemd and a quiet machine"]
+fn a_daemon_that_hangs_while_it_is_stopped_leaves_the_hosts_files_and_no_reader_that_waits() {
+    let _service = Service::start();
+    let mut guest = Guest::on(Path::new(VIEW));
+    assert_eq!(
+        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    let hung = Hung::of(Service::pid());
+    systemctl("stop plimsoll");
+    drop(hung);
+    sees_the_host(&mut guest);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, systemd and a quiet machine"]
+fn a_daemon_that_is_killed_while_it_is_stopped_leaves_the_hosts_files() {
+    let _service = Service::start();
+    let mut guest = Guest::on(Path::new(VIEW));
+    guest.says("true");
+    let pid = Service::pid();
+    // It is told to end, and cannot before it is killed.
+    let hung = Hung::of(pid);
+    systemctl("stop --no-block plimsoll");
+    std::thread::sleep(Duration::from_millis(500));
+    kill("KILL", pid);
+    systemctl("stop plimsoll");
+    drop(hung);
+    sees_the_host(&mut guest);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, systemd and a quiet machine"]
+fn a_daemon_that_hangs_while_it_is_restarted_is_followed_by_one_that_goes_on() {
+    let _service = Service::start();
+    let mut guest = Guest::on(Path::new(VIEW));
+    guest.says("true");
+    let before = Service::pid();
+    let hung = Hung::of(before);
+    systemctl("restart plimsoll");
+    drop(hung);
+    assert_eq!(
+        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    wait_until("another daemon serves", || {
+        ![0, before].contains(&Service::pid())
+    });
+    assert_eq!(field(&guest.says("cat <&7"), "MemTotal"), 64 << 10);
+}
