@@ -602,7 +602,7 @@ fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers(
 /// D13.
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn many_containers_need_no_descriptor_each() {
+fn the_descriptors_have_a_bound_however_many_containers_there_are() {
     let daemon = Daemon::start();
     let descriptors = || {
         fs::read_dir(format!("/proc/{}/fd", daemon.serving()))
@@ -617,8 +617,9 @@ fn many_containers_need_no_descriptor_each() {
     for container in &containers {
         assert!(look(container).contains("MemTotal"));
     }
+    // 64 for each hierarchy that is read, and some of the machine; one for each file were 300.
     assert!(
-        descriptors() <= before + 4,
+        descriptors() <= before + 4 * 64 + 16,
         "{before}, then {}",
         descriptors()
     );

@@ -82,7 +82,12 @@ impl Drop for Guest {
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and python3"]
 fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
-    survive("--kills 100 --upgrades 10 --hangs 2 --watchdog 2");
+    // An emulated machine takes seconds for each.
+    let kills = std::env::var("PLIMSOLL_KILLS").map_or(100, |kills| kills.parse().unwrap());
+    let (upgrades, hangs) = (1 + kills / 11, 1 + kills / 100);
+    survive(&format!(
+        "--kills {kills} --upgrades {upgrades} --hangs {hangs} --watchdog 2"
+    ));
 }
 
 /// Has readers verify every byte meanwhile.

@@ -17,8 +17,8 @@ use std::{
     sync::Arc,
 };
 
-/// So many files of a hierarchy are held open: those of some fifty containers that are read often.
-const KEPT: usize = 256;
+/// So many files of a hierarchy are held open: those of a dozen containers that are read often.
+const KEPT: usize = 64;
 
 /// The version of a hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
