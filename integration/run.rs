@@ -640,7 +640,7 @@ fn kept(name: &str) -> PathBuf {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn what_is_kept_is_what_the_command_changed_and_nothing_of_ours() {
     let (lower, upper) = (busybox(), busybox());
     fs::create_dir(lower.path().join("etc")).unwrap();
