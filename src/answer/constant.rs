@@ -44,12 +44,13 @@ impl Constants {
             let cpus: CpuSet = machine.list(&format!("{CPUS}/{list}")).ok()?;
             Some(cpus.len())
         };
+        let (possible, online) = (cpus("possible"), cpus("online"));
         let constant = |file: File| {
             let text = machine.bytes(Path::new(file.path())).ok()?;
             let host = Host {
                 text: std::str::from_utf8(&text).ok()?,
-                possible: cpus("possible")?,
-                online: cpus("online")?,
+                possible: possible?,
+                online: online?,
             };
             size(file, host).map(AtomicUsize::new)
         };

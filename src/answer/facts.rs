@@ -27,7 +27,7 @@ pub(super) struct MachineFacts {
     nodes: Mutex<Kept<Arc<Vec<Node>>>>,
 }
 
-/// Whether a fact is of now, or stands in for one that cannot be read.
+/// A fact, and the moment that it is of; now for one that stands in.
 type Told<T> = (Micros, T);
 
 impl Answers {
