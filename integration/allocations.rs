@@ -9,7 +9,7 @@
 
 use plimsoll::{
     answer::Answers,
-    fuse::{Cached, Connection, Direct, Server, Side, tree::CONTAINERS_NAME},
+    fuse::{Cached, Connection, Direct, Server, Side},
     shelf::Shelf,
     units::Micros,
 };
@@ -86,8 +86,8 @@ impl Drop for Cgroup {
     }
 }
 
-fn serve<F: fuser::Filesystem>(served: F, point: &Path, side: Side) -> Connection {
-    let mut connection = Connection::begin(side, point).unwrap();
+fn serve<F: fuser::Filesystem>(served: F, view: &Path, side: Side) -> Connection {
+    let mut connection = Connection::begin(side, view).unwrap();
     let session = connection.session(served, 1).unwrap();
     thread::spawn(|| session.run());
     connection
@@ -107,10 +107,9 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
         Arc::new(Shelf::new().unwrap()),
     ));
     let direct = serve(Direct(Arc::clone(&server)), point.path(), Side::Direct);
-    let containers = point.path().join(CONTAINERS_NAME);
-    let cached = serve(Cached(server), &containers, Side::Cached);
+    let cached = serve(Cached(server), point.path(), Side::Cached);
 
-    let own = containers.join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
+    let own = Side::Cached.point(point.path()).join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
     let kept = File::open(own.join("proc/meminfo")).unwrap();
     let opened = fs::canonicalize(own.join("proc/vmstat")).unwrap();
     let mut text = vec![0; 1 << 16];

@@ -170,9 +170,13 @@ pub(crate) fn kill(signal: &str, pid: u32) {
 /// The children of a process that has one thread.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let list = list.unwrap_or_default();
+    numbers(&list.unwrap_or_default())
+}
+
+/// The numbers in a list like that of a process's children.
+pub(crate) fn numbers(list: &str) -> Vec<u32> {
     list.split_whitespace()
-        .map(|pid| pid.parse().unwrap())
+        .map(|number| number.parse().unwrap())
         .collect()
 }
 

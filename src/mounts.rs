@@ -1,12 +1,19 @@
 //! Pure. The mounts of a mount namespace, from the lines of `/proc/PID/mountinfo`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The type of our own mounts.
 pub const KIND: &str = "fuse.plimsoll";
 
 /// Where the host's daemon serves unless it is told otherwise.
 pub const SERVED: &str = "/var/lib/plimsoll";
+
+/// The source that our mounts name: which view they are of, even when its daemon is dead and the
+/// view itself is mounted no more.
+#[must_use]
+pub fn source(view: &Path) -> String {
+    format!("plimsoll:{}", view.display())
+}
 
 /// A mount (`proc_pid_mountinfo(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +30,8 @@ pub struct Mount {
     pub is_read_only: bool,
     /// The type of the file system, its subtype included: `ext4`, `fuse.plimsoll`.
     pub kind: String,
+    /// What is mounted, as whoever mounted it named that.
+    pub source: String,
     /// The options of the file system.
     pub options: Vec<String>,
 }
@@ -43,8 +52,9 @@ pub fn parse(mountinfo: &str) -> impl Iterator<Item = Mount> {
             point: unescape(mount.next()?).into(),
             is_read_only: mount.next()?.split(',').any(|option| option == "ro"),
             kind: filesystem.next()?.to_owned(),
+            source: unescape(filesystem.next()?),
             options: filesystem
-                .nth(1)
+                .next()
                 .unwrap_or_default()
                 .split(',')
                 .map(str::to_owned)
@@ -53,12 +63,14 @@ pub fn parse(mountinfo: &str) -> impl Iterator<Item = Mount> {
     })
 }
 
-// mangle_path in fs/seq_file.c writes white space and backslashes as three octal digits.
+// show_mountinfo in fs/proc_namespace.c writes white space, backslashes and, in a source, the sign
+// of a comment as three octal digits.
 fn unescape(text: &str) -> String {
     [
         ("\\040", " "),
         ("\\011", "\t"),
         ("\\012", "\n"),
+        ("\\043", "#"),
         ("\\134", "\\"),
     ]
     .iter()
@@ -121,6 +133,7 @@ mod tests {
         assert_eq!(found[0].kind, "cgroup2");
         assert_eq!(found[1].point, PathBuf::from("/mnt/a b"));
         assert_eq!(found[1].root, PathBuf::from("/x"));
+        assert_eq!(found[1].source, "cgroup");
         assert_eq!(found[1].options, ["rw", "cpu", "cpuacct"]);
         assert_eq!(found[1].device, "0:27");
         assert!(!found[1].is_read_only);

@@ -175,13 +175,7 @@ impl Overseer {
             // It should not die again and again; if it does, slowly.
             thread::sleep(Duration::from_secs(1));
         }
-        let started = started(config).and_then(|(socket, child)| {
-            held.send(&socket)?;
-            let serving = Message::Serving.text();
-            fd::send(&socket, serving.as_bytes(), &[])?;
-            Ok((socket, child))
-        });
-        match started {
+        match started(config, held) {
             Ok((socket, child)) => *keeper = (socket, Some(child)),
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "there is no keeper");
@@ -195,8 +189,11 @@ fn forget(name: &str) {
     let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
 }
 
-fn started(config: &Config) -> Result<(OwnedFd, Child)> {
+fn started(config: &Config, held: &Held) -> Result<(OwnedFd, Child)> {
     let (ours, theirs) = fd::pair()?;
+    // It finds this even if we are dead by the time it listens.
+    held.send(&ours)?;
+    fd::send(&ours, Message::Serving.text().as_bytes(), &[])?;
     let child = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
         .arg("daemon")
         .arg(&config.mountpoint)

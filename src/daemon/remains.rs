@@ -1,7 +1,7 @@
 //! What a daemon leaves behind that systemd had to kill when it was stopped.
 
 use super::{place, tell};
-use crate::{fuse::tree::CONTAINERS_NAME, mounts, reach};
+use crate::{fuse::Side, mounts, reach};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
 use std::{path::Path, process::Command};
@@ -18,7 +18,7 @@ pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
         return Ok(());
     }
     let mountpoint = place::resolved(mountpoint)?;
-    let points = [mountpoint.clone(), mountpoint.join(CONTAINERS_NAME)];
+    let points = Side::BOTH.map(|side| side.point(&mountpoint));
     tell("taken out", &reach::take_out(&points)?);
     // What is mounted within goes with it: the way there leads through files for which nobody answers.
     while place::mounted_at(&mountpoint)?.as_deref() == Some(mounts::KIND) {

@@ -3,7 +3,7 @@
 use super::{Config, Event, place};
 use crate::{
     answer::Answers,
-    fuse::{Agreed, Cached, Connection, Direct, Server, Side, tree::CONTAINERS_NAME},
+    fuse::{Agreed, Cached, Connection, Direct, Server, Side},
     handover::{Held, LOCK, Roster, STATE},
     mounts,
     shelf::Shelf,
@@ -61,8 +61,7 @@ impl Station {
     /// Mounts the cached connection too. The way to its mount point leads through the direct
     /// connection, whose session must be running.
     pub(super) fn extend(&mut self) -> Result<Sessions> {
-        let point = self.mountpoint.join(CONTAINERS_NAME);
-        let mut cached = Connection::begin(Side::Cached, &point)?;
+        let mut cached = Connection::begin(Side::Cached, &self.mountpoint)?;
         let session = session(&mut cached, &self.server)?;
         self.connections.push(cached);
         Ok(Sessions(vec![session]))

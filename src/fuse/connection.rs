@@ -68,19 +68,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Begins one by a mount on the directory `point`.
+    /// Begins one by mounting that side of the view on the directory `view`.
     ///
     /// # Errors
     /// When the kernel refuses the mount, or says nothing.
-    pub fn begin(side: Side, point: &Path) -> Result<Connection, ConnectionError> {
-        let (mounted, device) = Mounted::new(point, side)?;
+    pub fn begin(side: Side, view: &Path) -> Result<Connection, ConnectionError> {
+        let (mounted, device) = Mounted::new(view, side)?;
         let mut hello = vec![0; ROOM];
         let length = read(&device, &mut hello).map_err(handshake)?;
         hello.truncate(length);
         Ok(Connection {
             agreed: Agreed {
                 name: side.name().to_owned(),
-                point: point.to_owned(),
+                point: side.point(view),
                 hello,
                 answer: Vec::new(),
             },

@@ -1,6 +1,7 @@
 //! The mount: made by hand, so that its file system type says whose it is.
 
-use crate::mounts::KIND;
+use super::tree::CONTAINERS_NAME;
+use crate::mounts::{self, KIND};
 use nix::{
     fcntl::{OFlag, open},
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -56,6 +57,15 @@ impl Side {
         Side::BOTH.into_iter().find(|side| side.name() == name)
     }
 
+    /// Where it is mounted, for the view there.
+    #[must_use]
+    pub fn point(self, view: &Path) -> PathBuf {
+        match self {
+            Side::Direct => view.to_owned(),
+            Side::Cached => view.join(CONTAINERS_NAME),
+        }
+    }
+
     /// Its place in the order.
     #[must_use]
     pub fn place(self) -> u8 {
@@ -71,12 +81,13 @@ pub(super) struct Mounted {
 }
 
 impl Mounted {
-    /// Mounts on the directory `point`, readable for everyone, and returns the device that requests
-    /// come from.
+    /// Mounts one side of the view on the directory `view`, readable for everyone, and returns the
+    /// device that requests come from.
     ///
     /// # Errors
-    /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when `point` is no directory.
-    pub(super) fn new(point: &Path, side: Side) -> Result<(Mounted, OwnedFd), MountError> {
+    /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when there is no directory to mount it on.
+    pub(super) fn new(view: &Path, side: Side) -> Result<(Mounted, OwnedFd), MountError> {
+        let point = side.point(view);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
         let options = format!(
@@ -88,17 +99,17 @@ impl Mounted {
             options_of_mount |= MsFlags::MS_RDONLY;
         }
         mount(
-            Some("plimsoll"),
-            point,
+            Some(mounts::source(view).as_str()),
+            &point,
             Some(KIND),
             options_of_mount,
             Some(options.as_str()),
         )
         .map_err(|source| MountError::Refused {
-            point: point.to_owned(),
+            point: point.clone(),
             source,
         })?;
-        let mut mounted = Mounted::resumed(point);
+        let mut mounted = Mounted::resumed(&point);
         mounted.own();
         Ok((mounted, device))
     }

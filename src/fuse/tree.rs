@@ -56,7 +56,7 @@ const NUMBERED_FROM: u64 = 256;
 pub(super) const OWN_TREES_NAME: &str = ".direct";
 
 /// The name of the directory that the cached connection is mounted on.
-pub const CONTAINERS_NAME: &str = "containers";
+pub(super) const CONTAINERS_NAME: &str = "containers";
 
 /// The largest key that fits into an inode number.
 ///

@@ -84,7 +84,7 @@ pub fn keep(
             Some(adopted) => (adopted.pid, adopted.daemon),
             None => begin(&mut held, purpose, &live)?,
         };
-        let mut watch = Watch::new(pid, &daemon, &signals, patience)?;
+        let mut watch = Watch::new(pid, &daemon, &signals, patience, !has_served)?;
         let end = watch.until_its_end(&mut held)?;
         has_served |= watch.has_served;
         let status = waitpid(pid, None);

@@ -18,8 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So long may a daemon take until it serves, or until it has ended when it is told to.
+/// So long may the first daemon take until it serves, and each until it is gone when it is killed.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So long may one take until it serves that goes on where another one stopped: readers wait.
+const PATIENCE_OF_READERS: Duration = Duration::from_secs(10);
 
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Watch<'keeper> {
     pid: Pid,
-    life: OwnedFd,
+    /// Readable when it has ended; none of one that had ended before this watch began.
+    life: Option<OwnedFd>,
     daemon: &'keeper OwnedFd,
     signals: &'keeper SignalFd,
     patience: Duration,
@@ -52,19 +55,32 @@ pub(super) struct Watch<'keeper> {
 }
 
 impl<'keeper> Watch<'keeper> {
+    /// Begins to watch; `is_first` says whether no daemon has served before it.
     pub(super) fn new(
         pid: Pid,
         daemon: &'keeper OwnedFd,
         signals: &'keeper SignalFd,
         patience: Duration,
+        is_first: bool,
     ) -> nix::Result<Watch<'keeper>> {
+        let life = match fd::of_process(pid) {
+            Ok(life) => Some(life),
+            // An adopted one, which nobody has kept as a zombie.
+            Err(Errno::ESRCH) => None,
+            Err(error) => return Err(error),
+        };
+        let until_it_serves = if is_first {
+            PATIENCE
+        } else {
+            PATIENCE_OF_READERS
+        };
         Ok(Watch {
             pid,
-            life: fd::of_process(pid)?,
+            life,
             daemon,
             signals,
             patience,
-            deadline: Instant::now() + PATIENCE.max(patience),
+            deadline: Instant::now() + until_it_serves.max(patience),
             killed: None,
             is_leaving: false,
             is_told: false,
@@ -76,6 +92,12 @@ impl<'keeper> Watch<'keeper> {
     /// Watches it until it has ended; what it wants to be held is put into `held`.
     pub(super) fn until_its_end(&mut self, held: &mut Held) -> nix::Result<End> {
         loop {
+            let Some(life) = &self.life else {
+                while !self.is_deaf {
+                    self.listen(held);
+                }
+                return Ok(self.end());
+            };
             let left = self.deadline.saturating_duration_since(Instant::now());
             let said = if self.is_deaf {
                 PollFlags::empty()
@@ -83,7 +105,7 @@ impl<'keeper> Watch<'keeper> {
                 PollFlags::POLLIN
             };
             let mut fds = [
-                PollFd::new(self.life.as_fd(), PollFlags::POLLIN),
+                PollFd::new(life.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.daemon.as_fd(), said),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             ];

@@ -2,7 +2,7 @@
 
 use super::namespaces::{Namespace, device};
 use crate::{
-    mounts::Mount,
+    mounts::{self, Mount},
     sys::mount::{self, Forbid, Reach},
 };
 use nix::{
@@ -75,18 +75,21 @@ fn is_outermost(mount: &Mount, among: &[Mount]) -> bool {
     others.all(|other| !mount.point.starts_with(&other.point))
 }
 
-/// Puts living mounts, of the view at `mountpoint`, in the place of every dead mount of ours in
-/// every container. `points` are those of the living ones.
+/// Puts living mounts, of the view at `mountpoint`, in the place of every dead mount of a view that
+/// was there before, in every container. `points` are those of the living ones.
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
 pub fn heal(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
     let ours: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
-    // A whole view elsewhere is another daemon's, which may come back to it.
+    let source = mounts::source(mountpoint);
+    // A copy of a whole view that somebody put elsewhere is that one's own affair.
     let is_part = |mount: &Mount| mount.root != Path::new("/") || points.contains(&mount.point);
-    let is_foreign = |mount: &Mount| !ours.contains(&mount.device) && is_part(mount);
+    let is_before = |mount: &Mount| {
+        mount.source == source && !ours.contains(&mount.device) && is_part(mount)
+    };
     let mut dead = BTreeMap::new();
-    each(points, is_foreign, |namespace, mounts| {
+    each(points, is_before, |namespace, mounts| {
         let mut found = Vec::new();
         for mount in mounts {
             let is_dead = dead
@@ -214,7 +217,6 @@ fn top(point: &Path) -> nix::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mounts;
 
     fn mount(root: &str) -> Mount {
         let line = format!("30 24 0:26 {root} /proc/meminfo ro - fuse.plimsoll plimsoll rw\n");
