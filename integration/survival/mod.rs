@@ -80,7 +80,7 @@ impl Drop for Guest {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups and python3"]
+#[ignore = "needs root, /dev/fuse, cgroups, python3 and a quiet machine"]
 fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
     // An emulated machine takes seconds for each.
     let kills = std::env::var("PLIMSOLL_KILLS").map_or(100, |kills| kills.parse().unwrap());
