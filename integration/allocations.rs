@@ -109,7 +109,9 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
     let direct = serve(Direct(Arc::clone(&server)), point.path(), Side::Direct);
     let cached = serve(Cached(server), point.path(), Side::Cached);
 
-    let own = Side::Cached.point(point.path()).join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
+    let own = Side::Cached
+        .point(point.path())
+        .join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
     let kept = File::open(own.join("proc/meminfo")).unwrap();
     let opened = fs::canonicalize(own.join("proc/vmstat")).unwrap();
     let mut text = vec![0; 1 << 16];

@@ -105,7 +105,7 @@ fn a_daemon_that_finds_its_state_spoilt_serves_anew_and_heals_the_containers() {
 }
 
 /// Writes over the state that the daemon would leave to a successor.
-fn spoil(daemon: &Daemon) {
+pub(super) fn spoil(daemon: &Daemon) {
     let family = AddressFamily::Unix;
     let socket = socket(family, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
     let address = UnixAddr::new(door(&daemon.mountpoint).as_str()).unwrap();

@@ -3,7 +3,9 @@
 mod harm;
 mod service;
 
-use crate::harness::{Cgroup, Daemon, children, field, kill, numbers, plimsoll, wait_until};
+use crate::harness::{
+    Cgroup, Daemon, children, field, kill, numbers, plimsoll, printed, wait_until,
+};
 use plimsoll::{
     handover::{Held, ROSTER},
     sys::fd,
@@ -82,13 +84,18 @@ impl Drop for Guest {
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, python3 and a quiet machine"]
 fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
-    // An emulated machine takes seconds for each.
-    let kills = std::env::var("PLIMSOLL_KILLS").map_or(100, |kills| kills.parse().unwrap());
+    let kills = kills().unwrap_or(100);
     let (upgrades, hangs) = (1 + kills / 11, 1 + kills / 100);
     let watchdog = if kills < 100 { 8 } else { 2 };
     survive(&format!(
         "--kills {kills} --upgrades {upgrades} --hangs {hangs} --watchdog {watchdog}"
     ));
+}
+
+/// How often to kill, if somebody has asked for a number; an emulated machine takes seconds for each.
+fn kills() -> Option<u32> {
+    let kills = std::env::var("PLIMSOLL_KILLS").ok()?;
+    Some(kills.parse().unwrap())
 }
 
 /// Has readers verify every byte meanwhile.
@@ -221,6 +228,31 @@ fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
     let (drained, _) = fd::receive(&socket).unwrap();
     assert_eq!(drained, b"drained");
     drop(socket);
+    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
+    let daemon = Daemon::start();
+    let serving = daemon.serving();
+    let kept = File::open(daemon.path("proc/meminfo")).unwrap();
+    let asked = || {
+        plimsoll()
+            .args(["daemon", "--replace", "--dry-run"])
+            .arg(&daemon.mountpoint)
+            .output()
+            .unwrap()
+    };
+    assert_eq!(printed(&asked()), "");
+    assert_eq!(daemon.serving(), serving);
+    assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
+    harm::spoil(&daemon);
+    let refused = asked();
+    assert_eq!(refused.status.code(), Some(125));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("no state of this program"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 

@@ -1,7 +1,7 @@
 //! Under systemd: the unit as it is packaged, with shorter times to wait.
 
-use super::{Guest, survive};
-use crate::harness::{field, kill, wait_until};
+use super::{Guest, kills, survive};
+use crate::harness::{field, kill, plimsoll, printed, wait_until};
 use nix::{
     sys::signal::{self, Signal},
     unistd::Pid,
@@ -142,7 +142,11 @@ fn sees_the_host(guest: &mut Guest) {
 #[ignore = "needs root, /dev/fuse, systemd, python3 and a quiet machine"]
 fn no_read_fails_while_systemd_follows_up_on_a_daemon_that_is_killed_upgraded_or_hangs() {
     let _service = Service::start();
-    survive("--under systemd --kills 10 --upgrades 2 --hangs 1");
+    let kills = kills().unwrap_or(10);
+    let (upgrades, hangs) = (kills / 5, kills.div_ceil(100));
+    survive(&format!(
+        "--under systemd --kills {kills} --upgrades {upgrades} --hangs {hangs}"
+    ));
 }
 
 #[test]
@@ -159,6 +163,41 @@ fn a_new_program_serves_after_a_restart_and_the_hosts_files_are_there_after_a_st
     sees_the_host(&mut guest);
     systemctl("start plimsoll");
     assert!(Path::new(VIEW).join("proc").exists());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, systemd and a quiet machine"]
+fn a_daemon_of_systemd_says_whether_it_could_be_replaced_and_leaves_that_to_systemd() {
+    let _service = Service::start();
+    let before = Service::pid();
+    let replace = |options: &[&str]| {
+        let mut daemon = plimsoll();
+        daemon.args(["daemon", "--replace"]).args(options);
+        daemon.output().unwrap()
+    };
+    assert_eq!(printed(&replace(&["--dry-run"])), "");
+    let refused = replace(&[]);
+    assert_eq!(refused.status.code(), Some(125));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("systemctl restart"), "{said}");
+    assert_eq!(Service::pid(), before);
+    assert!(fs::read(Path::new(VIEW).join("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, systemd and a quiet machine"]
+fn a_daemon_that_is_killed_and_at_once_stopped_leaves_the_hosts_files() {
+    let _service = Service::start();
+    for pause in [0, 1, 5, 20, 100] {
+        let mut guest = Guest::on(Path::new(VIEW));
+        guest.says("true");
+        kill("KILL", Service::pid());
+        std::thread::sleep(Duration::from_millis(pause));
+        systemctl("stop plimsoll");
+        sees_the_host(&mut guest);
+        systemctl("reset-failed plimsoll");
+        systemctl("start plimsoll");
+    }
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(super) struct Daemon {
     /// Takes the place of the daemon that serves there; no reader is kept waiting
     #[arg(long)]
     replace: bool,
+    /// With --replace: only says whether that daemon could be replaced by this program
+    #[arg(long, requires = "replace")]
+    dry_run: bool,
     /// Runs without a keeper: if the daemon dies, reads fail until another one is started
     #[arg(long)]
     no_keeper: bool,
@@ -57,6 +60,7 @@ impl Daemon {
             patience: Duration::from_secs(self.watchdog),
             max_age,
             replaces: self.replace,
+            is_dry_run: self.dry_run,
             is_embedded: self.embedded,
             adopts: self.adopt,
         };

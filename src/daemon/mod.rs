@@ -59,6 +59,8 @@ pub struct Config {
     pub max_age: Micros,
     /// Whether a daemon that serves there is to be replaced.
     pub replaces: bool,
+    /// Whether it is only to be found out whether that could be done.
+    pub is_dry_run: bool,
     /// Whether it serves one container of `plimsoll run`: it then says `ready` on standard
     /// output, and ends with the process that started it, in whose mount namespace nobody else
     /// serves.
@@ -92,6 +94,10 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
         return Ok(0);
     }
     config.mountpoint = place::resolved(&config.mountpoint)?;
+    if config.is_dry_run {
+        let acting = || format!("cannot go on for {}", config.mountpoint.display());
+        return could_replace(&config).with_context(acting).map(|()| 0);
+    }
     if Overseer::is_systemd() {
         let held = Overseer::held_by_systemd()?;
         let end = Instant::now() + PAUSE;
@@ -118,6 +124,15 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
     status.context("cannot keep a daemon alive")
 }
 
+/// Whether this program could go on where the daemon stops that serves there, which is not disturbed.
+fn could_replace(config: &Config) -> Result<()> {
+    let (_predecessor, mut held) = Predecessor::ask(&config.mountpoint)?;
+    let mut station = Station::resume(config, &mut held)?;
+    let agreed = station.sessions().map(drop);
+    station.leave();
+    agreed
+}
+
 /// The life of a daemon that has a keeper.
 fn begin(config: &Config, mut life: Life) -> Result<()> {
     if config.is_embedded && !ends_with_its_parent()? {
@@ -128,7 +143,7 @@ fn begin(config: &Config, mut life: Life) -> Result<()> {
         if let Ok(mut station) = Station::resume(config, &mut life.held) {
             // Its readers wait in vain otherwise.
             tell("taken out", &reach::take_out(&station.points())?);
-            station.own();
+            station.own()?;
             station.end();
         }
         return Ok(());
@@ -192,7 +207,7 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     if let Some(predecessor) = predecessor {
         predecessor.dismiss()?;
     }
-    station.own();
+    station.own()?;
     watch_signals(signals, &sender);
     if !station.is_resumed && !config.is_embedded {
         heal(&station);
@@ -231,7 +246,7 @@ fn take_place(config: &Config, mut held: Held) -> Result<(Station, Sessions, Opt
         }
     }
     let lock = match held.take(handover::LOCK) {
-        Some(lock) => place::sign(lock)?,
+        Some(lock) => lock,
         None => place::lock(mountpoint)?,
     };
     drop(held);
@@ -261,11 +276,7 @@ fn open_door(
 ) -> Result<PathBuf> {
     let door = Door::open(&config.mountpoint)?;
     let path = door.path().to_owned();
-    if matches!(overseer, Overseer::Systemd) {
-        // Where a daemon ends that was replaced by hand, systemd would start another one.
-        return Ok(path);
-    }
-    let work = Work::of(station)?;
+    let work = Work::of(station, matches!(overseer, Overseer::Systemd))?;
     let events = events.clone();
     thread::spawn(move || door.attend(&work, &events));
     Ok(path)
@@ -309,7 +320,7 @@ fn end(
     match event {
         Event::Restart => {
             tracing::info!("making room for a successor");
-            if let Err(error) = Work::of(&station)?.rest() {
+            if let Err(error) = Work::of(&station, false)?.rest() {
                 tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
             }
             station.leave();

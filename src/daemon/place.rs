@@ -41,7 +41,9 @@ pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
             // A copy, because dropping the lock itself would give it up.
             let copy = lock.as_fd().try_clone_to_owned();
             std::mem::forget(lock);
-            sign(copy?)
+            let copy = copy?;
+            sign(&copy)?;
+            Ok(copy)
         }
         Err((mut file, _)) => {
             let mut holder = String::new();
@@ -53,12 +55,12 @@ pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
 }
 
 /// Writes into the lock whose it is now.
-pub(super) fn sign(lock: OwnedFd) -> Result<OwnedFd> {
-    let mut file = File::from(lock);
+pub(super) fn sign(lock: &OwnedFd) -> Result<()> {
+    let mut file = File::from(lock.try_clone()?);
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(std::process::id().to_string().as_bytes())?;
-    Ok(file.into())
+    Ok(())
 }
 
 /// The mount point as the kernel names it. What is mounted there may be dead, and cannot be asked.

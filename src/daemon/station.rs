@@ -88,7 +88,7 @@ impl Station {
             bail!("it has other connections than this program");
         }
         let lock = match held.take(LOCK) {
-            Some(lock) => place::sign(lock)?,
+            Some(lock) => lock,
             None => place::lock(&config.mountpoint)?,
         };
         let mut station = Station::of(config, lock, shelf, connections)?;
@@ -126,8 +126,9 @@ impl Station {
     }
 
     /// From now on nobody else serves on these connections.
-    pub(super) fn own(&mut self) {
+    pub(super) fn own(&mut self) -> Result<()> {
         self.connections.iter_mut().for_each(Connection::own);
+        place::sign(&self.lock)
     }
 
     /// What is answered.

@@ -45,9 +45,8 @@ impl Predecessor {
         let path = place::file(mountpoint, "socket")?;
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(&path)?).context(
-            "no daemon serves there that could be replaced (under systemd: systemctl restart)",
-        )?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(&path)?)
+            .context("no daemon serves there that could be replaced")?;
         let predecessor = Predecessor(socket);
         match predecessor.heard()? {
             Some((Message::Hold(_), held)) => Ok((predecessor, held)),
@@ -60,6 +59,9 @@ impl Predecessor {
         self.say(&Message::Ready)?;
         match self.heard()? {
             Some((Message::Drained, _)) => Ok(()),
+            Some((Message::Managed, _)) => {
+                bail!("systemd watches over the daemon that serves there: systemctl restart it")
+            }
             _ => bail!("the daemon that serves there does not come to rest"),
         }
     }
@@ -126,10 +128,11 @@ impl Door {
             };
             let is_root = getsockopt(&successor, PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
             match is_root.then(|| work.hand_over(&successor)) {
-                Some(Ok(())) => {
+                Some(Ok(Outcome::Replaced)) => {
                     let _ = events.send(Event::Replaced);
                     return;
                 }
+                Some(Ok(Outcome::Asked)) => tracing::debug!("somebody asked what is held"),
                 Some(Err(error)) => {
                     let error = format!("{error:#}");
                     tracing::warn!(error, "a successor did not take over: serving on");
@@ -140,27 +143,43 @@ impl Door {
     }
 }
 
+/// How a visit ends that does not go wrong.
+enum Outcome {
+    /// The visitor has taken over.
+    Replaced,
+    /// It has only looked at what is held.
+    Asked,
+}
+
 /// What is handed over, and how it is brought to rest.
 #[derive(Debug)]
 pub(super) struct Work {
+    /// Whether systemd would start another daemon as soon as this one ends.
+    is_managed: bool,
     held: Held,
     points: Vec<PathBuf>,
     workers: usize,
 }
 
 impl Work {
-    pub(super) fn of(station: &Station) -> Result<Work> {
+    pub(super) fn of(station: &Station, is_managed: bool) -> Result<Work> {
         Ok(Work {
+            is_managed,
             held: station.held()?,
             points: station.points(),
             workers: station.workers(),
         })
     }
 
-    fn hand_over(&self, successor: &OwnedFd) -> Result<()> {
+    fn hand_over(&self, successor: &OwnedFd) -> Result<Outcome> {
         self.held.send(successor)?;
         match heard(successor)? {
+            Some((Message::Ready, _)) if self.is_managed => {
+                fd::send(successor, Message::Managed.text().as_bytes(), &[])?;
+                bail!("systemd would start another one: systemctl restart");
+            }
             Some((Message::Ready, _)) => {}
+            None => return Ok(Outcome::Asked),
             _ => bail!("it did not become ready"),
         }
         let result = self.rest().and_then(|()| {
@@ -180,7 +199,7 @@ impl Work {
             }
             GATE.open();
         }
-        result
+        result.map(|()| Outcome::Replaced)
     }
 
     /// Brings the workers to rest between two requests.

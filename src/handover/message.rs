@@ -16,18 +16,21 @@ pub enum Message {
     Ready,
     /// The sender has answered all that it took, and takes nothing any more.
     Drained,
+    /// The sender serves on: its service manager would start another one in its place.
+    Managed,
 }
 
 const HOLD: &str = "hold";
 
 impl Message {
     /// The words of those that carry nothing.
-    const PLAIN: [(Message, &'static str); 5] = [
+    const PLAIN: [(Message, &'static str); 6] = [
         (Message::Serving, "serving"),
         (Message::Alive, "alive"),
         (Message::Leaving, "leaving"),
         (Message::Ready, "ready"),
         (Message::Drained, "drained"),
+        (Message::Managed, "managed"),
     ];
 
     /// The message as it is sent.

@@ -85,9 +85,8 @@ pub fn heal(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Repaired>> 
     let source = mounts::source(mountpoint);
     // A copy of a whole view that somebody put elsewhere is that one's own affair.
     let is_part = |mount: &Mount| mount.root != Path::new("/") || points.contains(&mount.point);
-    let is_before = |mount: &Mount| {
-        mount.source == source && !ours.contains(&mount.device) && is_part(mount)
-    };
+    let is_before =
+        |mount: &Mount| mount.source == source && !ours.contains(&mount.device) && is_part(mount);
     let mut dead = BTreeMap::new();
     each(points, is_before, |namespace, mounts| {
         let mut found = Vec::new();
