@@ -145,7 +145,7 @@ fn no_read_fails_while_systemd_follows_up_on_a_daemon_that_is_killed_upgraded_or
     let kills = kills().unwrap_or(10);
     let (upgrades, hangs) = (kills / 5, kills.div_ceil(100));
     survive(&format!(
-        "--under systemd --kills {kills} --upgrades {upgrades} --hangs {hangs}"
+        "--under systemd --kills {kills} --upgrades {upgrades} --hangs {hangs} --pause 1"
     ));
 }
 
