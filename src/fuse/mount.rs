@@ -3,6 +3,7 @@
 use super::tree::CONTAINERS_NAME;
 use crate::mounts::{self, KIND};
 use nix::{
+    errno::Errno,
     fcntl::{OFlag, open},
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::stat::Mode,
@@ -139,8 +140,12 @@ impl Drop for Mounted {
             return;
         }
         // Detached, because a reader may hold a file of it open.
-        if let Err(error) = umount2(&self.point, MntFlags::MNT_DETACH) {
-            tracing::warn!(point = %self.point.display(), %error, "cannot unmount");
+        match umount2(&self.point, MntFlags::MNT_DETACH) {
+            // Somebody has done so already; or it lay in a view that is gone.
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
+            Err(error) => {
+                tracing::warn!(point = %self.point.display(), %error, "cannot unmount");
+            }
         }
     }
 }
