@@ -64,16 +64,27 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one on a new mount point, and waits until it serves.
     pub(crate) fn start() -> Daemon {
+        Daemon::on(Daemon::place())
+    }
+
+    /// A new mount point.
+    pub(crate) fn place() -> PathBuf {
         let mountpoint = std::env::temp_dir().join(unique("daemon"));
         fs::create_dir(&mountpoint).unwrap();
-        Daemon::on(mountpoint)
+        mountpoint
     }
 
     /// Starts one on that mount point, and waits until it serves.
     pub(crate) fn on(mountpoint: PathBuf) -> Daemon {
+        Daemon::with(mountpoint, &[])
+    }
+
+    /// The same, with options.
+    pub(crate) fn with(mountpoint: PathBuf, options: &[&str]) -> Daemon {
         let mut process = plimsoll()
             .arg("daemon")
             .arg(&mountpoint)
+            .args(options)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

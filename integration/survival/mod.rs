@@ -6,6 +6,13 @@ mod service;
 use crate::harness::{
     Cgroup, Daemon, children, field, kill, numbers, plimsoll, printed, wait_until,
 };
+use nix::{
+    sys::{
+        ptrace,
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
 use plimsoll::{
     handover::{Held, ROSTER},
     sys::fd,
@@ -157,6 +164,52 @@ fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
     wait_until("both are gone", || {
         !Path::new(&format!("/proc/{}", successor[0])).exists()
     });
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_daemon_whose_threads_stand_still_is_replaced_and_its_readers_are_answered() {
+    for name in ["fuser-", ""] {
+        let daemon = Daemon::with(Daemon::place(), &["--watchdog", "2"]);
+        let before = daemon.serving();
+        let kept = File::open(daemon.path("proc/meminfo")).unwrap();
+        stand_still(before, name);
+        assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+        assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
+        assert_ne!(daemon.serving(), before);
+    }
+}
+
+/// Stops the threads of a process whose names begin so, each by itself as a deadlock does: until
+/// they are killed.
+fn stand_still(pid: u32, name: &str) {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let is_wanted = |thread: &std::path::PathBuf| {
+        let comm = fs::read_to_string(thread.join("comm"));
+        comm.is_ok_and(|comm| comm.starts_with(name))
+    };
+    let threads = threads.map(|thread| thread.unwrap().path());
+    let wanted: Vec<Pid> = threads
+        .filter(is_wanted)
+        .map(|thread| thread.file_name().unwrap().to_str().unwrap().parse())
+        .map(|tid| Pid::from_raw(tid.unwrap()))
+        .collect();
+    assert!(!wanted.is_empty());
+    let (stopped, are_stopped) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for tid in &wanted {
+            ptrace::seize(*tid, ptrace::Options::empty()).unwrap();
+            ptrace::interrupt(*tid).unwrap();
+        }
+        stopped.send(()).unwrap();
+        // Whoever stops them has to take note of their end, before their parent can.
+        for tid in wanted.iter().rev() {
+            while matches!(waitpid(*tid, Some(WaitPidFlag::__WALL)), Ok(how) if how.pid() == Some(*tid) && !matches!(how, WaitStatus::Signaled(..) | WaitStatus::Exited(..)))
+            {
+            }
+        }
+    });
+    are_stopped.recv().unwrap();
 }
 
 #[test]
