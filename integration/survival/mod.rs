@@ -198,14 +198,18 @@ fn stand_still(pid: u32, name: &str) {
     let (stopped, are_stopped) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for tid in &wanted {
-            ptrace::seize(*tid, ptrace::Options::empty()).unwrap();
-            ptrace::interrupt(*tid).unwrap();
+            // One that has ended since stands still as well.
+            let seized = ptrace::seize(*tid, ptrace::Options::empty());
+            let stopped = seized.and_then(|()| ptrace::interrupt(*tid));
+            let _ = stopped.and_then(|()| waitpid(*tid, Some(WaitPidFlag::__WALL)));
         }
         stopped.send(()).unwrap();
         // Whoever stops them has to take note of their end, before their parent can.
         for tid in wanted.iter().rev() {
-            while matches!(waitpid(*tid, Some(WaitPidFlag::__WALL)), Ok(how) if how.pid() == Some(*tid) && !matches!(how, WaitStatus::Signaled(..) | WaitStatus::Exited(..)))
-            {
+            while let Ok(how) = waitpid(*tid, Some(WaitPidFlag::__WALL)) {
+                if let WaitStatus::Signaled(..) | WaitStatus::Exited(..) = how {
+                    break;
+                }
             }
         }
     });

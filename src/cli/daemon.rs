@@ -42,7 +42,7 @@ pub(super) struct Daemon {
     /// Keeps the daemon with this pid, whose socket is standard input
     #[arg(long, hide = true)]
     adopt: Option<i32>,
-    /// Takes the view away if systemd stops this unit for good, and does not only start it again
+    /// Takes the view away whose daemon has ended, if systemd stops this unit for good
     #[arg(long, hide = true, value_name = "UNIT")]
     clean_up_after: Option<String>,
 }

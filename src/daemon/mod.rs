@@ -212,9 +212,9 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     if !station.is_resumed && !config.is_embedded {
         heal(&station);
     }
-    let (watched, points) = (Arc::clone(&overseer), station.points());
+    let watched = Arc::clone(&overseer);
     let (config, kept) = (config.clone(), Arc::clone(&handed));
-    thread::spawn(move || watched.attend(&config, &points, &kept));
+    thread::spawn(move || watched.attend(&config, &kept));
     let event = events.recv().unwrap_or(Event::Stop);
     end(event, station, &overseer, &handed, door)
 }

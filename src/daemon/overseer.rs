@@ -3,7 +3,7 @@
 
 use super::Config;
 use crate::{
-    fuse::{GATE, Progress},
+    fuse::{GATE, Progress, Side, is_asked},
     handover::{Held, Message},
     sys::{fd, process},
 };
@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use std::{
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
     process::{Child, Command},
     thread,
     time::{Duration, Instant},
@@ -110,13 +109,16 @@ impl Overseer {
     }
 
     /// Says again and again that all is well, as long as it is, and starts another keeper when
-    /// this one dies. `points` are where the connections are mounted.
-    pub(super) fn attend(&self, config: &Config, points: &[PathBuf], held: &Held) {
+    /// this one dies.
+    ///
+    /// Nothing here asks the view itself: a thread that waits for an answer of its own process
+    /// keeps that from ending when it is killed (`request_wait_answer` in `fs/fuse/dev.c`).
+    pub(super) fn attend(&self, config: &Config, held: &Held) {
         let Some(patience) = self.patience(config) else {
             return;
         };
         let pause = patience / 2;
-        let mut before = Progress::default();
+        let (mut before, mut was_asked) = (Progress::default(), false);
         let mut next = Instant::now();
         loop {
             let left = next.saturating_duration_since(Instant::now());
@@ -128,16 +130,15 @@ impl Overseer {
                 continue;
             }
             next = Instant::now() + pause;
-            // Whoever asks these has waited for a worker.
-            for point in points {
-                let _ = nix::sys::statfs::statfs(point);
-            }
             let now = GATE.progress();
-            if now.is_stuck_since(&before) {
+            let mut devices = held.iter().filter(|(name, _)| Side::named(name).is_some());
+            // Where a successor takes over, requests wait for that one.
+            let is_asked = !GATE.is_closed() && devices.any(|(_, device)| is_asked(device));
+            if now.is_stuck_since(&before) || (is_asked && was_asked && now == before) {
                 tracing::error!("a request is not answered: giving up for a successor");
                 std::process::abort();
             }
-            before = now;
+            (before, was_asked) = (now, is_asked);
             match self {
                 Overseer::Systemd => {
                     let _ = sd_notify::notify(&[NotifyState::Watchdog]);

@@ -1,4 +1,4 @@
-//! The end of a daemon that systemd stops, which may hang and leave everything behind.
+//! What a daemon leaves behind that systemd had to kill when it was stopped.
 
 use super::{place, tell};
 use crate::{fuse::Side, mounts, reach};
@@ -6,13 +6,15 @@ use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
 use std::{path::Path, process::Command};
 
-/// Takes the view out of every container and away, if systemd is stopping that unit and does not
-/// only start it again. To be run before the daemon is told to end: of it nothing is asked.
+/// Takes the view out of every container and away, if systemd is stopping that unit and the
+/// daemon could not do it itself. To be run when its daemon has ended, however it did: after one
+/// that ended well, and before a next one, there is nothing to be done.
 ///
 /// # Errors
 /// When systemd cannot be asked, or the containers cannot be looked for.
 pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
-    if !is_stopping(unit)? {
+    let ended_well = std::env::var_os("SERVICE_RESULT").is_some_and(|result| result == "success");
+    if ended_well || !is_stopping(unit)? {
         return Ok(());
     }
     let mountpoint = place::resolved(mountpoint)?;

@@ -100,6 +100,12 @@ impl Gate {
         }
     }
 
+    /// Whether it is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     /// Opens it again.
     pub fn open(&self) {
         let _stopped = self.stopped.lock();

@@ -15,7 +15,7 @@ pub mod tree;
 mod trigger;
 
 pub use cached::Cached;
-pub use connection::{Agreed, Connection, ConnectionError, give_out_again};
+pub use connection::{Agreed, Connection, ConnectionError, give_out_again, is_asked};
 pub use gate::{GATE, Gate, Progress};
 pub use mount::{MountError, Side};
 pub use server::Server;

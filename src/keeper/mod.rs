@@ -14,7 +14,7 @@ use nix::{
     sys::{
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
-        wait::{WaitStatus, waitpid},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
 };
@@ -82,12 +82,15 @@ pub fn keep(
         let born = Instant::now();
         let (pid, daemon) = match adopted.take() {
             Some(adopted) => (adopted.pid, adopted.daemon),
-            None => begin(&mut held, purpose, &live)?,
+            None => {
+                bury();
+                begin(&mut held, purpose, &live)?
+            }
         };
         let mut watch = Watch::new(pid, &daemon, &signals, patience, !has_served)?;
         let end = watch.until_its_end(&mut held)?;
         has_served |= watch.has_served;
-        let status = waitpid(pid, None);
+        let status = waitpid(pid, Some(WaitPidFlag::WNOHANG));
         match end {
             End::Left => return Ok(code(status).unwrap_or(0)),
             _ if purpose == Purpose::End => return Ok(code(status).unwrap_or(FAILED)),
@@ -95,13 +98,21 @@ pub fn keep(
             End::Ignored => purpose = Purpose::End,
             End::Hung => say("the daemon hung and was killed: another one takes its place"),
             End::Ended => {
-                let was_killed = matches!(status, Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _)));
+                let was_killed = matches!(
+                    status,
+                    Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _) | WaitStatus::StillAlive)
+                );
                 let pause = backoff.pause(was_killed && watch.has_served, born.elapsed());
                 say("the daemon ended: another one takes its place");
                 std::thread::sleep(pause);
             }
         }
     }
+}
+
+/// Takes note of the end of daemons that were still dying when they were given up.
+fn bury() {
+    while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status.pid().is_some()) {}
 }
 
 fn begin(

@@ -18,10 +18,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So long may the first daemon take until it serves, and each until it is gone when it is killed.
+/// So long may the first daemon take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// So long may one take until it serves that goes on where another one stopped: readers wait.
 const PATIENCE_OF_READERS: Duration = Duration::from_secs(10);
+
+/// One that was killed is taken for dead then, though threads of it may still be there: none of them
+/// will ever run again, but one may wait in the kernel for what only the next daemon can answer.
+const LINGERING: Duration = Duration::from_millis(100);
 
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +46,15 @@ pub(super) struct Watch<'keeper> {
     pid: Pid,
     /// Readable when it has ended; none of one that had ended before this watch began.
     life: Option<OwnedFd>,
+    /// Readable when its first thread has ended, if the kernel can tell (since 6.9).
+    first_thread: Option<OwnedFd>,
     daemon: &'keeper OwnedFd,
     signals: &'keeper SignalFd,
     patience: Duration,
     deadline: Instant,
     killed: Option<End>,
+    /// Whether it was killed, by us or somebody else.
+    is_dying: bool,
     is_leaving: bool,
     is_told: bool,
     is_deaf: bool,
@@ -77,11 +85,13 @@ impl<'keeper> Watch<'keeper> {
         Ok(Watch {
             pid,
             life,
+            first_thread: fd::of_thread(pid).ok(),
             daemon,
             signals,
             patience,
             deadline: Instant::now() + until_it_serves.max(patience),
             killed: None,
+            is_dying: false,
             is_leaving: false,
             is_told: false,
             is_deaf: false,
@@ -104,8 +114,10 @@ impl<'keeper> Watch<'keeper> {
             } else {
                 PollFlags::POLLIN
             };
+            let first_thread = self.first_thread.as_ref().unwrap_or(life);
             let mut fds = [
                 PollFd::new(life.as_fd(), PollFlags::POLLIN),
+                PollFd::new(first_thread.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.daemon.as_fd(), said),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             ];
@@ -116,17 +128,22 @@ impl<'keeper> Watch<'keeper> {
                 Err(Errno::EINTR) => continue,
                 polled => polled?,
             };
-            let [life, daemon, signals] = fds.map(|fd| fd.any() == Some(true));
+            let [life, first_thread, daemon, signals] = fds.map(|fd| fd.any() == Some(true));
             // Its last words count, even if it is dead already.
             if daemon && !self.is_deaf {
                 self.listen(held);
             } else if life {
                 return Ok(self.end());
+            } else if first_thread {
+                self.expect_its_end();
             }
             if signals {
                 self.tell()?;
             }
             if left == Duration::ZERO {
+                if self.is_dying {
+                    return Ok(self.end());
+                }
                 self.kill();
             }
         }
@@ -151,7 +168,7 @@ impl<'keeper> Watch<'keeper> {
             // It has closed its end: nothing more will be said.
             Ok(None) | Err(_) => self.is_deaf = true,
         }
-        if !self.is_told {
+        if !self.is_told && !self.is_dying {
             self.deadline = Instant::now() + self.patience;
         }
     }
@@ -160,10 +177,10 @@ impl<'keeper> Watch<'keeper> {
     fn tell(&mut self) -> nix::Result<()> {
         let _ = self.signals.read_signal()?;
         let _ = kill(self.pid, Signal::SIGTERM);
-        if !self.is_told {
-            self.is_told = true;
+        if !self.is_told && !self.is_dying {
             self.deadline = Instant::now() + self.patience;
         }
+        self.is_told = true;
         Ok(())
     }
 
@@ -175,6 +192,12 @@ impl<'keeper> Watch<'keeper> {
         };
         self.killed = Some(end);
         let _ = kill(self.pid, Signal::SIGKILL);
-        self.deadline = Instant::now() + PATIENCE;
+        self.expect_its_end();
+    }
+
+    fn expect_its_end(&mut self) {
+        self.first_thread = None;
+        self.is_dying = true;
+        self.deadline = Instant::now() + LINGERING;
     }
 }

@@ -118,8 +118,23 @@ pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
 ///
 /// ESRCH when there is no such process.
 pub fn of_process(pid: nix::unistd::Pid) -> nix::Result<OwnedFd> {
+    pidfd(pid, 0)
+}
+
+/// A descriptor of that one thread, readable as soon as it has ended, though others of its process
+/// may not have.
+///
+/// # Errors
+///
+/// ESRCH when there is no such thread, EINVAL before Linux 6.9.
+pub fn of_thread(tid: nix::unistd::Pid) -> nix::Result<OwnedFd> {
+    // PIDFD_THREAD of include/uapi/linux/pidfd.h.
+    pidfd(tid, libc::O_EXCL)
+}
+
+fn pidfd(pid: nix::unistd::Pid, flags: libc::c_int) -> nix::Result<OwnedFd> {
     // SAFETY: `pidfd_open` takes two integers and touches no memory of ours.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), flags) };
     let fd = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EOVERFLOW)?;
     // SAFETY: `pidfd_open` has just answered with this new descriptor, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
