@@ -13,6 +13,7 @@
 
 mod captured;
 mod compliance;
+mod doctor;
 mod harness;
 mod inside;
 mod laws;

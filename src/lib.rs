@@ -118,6 +118,11 @@ pub mod runtime;
 /// [`handover`], [`keeper`].
 pub mod daemon;
 
+/// What is well on this machine and what is not, each with its mend.
+///
+/// Uses [`mounts`], [`reach`], [`daemon`].
+pub mod doctor;
+
 /// The command line: each subcommand is one call into a room.
 ///
 /// Uses every room.

@@ -1,6 +1,8 @@
 //! The command line: each subcommand is one call into a room.
 
 mod daemon;
+mod doctor;
+mod generate;
 mod hook;
 mod run;
 mod show;
@@ -25,6 +27,8 @@ enum Subcommand {
     Run(Box<run::Run>),
     Daemon(daemon::Daemon),
     Show(show::Show),
+    Doctor(doctor::Doctor),
+    Generate(generate::Generate),
     Hook(hook::Hook),
 }
 
@@ -48,6 +52,11 @@ pub fn main() -> ExitCode {
             logs("warn");
             show.run().map(|()| 0)
         }
+        Subcommand::Doctor(doctor) => {
+            logs("off");
+            doctor.run()
+        }
+        Subcommand::Generate(generate) => generate.run().map(|()| 0),
         Subcommand::Hook(hook) => {
             logs("off");
             hook.run()

@@ -20,6 +20,7 @@ use nix::{
     unistd::{Pid, getppid},
 };
 use overseer::Overseer;
+pub use place::lock_path;
 pub use remains::clean_up;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},

@@ -19,10 +19,21 @@ const RUN: &str = "/run/plimsoll";
 /// The file of that kind that belongs to the mount point, in a directory that is made.
 pub(super) fn file(mountpoint: &Path, kind: &str) -> Result<PathBuf> {
     fs::create_dir_all(RUN).with_context(|| format!("cannot make {RUN}"))?;
+    Ok(path(mountpoint, kind))
+}
+
+/// Where the lock of a mount point is: its text is the pid of the daemon that serves there, or of the
+/// last one that did.
+#[must_use]
+pub fn lock_path(mountpoint: &Path) -> PathBuf {
+    path(mountpoint, "lock")
+}
+
+fn path(mountpoint: &Path, kind: &str) -> PathBuf {
     // As systemd-escape(1) names units after paths: no two have the same name.
     let name = mountpoint.to_string_lossy();
     let name = name.replace('-', "\\x2d").replace('/', "-");
-    Ok(Path::new(RUN).join(format!("daemon{name}.{kind}")))
+    Path::new(RUN).join(format!("daemon{name}.{kind}"))
 }
 
 /// Holds the mount point for this process, and for whoever is handed the lock: it goes with the

@@ -144,7 +144,7 @@ fn each(
 }
 
 /// Whether nobody will ever answer for that file system.
-fn is_dead(path: PathBuf) -> bool {
+pub(super) fn is_dead(path: PathBuf) -> bool {
     let (sender, answer) = channel();
     // It waits for ever if a daemon hangs.
     thread::spawn(move || {

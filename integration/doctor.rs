@@ -1,0 +1,235 @@
+//! What `plimsoll doctor` finds, on captured machines and on this one.
+
+use crate::harness::{Cgroup, Daemon, field, plimsoll, wait_until};
+use std::{
+    fs,
+    io::Write,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Output, Stdio},
+};
+
+/// A machine with Docker that is set up and Podman that is not, on an older kernel with lxcfs.
+const MACHINE: [(&str, &str); 17] = [
+    ("proc/sys/kernel/osrelease", "6.8.0-31-generic\n"),
+    (
+        "proc/self/mountinfo",
+        "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+         25 24 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
+         26 24 0:30 / /var/lib/plimsoll rw - fuse.plimsoll plimsoll:/var/lib/plimsoll rw\n\
+         27 26 0:31 / /var/lib/plimsoll/containers ro - fuse.plimsoll plimsoll:/var/lib/plimsoll rw\n\
+         28 24 0:32 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw\n",
+    ),
+    (
+        "sys/fs/cgroup/cgroup.controllers",
+        "cpuset cpu io memory pids\n",
+    ),
+    ("sys/fs/cgroup/cgroup.subtree_control", "cpu memory pids\n"),
+    (
+        "proc/pressure/cpu",
+        "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+    ),
+    ("proc/self/ns/time", ""),
+    ("dev/fuse", ""),
+    ("proc/sys/fs/fuse/max_request_timeout", "60\n"),
+    ("proc/sys/user/max_mnt_namespaces", "95000\n"),
+    ("run/plimsoll/daemon-var-lib-plimsoll.lock", "700"),
+    ("proc/700/comm", "plimsoll\n"),
+    ("proc/700/status", "Name:\tplimsoll\nPPid:\t1\n"),
+    ("proc/700/cgroup", "0::/system.slice/plimsoll.service\n"),
+    ("usr/bin/dockerd", ""),
+    (
+        "etc/docker/daemon.json",
+        "{\n  \"default-runtime\": \"plimsoll\",\n  \"runtimes\": {\"plimsoll\": {\"path\": \"/usr/bin/plimsoll-runtime\"}}\n}\n",
+    ),
+    ("usr/bin/podman", ""),
+    (
+        "usr/share/lxc/config/common.conf.d/00-lxcfs.conf",
+        "lxc.hook.mount = /usr/share/lxcfs/lxc.mount.hook\n",
+    ),
+];
+
+/// What is found there.
+const FOUND: &str = r#"
+ok       kernel      Linux 6.8.0-31-generic: a dead file in a container is replaced at once
+note     kernel      before Linux 6.9 a read that a dying daemon has taken fails with EINTR
+ok       fuse        /dev/fuse is there
+warning  fuse        fs.fuse.max_request_timeout is 60: a daemon that is replaced or hangs for so many seconds loses every container -> sysctl -w fs.fuse.max_request_timeout=0, and in /etc/sysctl.d
+ok       cgroup      version 2
+warning  cgroup      a container sees CPUs by its quota alone, not by its cpuset: there is no controller cpuset below the root -> echo +cpuset > /sys/fs/cgroup/cgroup.subtree_control
+ok       daemon      it serves /var/lib/plimsoll: of an unknown version, pid 700, under systemd
+ok       docker      of an unknown version; its containers get the view by /etc/docker/daemon.json
+warning  podman      of an unknown version; its containers do not get the view -> plimsoll install podman
+note     lxcfs       lxcfs serves /var/lib/lxcfs: LXC and Incus containers see its files, not Plimsoll's -> systemctl disable --now lxcfs, then plimsoll daemon /var/lib/lxcfs
+note     untrue      nproc, Go, Ruby, OpenMP, MariaDB and others that ask sched_getaffinity count the machine's CPUs, unless a container has a cpuset
+note     untrue      free and uptime of busybox, getloadavg, Redis and others that ask sysinfo see the machine's memory and load
+note     untrue      iostat and btop read /sys/block, which is the machine's
+"#;
+
+fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    root
+}
+
+fn doctor(words: &[&str]) -> Output {
+    plimsoll().arg("doctor").args(words).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn what_is_found_on_a_captured_machine_is_a_line_each_with_its_mend() {
+    let root = machine(&MACHINE);
+    let output = doctor(&["--root", root.path().to_str().unwrap()]);
+    assert_eq!(text(&output), FOUND.trim_start());
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn programs_get_the_same_as_an_array_of_objects() {
+    let root = machine(&MACHINE);
+    let output = doctor(&["--root", root.path().to_str().unwrap(), "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), FOUND.trim().lines().count());
+    let expected = serde_json::json!({
+        "level": "warning",
+        "subject": "podman",
+        "finding": "of an unknown version; its containers do not get the view",
+        "mend": "plimsoll install podman",
+    });
+    assert!(found.contains(&expected), "{found:?}");
+    let expected = serde_json::json!({
+        "level": "ok", "subject": "fuse", "finding": "/dev/fuse is there", "mend": null,
+    });
+    assert!(found.contains(&expected), "{found:?}");
+}
+
+#[test]
+fn a_machine_on_which_nothing_serves_is_an_error_and_what_cannot_be_read_is_one_line() {
+    let some: Vec<_> = MACHINE
+        .into_iter()
+        .filter(|(path, _)| !path.starts_with("proc/700") && *path != "dev/fuse")
+        .collect();
+    let root = machine(&some);
+    let output = doctor(&["--root", root.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let found = text(&output);
+    assert!(found.contains("error    fuse        there is no /dev/fuse -> modprobe fuse\n"));
+    assert!(found.contains("error    daemon      it is dead"), "{found}");
+
+    let empty = machine(&[]);
+    let output = doctor(&["--root", empty.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(
+        output.stderr.iter().filter(|byte| **byte == b'\n').count(),
+        1
+    );
+}
+
+/// The line about the daemon that serves, or should serve, there.
+fn of_the_daemon(mountpoint: &Path) -> String {
+    let output = doctor(&[mountpoint.to_str().unwrap()]);
+    let text = text(&output);
+    let line = text.lines().find(|line| line.contains(" daemon "));
+    line.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_daemon_that_serves_hangs_or_died_is_told_apart() {
+    let mut daemon = Daemon::start();
+    let at = daemon.mountpoint.clone();
+    let version = env!("CARGO_PKG_VERSION");
+    let said = of_the_daemon(&at);
+    let (begin, end) = ("ok       daemon      it serves", "with a keeper");
+    assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
+    assert!(said.contains(&format!(": {version}, pid {}", daemon.serving())));
+
+    // Its keeper would replace it after a while.
+    let serving = i32::try_from(daemon.serving()).unwrap();
+    let serving = nix::unistd::Pid::from_raw(serving);
+    nix::sys::signal::kill(serving, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let said = of_the_daemon(&at);
+    assert!(said.contains("it hangs"), "{said}");
+    assert!(said.contains("-> plimsoll daemon --replace"), "{said}");
+
+    daemon.kill();
+    let said = of_the_daemon(&at);
+    assert!(
+        said.starts_with("error    daemon      it is dead"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn dead_files_in_a_container_are_found_and_living_ones_are_not() {
+    let mut daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    cgroup.limit_memory(64 << 20);
+    let mut container = cgroup
+        .shell_on(&daemon.mountpoint, "cat /proc/meminfo; read line")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut out = std::io::BufReader::new(container.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(field(&line, "MemTotal"), 64 << 10);
+    let view = daemon.mountpoint.to_str().unwrap().to_owned();
+    let dead = || {
+        let found = text(&doctor(&[&view]));
+        let mut lines = found
+            .lines()
+            .filter(|line| line.contains(" dead files of "));
+        lines.find(|line| line.contains(&view)).map(str::to_owned)
+    };
+    assert_eq!(dead(), None);
+    daemon.kill();
+    wait_until("its files are dead", || dead().is_some());
+    let said = dead().unwrap();
+    assert!(said.starts_with("error    containers"), "{said}");
+    assert!(said.ends_with(&format!(
+        "plimsoll daemon {view}: it heals them as it starts"
+    )));
+    let _ = container.stdin.take().unwrap().write_all(b"\n");
+    container.wait().unwrap();
+}
+
+#[test]
+fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
+    let place = tempfile::tempdir().unwrap();
+    let made = |what: &str| {
+        let at = place.path().join(what);
+        let output = plimsoll().arg("generate").arg(what).arg(&at).output();
+        assert!(output.unwrap().status.success());
+        let mut names: Vec<String> = fs::read_dir(at)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let pages = made("man");
+    for page in ["plimsoll.1", "plimsoll-daemon.1", "plimsoll-doctor.1"] {
+        assert!(pages.contains(&page.to_owned()), "{pages:?}");
+    }
+    // What users do not type has none.
+    assert!(!pages.contains(&"plimsoll-hook.1".to_owned()));
+    let page = fs::read_to_string(place.path().join("man/plimsoll-doctor.1")).unwrap();
+    assert!(page.contains(".SH NAME\nplimsoll\\-doctor"), "{page}");
+    assert!(page.contains("Exit status: 0"), "{page}");
+    let completions = made("completions");
+    assert_eq!(completions, ["_plimsoll", "plimsoll.bash", "plimsoll.fish"]);
+}

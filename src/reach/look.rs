@@ -1,0 +1,50 @@
+//! Looks for mounts of ours for which nobody answers, and touches none.
+
+use super::{namespaces::Namespace, repair::is_dead};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The dead mounts of one view in one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dead {
+    /// A process in the container.
+    pub pid: u32,
+    /// How many they are.
+    pub mounts: usize,
+    /// The mount point of the view that they are of.
+    pub view: PathBuf,
+}
+
+/// The dead mounts in every container, but for the view at `mountpoint` itself. A file system that
+/// does not answer at all is not dead: its daemon hangs.
+///
+/// # Errors
+/// When the processes of the machine cannot be listed.
+pub fn dead(mountpoint: &Path) -> io::Result<Vec<Dead>> {
+    let mut known = BTreeMap::new();
+    let mut found = Vec::new();
+    for namespace in Namespace::all()? {
+        let mut views: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for mount in namespace.mounts() {
+            if namespace.is_own && mount.point.starts_with(mountpoint) {
+                continue;
+            }
+            let is_dead = known
+                .entry(mount.device.clone())
+                .or_insert_with(|| is_dead(namespace.path(&mount)));
+            if *is_dead {
+                let view = mount.source.strip_prefix("plimsoll:");
+                *views.entry(view.unwrap_or_default().into()).or_default() += 1;
+            }
+        }
+        found.extend(views.into_iter().map(|(view, mounts)| Dead {
+            pid: namespace.pid,
+            mounts,
+            view,
+        }));
+    }
+    Ok(found)
+}
