@@ -139,7 +139,8 @@ fn a_machine_on_which_nothing_serves_is_an_error_and_what_cannot_be_read_is_one_
 fn of_the_daemon(mountpoint: &Path) -> String {
     let output = doctor(&[mountpoint.to_str().unwrap()]);
     let text = text(&output);
-    let line = text.lines().find(|line| line.contains(" daemon "));
+    let mut lines = text.lines();
+    let line = lines.find(|line| line.split_whitespace().nth(1) == Some("daemon"));
     line.unwrap_or_else(|| panic!("{text}")).to_owned()
 }
 
