@@ -11,13 +11,16 @@
     reason = "a test that fails should fail loudly"
 )]
 
+mod attach;
 mod captured;
 mod compliance;
 mod harness;
+mod hook;
 mod inside;
 mod laws;
 mod layers;
 mod observers;
+mod oci;
 mod pressure;
 mod run;
 mod served;
