@@ -19,6 +19,7 @@ mod hook;
 mod inside;
 mod laws;
 mod layers;
+mod lxc;
 mod observers;
 mod oci;
 mod pressure;

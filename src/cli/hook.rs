@@ -4,7 +4,7 @@ use crate::{
     config::{self, Config},
     inject::{
         Delivered,
-        hook::{self, State},
+        hook::{self, HookError, State},
         waiting::Note,
     },
 };
@@ -34,6 +34,12 @@ pub(super) struct Hook {
     /// How long the daemon is waited for, if not as long as the configuration says
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     patience: Option<Duration>,
+    /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
+    #[arg(long)]
+    lxc: bool,
+    /// What LXC says beside; ignored
+    #[arg(value_name = "WORD", requires = "lxc")]
+    words: Vec<String>,
     /// Writes the error there as one line, for a runtime that does not hand it on
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -48,7 +54,8 @@ const REFUSED: u8 = 1;
 impl Hook {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = self.config();
-        let Err(error) = deliver(&config) else {
+        let delivered = called(self.lxc).and_then(|(id, root)| deliver(&id, root, &config));
+        let Err(error) = delivered else {
             return Ok(0);
         };
         let line = format!("{error:#}");
@@ -83,12 +90,24 @@ impl Hook {
     }
 }
 
-fn deliver(config: &Config) -> anyhow::Result<()> {
-    let state = State::read(io::stdin())?;
+/// The name of the container and the directory that will be its root, if its runtime says so.
+fn called(by_lxc: bool) -> anyhow::Result<(String, Result<PathBuf, HookError>)> {
+    if !by_lxc {
+        let state = State::read(io::stdin())?;
+        let root = state.root();
+        return Ok((state.id, root));
+    }
+    let said =
+        |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
+    Ok((said("LXC_NAME")?, Ok(said("LXC_ROOTFS_MOUNT")?.into())))
+}
+
+fn deliver(id: &str, root: Result<PathBuf, HookError>, config: &Config) -> anyhow::Result<()> {
     let view = &config.mountpoint;
-    let delivered = hook::bind(view, &state, config.unlimited, config.patience);
-    let of = || format!("container {} has the host's files", state.id);
-    let missing = match delivered.with_context(of)? {
+    let of = || format!("container {id} has the host's files");
+    let root = root.with_context(of)?;
+    let delivered = hook::bind(view, &root, config.unlimited, config.patience);
+    let missing = match delivered {
         Some(Delivered::Given { refused, .. }) => {
             let mut refused = refused.into_iter();
             let Some(first) = refused.next() else {
@@ -98,10 +117,7 @@ fn deliver(config: &Config) -> anyhow::Result<()> {
                 0 => String::new(),
                 more => format!(" (and {more} files more)"),
             };
-            anyhow::bail!(
-                "container {} has not all of its files: {first}{more}",
-                state.id
-            );
+            anyhow::bail!("container {id} has not all of its files: {first}{more}");
         }
         Some(Delivered::Unlimited) => return Ok(()),
         Some(Delivered::Failed(why)) => anyhow::bail!("{}: {why}", of()),
@@ -115,7 +131,7 @@ fn deliver(config: &Config) -> anyhow::Result<()> {
     if config.require {
         anyhow::bail!("{}: {missing}", of());
     }
-    let noted = Note::of_this(&state.id, view).and_then(|note| note.leave());
+    let noted = Note::of_this(id, view).and_then(|note| note.leave());
     match noted {
         Ok(()) => anyhow::bail!("{} until the daemon is back: {missing}", of()),
         Err(error) => anyhow::bail!(

@@ -4,6 +4,8 @@
 //! the host's paths still lead to the view, and `containers/self` there to the container's own
 //! directory. It relies on nothing of its surroundings: some runtimes hand it the container's
 //! environment, and its working directory differs from one to the next.
+//!
+//! LXC's hook `lxc.hook.mount` is called in the same place, and told where by LXC itself.
 
 use super::{
     bounded,
@@ -78,6 +80,14 @@ impl State {
     pub fn read(from: impl Read) -> Result<State, HookError> {
         serde_json::from_reader(from.take(LARGEST)).map_err(HookError::State)
     }
+
+    /// The directory that will be the container's root.
+    ///
+    /// # Errors
+    /// When its configuration does not say.
+    pub fn root(&self) -> Result<PathBuf, HookError> {
+        root(&self.bundle)
+    }
 }
 
 /// The part of an OCI configuration that a hook needs.
@@ -91,31 +101,23 @@ struct ConfiguredRoot {
     path: PathBuf,
 }
 
-/// Binds the files of `view`, a served tree, into the container that is being made; if it is
-/// limited, or in any case. `None` if nothing has come of it within that time.
+/// Binds the files of `view`, a served tree, into the container that is being made in the directory
+/// `root`; if it is limited, or in any case. `None` if nothing has come of it within that time.
 ///
 /// The caller must have one thread only.
-///
-/// # Errors
-/// When it is not known where the container is.
-pub fn bind(
-    view: &Path,
-    state: &State,
-    unlimited: bool,
-    patience: Duration,
-) -> Result<Option<Delivered>, HookError> {
-    let path = root(&state.bundle)?;
+#[must_use]
+pub fn bind(view: &Path, root: &Path, unlimited: bool, patience: Duration) -> Option<Delivered> {
     let said = bounded::within(patience, || {
-        let delivered = match opened(&path) {
+        let delivered = match opened(root) {
             Ok(root) => deliver(view, Whose::Caller, &root, unlimited),
             Err(error) => Delivered::Failed(super::deliver::chain(&error)),
         };
         delivered.text()
     });
-    Ok(match said {
+    match said {
         Ok(said) => said.map(|said| Delivered::parse(&said)),
         Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
-    })
+    }
 }
 
 /// The root of the container, from the bundle's configuration: not every runtime's state has it.
