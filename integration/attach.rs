@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Daemon, field, plimsoll, printed},
-    oci::Bundle,
+    oci::{Bundle, configured},
 };
 use std::{fs, process::Output};
 
@@ -15,13 +15,19 @@ fn total(bundle: &Bundle) -> u64 {
 }
 
 fn attach(daemon: &Daemon, args: &[&str]) -> Output {
+    // An emulated machine is slow.
+    let (_directory, config) = configured("patience = \"1m\"");
     let mut command = plimsoll();
     command.arg("attach").arg("--view").arg(&daemon.mountpoint);
-    command.args(args).output().unwrap()
+    command.args(["--config", &config]).args(args);
+    command.output().unwrap()
 }
 
 fn detach(args: &[&str]) -> Output {
-    plimsoll().arg("detach").args(args).output().unwrap()
+    let (_directory, config) = configured("patience = \"1m\"");
+    let mut command = plimsoll();
+    command.args(["detach", "--config", &config]).args(args);
+    command.output().unwrap()
 }
 
 /// Attached, attached again, detached, detached again: what each says, and what the container sees.

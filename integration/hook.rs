@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Daemon, field, plimsoll, printed, wait_until},
-    oci::Bundle,
+    oci::{Bundle, configured},
 };
 use serde_json::json;
 use std::{
@@ -20,23 +20,12 @@ fn kib() -> u64 {
     field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
 }
 
-/// A configuration file, and its name.
-fn configured(text: &str) -> (tempfile::TempDir, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(directory.path(), open).unwrap();
-    let path = directory.path().join("config.toml");
-    fs::write(&path, text).unwrap();
-    let name = path.to_str().unwrap().to_owned();
-    (directory, name)
-}
-
 fn sees_its_own(bundle: Bundle, daemon: &Daemon) {
     let view = daemon.mountpoint.to_str().unwrap();
     let text = printed(
         &bundle
             .script(READ)
-            .hook(&["--view", view, "--require"])
+            .hook(&["--view", view, "--require", "--patience", "1m"])
             .run(),
     );
     assert_eq!(field(&text, "MemTotal"), 64 << 10, "{text}");
@@ -66,7 +55,7 @@ fn a_container_without_a_limit_keeps_the_hosts_files_unless_it_is_configured() {
     let count = "grep -c plimsoll /proc/self/mountinfo || true";
     let mounts = |config: &str| {
         let text = format!(
-            "mountpoint = {:?}\nrequire = true\n{config}",
+            "mountpoint = {:?}\nrequire = true\npatience = \"1m\"\n{config}",
             daemon.mountpoint
         );
         let (_directory, config) = configured(&text);
@@ -122,7 +111,7 @@ fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
     let mut command = Command::new("unshare");
     command.args(["-m", "--propagation", "private", "sh", "-ec"]);
     command.arg(format!(
-        "{prepare}\ncd /; rc=0; \"$0\" hook --view {} --unlimited --require || rc=$?\n\
+        "{prepare}\ncd /; rc=0; \"$0\" hook --view {} --unlimited --require --patience 1m || rc=$?\n\
          grep plimsoll /proc/self/mountinfo | cut -d' ' -f5 | grep ^{} || true; exit $rc",
         view.display(),
         bundle.display()

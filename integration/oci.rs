@@ -149,6 +149,17 @@ impl Drop for Bundle {
     }
 }
 
+/// A configuration file, and its name.
+pub(crate) fn configured(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(directory.path(), open).unwrap();
+    let path = directory.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    let name = path.to_str().unwrap().to_owned();
+    (directory, name)
+}
+
 fn config(id: &str) -> Value {
     let mut namespaces = vec!["pid", "mount", "ipc", "uts", "network"];
     if is_v2() {
