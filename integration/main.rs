@@ -11,14 +11,18 @@
     reason = "a test that fails should fail loudly"
 )]
 
+mod attach;
 mod captured;
 mod compliance;
 mod doctor;
 mod harness;
+mod hook;
 mod inside;
 mod laws;
 mod layers;
+mod lxc;
 mod observers;
+mod oci;
 mod pressure;
 mod run;
 mod served;

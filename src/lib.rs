@@ -36,6 +36,14 @@ pub mod files;
 /// The mounts of a mount namespace.
 pub mod mounts;
 
+/// What the host's administrator has set.
+///
+/// Uses [`mounts`].
+pub mod config;
+
+/// The containers that the engines of this machine run, and their names.
+pub mod engines;
+
 /// What is counted about ourselves.
 pub mod metrics;
 
@@ -104,7 +112,7 @@ pub mod keeper;
 
 /// Puts our files into containers.
 ///
-/// Uses [`files`], [`sys`].
+/// Uses [`files`], [`mounts`], [`sys`].
 pub mod inject;
 
 /// The bundled runtime: a container in one command.
@@ -115,7 +123,7 @@ pub mod runtime;
 /// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 ///
 /// Uses [`units`], [`mounts`], [`metrics`], [`sys`], [`reach`], [`shelf`], [`answer`], [`fuse`],
-/// [`handover`], [`keeper`].
+/// [`handover`], [`keeper`], [`inject`].
 pub mod daemon;
 
 /// What is well on this machine and what is not, each with its mend.

@@ -18,7 +18,8 @@ pub fn source(view: &Path) -> String {
 /// A mount (`proc_pid_mountinfo(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    id: u32,
+    /// Its number, which no other mount of the machine has meanwhile.
+    pub id: u32,
     parent: u32,
     /// The number of the file system, as `MAJOR:MINOR`: the same wherever it is mounted.
     pub device: String,
@@ -28,6 +29,8 @@ pub struct Mount {
     pub point: PathBuf,
     /// Whether nothing can be written through this mount.
     pub is_read_only: bool,
+    /// The group of mounts that share what is mounted on any of them, if it is in one.
+    pub peers: Option<u32>,
     /// The type of the file system, its subtype included: `ext4`, `fuse.plimsoll`.
     pub kind: String,
     /// What is mounted, as whoever mounted it named that.
@@ -51,6 +54,7 @@ pub fn parse(mountinfo: &str) -> impl Iterator<Item = Mount> {
             root: unescape(mount.next()?).into(),
             point: unescape(mount.next()?).into(),
             is_read_only: mount.next()?.split(',').any(|option| option == "ro"),
+            peers: mount.find_map(|field| field.strip_prefix("shared:")?.parse().ok()),
             kind: filesystem.next()?.to_owned(),
             source: unescape(filesystem.next()?),
             options: filesystem
@@ -137,6 +141,7 @@ mod tests {
         assert_eq!(found[1].options, ["rw", "cpu", "cpuacct"]);
         assert_eq!(found[1].device, "0:27");
         assert!(!found[1].is_read_only);
+        assert_eq!((found[0].peers, found[1].peers), (Some(9), None));
     }
 
     const COVERED: &str = "\

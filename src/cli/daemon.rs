@@ -1,8 +1,8 @@
 //! `plimsoll daemon`.
 
 use crate::{
+    config,
     daemon::{self, Config},
-    mounts,
     units::Micros,
 };
 use clap::Args;
@@ -17,9 +17,8 @@ use std::{path::PathBuf, time::Duration};
 /// it; after SIGUSR1 its keeper, or systemd, starts another one that goes on.
 #[derive(Debug, Args)]
 pub(super) struct Daemon {
-    /// Where to mount; made if it is not there
-    #[arg(default_value = mounts::SERVED)]
-    mountpoint: PathBuf,
+    /// Where to mount; made if it is not there [default: as configured, /var/lib/plimsoll]
+    mountpoint: Option<PathBuf>,
     /// Takes the place of the daemon that serves there; no reader is kept waiting
     #[arg(long)]
     replace: bool,
@@ -30,12 +29,16 @@ pub(super) struct Daemon {
     #[arg(long)]
     no_keeper: bool,
     /// Replaces a daemon that hangs after so many seconds; under systemd the unit says when
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    watchdog: u64,
+    /// [default: as configured, 10]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    watchdog: Option<u64>,
     /// How old an answer may be: within that time one read of the cgroup serves all readers.
-    /// 0 reads anew for each
-    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = humantime::parse_duration)]
-    max_age: Duration,
+    /// 0 reads anew for each [default: as configured, 10ms]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_age: Option<Duration>,
+    /// Takes what is not given here from this configuration
+    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    config: PathBuf,
     /// Say "ready" on standard output, and end when the process ends that started this one
     #[arg(long, hide = true)]
     embedded: bool,
@@ -50,15 +53,22 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         super::logs(if self.embedded { "error" } else { "info" });
+        let configured = match self.embedded || self.adopt.is_some() {
+            // The one belongs to a container, and the other is told everything.
+            true => config::Config::default(),
+            false => config::read(&self.config)?,
+        };
+        let mountpoint = self.mountpoint.unwrap_or(configured.mountpoint);
         if let Some(unit) = self.clean_up_after {
-            return daemon::clean_up(&self.mountpoint, &unit).map(|()| 0);
+            return daemon::clean_up(&mountpoint, &unit).map(|()| 0);
         }
-        let max_age = Micros(u64::try_from(self.max_age.as_micros()).unwrap_or(u64::MAX));
+        let max_age = self.max_age.unwrap_or(configured.max_age);
+        let watchdog = self.watchdog.map(Duration::from_secs);
         let config = Config {
-            mountpoint: self.mountpoint,
+            mountpoint,
             is_kept: !self.no_keeper,
-            patience: Duration::from_secs(self.watchdog),
-            max_age,
+            patience: watchdog.unwrap_or(configured.watchdog),
+            max_age: Micros(u64::try_from(max_age.as_micros()).unwrap_or(u64::MAX)),
             replaces: self.replace,
             is_dry_run: self.dry_run,
             is_embedded: self.embedded,

@@ -1,30 +1,156 @@
 //! `plimsoll hook`: what a container runtime calls; hidden, for no person types it.
 
-use std::{fs, io, path::PathBuf};
-
-use crate::inject;
+use crate::{
+    config::{self, Config},
+    inject::{
+        Delivered,
+        hook::{self, HookError, State},
+        waiting::Note,
+    },
+};
+use anyhow::Context;
+use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 
 /// Binds the view's files into the container whose OCI state is on standard input.
+///
+/// For stage createContainer of an OCI runtime. A container that cannot have its files starts all
+/// the same, with the host's; a line on standard error and in the system log (journalctl -t
+/// plimsoll) says why. The daemon gives them to it when it is back. What it relies on is in
+/// /etc/plimsoll/config.toml, and never in its environment.
+///
+/// Exit status: 0, or 1 if the container must not start.
 #[derive(Debug, clap::Args)]
 #[command(hide = true)]
 pub(super) struct Hook {
-    /// Where the view is mounted.
+    /// Where the view is mounted, if not where the configuration says
     #[arg(long, value_name = "DIR")]
-    view: PathBuf,
-    /// Writes the error there as one line, for a runtime that does not hand it on.
+    view: Option<PathBuf>,
+    /// Fails if anything is missing, as `require = true` in the configuration
+    #[arg(long)]
+    require: bool,
+    /// Also if no limit binds the container, as `unlimited = true` in the configuration
+    #[arg(long)]
+    unlimited: bool,
+    /// How long the daemon is waited for, if not as long as the configuration says
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    patience: Option<Duration>,
+    /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
+    #[arg(long)]
+    lxc: bool,
+    /// What LXC says beside; ignored
+    #[arg(value_name = "WORD", requires = "lxc")]
+    words: Vec<String>,
+    /// Writes the error there as one line, for a runtime that does not hand it on
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Reads this configuration instead
+    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    config: PathBuf,
 }
+
+/// The status of a hook whose container must not start.
+const REFUSED: u8 = 1;
 
 impl Hook {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let result = inject::hook::deliver(&self.view, io::stdin()).map_err(anyhow::Error::from);
-        match (result, self.report) {
-            (Err(error), Some(report)) => {
-                fs::write(report, format!("{error:#}"))?;
-                Ok(1)
+        let config = self.config();
+        let delivered = called(self.lxc).and_then(|(id, root)| deliver(&id, root, &config));
+        let Err(error) = delivered else {
+            return Ok(0);
+        };
+        let line = format!("{error:#}");
+        if let Some(report) = &self.report {
+            fs::write(report, &line)?;
+        }
+        super::complain(&line);
+        if config.require {
+            return Ok(REFUSED);
+        }
+        log(&line);
+        Ok(0)
+    }
+
+    fn config(&self) -> Config {
+        let config = match config::read(&self.config) {
+            Ok(config) => config,
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                log(&format!("a container starts with the defaults: {error:#}"));
+                super::complain(&format!("{error:#}"));
+                Config::default()
             }
-            (result, _) => result.map(|()| 0),
+        };
+        Config {
+            mountpoint: self.view.clone().unwrap_or(config.mountpoint),
+            require: self.require || config.require,
+            unlimited: self.unlimited || config.unlimited,
+            patience: self.patience.unwrap_or(config.patience),
+            ..config
         }
     }
+}
+
+/// The name of the container and the directory that will be its root, if its runtime says so.
+fn called(by_lxc: bool) -> anyhow::Result<(String, Result<PathBuf, HookError>)> {
+    if !by_lxc {
+        let state = State::read(io::stdin())?;
+        let root = state.root();
+        return Ok((state.id, root));
+    }
+    let said =
+        |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
+    Ok((said("LXC_NAME")?, Ok(said("LXC_ROOTFS_MOUNT")?.into())))
+}
+
+fn deliver(id: &str, root: Result<PathBuf, HookError>, config: &Config) -> anyhow::Result<()> {
+    let view = &config.mountpoint;
+    let of = || format!("container {id} has the host's files");
+    let root = root.with_context(of)?;
+    let delivered = hook::bind(view, &root, config.unlimited, config.patience);
+    let missing = match delivered {
+        Some(Delivered::Given { refused, .. }) => {
+            let mut refused = refused.into_iter();
+            let Some(first) = refused.next() else {
+                return Ok(());
+            };
+            let more = match refused.len() {
+                0 => String::new(),
+                more => format!(" (and {more} files more)"),
+            };
+            anyhow::bail!("container {id} has not all of its files: {first}{more}");
+        }
+        Some(Delivered::Unlimited) => return Ok(()),
+        Some(Delivered::Failed(why)) => anyhow::bail!("{}: {why}", of()),
+        Some(Delivered::NotServed(why)) => why,
+        None => format!(
+            "the daemon at {} has not answered within {}",
+            view.display(),
+            humantime::format_duration(config.patience)
+        ),
+    };
+    if config.require {
+        anyhow::bail!("{}: {missing}", of());
+    }
+    let noted = Note::of_this(id, view).and_then(|note| note.leave());
+    match noted {
+        Ok(()) => anyhow::bail!("{} until the daemon is back: {missing}", of()),
+        Err(error) => anyhow::bail!(
+            "{}: {missing}; plimsoll attach gives it its own later (no note can be left: {error})",
+            of()
+        ),
+    }
+}
+
+/// One line to the system log, if there is one: a runtime keeps what a hook says that succeeds to
+/// itself.
+fn log(line: &str) {
+    // Severity and facility by RFC 3164: a warning of a daemon.
+    let line = format!("<28>plimsoll: {}", line.replace('\n', " "));
+    let sent = UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.connect("/dev/log")?;
+        socket.send(line.as_bytes())
+    });
+    // Standard error has it too.
+    drop(sent);
 }

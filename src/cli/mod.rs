@@ -1,5 +1,6 @@
 //! The command line: each subcommand is one call into a room.
 
+mod attach;
 mod daemon;
 mod doctor;
 mod generate;
@@ -26,6 +27,8 @@ struct Command {
 enum Subcommand {
     Run(Box<run::Run>),
     Daemon(daemon::Daemon),
+    Attach(attach::Attach),
+    Detach(attach::Detach),
     Show(show::Show),
     Doctor(doctor::Doctor),
     Generate(generate::Generate),
@@ -48,6 +51,8 @@ pub fn main() -> ExitCode {
             run.run()
         }
         Subcommand::Daemon(daemon) => daemon.run(),
+        Subcommand::Attach(attach) => attach.run(),
+        Subcommand::Detach(detach) => detach.run(),
         Subcommand::Show(show) => {
             logs("warn");
             show.run().map(|()| 0)
@@ -57,10 +62,8 @@ pub fn main() -> ExitCode {
             doctor.run()
         }
         Subcommand::Generate(generate) => generate.run().map(|()| 0),
-        Subcommand::Hook(hook) => {
-            logs("off");
-            hook.run()
-        }
+        // It logs nothing, so that no environment can have it do so.
+        Subcommand::Hook(hook) => hook.run(),
     };
     match result {
         Ok(status) => ExitCode::from(status),

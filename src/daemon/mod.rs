@@ -5,6 +5,7 @@ mod place;
 mod remains;
 mod station;
 mod successor;
+mod welcome;
 
 use crate::{
     answer,
@@ -212,6 +213,9 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     watch_signals(signals, &sender);
     if !station.is_resumed && !config.is_embedded {
         heal(&station);
+    }
+    if !config.is_embedded {
+        welcome::attend(&config.mountpoint);
     }
     let watched = Arc::clone(&overseer);
     let (config, kept) = (config.clone(), Arc::clone(&handed));

@@ -200,6 +200,7 @@ fn started(config: &Config, held: &Held) -> Result<(OwnedFd, Child)> {
         .arg(&config.mountpoint)
         .args(["--adopt", &std::process::id().to_string()])
         .args(["--watchdog", &config.patience.as_secs().to_string()])
+        .args(["--max-age", &format!("{}us", config.max_age.0)])
         .stdin(theirs)
         .spawn()?;
     Ok((ours, child))

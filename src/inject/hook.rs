@@ -4,155 +4,220 @@
 //! the host's paths still lead to the view, and `containers/self` there to the container's own
 //! directory. It relies on nothing of its surroundings: some runtimes hand it the container's
 //! environment, and its working directory differs from one to the next.
+//!
+//! LXC's hook `lxc.hook.mount` is called in the same place, and told where by LXC itself.
 
-use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
-    path::{Path, PathBuf},
+use super::{
+    bounded,
+    deliver::{Delivered, deliver, mounts_of},
+    own::Whose,
+    target::{self, Root},
 };
-
 use nix::{
-    errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2},
-    sys::{
-        stat::Mode,
-        statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs},
-    },
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
 };
-use oci_spec::runtime::Spec;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::{Below, Bind, binds};
-use crate::sys::mount::{self, Forbid, Reach};
+/// So large is a configuration at most; the largest of an engine have a few hundred kB.
+const LARGEST: u64 = 64 << 20;
 
-/// Why a container did not get its files.
+/// Why a container cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// Standard input does not hold an OCI state.
     #[error("cannot read the container's state on standard input")]
     State(#[source] serde_json::Error),
-    /// The bundle's configuration cannot be read.
-    #[error("cannot read {path}")]
-    Configuration {
-        /// The configuration.
-        path: PathBuf,
-        /// Why.
-        source: Box<oci_spec::OciSpecError>,
-    },
-    /// The bundle's configuration names no root.
-    #[error("{0} names no root")]
-    NoRoot(PathBuf),
     /// A file or directory cannot be opened.
-    #[error("cannot open {path}")]
-    Open {
+    #[error("cannot open {}", path.display())]
+    Refused {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// What lies at the target is not the kernel's own file.
-    #[error("{0} in the container is not the kernel's own file")]
-    Foreign(PathBuf),
-    /// The file cannot be mounted.
-    #[error("cannot put the view's file over {path}")]
-    Attach {
-        /// The covered file.
+    /// The bundle's configuration is no configuration.
+    #[error("cannot understand {}", path.display())]
+    Garbled {
+        /// The configuration.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: serde_json::Error,
+    },
+    /// The bundle's configuration is larger than any.
+    #[error("{} is larger than {} MB", path.display(), LARGEST >> 20)]
+    Huge {
+        /// The configuration.
+        path: PathBuf,
+    },
+    /// The bundle's configuration names no root.
+    #[error("{} names no root", path.display())]
+    NoRoot {
+        /// The configuration.
+        path: PathBuf,
     },
 }
 
 /// The part of an OCI state that a hook needs.
-#[derive(serde::Deserialize)]
-struct State {
-    bundle: PathBuf,
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct State {
+    /// The container's name, as its engine has it.
+    pub id: String,
+    /// The directory of its configuration.
+    pub bundle: PathBuf,
 }
 
-/// Binds the files of `view`, a served tree, into the container whose OCI state `state` holds.
-///
-/// What the container's kernel or its view does not have is left out.
-///
-/// # Errors
-///
-/// At the first file that cannot be bound: the container must not start with a part of its view.
-pub fn deliver(view: &Path, state: impl io::Read) -> Result<(), HookError> {
-    let state: State = serde_json::from_reader(state).map_err(HookError::State)?;
-    let root = directory(&root(&state.bundle)?)?;
-    let own = view.join("containers/self");
-    let own = (directory(&own)?, own);
-    for bind in binds() {
-        cover(&own, &root, bind)?;
+impl State {
+    /// The state that a runtime hands over.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(from: impl Read) -> Result<State, HookError> {
+        serde_json::from_reader(from.take(LARGEST)).map_err(HookError::State)
     }
-    Ok(())
+
+    /// The directory that will be the container's root.
+    ///
+    /// # Errors
+    /// When its configuration does not say.
+    pub fn root(&self) -> Result<PathBuf, HookError> {
+        root(&self.bundle)
+    }
+}
+
+/// The part of an OCI configuration that a hook needs.
+#[derive(serde::Deserialize)]
+struct Configuration {
+    root: Option<ConfiguredRoot>,
+}
+
+#[derive(serde::Deserialize)]
+struct ConfiguredRoot {
+    path: PathBuf,
+}
+
+/// Binds the files of `view`, a served tree, into the container that is being made in the directory
+/// `root`; if it is limited, or in any case. `None` if nothing has come of it within that time.
+///
+/// The caller must have one thread only.
+#[must_use]
+pub fn bind(view: &Path, root: &Path, unlimited: bool, patience: Duration) -> Option<Delivered> {
+    let said = bounded::within(patience, || {
+        let delivered = match opened(root) {
+            Ok(root) => deliver(view, Whose::Caller, &root, unlimited),
+            Err(error) => Delivered::Failed(super::deliver::chain(&error)),
+        };
+        delivered.text()
+    });
+    match said {
+        Ok(said) => said.map(|said| Delivered::parse(&said)),
+        Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
+    }
 }
 
 /// The root of the container, from the bundle's configuration: not every runtime's state has it.
 fn root(bundle: &Path) -> Result<PathBuf, HookError> {
     let path = bundle.join("config.json");
-    let spec = match Spec::load(&path) {
-        Ok(spec) => spec,
-        Err(source) => {
-            let source = Box::new(source);
-            return Err(HookError::Configuration { path, source });
-        }
+    let refused = |source| HookError::Refused {
+        path: path.clone(),
+        source,
     };
-    let root = spec.root().as_ref().ok_or(HookError::NoRoot(path))?;
-    Ok(bundle.join(root.path()))
+    let file = File::open(&path).map_err(refused)?;
+    let mut text = Vec::new();
+    file.take(LARGEST + 1)
+        .read_to_end(&mut text)
+        .map_err(refused)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(HookError::Huge { path });
+    }
+    let configuration: Configuration = match serde_json::from_slice(&text) {
+        Ok(configuration) => configuration,
+        Err(source) => return Err(HookError::Garbled { path, source }),
+    };
+    let root = configuration.root.ok_or(HookError::NoRoot { path })?;
+    Ok(bundle.join(root.path))
 }
 
-fn directory(path: &Path) -> Result<OwnedFd, HookError> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty()).map_err(|source| HookError::Open {
+fn opened(path: &Path) -> Result<Root, HookError> {
+    let refused = |path: &Path, source| HookError::Refused {
         path: path.to_owned(),
-        source: source.into(),
+        source,
+    };
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory =
+        open(path, flags, Mode::empty()).map_err(|error| refused(path, error.into()))?;
+    let mounts =
+        mounts_of("self").map_err(|error| refused(Path::new("/proc/self/mountinfo"), error))?;
+    let path = target::name(&directory).map_err(|error| refused(path, error))?;
+    let outside = mounts
+        .iter()
+        .filter(|mount| !mount.point.starts_with(&path));
+    let shared = outside.filter_map(|mount| mount.peers).collect();
+    Ok(Root {
+        directory,
+        path,
+        mounts,
+        shared,
     })
 }
 
-fn cover((own, at): &(OwnedFd, PathBuf), root: &OwnedFd, bind: Bind) -> Result<(), HookError> {
-    let shown = Path::new("/").join(bind.path);
-    // The root may hold anything, so no symbolic link is followed on the way to the target.
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let target = match openat2(root, bind.path, how) {
-        Ok(target) => target,
-        Err(Errno::ENOENT) => return Ok(()),
-        Err(source) => {
-            return Err(HookError::Open {
-                path: shown,
-                source: source.into(),
-            });
-        }
-    };
-    let expected = match bind.below {
-        Below::Proc => PROC_SUPER_MAGIC,
-        Below::Sys => SYSFS_MAGIC,
-    };
-    if fstatfs(&target).map(|fs| fs.filesystem_type()) != Ok(expected) {
-        return Err(HookError::Foreign(shown));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn bundle(configuration: &str) -> tempfile::TempDir {
+        let bundle = tempfile::tempdir().unwrap();
+        fs::write(bundle.path().join("config.json"), configuration).unwrap();
+        bundle
     }
-    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let source = match openat(own, bind.path, flags, Mode::empty()) {
-        Ok(source) => source,
-        Err(Errno::ENOENT) => return Ok(()),
-        Err(source) => {
-            return Err(HookError::Open {
-                path: at.join(bind.path),
-                source: source.into(),
-            });
+
+    #[test]
+    fn a_root_is_found_relative_to_its_bundle_or_anywhere() {
+        let relative = bundle(r#"{"root": {"path": "rootfs"}, "mounts": []}"#);
+        let expected = relative.path().join("rootfs");
+        assert_eq!(root(relative.path()).unwrap(), expected);
+        let elsewhere = bundle(r#"{"root": {"path": "/merged", "readonly": true}}"#);
+        assert_eq!(root(elsewhere.path()).unwrap(), Path::new("/merged"));
+    }
+
+    #[test]
+    fn a_configuration_that_is_none_is_refused_in_one_line() {
+        for (text, said) in [
+            ("{}", "names no root"),
+            ("[", "cannot understand"),
+            (&"[".repeat(100_000), "cannot understand"),
+        ] {
+            let error = root(bundle(text).path()).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains('\n'), "{error}");
         }
-    };
-    let forbidden = Forbid {
-        writes: !bind.is_written,
-        ..Forbid::default()
-    };
-    mount::copied(source.as_fd(), Reach::Alone)
-        .and_then(|tree| {
-            mount::forbid(tree.as_fd(), forbidden, Reach::Alone)?;
-            mount::attach(tree.as_fd(), target.as_fd())
-        })
-        .map_err(|source| HookError::Attach {
-            path: shown,
-            source: source.into(),
-        })
+    }
+
+    #[test]
+    fn a_configuration_larger_than_any_is_not_read_to_its_end() {
+        let huge = bundle("{}");
+        let file = File::options()
+            .write(true)
+            .open(huge.path().join("config.json"));
+        file.unwrap().set_len(LARGEST * 1000).unwrap();
+        let error = root(huge.path()).unwrap_err().to_string();
+        assert!(error.ends_with("is larger than 64 MB"), "{error}");
+    }
+
+    #[test]
+    fn a_state_of_either_runtime_is_read() {
+        let state = r#"{"ociVersion":"1.0.2","id":"box","status":"creating","pid":1,"bundle":"/b","annotations":{"x":"y"}}"#;
+        let state = State::read(state.as_bytes()).unwrap();
+        assert_eq!(
+            (state.id.as_str(), state.bundle.as_path()),
+            ("box", Path::new("/b"))
+        );
+        let said = State::read(&b"nonsense"[..]).unwrap_err().to_string();
+        assert_eq!(said, "cannot read the container's state on standard input");
+    }
 }

@@ -1,6 +1,24 @@
-//! The mounts that a container gets; the files of this room only deliver them.
+//! The mounts that a container gets, and the ways in which they are brought there.
+//!
+//! ```text
+//! plan      which served file covers which of the container's      pure
+//! own       the container's own directory in the view
+//! target    what lies in the container where a file is to be put
+//! deliver   the one after the other: every file that can be put
+//! bounded   all of it in a child, for it may have to wait for ever
+//! attach    into a container that runs, and out of it
+//! hook      before a container starts: an OCI state on standard input
+//! waiting   what a hook leaves that found no daemon
+//! ```
 
+pub mod attach;
+mod bounded;
+mod deliver;
 pub mod hook;
+mod own;
 mod plan;
+mod target;
+pub mod waiting;
 
+pub use deliver::Delivered;
 pub use plan::{Below, Bind, binds};

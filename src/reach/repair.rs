@@ -186,6 +186,7 @@ fn living(mountpoint: &Path, mount: &Mount) -> nix::Result<OwnedFd> {
 fn copied(path: &Path, is_read_only: bool) -> nix::Result<OwnedFd> {
     let file = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let tree = mount::copied(file.as_fd(), Reach::Alone)?;
+    mount::part(tree.as_fd())?;
     if is_read_only {
         let forbidden = Forbid {
             writes: true,

@@ -159,6 +159,10 @@ fn found(
         .into_iter();
     let hook = hook.chain([
         view.path().display().to_string(),
+        // Who asks for a container with its view gets no other.
+        "--require".to_owned(),
+        "--unlimited".to_owned(),
+        "--patience=20s".to_owned(),
         "--report".to_owned(),
         report.display().to_string(),
     ]);

@@ -76,12 +76,30 @@ pub fn forbid(mount: BorrowedFd<'_>, forbid: Forbid, reach: Reach) -> nix::Resul
     if reach == Reach::Below {
         flags |= libc::AT_RECURSIVE;
     }
+    set(mount, &attr, flags)
+}
+
+fn set(mount: BorrowedFd<'_>, attr: &MountAttr, flags: libc::c_int) -> nix::Result<()> {
     let (fd, path) = (mount.as_raw_fd(), c"".as_ptr());
-    let (attr, size) = (&raw const attr, size_of::<MountAttr>());
+    let (attr, size) = (&raw const *attr, size_of::<MountAttr>());
     // SAFETY: `attr` points to a live struct of the size that is passed with it; the kernel only
     // reads it and the path, which lives for ever.
     let result = unsafe { libc::syscall(libc::SYS_mount_setattr, fd, path, flags, attr, size) };
     Errno::result(result).map(drop)
+}
+
+/// Has nothing that is mounted on a copy show where it was copied from, or the other way: a copy is
+/// one of the same peers (`Documentation/filesystems/sharedsubtree.rst`).
+///
+/// # Errors
+///
+/// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
+pub fn part(mount: BorrowedFd<'_>) -> nix::Result<()> {
+    let attr = MountAttr {
+        propagation: libc::MS_PRIVATE,
+        ..MountAttr::default()
+    };
+    set(mount, &attr, libc::AT_EMPTY_PATH)
 }
 
 /// Puts a tree (see [`copied`]) over an open file or directory.

@@ -1,0 +1,176 @@
+//! `plimsoll attach` and `detach`: containers that run already get their files, and lose them.
+
+use crate::{
+    harness::{Daemon, field, plimsoll, printed},
+    oci::{Bundle, configured},
+};
+use std::{fs, process::Output};
+
+fn kib() -> u64 {
+    field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
+}
+
+fn total(bundle: &Bundle) -> u64 {
+    field(&bundle.exec("cat /proc/meminfo"), "MemTotal")
+}
+
+fn attach(daemon: &Daemon, args: &[&str]) -> Output {
+    // An emulated machine is slow.
+    let (_directory, config) = configured("patience = \"1m\"");
+    let mut command = plimsoll();
+    command.arg("attach").arg("--view").arg(&daemon.mountpoint);
+    command.args(["--config", &config]).args(args);
+    command.output().unwrap()
+}
+
+fn detach(args: &[&str]) -> Output {
+    let (_directory, config) = configured("patience = \"1m\"");
+    let mut command = plimsoll();
+    command.args(["detach", "--config", &config]).args(args);
+    command.output().unwrap()
+}
+
+/// Attached, attached again, detached, detached again: what each says, and what the container sees.
+fn comes_and_goes(bundle: Bundle) {
+    let daemon = Daemon::start();
+    let bundle = bundle.script("exec sleep 1000");
+    let pid = bundle.start().to_string();
+    let pid = ["--pid", pid.as_str()];
+    assert_eq!(total(&bundle), kib());
+
+    let planned = printed(&attach(&daemon, &[pid[0], pid[1], "--dry-run"]));
+    assert!(planned.contains("would be attached ("), "{planned}");
+    assert_eq!(total(&bundle), kib());
+
+    let said = printed(&attach(&daemon, &pid));
+    assert!(said.contains(" attached ("), "{said}");
+    assert_eq!(total(&bundle), 64 << 10);
+    assert_eq!(bundle.exec("cat /sys/devices/system/cpu/online"), "0\n");
+
+    let said = printed(&attach(&daemon, &pid));
+    assert!(said.contains("has its files"), "{said}");
+    let mounts = bundle.exec("grep -c ' /proc/meminfo ' /proc/self/mountinfo");
+    assert_eq!(mounts, "1\n");
+
+    // What the container mounts there would show in the view otherwise.
+    let mounts = bundle.exec("grep plimsoll /proc/self/mountinfo");
+    assert!(!mounts.contains("shared:"), "{mounts}");
+
+    let said = printed(&detach(&pid));
+    assert!(said.contains(" detached ("), "{said}");
+    assert_eq!(total(&bundle), kib());
+    let said = printed(&detach(&pid));
+    assert!(said.contains("has none of our files"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_of_crun_that_runs_gets_its_files_and_loses_them() {
+    comes_and_goes(Bundle::new("crun"));
+    comes_and_goes(Bundle::new("crun").user_namespace());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+fn a_container_of_runc_that_runs_gets_its_files_and_loses_them() {
+    comes_and_goes(Bundle::new("runc"));
+    comes_and_goes(Bundle::new("runc").user_namespace());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn what_a_lost_daemon_left_in_a_container_is_replaced() {
+    let bundle = Bundle::new("crun").script("exec sleep 1000");
+    let pid = bundle.start().to_string();
+    let pid = ["--pid", pid.as_str()];
+    let mut lost = Daemon::start();
+    printed(&attach(&lost, &pid));
+    lost.kill();
+    let daemon = Daemon::start();
+    printed(&attach(&daemon, &pid));
+    assert_eq!(total(&bundle), 64 << 10);
+    let mounts = bundle.exec("grep -c ' /proc/meminfo ' /proc/self/mountinfo");
+    assert_eq!(mounts, "1\n");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_gets_nothing_there() {
+    let daemon = Daemon::start();
+    for (what, script, said) in [
+        (
+            "a tmpfs over /proc",
+            "mount -t tmpfs x /proc && mkdir /proc/self && echo > /proc/meminfo && ln -s / /proc/stat",
+            "/proc/meminfo in the container is not the kernel's own file: it lies in a file system of type tmpfs",
+        ),
+        (
+            "a file over a file",
+            "echo > /tmp/file && mount -o bind /tmp/file /proc/meminfo",
+            "it lies in a file system of type tmpfs",
+        ),
+    ] {
+        let bundle = Bundle::new("crun").script(&format!("{script}; exec sleep 1000"));
+        let pid = bundle.start();
+        crate::harness::wait_until("the container is as it wants to be", || {
+            let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+            mounts
+                .lines()
+                .filter(|line| line.contains(" /proc"))
+                .count()
+                > 2
+                && mounts.contains("tmpfs")
+        });
+        std::thread::sleep(crate::harness::AGE);
+        let pid = pid.to_string();
+        let output = attach(&daemon, &["--pid", &pid]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{what}: {text}");
+        assert!(
+            text.contains(said) && text.lines().count() == 1,
+            "{what}: {text}"
+        );
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        let ours = mounts.lines().filter(|line| line.contains("plimsoll"));
+        assert!(
+            !ours.clone().any(|line| line.contains("/proc/meminfo ")),
+            "{what}: {mounts}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_process_of_the_host_is_no_container() {
+    let daemon = Daemon::start();
+    let own = std::process::id().to_string();
+    let output = attach(&daemon, &["--pid", &own]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text.contains("failed: it is a process of the host itself"),
+        "{text}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_that_is_not_there_is_refused_in_one_line() {
+    let daemon = Daemon::start();
+    let output = attach(&daemon, &["no-such-container"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125));
+    let said = "plimsoll: no container is called no-such-container: name one that runs, by its name, its id or --pid\n";
+    assert_eq!(error, said);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn what_programs_read_names_the_process_and_why_it_was_not_reached() {
+    let daemon = Daemon::start();
+    let own = std::process::id().to_string();
+    let output = attach(&daemon, &["--pid", &own, "-o", "json"]);
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows[0]["pid"].to_string(), own);
+    assert_eq!(rows[0]["state"], "failed");
+    assert_eq!(rows[0]["problems"].as_array().map(Vec::len), Some(1));
+}

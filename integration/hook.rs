@@ -1,0 +1,204 @@
+//! `plimsoll hook` in containers of real OCI runtimes.
+
+use crate::{
+    harness::{Daemon, field, plimsoll, printed, wait_until},
+    oci::{Bundle, configured},
+};
+use serde_json::json;
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+const READ: &str =
+    "cat /proc/meminfo; grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/cpu/online";
+
+fn kib() -> u64 {
+    field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
+}
+
+fn sees_its_own(bundle: Bundle, daemon: &Daemon) {
+    let view = daemon.mountpoint.to_str().unwrap();
+    let text = printed(
+        &bundle
+            .script(READ)
+            .hook(&["--view", view, "--require", "--patience", "1m"])
+            .run(),
+    );
+    assert_eq!(field(&text, "MemTotal"), 64 << 10, "{text}");
+    assert!(text.ends_with("\n1\n0\n"), "{text}");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+fn a_container_of_runc_starts_with_its_own_files() {
+    let daemon = Daemon::start();
+    sees_its_own(Bundle::new("runc"), &daemon);
+    sees_its_own(Bundle::new("runc").user_namespace(), &daemon);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_of_crun_starts_with_its_own_files() {
+    let daemon = Daemon::start();
+    sees_its_own(Bundle::new("crun"), &daemon);
+    sees_its_own(Bundle::new("crun").user_namespace(), &daemon);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_without_a_limit_keeps_the_hosts_files_unless_it_is_configured() {
+    let daemon = Daemon::start();
+    let count = "grep -c plimsoll /proc/self/mountinfo || true";
+    let mounts = |config: &str| {
+        let text = format!(
+            "mountpoint = {:?}\nrequire = true\npatience = \"1m\"\n{config}",
+            daemon.mountpoint
+        );
+        let (_directory, config) = configured(&text);
+        let bundle = Bundle::new("crun").unlimited().script(count);
+        let text = printed(&bundle.hook(&["--config", &config]).run());
+        text.trim().parse::<u32>().unwrap()
+    };
+    assert_eq!(mounts(""), 0);
+    assert!(mounts("unlimited = true") > 5);
+}
+
+fn without_a_daemon(view: &Path, config: &str) -> Output {
+    let text = format!("mountpoint = {view:?}\n{config}");
+    let (_directory, config) = configured(&text);
+    let bundle = Bundle::new("crun").script("cat /proc/meminfo");
+    bundle.hook(&["--config", &config]).run()
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_starts_with_the_hosts_files_while_the_daemon_is_down() {
+    let output = without_a_daemon(Path::new("/nowhere"), "");
+    assert_eq!(field(&printed(&output), "MemTotal"), kib());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_does_not_start_without_its_files_where_they_are_required() {
+    let output = without_a_daemon(Path::new("/nowhere"), "require = true\n");
+    assert!(!output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_is_not_held_up_by_a_daemon_that_hangs() {
+    let daemon = Daemon::start();
+    let serving = daemon.serving();
+    crate::harness::kill("STOP", daemon.process.id());
+    crate::harness::kill("STOP", serving);
+    let begun = Instant::now();
+    let output = without_a_daemon(&daemon.mountpoint, "patience = \"1s\"\n");
+    let took = begun.elapsed();
+    crate::harness::kill("CONT", serving);
+    crate::harness::kill("CONT", daemon.process.id());
+    assert_eq!(field(&printed(&output), "MemTotal"), kib());
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+/// Calls the hook as no runtime would, from a mount namespace of its own, in that bundle.
+fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
+    let program = plimsoll().get_program().to_owned();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "--propagation", "private", "sh", "-ec"]);
+    command.arg(format!(
+        "{prepare}\ncd /; rc=0; \"$0\" hook --view {} --unlimited --require --patience 1m || rc=$?\n\
+         grep plimsoll /proc/self/mountinfo | cut -d' ' -f5 | grep ^{} || true; exit $rc",
+        view.display(),
+        bundle.display()
+    ));
+    command.arg(program).stdin(Stdio::piped());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let state = json!({"ociVersion": "1.0.2", "id": "box", "pid": 1, "bundle": bundle});
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(state.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_hostile_root_gets_nothing_mounted_in_a_wrong_place_and_one_line_says_so() {
+    let daemon = Daemon::start();
+    for (what, prepare, said) in [
+        (
+            "a link for /proc",
+            "ln -s /proc rootfs/proc",
+            "cannot open /proc/meminfo in the container",
+        ),
+        (
+            "a directory for /proc",
+            "mkdir rootfs/proc; echo > rootfs/proc/meminfo",
+            "/proc/meminfo in the container is not the kernel's own file",
+        ),
+        (
+            "a tmpfs over /proc",
+            "mkdir rootfs/proc; mount -t tmpfs x rootfs/proc; ln -s /etc/passwd rootfs/proc/meminfo; touch rootfs/proc/stat",
+            "/proc/meminfo in the container is not the kernel's own file",
+        ),
+        (
+            "a file of the host over a file of /proc",
+            "mkdir rootfs/proc; mount -t proc x rootfs/proc; touch file; mount --bind file rootfs/proc/meminfo",
+            "/proc/meminfo in the container is not the kernel's own file",
+        ),
+        (
+            "the host's own /proc, shared with it",
+            "mkdir rootfs/proc; mount --make-shared /proc; mount --bind /proc rootfs/proc",
+            "lies in a mount that it shares with others",
+        ),
+    ] {
+        let bundle = tempfile::tempdir().unwrap();
+        fs::create_dir(bundle.path().join("rootfs")).unwrap();
+        let config = json!({"root": {"path": "rootfs"}}).to_string();
+        fs::write(bundle.path().join("config.json"), config).unwrap();
+        let prepare = format!("cd {}; {prepare}", bundle.path().display());
+        let output = called(bundle.path(), &daemon.mountpoint, &prepare);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{what}: {error}");
+        assert!(error.contains(said), "{what}: {error}");
+        assert_eq!(error.lines().count(), 1, "{what}: {error}");
+        let mounted = String::from_utf8_lossy(&output.stdout);
+        assert!(!mounted.contains("meminfo"), "{what}: {mounted}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_root_without_proc_gets_nothing_and_starts() {
+    let daemon = Daemon::start();
+    let bundle = tempfile::tempdir().unwrap();
+    fs::create_dir(bundle.path().join("rootfs")).unwrap();
+    let config = json!({"root": {"path": "rootfs"}}).to_string();
+    fs::write(bundle.path().join("config.json"), config).unwrap();
+    assert_eq!(printed(&called(bundle.path(), &daemon.mountpoint, "")), "");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_that_started_while_the_daemon_was_down_has_its_files_when_it_is_back() {
+    let view = tempfile::tempdir().unwrap();
+    let text = format!("mountpoint = {:?}\n", view.path());
+    let (_directory, config) = configured(&text);
+    let bundle = Bundle::new("crun")
+        .script("exec sleep 1000")
+        .hook(&["--config", &config]);
+    bundle.start();
+    assert_eq!(field(&bundle.exec("cat /proc/meminfo"), "MemTotal"), kib());
+    let _daemon = Daemon::on(view.path().to_owned());
+    wait_until("the container has its files", || {
+        field(&bundle.exec("cat /proc/meminfo"), "MemTotal") == 64 << 10
+    });
+}

@@ -1,0 +1,115 @@
+//! Containers of LXC: with the hook of our own, and with lxcfs's, which finds all it looks for.
+
+use crate::harness::{Daemon, field, is_v2, plimsoll, printed, wait_until};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A container of LXC with a busybox for its root, gone when dropped.
+struct Container {
+    directory: tempfile::TempDir,
+    name: String,
+}
+
+impl Container {
+    /// One of 64 MB of memory that sleeps, with that hook.
+    fn start(hook: &str) -> Container {
+        let directory = tempfile::tempdir().unwrap();
+        let name = directory.path().file_name().unwrap().to_str().unwrap();
+        let name = format!("plimsoll-test-{}", name.trim_start_matches('.'));
+        let own = directory.path().join(&name);
+        let rootfs = own.join("rootfs");
+        for below in ["bin", "proc", "sys", "dev"] {
+            fs::create_dir_all(rootfs.join(below)).unwrap();
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
+        let busybox = busybox.into_iter().find(|path| path.exists()).unwrap();
+        fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
+        let memory = match is_v2() {
+            true => "lxc.cgroup2.memory.max",
+            false => "lxc.cgroup.memory.limit_in_bytes",
+        };
+        let config = format!(
+            "lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = none\n\
+             lxc.mount.auto = proc:mixed sys:ro\nlxc.apparmor.profile = unconfined\n\
+             {memory} = 67108864\nlxc.hook.mount = {hook}\n\
+             lxc.init.cmd = /bin/busybox sleep 1000\n",
+            rootfs.display()
+        );
+        fs::write(own.join("config"), config).unwrap();
+        let container = Container { directory, name };
+        let log = container.directory.path().join("log");
+        let mut command = container.command("lxc-start");
+        command.arg("-o").arg(&log).args(["-l", "DEBUG"]);
+        let output = command.output().unwrap();
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        assert!(output.status.success(), "{log}");
+        container
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("-P").arg(self.directory.path());
+        command.args(["-n", &self.name]);
+        command
+    }
+
+    fn file(&self, path: &str) -> String {
+        let mut command = self.command("lxc-attach");
+        command.args(["--", "/bin/busybox", "cat", path]);
+        printed(&command.output().unwrap())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = self.command("lxc-stop").arg("-k").output();
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and lxc-start"]
+fn a_container_of_lxc_starts_with_its_own_files_by_our_hook() {
+    let daemon = Daemon::start();
+    let program = plimsoll().get_program().to_str().unwrap().to_owned();
+    let view = daemon.mountpoint.display();
+    let hook = format!("{program} hook --lxc --require --patience 1m --view {view}");
+    let container = Container::start(&hook);
+    assert_eq!(
+        field(&container.file("/proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, lxc-start and /usr/share/lxcfs/lxc.mount.hook"]
+fn lxcfss_own_hook_finds_what_it_looks_for_where_we_serve_in_its_place() {
+    let place = PathBuf::from("/var/lib/lxcfs");
+    fs::create_dir_all(&place).unwrap();
+    let _daemon = Daemon::on(place);
+    let container = Container::start("/usr/share/lxcfs/lxc.mount.hook");
+    assert_eq!(
+        field(&container.file("/proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+    assert!(
+        container
+            .file("/proc/self/mountinfo")
+            .contains(" /sys/devices/system/cpu")
+    );
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and lxc-start"]
+fn a_container_of_lxc_that_runs_gets_its_files_by_name() {
+    let daemon = Daemon::start();
+    let container = Container::start("/bin/true");
+    let mut command = plimsoll();
+    command.arg("attach").arg("--view").arg(&daemon.mountpoint);
+    printed(&command.arg(&container.name).output().unwrap());
+    wait_until("it has its files", || {
+        field(&container.file("/proc/meminfo"), "MemTotal") == 64 << 10
+    });
+}

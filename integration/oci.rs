@@ -1,0 +1,201 @@
+//! A container of a real OCI runtime, made by hand: a bundle with a busybox for its root.
+
+use crate::harness::{is_v2, plimsoll, printed};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// A bundle, and the container that was made of it; both gone when dropped.
+pub(crate) struct Bundle {
+    directory: tempfile::TempDir,
+    runtime: String,
+    /// The container's name.
+    pub(crate) id: String,
+    /// Its configuration, for whoever wants another one.
+    pub(crate) config: Value,
+}
+
+impl Bundle {
+    /// A bundle for that runtime, in a cgroup of 64 MB of memory and half a CPU.
+    pub(crate) fn new(runtime: &str) -> Bundle {
+        // In a directory of its own, where nobody else's root is kept from the way there.
+        let directory = tempfile::tempdir().unwrap();
+        let id = directory.path().file_name().unwrap().to_str().unwrap();
+        let id = format!("plimsoll-test-{runtime}{}", id.replace('.', "-"));
+        let rootfs = directory.path().join("rootfs");
+        for below in ["bin", "proc", "sys", "dev", "tmp"] {
+            fs::create_dir_all(rootfs.join(below)).unwrap();
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
+        let busybox = busybox.into_iter().find(|path| path.exists()).unwrap();
+        fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
+        for name in [
+            "sh", "cat", "sleep", "mount", "umount", "grep", "ls", "mkdir",
+        ] {
+            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(name)).unwrap();
+        }
+        for path in [directory.path(), &rootfs] {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(path, open).unwrap();
+        }
+        let config = config(&id);
+        Bundle {
+            directory,
+            runtime: runtime.to_owned(),
+            id,
+            config,
+        }
+    }
+
+    /// What the container runs.
+    pub(crate) fn script(mut self, script: &str) -> Bundle {
+        self.config["process"]["args"] = json!(["/bin/sh", "-c", script]);
+        self
+    }
+
+    /// The same with the hook and these arguments for it.
+    pub(crate) fn hook(mut self, args: &[&str]) -> Bundle {
+        let program = plimsoll().get_program().to_str().unwrap().to_owned();
+        let mut all = vec!["plimsoll", "hook"];
+        all.extend(args);
+        self.config["hooks"] =
+            json!({"createContainer": [{"path": program, "args": all, "env": []}]});
+        self
+    }
+
+    /// The same with a user namespace of its own.
+    pub(crate) fn user_namespace(mut self) -> Bundle {
+        let linux = &mut self.config["linux"];
+        let namespaces = linux["namespaces"].as_array_mut().unwrap();
+        namespaces.push(json!({"type": "user"}));
+        let map = json!([{"containerID": 0, "hostID": 200_000, "size": 65536}]);
+        linux["uidMappings"] = map.clone();
+        linux["gidMappings"] = map;
+        let mut chown = Command::new("chown");
+        chown.args(["-R", "200000:200000"]).arg(self.rootfs());
+        assert!(chown.status().unwrap().success());
+        self
+    }
+
+    /// The same without any limit.
+    pub(crate) fn unlimited(mut self) -> Bundle {
+        self.config["linux"]["resources"] = json!({});
+        self
+    }
+
+    /// Its root on the host.
+    pub(crate) fn rootfs(&self) -> PathBuf {
+        self.directory.path().join("rootfs")
+    }
+
+    fn write(&self) {
+        let text = serde_json::to_vec_pretty(&self.config).unwrap();
+        fs::write(self.directory.path().join("config.json"), text).unwrap();
+    }
+
+    fn command(&self, action: &str) -> Command {
+        let mut command = Command::new(&self.runtime);
+        command.arg(action).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self) -> Output {
+        self.write();
+        let bundle = self.directory.path();
+        let mut command = self.command("run");
+        command.arg("--bundle").arg(bundle).arg(&self.id);
+        // A runtime may hand it to the hook, which must not care.
+        command.env("RUST_LOG", "trace");
+        command.output().unwrap()
+    }
+
+    /// Starts it, and answers the pid of its first process.
+    pub(crate) fn start(&self) -> u32 {
+        self.write();
+        let bundle = self.directory.path();
+        let mut command = self.command("run");
+        command
+            .args(["--detach", "--bundle"])
+            .arg(bundle)
+            .arg(&self.id);
+        // Nobody may wait for what the container holds open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(
+            command.status().unwrap().success(),
+            "cannot start {}",
+            self.id
+        );
+        let state = printed(&self.command("state").arg(&self.id).output().unwrap());
+        let state: Value = serde_json::from_str(&state).unwrap();
+        state["pid"].as_u64().unwrap().try_into().unwrap()
+    }
+
+    /// What a command prints in it.
+    pub(crate) fn exec(&self, script: &str) -> String {
+        let mut command = self.command("exec");
+        command.arg(&self.id).args(["/bin/sh", "-c", script]);
+        printed(&command.output().unwrap())
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        let mut command = self.command("delete");
+        let _ = command.arg("--force").arg(&self.id).output();
+    }
+}
+
+/// A configuration file, and its name.
+pub(crate) fn configured(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(directory.path(), open).unwrap();
+    let path = directory.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    let name = path.to_str().unwrap().to_owned();
+    (directory, name)
+}
+
+fn config(id: &str) -> Value {
+    let mut namespaces = vec!["pid", "mount", "ipc", "uts", "network"];
+    if is_v2() {
+        namespaces.push("cgroup");
+    }
+    let namespaces: Vec<Value> = namespaces
+        .iter()
+        .map(|name| json!({"type": name}))
+        .collect();
+    let capabilities = json!(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_CHOWN"]);
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": ["/bin/sh"],
+            "env": ["PATH=/bin", "RUST_LOG=trace", "LD_PRELOAD=/nowhere.so"],
+            "cwd": "/",
+            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
+            "noNewPrivileges": true,
+        },
+        "root": {"path": "rootfs", "readonly": true},
+        "hostname": "box",
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
+        ],
+        "linux": {
+            "cgroupsPath": format!("/{id}"),
+            "namespaces": namespaces,
+            "resources": {
+                "memory": {"limit": 64 << 20},
+                "cpu": {"quota": 50_000, "period": 100_000},
+            },
+            "maskedPaths": ["/proc/kcore"],
+            "readonlyPaths": ["/proc/sys"],
+        },
+    })
+}

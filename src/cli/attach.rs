@@ -1,0 +1,355 @@
+//! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
+
+use crate::{
+    answer::Answers,
+    config::{self, Config},
+    container::Caller,
+    engines::{self, Container},
+    inject::{
+        Delivered,
+        attach::{self, Extent},
+        waiting::{self, Waiting},
+    },
+};
+use anyhow::{Context, Result, bail};
+use clap::{ArgGroup, Args, ValueEnum};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The status where a container could not be reached.
+const UNREACHED: u8 = 1;
+
+/// Give containers that run already their own /proc and /sys files.
+///
+/// Nothing is needed in the container and it is not restarted; what its programs have open they keep.
+/// A container that has its files already is left as it is, and files of a daemon that is dead are
+/// replaced. CONTAINER is a name or an id (four letters of it are enough) of docker, podman,
+/// containerd, CRI-O, LXC, Incus or systemd-nspawn; of a pod, NAMESPACE/POD/CONTAINER.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true))]
+#[command(after_long_help = ATTACH_NOTES)]
+pub(super) struct Attach {
+    #[command(flatten)]
+    which: Which,
+    /// Those that hooks have left word of, which found no daemon
+    #[arg(long, hide = true, group = "which")]
+    waiting: bool,
+    /// Where the view is mounted, if not where the configuration says
+    #[arg(long, value_name = "DIR")]
+    view: Option<PathBuf>,
+}
+
+/// Take Plimsoll's files out of containers, which see the host's from then on.
+///
+/// Those of a daemon that is dead too. The next start of a container gives it its files again, where
+/// a hook is installed. CONTAINER is as for `plimsoll attach`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true))]
+#[command(after_long_help = EXIT_STATUS)]
+pub(super) struct Detach {
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// Containers, by name or id
+    #[arg(value_name = "CONTAINER", group = "which")]
+    containers: Vec<String>,
+    /// The container of this process
+    #[arg(long, value_name = "PID", group = "which")]
+    pid: Vec<u32>,
+    /// Every container of every engine
+    #[arg(long, group = "which", conflicts_with_all = ["containers", "pid"])]
+    all: bool,
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How to print what was done
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Reads this configuration
+    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    config: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs: an array of objects with `engine`, `id`, `name` (each null where unknown),
+    /// `pid`, `state`, `mounts`, `kept` and `problems`
+    Json,
+}
+
+const ATTACH_NOTES: &str = "\
+With --all, containers whose limits leave them the whole machine get nothing, unless the configuration
+says `unlimited = true`; one that is named gets its files in any case. Processes in the container with
+mount namespaces of their own (containers in it, systemd services) keep what they have: name them by
+--pid. Who may unmount in the container can take the files away again.
+
+Examples:
+  plimsoll attach web                  the container of that name, whoever runs it
+  plimsoll attach --all --dry-run      what would become of every container
+  plimsoll attach --pid 4711           the container of a process, of any engine or none
+
+Exit status:
+  0; 1 if a container could not be reached, or not every file be put; 125 for another error.";
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0; 1 if a container could not be reached; 125 for another error.";
+
+/// One container, as far as it is known.
+#[derive(Debug)]
+struct Asked {
+    container: Option<Container>,
+    pid: u32,
+    /// Whether it was named, and not only one of all.
+    is_named: bool,
+}
+
+/// What became of one.
+#[derive(Debug, serde::Serialize)]
+struct Row {
+    engine: Option<engines::Engine>,
+    id: Option<String>,
+    name: Option<String>,
+    pid: u32,
+    state: &'static str,
+    mounts: usize,
+    kept: usize,
+    problems: Vec<String>,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl Attach {
+    pub(super) fn run(self) -> Result<u8> {
+        let config = config::read(&self.which.config)?;
+        let view = self.view.unwrap_or(config.mountpoint.clone());
+        must_be_root()?;
+        if self.waiting {
+            return attach_waiting(&view, &config);
+        }
+        let answers = Answers::here()?;
+        let act = |asked: &Asked| {
+            let unlimited = asked.is_named || config.unlimited;
+            let extent = self.which.extent();
+            attach_one(
+                &answers,
+                &view,
+                asked.pid,
+                unlimited,
+                extent,
+                config.patience,
+            )
+        };
+        let words = match self.which.dry_run {
+            true => ["would be attached", "has its files"],
+            false => ["attached", "has its files"],
+        };
+        self.which.report(words, act)
+    }
+}
+
+impl Detach {
+    pub(super) fn run(self) -> Result<u8> {
+        let Config { patience, .. } = config::read(&self.which.config)?;
+        must_be_root()?;
+        let extent = self.which.extent();
+        let words = match self.which.dry_run {
+            true => ["would be detached", "has none of our files"],
+            false => ["detached", "has none of our files"],
+        };
+        self.which.report(words, |asked| {
+            told(attach::detach(asked.pid, extent, patience), patience)
+        })
+    }
+}
+
+fn must_be_root() -> Result<()> {
+    match nix::unistd::geteuid().is_root() {
+        true => Ok(()),
+        false => bail!("only root may enter containers"),
+    }
+}
+
+/// What became of it, of one that has not come back too.
+fn told(delivered: Option<Delivered>, patience: Duration) -> Delivered {
+    let late = || {
+        let patience = humantime::format_duration(patience);
+        Delivered::Failed(format!(
+            "a file system there, or the daemon, has not answered within {patience}"
+        ))
+    };
+    delivered.unwrap_or_else(late)
+}
+
+fn attach_one(
+    answers: &Answers,
+    view: &Path,
+    pid: u32,
+    unlimited: bool,
+    extent: Extent,
+    patience: Duration,
+) -> Delivered {
+    let container = match answers.caller(pid) {
+        Ok(Caller::Container(container)) => container,
+        Ok(Caller::Host) => {
+            return Delivered::Failed("it is a process of the host itself".to_owned());
+        }
+        Err(error) => return Delivered::Failed(format!("{:#}", anyhow::Error::from(error))),
+    };
+    let inside = (pid, container.key);
+    told(
+        attach::attach(view, inside, unlimited, extent, patience),
+        patience,
+    )
+}
+
+/// Those that hooks have left word of, and that are still there.
+fn attach_waiting(view: &Path, config: &Config) -> Result<u8> {
+    let answers = Answers::here()?;
+    let mut status = 0;
+    for Waiting { id, pid } in waiting::take_up(view) {
+        for _ in 0..100 {
+            if !attach::is_being_made(pid) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let extent = Extent::Done;
+        match attach_one(
+            &answers,
+            view,
+            pid,
+            config.unlimited,
+            extent,
+            config.patience,
+        ) {
+            Delivered::Given { refused, .. } if refused.is_empty() => {}
+            Delivered::Unlimited => {}
+            Delivered::Given { refused, .. } => {
+                let first = refused.first().map_or("", String::as_str);
+                super::complain(&format!("container {id} has not all of its files: {first}"));
+                status = UNREACHED;
+            }
+            Delivered::NotServed(why) | Delivered::Failed(why) => {
+                super::complain(&format!("container {id} keeps the host's files: {why}"));
+                status = UNREACHED;
+            }
+        }
+    }
+    Ok(status)
+}
+
+impl Which {
+    fn extent(&self) -> Extent {
+        match self.dry_run {
+            true => Extent::Planned,
+            false => Extent::Done,
+        }
+    }
+
+    /// The containers that are meant, all of them known before anything is done.
+    fn asked(&self) -> Result<Vec<Asked>> {
+        let all = engines::all(Path::new("/")).context("cannot list the containers")?;
+        if self.all {
+            let all = all.into_iter().map(|container| Asked {
+                pid: container.pid,
+                container: Some(container),
+                is_named: false,
+            });
+            return Ok(all.collect());
+        }
+        let mut asked = Vec::new();
+        for word in &self.containers {
+            let container = engines::find(&all, word)?;
+            asked.push(Asked {
+                pid: container.pid,
+                container: Some(container.clone()),
+                is_named: true,
+            });
+        }
+        asked.extend(self.pid.iter().map(|pid| Asked {
+            container: all.iter().find(|one| one.pid == *pid).cloned(),
+            pid: *pid,
+            is_named: true,
+        }));
+        Ok(asked)
+    }
+
+    fn report(&self, words: [&'static str; 2], act: impl Fn(&Asked) -> Delivered) -> Result<u8> {
+        let asked = self.asked()?;
+        let rows = asked.iter().map(|asked| row(asked, act(asked), words));
+        let rows: Vec<Row> = rows.collect();
+        let mut out = std::io::stdout().lock();
+        match self.output {
+            Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
+            Output::Table if rows.is_empty() => writeln!(out, "no container runs")?,
+            Output::Table => {
+                for row in &rows {
+                    writeln!(out, "{}", row.line())?;
+                }
+            }
+        }
+        let is_well = rows.iter().all(|row| row.problems.is_empty());
+        Ok(if is_well { 0 } else { UNREACHED })
+    }
+}
+
+fn row(asked: &Asked, delivered: Delivered, [done, nothing]: [&'static str; 2]) -> Row {
+    let (state, mounts, kept, problems) = match delivered {
+        Delivered::Given {
+            mounts,
+            kept,
+            refused,
+        } => match (mounts, refused.is_empty()) {
+            (0, true) => (nothing, 0, kept, refused),
+            (0, false) if kept == 0 => ("failed", 0, 0, refused),
+            (_, false) => ("incomplete", mounts, kept, refused),
+            (_, true) => (done, mounts, kept, refused),
+        },
+        Delivered::Unlimited => ("no limit", 0, 0, Vec::new()),
+        Delivered::NotServed(why) | Delivered::Failed(why) => ("failed", 0, 0, vec![why]),
+    };
+    let container = asked.container.as_ref();
+    Row {
+        engine: container.map(|one| one.engine),
+        id: container.map(|one| one.id.clone()),
+        name: container.and_then(|one| one.name.clone()),
+        pid: asked.pid,
+        state,
+        mounts,
+        kept,
+        problems,
+        shown: container.map_or("-".to_owned(), |one| one.shown().to_owned()),
+    }
+}
+
+impl Row {
+    /// What it is, and what became of it: all in one line.
+    fn line(&self) -> String {
+        let engine = self
+            .engine
+            .map_or("-".to_owned(), |engine| engine.to_string());
+        let mut line = format!(
+            "{engine:<10}  {:<24}  {:>7}  {}",
+            self.shown, self.pid, self.state
+        );
+        if self.mounts > 0 {
+            line += &format!(" ({} files)", self.mounts);
+        }
+        if let Some(first) = self.problems.first() {
+            line += &format!(": {first}");
+        }
+        if self.problems.len() > 1 {
+            line += &format!(" (and {} problems more)", self.problems.len() - 1);
+        }
+        line
+    }
+}

@@ -1,0 +1,94 @@
+//! Pure. The text of a configuration file.
+
+use super::Config;
+use serde::{Deserialize, Deserializer, de::Error};
+use std::{path::PathBuf, time::Duration};
+
+/// The configuration that the text describes.
+///
+/// # Errors
+/// The first mistake, in one line that names the line it is in.
+pub fn parse(text: &str) -> Result<Config, String> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| before.matches('\n').count() + 1);
+        let said = error.message().replace('\n', ", ");
+        match line {
+            Some(line) => format!("line {line}: {said}"),
+            None => said,
+        }
+    })
+}
+
+pub(super) fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    match path.is_absolute() {
+        true => Ok(path),
+        false => Err(D::Error::custom(format!(
+            "{} is no absolute path",
+            path.display()
+        ))),
+    }
+}
+
+pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    humantime::parse_duration(&text)
+        .map_err(|_| D::Error::custom(format!("\"{text}\" is no time like \"10ms\" or \"2s\"")))
+}
+
+pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    match time(from)? {
+        time if time < Duration::from_secs(1) => Err(D::Error::custom("it must be 1s or longer")),
+        time => Ok(time),
+    }
+}
+
+pub(super) fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    match time(from)? {
+        Duration::ZERO => Err(D::Error::custom("it must be longer than 0")),
+        time => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn what_is_set_counts_and_the_rest_has_its_default() {
+        let config = parse("require = true\nmax-age = \"1s\"\n").unwrap();
+        let expected = Config {
+            require: true,
+            max_age: Duration::from_secs(1),
+            ..Config::default()
+        };
+        assert_eq!(config, expected);
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_one_line_with_where_it_is() {
+        for (text, said) in [
+            ("\nreqire = true", "line 2: unknown field `reqire`"),
+            ("require = \"yes\"", "line 1: invalid type"),
+            ("watchdog = \"0s\"", "line 1: it must be 1s or longer"),
+            ("patience = \"0s\"", "line 1: it must be longer than 0"),
+            ("max-age = \"soon\"", "line 1: \"soon\" is no time"),
+            ("mountpoint = \"view\"", "line 1: view is no absolute path"),
+            ("require =", "line 1: "),
+        ] {
+            let mistake = parse(text).unwrap_err();
+            assert!(mistake.starts_with(said), "{mistake}");
+            assert!(!mistake.contains('\n'), "{mistake}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+            let _ = parse(&text);
+        }
+    }
+}

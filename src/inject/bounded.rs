@@ -1,0 +1,97 @@
+//! Work in a child process, for it may have to wait for ever: for a daemon that hangs, or for a
+//! file system of the container's own.
+
+use crate::sys::{fd, process};
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        prctl,
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::{Pid, pipe2, read, write},
+};
+use std::{
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// So long is what a child says at most: what a pipe takes without anybody reading.
+const LONGEST: usize = 60_000;
+
+/// What `work` has said within that time, at most 60 kB of it; `None` if it has not ended by then.
+///
+/// A child that waits for a file system that never answers cannot always be ended; it holds nothing
+/// that this process was started with, so nobody waits for it.
+///
+/// The caller must have one thread only.
+///
+/// # Errors
+/// When the kernel refuses a pipe or a child.
+pub(super) fn within(
+    patience: Duration,
+    work: impl FnOnce() -> Vec<u8>,
+) -> nix::Result<Option<Vec<u8>>> {
+    let (hears, says) = pipe2(OFlag::O_CLOEXEC)?;
+    let child = process::forked(|| {
+        let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+        if leave_what_others_wait_for().is_err() {
+            return 1;
+        }
+        let said = work();
+        let said = said.get(..LONGEST).unwrap_or(&said);
+        i32::from(write(&says, said) != Ok(said.len()))
+    })?;
+    drop(says);
+    let said = hear(&hears, Instant::now() + patience);
+    if !matches!(said, Ok(Some(_))) {
+        let _ = kill(child, Signal::SIGKILL);
+    }
+    let is_well = has_ended(child);
+    Ok(said?.filter(|_| is_well))
+}
+
+/// Standard input, output and error: whoever reads them waits until nobody has them any more.
+fn leave_what_others_wait_for() -> nix::Result<()> {
+    let options = File::options().read(true).write(true).open("/dev/null");
+    let nothing = options.map_err(|_| Errno::ENOENT)?;
+    fd::replace(std::io::stdin().as_fd(), nothing.as_fd())?;
+    fd::replace(std::io::stdout().as_fd(), nothing.as_fd())?;
+    fd::replace(std::io::stderr().as_fd(), nothing.as_fd())
+}
+
+fn hear(from: &OwnedFd, until: Instant) -> nix::Result<Option<Vec<u8>>> {
+    let mut said = Vec::new();
+    let mut room = [0; 4096];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        // A part of a millisecond is not nothing.
+        let left = PollTimeout::try_from(left + Duration::from_millis(1));
+        let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, left.unwrap_or(PollTimeout::MAX)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => match read(from, &mut room)? {
+                0 => return Ok(Some(said)),
+                length => said.extend_from_slice(room.get(..length).unwrap_or_default()),
+            },
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the child has done all it should; one that cannot be ended is left.
+fn has_ended(child: Pid) -> bool {
+    for _ in 0..50 {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(200)),
+            Ok(WaitStatus::Exited(_, status)) => return status == 0,
+            Ok(_) | Err(_) => return false,
+        }
+    }
+    false
+}

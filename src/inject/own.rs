@@ -1,0 +1,184 @@
+//! A container's own directory in the view.
+
+use super::{Bind, target};
+use crate::{
+    files::CPUS,
+    mounts::{KIND, Mount},
+    sys::mount::{self, Forbid, Reach},
+};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, open, openat},
+    sys::stat::Mode,
+    unistd::read,
+};
+use std::{
+    fs, io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// Why a container's files cannot be taken from the view.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OwnError {
+    /// No daemon serves there, or it is dead.
+    #[error("no daemon serves {}{}", view.display(), because(*source))]
+    NotServed {
+        /// Where.
+        view: PathBuf,
+        /// What the kernel says, if it says anything.
+        source: Option<Errno>,
+    },
+    /// A file of it cannot be had.
+    #[error("cannot open {}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn because(error: Option<Errno>) -> String {
+    error.map_or(String::new(), |error| format!(" ({})", error.desc()))
+}
+
+/// Whose directory it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The container's that this process is in.
+    Caller,
+    /// That of the container with this key.
+    Container(u64),
+}
+
+/// What is to be mounted for a bind.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// It, mounted nowhere yet.
+    pub(super) fd: OwnedFd,
+    device: String,
+    root: PathBuf,
+}
+
+impl Tree {
+    /// Whether that mount is one of the same file.
+    pub(super) fn is_at(&self, mount: &Mount) -> bool {
+        mount.device == self.device && mount.root == self.root
+    }
+}
+
+/// A container's own directory, held open.
+#[derive(Debug)]
+pub(super) struct Own<'a> {
+    directory: OwnedFd,
+    path: PathBuf,
+    mounts: &'a [Mount],
+}
+
+impl Own<'_> {
+    /// The directory in the view that is served at `view`; `mounts` are those of this process.
+    pub(super) fn open<'a>(
+        view: &Path,
+        whose: Whose,
+        mounts: &'a [Mount],
+    ) -> Result<Own<'a>, OwnError> {
+        let not_served = |source| OwnError::NotServed {
+            view: view.to_owned(),
+            source,
+        };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let all = view.join("containers");
+        let all = open(&all, flags, Mode::empty()).map_err(|error| not_served(Some(error)))?;
+        let served = target::mount_of(&all, mounts);
+        if served.is_none_or(|mount| mount.kind != KIND) {
+            return Err(not_served(None));
+        }
+        let name = match whose {
+            Whose::Caller => "self".to_owned(),
+            Whose::Container(key) => key.to_string(),
+        };
+        let path = view.join("containers").join(&name);
+        match openat(&all, name.as_str(), flags, Mode::empty()) {
+            Ok(directory) => Ok(Own {
+                directory,
+                path,
+                mounts,
+            }),
+            Err(error @ (Errno::ENOTCONN | Errno::ECONNABORTED)) => Err(not_served(Some(error))),
+            Err(error) => Err(OwnError::Refused {
+                path,
+                source: error.into(),
+            }),
+        }
+    }
+
+    /// Whether the container's limits leave it less than the whole machine, by memory or by CPUs.
+    pub(super) fn is_limited(&self) -> Result<bool, OwnError> {
+        for path in ["proc/meminfo", &format!("{CPUS}/online")] {
+            let own = self.text(path)?;
+            let hosts = Path::new("/").join(path);
+            let hosts = fs::read_to_string(&hosts).map_err(|source| OwnError::Refused {
+                path: hosts,
+                source,
+            })?;
+            // Of meminfo the total, in its first line; a served file may have spaces at line ends.
+            let first = |text: &str| text.lines().next().map(|line| line.trim().to_owned());
+            if first(&own) != first(&hosts) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is to be mounted for that bind; `None` where the view has no such file.
+    pub(super) fn tree(&self, bind: Bind) -> Result<Option<Tree>, OwnError> {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let file = match openat(&self.directory, bind.path, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(error) => return Err(self.refused(bind.path, error)),
+        };
+        let forbidden = Forbid {
+            writes: !bind.is_written,
+            ..Forbid::default()
+        };
+        let tree = mount::copied(file.as_fd(), Reach::Alone).and_then(|tree| {
+            mount::part(tree.as_fd())?;
+            mount::forbid(tree.as_fd(), forbidden, Reach::Alone)?;
+            Ok(tree)
+        });
+        let fd = tree.map_err(|error| self.refused(bind.path, error))?;
+        let (device, root) = self.origin(&file);
+        Ok(Some(Tree { fd, device, root }))
+    }
+
+    /// The file system that a file lies in, and where there.
+    fn origin(&self, file: &OwnedFd) -> (String, PathBuf) {
+        let mount = target::mount_of(file, self.mounts);
+        let path = target::name(file).unwrap_or_default();
+        match mount {
+            Some(mount) => {
+                let below = path.strip_prefix(&mount.point).unwrap_or(&path);
+                (mount.device.clone(), mount.root.join(below))
+            }
+            None => (String::new(), path),
+        }
+    }
+
+    fn text(&self, path: &str) -> Result<String, OwnError> {
+        let refused = |error| self.refused(path, error);
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let file = openat(&self.directory, path, flags, Mode::empty()).map_err(refused)?;
+        let mut room = [0; 4096];
+        let length = read(&file, &mut room).map_err(refused)?;
+        Ok(String::from_utf8_lossy(room.get(..length).unwrap_or_default()).into_owned())
+    }
+
+    fn refused(&self, path: &str, error: Errno) -> OwnError {
+        OwnError::Refused {
+            path: self.path.join(path),
+            source: error.into(),
+        }
+    }
+}

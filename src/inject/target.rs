@@ -1,0 +1,143 @@
+//! What lies in a container where a file of ours is to be put.
+//!
+//! The container may hold anything: no symbolic link is followed, what was opened must lie in the
+//! kernel's own file system, and what is mounted there must show in no other place. Nothing here
+//! asks a file system of the container's own anything, unless it is put there this very moment.
+
+use super::{Below, Bind};
+use crate::mounts::{KIND, Mount};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// Why nothing can be put there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TargetError {
+    /// It cannot be opened.
+    #[error("cannot open {} in the container", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no file of the kernel's.
+    #[error("{} in the container is not the kernel's own file: it lies in a file system of type {kind}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it lies in.
+        kind: String,
+    },
+    /// The container's mounts have changed while they were looked at.
+    #[error("the container moves what is mounted at {}", path.display())]
+    Moving {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is mounted there would show outside of the container too.
+    #[error("{} in the container lies in a mount that it shares with others", path.display())]
+    Shared {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The root directory of a container, and the mounts that can be found there.
+#[derive(Debug)]
+pub(super) struct Root {
+    /// The directory.
+    pub(super) directory: OwnedFd,
+    /// Its path, as the mounts' points have it.
+    pub(super) path: PathBuf,
+    /// The mounts of its namespace.
+    pub(super) mounts: Vec<Mount>,
+    /// The groups of mounts that have a member outside of the container.
+    pub(super) shared: BTreeSet<u32>,
+}
+
+/// A file or directory of the container's that may be covered.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    /// It.
+    pub(super) file: OwnedFd,
+    /// The mount that it lies in.
+    pub(super) mount: &'a Mount,
+}
+
+impl Root {
+    /// What is to be covered for that bind; `None` if the container has no such file.
+    pub(super) fn target(&self, bind: Bind) -> Result<Option<Target<'_>>, TargetError> {
+        let shown = Path::new("/").join(bind.path);
+        if let Some(kind) = self.in_the_way(&self.path.join(bind.path)) {
+            let kind = kind.to_owned();
+            return Err(TargetError::Foreign { path: shown, kind });
+        }
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let file = match openat2(&self.directory, bind.path, how) {
+            Ok(file) => file,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(source) => {
+                return Err(TargetError::Refused {
+                    path: shown,
+                    source: source.into(),
+                });
+            }
+        };
+        let Some(mount) = mount_of(&file, &self.mounts) else {
+            return Err(TargetError::Moving { path: shown });
+        };
+        let kernels = match bind.below {
+            Below::Proc => "proc",
+            Below::Sys => "sysfs",
+        };
+        if mount.kind != kernels && mount.kind != KIND {
+            let kind = mount.kind.clone();
+            return Err(TargetError::Foreign { path: shown, kind });
+        }
+        if mount.kind == kernels
+            && mount
+                .peers
+                .is_some_and(|group| self.shared.contains(&group))
+        {
+            return Err(TargetError::Shared { path: shown });
+        }
+        Ok(Some(Target { file, mount }))
+    }
+
+    /// The type of a file system on the way there whose daemon would have to be asked.
+    fn in_the_way(&self, path: &Path) -> Option<&str> {
+        let mut mounts = self.mounts.iter();
+        let mount = mounts.find(|mount| {
+            mount.kind.starts_with("fuse")
+                && mount.kind != KIND
+                && mount.point.starts_with(&self.path)
+                && path.starts_with(&mount.point)
+        });
+        mount.map(|mount| mount.kind.as_str())
+    }
+}
+
+/// The path of an open file or directory as the kernel names it.
+pub(super) fn name(file: impl AsFd) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()))
+}
+
+/// The mount that an open file lies in, if it is among these; the file itself is not asked.
+pub(super) fn mount_of(file: impl AsFd, mounts: &[Mount]) -> Option<&Mount> {
+    let number = file.as_fd().as_raw_fd();
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok()?;
+    let mut lines = text.lines();
+    let id = lines.find_map(|line| line.strip_prefix("mnt_id:"))?;
+    let id: u32 = id.trim().parse().ok()?;
+    mounts.iter().find(|mount| mount.id == id)
+}

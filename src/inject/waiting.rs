@@ -1,0 +1,222 @@
+//! What a hook leaves that found no daemon: notes of the containers that wait for their files.
+//!
+//! Anybody may leave one, for a hook may run as a user who is nobody on the host; whoever takes it
+//! up must not believe it.
+
+use nix::{
+    errno::Errno,
+    sys::{
+        inotify::{AddWatchFlags, InitFlags, Inotify},
+        stat::Mode,
+    },
+    unistd::mkdir,
+};
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Where the notes are.
+pub const DIRECTORY: &str = "/run/plimsoll/waiting";
+
+/// So long is a note at most.
+const LONGEST: u64 = 4096;
+
+/// A container that waits.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Note {
+    /// Its name, as its engine has it.
+    pub id: String,
+    /// The inode number of its mount namespace.
+    pub mount_namespace: u64,
+    /// Where the view was looked for.
+    pub view: PathBuf,
+}
+
+/// A container that waits, and is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its name, as its engine has it.
+    pub id: String,
+    /// A process in it.
+    pub pid: u32,
+}
+
+impl Note {
+    /// The note of the container that this process is in.
+    ///
+    /// # Errors
+    /// When `/proc` does not tell.
+    pub fn of_this(id: &str, view: &Path) -> io::Result<Note> {
+        Ok(Note {
+            id: id.to_owned(),
+            mount_namespace: fs::metadata("/proc/self/ns/mnt")?.ino(),
+            view: view.to_owned(),
+        })
+    }
+
+    /// Leaves it.
+    ///
+    /// # Errors
+    /// When the directory is not there and this user may not make it.
+    pub fn leave(&self) -> io::Result<()> {
+        make_room()?;
+        let path = Path::new(DIRECTORY).join(self.mount_namespace.to_string());
+        // A namespace's number is used again: what is there is another's.
+        let _ = fs::remove_file(&path);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(&path)?;
+        file.write_all(&serde_json::to_vec(self)?)
+    }
+}
+
+/// Makes the directory, in which everybody may leave a note, and nobody but root find others'.
+///
+/// # Errors
+/// When there is none and this user may not make it.
+pub fn make_room() -> io::Result<()> {
+    let path = Path::new(DIRECTORY);
+    if let Some(above) = path.parent() {
+        make(above, 0o755)?;
+    }
+    make(path, 0o1733)
+}
+
+fn make(path: &Path, mode: u32) -> io::Result<()> {
+    match mkdir(path, Mode::from_bits_truncate(0o700)) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
+        Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes up the notes of the containers that wait for that view: those that are there, once each.
+/// What is no note is thrown away.
+#[must_use]
+pub fn take_up(view: &Path) -> Vec<Waiting> {
+    let mut notes = Vec::new();
+    for entry in fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
+        let note = read(&entry.path());
+        if let Some((note, _)) = &note
+            && note.view != view
+        {
+            continue;
+        }
+        let _ = fs::remove_file(entry.path());
+        notes.extend(note);
+    }
+    if notes.is_empty() {
+        return Vec::new();
+    }
+    let own = mount_namespace("self");
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Some(namespace) = mount_namespace(&pid.to_string()) else {
+            continue;
+        };
+        let is_of_it = |(note, _): &(Note, u32)| note.mount_namespace == namespace;
+        let Some(at) = notes.iter().position(is_of_it) else {
+            continue;
+        };
+        let (note, user) = notes.swap_remove(at);
+        if Some(namespace) != own && may_speak_for(user, pid) {
+            found.push(Waiting { id: note.id, pid });
+        }
+    }
+    found
+}
+
+/// Whether there may be notes to take up.
+#[must_use]
+pub fn is_any() -> bool {
+    fs::read_dir(DIRECTORY).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Waits until another note is left.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn wait(notices: &Notices) -> io::Result<()> {
+    notices.0.read_events()?;
+    Ok(())
+}
+
+/// Tells of notes that are left from now on.
+#[derive(Debug)]
+pub struct Notices(Inotify);
+
+impl Notices {
+    /// Asks for them.
+    ///
+    /// # Errors
+    /// When the directory is not there.
+    pub fn new() -> io::Result<Notices> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        inotify.add_watch(DIRECTORY, AddWatchFlags::IN_CLOSE_WRITE)?;
+        Ok(Notices(inotify))
+    }
+}
+
+fn mount_namespace(process: &str) -> Option<u64> {
+    let metadata = fs::metadata(format!("/proc/{process}/ns/mnt"));
+    metadata.ok().map(|metadata| metadata.ino())
+}
+
+/// Whether that user is root, or somebody in the process's own user namespace.
+fn may_speak_for(user: u32, pid: u32) -> bool {
+    if user == 0 {
+        return true;
+    }
+    let map = fs::read_to_string(format!("/proc/{pid}/uid_map"));
+    holds(&map.unwrap_or_default(), user)
+}
+
+/// Whether a map of users, other than that of the host, has this one of the host's in it.
+fn holds(map: &str, user: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        let (Some(Ok(_)), Some(Ok(first)), Some(Ok(length))) =
+            (numbers.next(), numbers.next(), numbers.next())
+        else {
+            return false;
+        };
+        length != u32::MAX && user.checked_sub(first).is_some_and(|at| at < length)
+    })
+}
+
+fn read(path: &Path) -> Option<(Note, u32)> {
+    // Somebody may have put anything there; a pipe would keep whoever opens it waiting.
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
+    let file: File = (OpenOptions::new().read(true))
+        .custom_flags(flags)
+        .open(path)
+        .ok()?;
+    let metadata = file.metadata().ok()?;
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).ok()?;
+    Some((serde_json::from_slice(&text).ok()?, metadata.uid()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whoever_is_in_a_user_namespace_speaks_for_what_is_in_it() {
+        let container = "         0     100000      65536\n";
+        assert!(holds(container, 100_000) && holds(container, 165_535));
+        assert!(!holds(container, 1000) && !holds(container, 165_536));
+        let host = "         0          0 4294967295\n";
+        assert!(!holds(host, 1000) && !holds("", 1000));
+    }
+}
