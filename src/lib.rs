@@ -115,6 +115,16 @@ pub mod keeper;
 /// Uses [`files`], [`mounts`], [`sys`].
 pub mod inject;
 
+/// An OCI runtime that is another one with our hook.
+///
+/// Uses [`units`], [`sys`].
+pub mod wrapper;
+
+/// Sets engines up to bring the view into every container, and takes that back.
+///
+/// Uses [`sys`], [`wrapper`].
+pub mod install;
+
 /// The bundled runtime: a container in one command.
 ///
 /// Uses [`units`], [`mounts`], [`sys`], [`inject`].

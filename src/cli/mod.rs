@@ -5,11 +5,14 @@ mod daemon;
 mod doctor;
 mod generate;
 mod hook;
+mod install;
 mod run;
+mod runtime;
 mod show;
 
 use std::{
     io::{IsTerminal, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -33,6 +36,9 @@ enum Subcommand {
     Doctor(doctor::Doctor),
     Generate(generate::Generate),
     Hook(hook::Hook),
+    Runtime(runtime::Runtime),
+    Install(install::Install),
+    Uninstall(install::Uninstall),
 }
 
 /// The status of an error of our own; a container's command has every other one.
@@ -41,6 +47,10 @@ const FAILED: u8 = 125;
 /// Runs the command that was typed.
 #[must_use]
 pub fn main() -> ExitCode {
+    if is_runtime() {
+        let args: Vec<_> = std::env::args_os().skip(1).collect();
+        return ended(runtime::become_runtime(&args));
+    }
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(error) => return refused(&error),
@@ -64,7 +74,21 @@ pub fn main() -> ExitCode {
         Subcommand::Generate(generate) => generate.run().map(|()| 0),
         // It logs nothing, so that no environment can have it do so.
         Subcommand::Hook(hook) => hook.run(),
+        Subcommand::Runtime(runtime) => runtime.run(),
+        Subcommand::Install(install) => install.run(),
+        Subcommand::Uninstall(uninstall) => uninstall.run(),
     };
+    ended(result)
+}
+
+/// Whether the program was called by the name that stands in an engine's configuration.
+fn is_runtime() -> bool {
+    let name = std::env::args_os().next();
+    let name = name.as_deref().map(Path::new).and_then(Path::file_name);
+    name.is_some_and(|name| name == "plimsoll-runtime")
+}
+
+fn ended(result: anyhow::Result<u8>) -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

@@ -19,6 +19,7 @@ use super::{
     request::{Network, Request},
     user::User,
 };
+use crate::units::{Clocks, Offset};
 
 /// What a container's configuration needs beside the request.
 #[derive(Debug, Clone)]
@@ -41,15 +42,6 @@ pub(crate) struct Found {
     pub(crate) hook: (PathBuf, Vec<String>),
     /// The clocks of this moment; `None` where the kernel has no time namespaces.
     pub(crate) clocks: Option<Clocks>,
-}
-
-/// How far the machine's clocks are, in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Clocks {
-    /// CLOCK_MONOTONIC.
-    pub(crate) monotonic: u64,
-    /// CLOCK_BOOTTIME.
-    pub(crate) boottime: u64,
 }
 
 /// Docker's default capabilities without MKNOD: on cgroup v2 nothing else stands between
@@ -295,27 +287,16 @@ fn linux(request: &Request, found: &Found) -> Result<Linux, OciSpecError> {
     }
 }
 
-/// The offsets with which both clocks begin at 0.
 fn offsets(clocks: Clocks) -> Result<HashMap<String, LinuxTimeOffset>, OciSpecError> {
-    let offset = |name: &str, clock: u64| {
-        let back = i64::try_from(clock).unwrap_or(i64::MAX).saturating_neg();
-        let nanos = u32::try_from(back.rem_euclid(NANOS)).unwrap_or_default();
+    let offset = |(name, offset): (&str, Offset)| {
         let offset = LinuxTimeOffsetBuilder::default()
-            .secs(back.div_euclid(NANOS))
-            .nanosecs(nanos)
+            .secs(offset.seconds)
+            .nanosecs(offset.nanoseconds)
             .build()?;
         Ok((name.to_owned(), offset))
     };
-    [
-        ("monotonic", clocks.monotonic),
-        ("boottime", clocks.boottime),
-    ]
-    .into_iter()
-    .map(|(name, clock)| offset(name, clock))
-    .collect()
+    clocks.offsets().into_iter().map(offset).collect()
 }
-
-const NANOS: i64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {

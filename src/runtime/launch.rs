@@ -18,13 +18,12 @@ use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     sys::stat::{Mode, umask},
-    time::{ClockId, clock_gettime},
     unistd::Pid,
 };
 
 use super::{
     RunError,
-    bundle::{self, Clocks, Found},
+    bundle::{self, Found},
     cgroups::Cgroups,
     check,
     console::{Console, Socket},
@@ -42,7 +41,7 @@ use super::{
     view::View,
 };
 use crate::{
-    sys::{network, process::Lifeline},
+    sys::{self, network, process::Lifeline},
     units::{Bytes, Limit},
 };
 
@@ -176,28 +175,13 @@ fn found(
         cgroup_binds: cgroups.binds(),
         // Not the file's name: the program may have been replaced since it was started.
         hook: (PathBuf::from("/proc/self/exe"), hook.collect()),
-        clocks: clocks(),
+        clocks: sys::clocks(),
     })
 }
 
 /// Where the hook writes what went wrong: libcontainer only hands on that something did.
 fn report(place: &Place) -> PathBuf {
     place.path().join("hook")
-}
-
-fn clocks() -> Option<Clocks> {
-    let clock = |id| {
-        let now = clock_gettime(id).ok()?;
-        let seconds = u64::try_from(now.tv_sec()).ok()?;
-        let nanos = u64::try_from(now.tv_nsec()).ok()?;
-        Some(seconds * 1_000_000_000 + nanos)
-    };
-    // Since kernel 5.6, where it is configured.
-    Path::new("/proc/self/ns/time").exists().then_some(())?;
-    Some(Clocks {
-        monotonic: clock(ClockId::CLOCK_MONOTONIC)?,
-        boottime: clock(ClockId::CLOCK_BOOTTIME)?,
-    })
 }
 
 /// Makes the container, starts it, and waits for its end.

@@ -11,13 +11,15 @@ pub mod network;
 mod page;
 mod pidns;
 pub mod process;
+mod replace;
 mod shared;
 pub mod terminal;
 
-pub use clock::since_boot;
+pub use clock::{clocks, since_boot};
 pub use dir::Dir;
 pub use error::ReadError;
 pub use handle::directory_by_inode;
 pub use page::page_size;
 pub use pidns::init_of;
+pub use replace::replace;
 pub use shared::Shared;

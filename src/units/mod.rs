@@ -1,11 +1,13 @@
 //! Quantities that may not be mixed up.
 
 mod bytes;
+mod clocks;
 mod ids;
 mod limit;
 mod time;
 
 pub use bytes::{Bytes, SizeError};
+pub use clocks::{Clocks, Offset};
 pub use ids::{CpuId, CpuSet, Id, IdSet, NodeId, NodeSet};
 pub use limit::Limit;
 pub use time::{Micros, Ticks};

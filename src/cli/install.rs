@@ -1,0 +1,212 @@
+//! `plimsoll install` and `plimsoll uninstall`.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
+use serde_json::json;
+
+use crate::install::{self, Change, Engine, Host, Plan};
+
+/// Set up engines, so that every container that they make has the view.
+///
+/// Writes the files that the engine reads, keeps what is in them, and says what must be done for
+/// it to count: nothing is restarted. It may be done again; uninstall takes it back.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(false))]
+#[command(after_long_help = INSTALL)]
+pub(super) struct Install {
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// Take back what install has written.
+///
+/// A file that nobody else has changed since becomes what it was, byte for byte; of another one
+/// only what is ours is taken out.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(false))]
+#[command(after_long_help = UNINSTALL)]
+pub(super) struct Uninstall {
+    #[command(flatten)]
+    asked: Asked,
+}
+
+#[derive(Debug, Args)]
+struct Asked {
+    /// Which engines
+    #[arg(value_name = "ENGINE", group = "which", value_parser = engines())]
+    engines: Vec<String>,
+    /// All that are installed here
+    #[arg(long, group = "which")]
+    all: bool,
+    /// Shows what would be changed, and changes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How to say what is done
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Where the machine's root directory is
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+}
+
+/// How it is said what is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs: an array of objects with `engine`, `state` (`changed`, `unchanged` or
+    /// `not-installed`), `files` (`path`, `diff`), and `then`, a command, where one must follow
+    Json,
+}
+
+const INSTALL: &str = "\
+Engines:
+  docker      the runtime plimsoll in /etc/docker/daemon.json, as the default
+  containerd  the runtime handler plimsoll in /etc/containerd/config.toml, or beside it where it
+              imports conf.d (containerd 2), for a Kubernetes RuntimeClass
+  podman      a hook in /usr/share/containers/oci/hooks.d
+  crio        the same hook
+  cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
+
+Examples:
+  plimsoll install docker --dry-run
+      what would be written, as a diff
+  plimsoll install docker && systemctl reload docker
+      every container that is made from now on has the view
+  plimsoll install --all -o json
+      for programs
+
+LXC and Incus take the view by themselves from /var/lib/lxcfs: run plimsoll daemon /var/lib/lxcfs
+in the place of lxcfs.";
+
+const UNINSTALL: &str = "\
+Examples:
+  plimsoll uninstall --all --dry-run
+      what would be written, as a diff
+  plimsoll uninstall docker && systemctl reload docker
+
+Docker remembers which runtime a container was made with: one that was made while plimsoll was the
+default does not start again without it. Make it anew, or install docker again.";
+
+fn engines() -> PossibleValuesParser {
+    Engine::ALL.map(Engine::name).into()
+}
+
+impl Install {
+    pub(super) fn run(self) -> Result<u8> {
+        let host = self.asked.host();
+        let engines = self.asked.engines();
+        if !self.asked.all {
+            for engine in &engines {
+                install::require(&host, *engine)?;
+            }
+        }
+        let plans = install::plan_install(&host, &engines)?;
+        self.asked.carry_out(&host, &plans, Engine::note)
+    }
+}
+
+impl Uninstall {
+    pub(super) fn run(self) -> Result<u8> {
+        let host = self.asked.host();
+        let plans = install::plan_uninstall(&host, &self.asked.engines())?;
+        self.asked.carry_out(&host, &plans, Engine::farewell)
+    }
+}
+
+impl Asked {
+    fn host(&self) -> Host {
+        let is_here = self.root == Path::new("/");
+        let own = std::env::current_exe().ok().filter(|_| is_here);
+        Host {
+            root: self.root.clone(),
+            program: own.unwrap_or_else(|| "/usr/bin/plimsoll".into()),
+            is_chained: false,
+        }
+    }
+
+    fn engines(&self) -> Vec<Engine> {
+        let all = || Engine::ALL.into_iter().filter(|it| it.is_one_of_all());
+        match self.all {
+            true => all().collect(),
+            false => self
+                .engines
+                .iter()
+                .filter_map(|name| Engine::named(name))
+                .collect(),
+        }
+    }
+
+    fn carry_out(
+        &self,
+        host: &Host,
+        plans: &[Plan],
+        note: fn(Engine) -> &'static str,
+    ) -> Result<u8> {
+        if !self.dry_run {
+            install::carry_out(host, plans)?;
+        }
+        let text = match self.output {
+            Output::Text => plans.iter().map(|plan| self.text(plan, note)).collect(),
+            Output::Json => {
+                let plans: Vec<_> = plans.iter().map(json).collect();
+                serde_json::to_string_pretty(&plans)? + "\n"
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write to standard output")
+            }
+            _ => Ok(0),
+        }
+    }
+
+    fn text(&self, plan: &Plan, note: fn(Engine) -> &'static str) -> String {
+        let name = plan.engine.name();
+        if !plan.is_installed && !plan.is_needed() {
+            return format!("{name}: not installed here\n");
+        }
+        if plan.changes.is_empty() {
+            return format!("{name}: nothing to write\n");
+        }
+        if !plan.is_needed() {
+            return format!("{name}: nothing to change\n");
+        }
+        let changes = plan.changes.iter().filter(|change| change.is_needed());
+        if self.dry_run {
+            return changes.map(Change::diff).collect();
+        }
+        let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
+        let then = plan.engine.follow_up();
+        let then = then.map(|then| format!("{name}: now run: {then}\n"));
+        format!(
+            "{name}: changed {}; {}\n{}",
+            paths.join(" and "),
+            note(plan.engine),
+            then.unwrap_or_default()
+        )
+    }
+}
+
+fn json(plan: &Plan) -> serde_json::Value {
+    let changes = plan.changes.iter().filter(|change| change.is_needed());
+    let state = match (plan.is_needed(), plan.is_installed) {
+        (true, _) => "changed",
+        (false, true) => "unchanged",
+        (false, false) => "not-installed",
+    };
+    let files: Vec<_> = changes
+        .map(|change| json!({ "path": change.path, "diff": change.diff() }))
+        .collect();
+    let name = plan.engine.name();
+    match plan.engine.follow_up().filter(|_| plan.is_needed()) {
+        Some(then) => json!({ "engine": name, "state": state, "files": files, "then": then }),
+        None => json!({ "engine": name, "state": state, "files": files }),
+    }
+}

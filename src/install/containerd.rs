@@ -1,0 +1,280 @@
+//! Pure. containerd's `config.toml`: a runtime `plimsoll` for Kubernetes' RuntimeClass.
+
+use toml_edit::{DocumentMut, Item, Table, TableLike, value};
+
+use super::EditError;
+
+/// The name of the runtime.
+const NAME: &str = "plimsoll";
+
+/// Where containerd since 2.0 merges what stands in other files, and imports it by default since 2.2.
+const IMPORTED: &str = "/etc/containerd/conf.d/*.toml";
+
+/// The keys below `plugins` down to the runtimes, in configurations of version 2.
+const VERSION_2: [&str; 3] = ["io.containerd.grpc.v1.cri", "containerd", "runtimes"];
+/// The same in version 3 and later.
+const VERSION_3: [&str; 3] = ["io.containerd.cri.v1.runtime", "containerd", "runtimes"];
+
+/// Where the runtime belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    /// Into the configuration itself.
+    Configuration,
+    /// Into a file of its own that the configuration imports.
+    DropIn,
+    /// Nowhere: what serves Kubernetes is switched off in this configuration.
+    Nowhere,
+}
+
+/// Where the runtime belongs in the case of this configuration.
+///
+/// Before 2.0 (version 3) a file that is imported replaces all that the configuration says of the
+/// same plugin (containerd's issues 5837 and 7982), so that only later ones can have one.
+///
+/// # Errors
+///
+/// When it is no configuration of version 2 or later.
+pub(super) fn home(text: &str) -> Result<Home, EditError> {
+    let document = parse(text)?;
+    let names = |key: &str, name: &str| {
+        let list = document.get(key).and_then(Item::as_array);
+        list.is_some_and(|list| list.iter().any(|item| item.as_str() == Some(name)))
+    };
+    if names("disabled_plugins", "cri") || names("disabled_plugins", VERSION_2[0]) {
+        return Ok(Home::Nowhere);
+    }
+    let is_imported = version(&document)? >= 3 && names("imports", IMPORTED);
+    Ok(match is_imported {
+        true => Home::DropIn,
+        false => Home::Configuration,
+    })
+}
+
+/// The configuration with that runtime, which has the options of runc there; all else stays as it
+/// is written.
+///
+/// # Errors
+///
+/// When it is no configuration of version 2 or later.
+pub(super) fn set(text: &str, runtime: &str) -> Result<String, EditError> {
+    let mut document = parse(text)?;
+    let options = options(&document)?;
+    put(&mut document, runtime, &options)?;
+    Ok(document.to_string())
+}
+
+/// The file of its own for that runtime, beside a configuration that imports it.
+///
+/// # Errors
+///
+/// When the configuration is none of version 2 or later.
+pub(super) fn drop_in(configuration: &str, runtime: &str) -> Result<String, EditError> {
+    let configuration = parse(configuration)?;
+    let mut document = DocumentMut::new();
+    document.insert("version", value(version(&configuration)?));
+    put(&mut document, runtime, &options(&configuration)?)?;
+    Ok(document.to_string())
+}
+
+/// The configuration without that runtime; `None` if nothing but its version is left.
+///
+/// # Errors
+///
+/// When it is no configuration of version 2 or later.
+pub(super) fn unset(text: &str) -> Result<Option<String>, EditError> {
+    let mut document = parse(text)?;
+    let keys = keys(&document)?;
+    let mut path = vec!["plugins"];
+    path.extend(keys);
+    path.push(NAME);
+    let had = take(document.as_table_mut(), &path);
+    let is_empty = document.iter().all(|(key, _)| key == "version");
+    Ok((!(had && is_empty)).then(|| document.to_string()))
+}
+
+/// Removes what stands at the end of the path, and what held nothing else; whether it was there.
+fn take(table: &mut dyn TableLike, path: &[&str]) -> bool {
+    let Some((first, rest)) = path.split_first() else {
+        return false;
+    };
+    if rest.is_empty() {
+        return table.remove(first).is_some();
+    }
+    let Some(inner) = table.get_mut(first).and_then(Item::as_table_like_mut) else {
+        return false;
+    };
+    let had = take(inner, rest);
+    if had && inner.is_empty() {
+        table.remove(first);
+    }
+    had
+}
+
+fn parse(text: &str) -> Result<DocumentMut, EditError> {
+    let text = match text.trim().is_empty() {
+        true => "version = 2\n",
+        false => text,
+    };
+    text.parse()
+        .map_err(|error: toml_edit::TomlError| EditError::Garbled(error.to_string()))
+}
+
+fn version(document: &DocumentMut) -> Result<i64, EditError> {
+    let version = document.get("version").and_then(Item::as_integer);
+    version
+        .filter(|version| *version >= 2)
+        .ok_or(EditError::Version)
+}
+
+fn keys(document: &DocumentMut) -> Result<[&'static str; 3], EditError> {
+    Ok(match version(document)? {
+        2 => VERSION_2,
+        _ => VERSION_3,
+    })
+}
+
+/// The options of the runtime `runc`: whether cgroups are systemd's must not differ between the two.
+fn options(document: &DocumentMut) -> Result<Vec<(String, Item)>, EditError> {
+    let mut item = document.get("plugins");
+    for key in keys(document)?.into_iter().chain(["runc", "options"]) {
+        item = item.and_then(|item| item.get(key));
+    }
+    let options = item.and_then(Item::as_table_like);
+    let options = options.into_iter().flat_map(|options| options.iter());
+    let other = options.filter(|(key, _)| *key != "BinaryName");
+    Ok(other
+        .filter_map(|(key, item)| Some((key.to_owned(), value(item.as_value()?.clone()))))
+        .collect())
+}
+
+fn put(
+    document: &mut DocumentMut,
+    runtime: &str,
+    options: &[(String, Item)],
+) -> Result<(), EditError> {
+    let keys = keys(document)?;
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for key in ["plugins"].into_iter().chain(keys) {
+        let item = table.entry(key).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        let inner = item.as_table_like_mut();
+        table = inner.ok_or(EditError::Misshapen("plugins"))?;
+    }
+    let is_there = |ours: &Item| {
+        let binary = ours
+            .get("options")
+            .and_then(|options| options.get("BinaryName"));
+        binary.and_then(Item::as_str) == Some(runtime)
+    };
+    if table.get(NAME).is_some_and(is_there) {
+        return Ok(());
+    }
+    let mut inner = Table::new();
+    for (key, item) in options {
+        inner.insert(key, item.clone());
+    }
+    inner.insert("BinaryName", value(runtime));
+    let mut ours = Table::new();
+    ours.insert("runtime_type", value("io.containerd.runc.v2"));
+    ours.insert("options", Item::Table(inner));
+    table.insert(NAME, Item::Table(ours));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUNTIME: &str = "/usr/bin/plimsoll-runtime";
+
+    const VERSION_2_FILE: &str = r#"version = 2 # of Debian
+
+[plugins]
+  [plugins."io.containerd.grpc.v1.cri"]
+    [plugins."io.containerd.grpc.v1.cri".cni]
+      bin_dir = "/usr/lib/cni" # moved
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = true
+  [plugins."io.containerd.internal.v1.opt"]
+    path = "/var/lib/containerd/opt"
+"#;
+
+    const OURS_2: &str = r#"[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.plimsoll]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.plimsoll.options]
+"#;
+
+    #[test]
+    fn what_is_there_stays_as_it_is_written_and_the_options_are_those_of_runc() {
+        let text = set(VERSION_2_FILE, RUNTIME).unwrap();
+        for line in VERSION_2_FILE.lines() {
+            assert!(text.contains(line), "{line}");
+        }
+        assert!(text.contains(OURS_2), "{text}");
+        assert!(text.contains("SystemdCgroup = true\nBinaryName = \"/usr/bin/plimsoll-runtime\""));
+        assert_eq!(set(&text, RUNTIME).unwrap(), text);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_made() {
+        let text = set("", RUNTIME).unwrap();
+        assert_eq!(
+            text,
+            format!("version = 2\n\n{OURS_2}BinaryName = \"{RUNTIME}\"\n")
+        );
+        assert_eq!(unset(&text), Ok(None));
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_the_rest_as_it_is_written() {
+        let text = set(VERSION_2_FILE, RUNTIME).unwrap();
+        assert_eq!(unset(&text).unwrap().unwrap(), VERSION_2_FILE);
+        assert_eq!(unset(VERSION_2_FILE).unwrap().unwrap(), VERSION_2_FILE);
+        assert_eq!(unset("version = 2\n").unwrap().unwrap(), "version = 2\n");
+    }
+
+    #[test]
+    fn a_configuration_of_version_3_that_imports_gets_a_file_beside_it() {
+        let text = "version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n\
+            [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n\
+            SystemdCgroup = true\n";
+        assert_eq!(home(text), Ok(Home::DropIn));
+        let beside = drop_in(text, RUNTIME).unwrap();
+        let head = r#"[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.plimsoll"#;
+        assert!(
+            beside.starts_with(&format!("version = 3\n\n{head}]\n")),
+            "{beside}"
+        );
+        assert!(beside.contains("SystemdCgroup = true"));
+        assert_eq!(unset(&beside), Ok(None));
+    }
+
+    #[test]
+    fn a_configuration_of_version_2_gets_no_file_beside_it_which_would_replace_it() {
+        let text = "version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n";
+        assert_eq!(home(text), Ok(Home::Configuration));
+        assert_eq!(home(""), Ok(Home::Configuration));
+    }
+
+    #[test]
+    fn where_kubernetes_is_switched_off_there_is_nothing_to_set() {
+        assert_eq!(home("disabled_plugins = [\"cri\"]\n"), Ok(Home::Nowhere));
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_refused() {
+        assert_eq!(set("root = \"/r\"\n", RUNTIME), Err(EditError::Version));
+        assert!(matches!(
+            set("version = ", RUNTIME),
+            Err(EditError::Garbled(_))
+        ));
+        let strange = "version = 2\nplugins = 1\n";
+        assert_eq!(set(strange, RUNTIME), Err(EditError::Misshapen("plugins")));
+    }
+}

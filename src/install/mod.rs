@@ -1,0 +1,351 @@
+//! Sets engines up, so that every container has the view, and takes that back.
+//!
+//! Everything is planned before anything is written. What a file held before is kept in a record:
+//! if nobody else has changed it since, it becomes what it was, byte for byte; else only what is
+//! ours is taken out.
+
+mod change;
+mod containerd;
+mod docker;
+mod engine;
+mod hooks;
+mod record;
+
+pub use change::Change;
+pub use engine::Engine;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use engine::Target;
+use record::Record;
+
+/// Why an engine cannot be set up; nothing was written, unless it says that something could not be.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// An engine that was named is not there.
+    #[error("{} is not installed here: there is no {program}", engine.name())]
+    Missing {
+        /// The engine.
+        engine: Engine,
+        /// The program that it would have.
+        program: &'static str,
+    },
+    /// A file is there and cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be edited.
+    #[error("cannot edit {}", path.display())]
+    Edit {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: EditError,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why a configuration cannot be edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// It is no text of its kind.
+    #[error("it cannot be parsed: {0}")]
+    Garbled(String),
+    /// A part is of another kind than the engine says.
+    #[error("{0} is not what the engine expects there")]
+    Misshapen(&'static str),
+    /// containerd's configuration is of a version that has no such runtimes.
+    #[error("it is not of version 2 or later (see containerd config migrate)")]
+    Version,
+    /// Docker's default runtime would not be called any more.
+    #[error(
+        "the default runtime is {0}; name its program as the runtime in /etc/plimsoll/config.toml, \
+         so that plimsoll calls it"
+    )]
+    OtherDefault(String),
+}
+
+/// The machine whose engines are set up.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where its root directory is.
+    pub root: PathBuf,
+    /// Where the program is, as the machine names it.
+    pub program: PathBuf,
+    /// Whether the wrapper is told which runtime it calls.
+    pub is_chained: bool,
+}
+
+impl Host {
+    /// By which name an engine calls the program as its runtime.
+    fn runtime(&self) -> PathBuf {
+        self.program.with_file_name("plimsoll-runtime")
+    }
+
+    /// The program's name.
+    fn name(&self) -> String {
+        let name = self.program.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+}
+
+/// What is to be done for one engine.
+#[derive(Debug)]
+pub struct Plan {
+    /// The engine.
+    pub engine: Engine,
+    /// Whether it is installed here.
+    pub is_installed: bool,
+    /// Each file that concerns it, in the order in which they are written.
+    pub changes: Vec<Change>,
+    steps: Vec<Step>,
+}
+
+/// What becomes of the record of a change.
+#[derive(Debug)]
+enum Step {
+    Keep(Record),
+    Forget(Record),
+    Nothing,
+}
+
+impl Plan {
+    /// Whether anything is to be done.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.changes.iter().any(Change::is_needed)
+    }
+}
+
+/// What stands where, after the plans that were made already.
+struct Planned<'a> {
+    host: &'a Host,
+    texts: BTreeMap<PathBuf, Option<String>>,
+    records: BTreeMap<PathBuf, Option<Record>>,
+}
+
+impl Planned<'_> {
+    fn on(host: &Host) -> Planned<'_> {
+        Planned {
+            host,
+            texts: BTreeMap::new(),
+            records: BTreeMap::new(),
+        }
+    }
+
+    fn text(&self, target: &Target) -> Result<Option<String>, InstallError> {
+        let path = target.path();
+        match self.texts.get(&path) {
+            Some(text) => Ok(text.clone()),
+            None => change::read(&self.host.root, &path, target.kind()),
+        }
+    }
+
+    fn record(&self, path: &Path) -> Result<Option<Record>, InstallError> {
+        match self.records.get(path) {
+            Some(record) => Ok(record.clone()),
+            None => Record::read(&self.host.root, path),
+        }
+    }
+
+    fn add(&mut self, plan: &mut Plan, change: Change, step: Step) {
+        self.texts.insert(change.path.clone(), change.after.clone());
+        let record = match &step {
+            Step::Keep(record) => Some(Some(record.clone())),
+            Step::Forget(_) => Some(None),
+            Step::Nothing => None,
+        };
+        if let Some(record) = record {
+            self.records.insert(change.path.clone(), record);
+        }
+        plan.changes.push(change);
+        plan.steps.push(step);
+    }
+}
+
+fn plan(host: &Host, engine: Engine) -> Plan {
+    Plan {
+        engine,
+        is_installed: engine.is_installed(&host.root),
+        changes: Vec::new(),
+        steps: Vec::new(),
+    }
+}
+
+/// What sets these engines up; an engine that is not there needs nothing.
+///
+/// # Errors
+///
+/// When a file cannot be read or edited.
+pub fn plan_install(host: &Host, engines: &[Engine]) -> Result<Vec<Plan>, InstallError> {
+    let mut planned = Planned::on(host);
+    let mut plans = Vec::new();
+    for engine in engines {
+        let mut plan = plan(host, *engine);
+        let targets = match plan.is_installed {
+            true => engine.targets(host)?,
+            false => Vec::new(),
+        };
+        for target in targets {
+            let text = planned.text(&target)?;
+            let after = target.set(host, text.as_deref())?;
+            let change = Change {
+                path: target.path(),
+                kind: target.kind(),
+                before: text,
+                after: Some(after.clone()),
+            };
+            let record = planned.record(&change.path)?;
+            let step = match (record, change.is_needed()) {
+                // It was set up by other hands, who will take it back.
+                (None, false) => Step::Nothing,
+                (record, _) => Step::Keep(recorded(host, &target, &change, record, plan.engine)?),
+            };
+            planned.add(&mut plan, change, step);
+        }
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+/// The record of a change, on top of the record of an earlier one.
+fn recorded(
+    host: &Host,
+    target: &Target,
+    change: &Change,
+    earlier: Option<Record>,
+    engine: Engine,
+) -> Result<Record, InstallError> {
+    let before = match (&earlier, &change.before) {
+        (Some(earlier), Some(text)) if *text != earlier.after => {
+            target.unset(text, earlier.before.as_deref())?
+        }
+        (Some(earlier), _) => earlier.before.clone(),
+        (None, before) => before.clone(),
+    };
+    let mut record = Record {
+        path: change.path.clone(),
+        kind: change.kind,
+        engines: Vec::new(),
+        before,
+        after: change.after.clone().unwrap_or_default(),
+        made: change.missing(&host.root),
+    };
+    if let Some(earlier) = earlier {
+        record.engines = earlier.engines;
+        record.made.extend(earlier.made);
+    }
+    if !record.engines.iter().any(|name| name == engine.name()) {
+        record.engines.push(engine.name().to_owned());
+    }
+    Ok(record)
+}
+
+/// What takes these engines' set-up back; a file that another engine needs too stays.
+///
+/// # Errors
+///
+/// When a file cannot be read or edited.
+pub fn plan_uninstall(host: &Host, engines: &[Engine]) -> Result<Vec<Plan>, InstallError> {
+    let mut planned = Planned::on(host);
+    let mut plans = Vec::new();
+    for engine in engines {
+        let mut plan = plan(host, *engine);
+        for target in engine.traces(host) {
+            let Some(text) = planned.text(&target)? else {
+                continue;
+            };
+            let record = planned.record(&target.path())?;
+            let (after, step) = undone(&target, &text, record, engine.name())?;
+            let change = Change {
+                path: target.path(),
+                kind: target.kind(),
+                before: Some(text),
+                after,
+            };
+            planned.add(&mut plan, change, step);
+        }
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+/// What is left of a file without that engine's part in it, and what becomes of its record.
+fn undone(
+    target: &Target,
+    text: &str,
+    record: Option<Record>,
+    engine: &str,
+) -> Result<(Option<String>, Step), InstallError> {
+    let Some(mut record) = record else {
+        return Ok((target.unset(text, None)?, Step::Nothing));
+    };
+    let had = record.engines.len();
+    record.engines.retain(|name| name != engine);
+    if !record.engines.is_empty() {
+        let step = match had == record.engines.len() {
+            true => Step::Nothing,
+            false => Step::Keep(record),
+        };
+        return Ok((Some(text.to_owned()), step));
+    }
+    let after = match text == record.after {
+        true => record.before.clone(),
+        false => target.unset(text, record.before.as_deref())?,
+    };
+    Ok((after, Step::Forget(record)))
+}
+
+/// Does what is planned.
+///
+/// # Errors
+///
+/// At the first file that cannot be written; those before it are done, and known to `uninstall`.
+pub fn carry_out(host: &Host, plans: &[Plan]) -> Result<(), InstallError> {
+    for plan in plans {
+        for (change, step) in plan.changes.iter().zip(&plan.steps) {
+            // The record first: of a change that is not recorded nothing could be known.
+            if let Step::Keep(record) = step {
+                record.keep(&host.root)?;
+            }
+            change.make(&host.root)?;
+            if let Step::Forget(record) = step {
+                record.forget(&host.root)?;
+                for made in &record.made {
+                    // Whoever put something else there keeps it.
+                    let _ = fs::remove_dir(change::below(&host.root, made));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that an engine that was named is there.
+///
+/// # Errors
+///
+/// When its program is not found.
+pub fn require(host: &Host, engine: Engine) -> Result<(), InstallError> {
+    match engine.program() {
+        Some(program) if !engine.is_installed(&host.root) => {
+            Err(InstallError::Missing { engine, program })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,246 @@
+//! Pure. What an engine asks of an OCI runtime, as far as it concerns us.
+//!
+//! runc and crun share a command line (`runc(8)`, `crun(1)`): global options, a command, its
+//! options. What is not known here is handed on, and so is everything else: nothing is rewritten.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+/// Global options that are followed by a value.
+const GLOBAL: [&str; 8] = [
+    "cgroup-manager",
+    "config",
+    "criu",
+    "log",
+    "log-format",
+    "log-level",
+    "root",
+    "rootless",
+];
+
+/// Options of `create` and `run` that are followed by a value, but for those of the bundle.
+const CREATION: [&str; 3] = ["console-socket", "pid-file", "preserve-fds"];
+
+/// Every command of runc and crun.
+const COMMANDS: [&str; 20] = [
+    "checkpoint",
+    "create",
+    "delete",
+    "events",
+    "exec",
+    "features",
+    "help",
+    "init",
+    "kill",
+    "list",
+    "mounts",
+    "pause",
+    "ps",
+    "restore",
+    "resume",
+    "run",
+    "spec",
+    "start",
+    "state",
+    "update",
+];
+
+/// A call of an OCI runtime.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Call {
+    /// The configuration of the container that is to be made, from the working directory; `None`
+    /// if none is made.
+    pub(super) configuration: Option<PathBuf>,
+    /// Where the engine reads what went wrong, as lines of JSON.
+    pub(super) log: Option<PathBuf>,
+}
+
+/// Understands the arguments of a runtime, without its name.
+pub(super) fn parse(args: &[OsString]) -> Call {
+    let (mut log, mut format) = (None, None);
+    let mut rest = args.iter();
+    let mut is_unknown = false;
+    while let Some(arg) = rest.next() {
+        let Some((name, value)) = option(arg) else {
+            let making = [OsStr::new("create"), OsStr::new("run")];
+            if making.contains(&arg.as_os_str()) {
+                let configuration = Some(configuration(rest.as_slice()));
+                let log = log.filter(|_| format == Some("json"));
+                let log = log.map(PathBuf::from);
+                return Call { configuration, log };
+            }
+            let is_command = COMMANDS.iter().any(|command| *command == arg);
+            // The value of an option that is not known here, or a command that is not.
+            if is_command || !is_unknown {
+                return Call::default();
+            }
+            is_unknown = false;
+            continue;
+        };
+        is_unknown = value.is_none() && !GLOBAL.contains(&name);
+        let value = match value {
+            None if GLOBAL.contains(&name) => rest.next().and_then(|value| value.to_str()),
+            value => value,
+        };
+        match name {
+            "log" => log = value,
+            "log-format" => format = value,
+            _ => {}
+        }
+    }
+    Call::default()
+}
+
+/// The configuration that `create` or `run` reads, from what follows them.
+fn configuration(args: &[OsString]) -> PathBuf {
+    let (mut bundle, mut file) = (OsStr::new(""), OsStr::new("config.json"));
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let Some((name, value)) = option(arg) else {
+            continue;
+        };
+        let place = match name {
+            "b" | "bundle" => &mut bundle,
+            // Of crun alone: another name for the configuration.
+            "f" | "config" => &mut file,
+            _ if CREATION.contains(&name) && value.is_none() => {
+                rest.next();
+                continue;
+            }
+            // As argp allows it: a short option with its value in one word.
+            _ => match (name.strip_prefix('b'), name.strip_prefix('f')) {
+                _ if is_long(arg) || value.is_some() => continue,
+                (Some(value), _) => {
+                    bundle = OsStr::new(value);
+                    continue;
+                }
+                (_, Some(value)) => {
+                    file = OsStr::new(value);
+                    continue;
+                }
+                _ => continue,
+            },
+        };
+        match value {
+            Some(value) => *place = OsStr::new(value),
+            None => *place = rest.next().map_or(*place, OsString::as_os_str),
+        }
+    }
+    Path::new(bundle).join(file)
+}
+
+/// The name of an option, and its value if that stands in the same word; nothing else begins with
+/// a dash.
+fn option(arg: &OsStr) -> Option<(&str, Option<&str>)> {
+    let name = arg.to_str()?.strip_prefix('-')?;
+    // Go's options may have one dash or two, however long they are.
+    let name = name.strip_prefix('-').unwrap_or(name);
+    Some(match name.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (name, None),
+    })
+}
+
+fn is_long(arg: &OsStr) -> bool {
+    arg.to_str().is_some_and(|arg| arg.starts_with("--"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop, proptest};
+
+    fn call(line: &str) -> Call {
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        parse(&args)
+    }
+
+    fn edited(line: &str) -> Option<PathBuf> {
+        call(line).configuration
+    }
+
+    #[test]
+    fn a_container_of_docker_is_found_with_its_log() {
+        let call = call(
+            "--root /var/run/docker/runtime-runc/moby --log /run/b/log.json --log-format json \
+             --systemd-cgroup create --bundle /run/b --pid-file /run/b/init.pid ab12",
+        );
+        assert_eq!(call.configuration, Some("/run/b/config.json".into()));
+        assert_eq!(call.log, Some("/run/b/log.json".into()));
+    }
+
+    #[test]
+    fn a_bundle_is_found_however_it_is_written() {
+        let expected = Some(PathBuf::from("/b/config.json"));
+        for bundle in [
+            "-b /b",
+            "-b=/b",
+            "--bundle /b",
+            "--bundle=/b",
+            "-bundle /b",
+            "-b/b",
+        ] {
+            assert_eq!(edited(&format!("create {bundle} ab12")), expected);
+            assert_eq!(
+                edited(&format!("--debug run --pid-file -b {bundle} ab12")),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_is_not_named_is_the_working_directory() {
+        assert_eq!(edited("run ab12"), Some("config.json".into()));
+        assert_eq!(edited("run --no-pivot ab12"), Some("config.json".into()));
+        assert_eq!(edited("run -f other.json ab12"), Some("other.json".into()));
+    }
+
+    #[test]
+    fn every_other_call_passes() {
+        for line in [
+            "--version",
+            "features",
+            "--root /run/create start ab12",
+            "--root create state create",
+            "exec --process /p ab12",
+            "delete --force create",
+            "--log create kill run",
+            "restore --bundle /b ab12",
+            "init",
+            "",
+        ] {
+            assert_eq!(call(line), Call::default(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_global_option_that_is_not_known_may_have_a_value() {
+        let expected = Some(PathBuf::from("/b/config.json"));
+        for option in [
+            "--new",
+            "--new=1",
+            "--new 1",
+            "-n 1",
+            "--new 1 --systemd-cgroup",
+        ] {
+            assert_eq!(edited(&format!("{option} create -b /b ab12")), expected);
+        }
+        assert_eq!(edited("new create -b /b ab12"), None);
+    }
+
+    #[test]
+    fn a_log_of_text_is_not_written_to() {
+        assert_eq!(call("--log /l create ab12").log, None);
+        assert_eq!(call("--log /l --log-format text create ab12").log, None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_arguments_make_the_parser_panic(args in prop::collection::vec(any::<String>(), 0..6)) {
+            let args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
+            let _ = parse(&args);
+        }
+    }
+}
