@@ -177,6 +177,11 @@ fn a_default_runtime_that_nothing_would_call_any_more_is_not_replaced() {
     let said = refused(&root, "install docker");
     assert!(said.contains("the default runtime is nvidia"), "{said}");
     assert_eq!(text(&root, DOCKER.0), nvidia.1);
+    let chained = "runtime.path = \"nvidia-container-runtime\"\n";
+    let chained = ("etc/plimsoll/config.toml", chained);
+    let root = machine(&ENGINES, &[nvidia, chained]);
+    done(&root, "install docker");
+    assert!(text(&root, DOCKER.0).contains("plimsoll"));
 }
 
 #[test]

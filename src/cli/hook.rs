@@ -143,7 +143,7 @@ fn deliver(id: &str, root: Result<PathBuf, HookError>, config: &Config) -> anyho
 
 /// One line to the system log, if there is one: a runtime keeps what a hook says that succeeds to
 /// itself.
-fn log(line: &str) {
+pub(super) fn log(line: &str) {
     // Severity and facility by RFC 3164: a warning of a daemon.
     let line = format!("<28>plimsoll: {}", line.replace('\n', " "));
     let sent = UnixDatagram::unbound().and_then(|socket| {

@@ -9,7 +9,10 @@ use anyhow::{Context, Result};
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
-use crate::install::{self, Change, Engine, Host, Plan};
+use crate::{
+    config,
+    install::{self, Change, Engine, Host, Plan},
+};
 
 /// Set up engines, so that every container that they make has the view.
 ///
@@ -99,7 +102,7 @@ fn engines() -> PossibleValuesParser {
 
 impl Install {
     pub(super) fn run(self) -> Result<u8> {
-        let host = self.asked.host();
+        let host = self.asked.host()?;
         let engines = self.asked.engines();
         if !self.asked.all {
             for engine in &engines {
@@ -113,21 +116,24 @@ impl Install {
 
 impl Uninstall {
     pub(super) fn run(self) -> Result<u8> {
-        let host = self.asked.host();
+        let host = self.asked.host()?;
         let plans = install::plan_uninstall(&host, &self.asked.engines())?;
         self.asked.carry_out(&host, &plans, Engine::farewell)
     }
 }
 
 impl Asked {
-    fn host(&self) -> Host {
+    fn host(&self) -> Result<Host> {
         let is_here = self.root == Path::new("/");
+        let path = Path::new(config::FILE);
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let config = config::read(&self.root.join(path))?;
         let own = std::env::current_exe().ok().filter(|_| is_here);
-        Host {
+        Ok(Host {
             root: self.root.clone(),
             program: own.unwrap_or_else(|| "/usr/bin/plimsoll".into()),
-            is_chained: false,
-        }
+            is_chained: !config.runtime.path.as_os_str().is_empty(),
+        })
     }
 
     fn engines(&self) -> Vec<Engine> {

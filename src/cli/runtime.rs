@@ -1,8 +1,11 @@
 //! `plimsoll runtime`.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
-use crate::wrapper::Wrapper;
+use crate::{
+    config::{self, Config},
+    wrapper::Wrapper,
+};
 
 /// Be an OCI runtime: runc or crun, with the view in every container.
 ///
@@ -35,8 +38,8 @@ Examples:
 
 Configuration (/etc/plimsoll/config.toml):
   [runtime]
-  path = \"nvidia-container-runtime\"  # the real runtime, by path or name; else runc, else crun
-  time-namespace = true              # its clocks begin at 0 with the container
+  path = \"nvidia-container-runtime\"  # what it becomes, by path or name; else runc, else crun
+  time-namespace = false             # no clocks of its own for a container
 
 A container whose configuration cannot be edited starts without its view, with a warning, unless
 the configuration says require = true.";
@@ -49,9 +52,23 @@ impl Runtime {
 
 /// Becomes the real runtime, with these arguments; returns only an error.
 pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
-    let wrapper = Wrapper {
-        has_clocks: true,
-        ..Wrapper::default()
+    let warn = |line: &str| {
+        super::complain(line);
+        super::hook::log(line);
     };
-    match wrapper.become_runtime(args, super::complain)? {}
+    // A mistake in the configuration must not keep every container from being stopped and removed.
+    let config = config::read(Path::new(config::FILE)).unwrap_or_else(|error| {
+        warn(&format!(
+            "{:#}; the defaults are used",
+            anyhow::Error::from(error)
+        ));
+        Config::default()
+    });
+    let path = config.runtime.path;
+    let wrapper = Wrapper {
+        runtime: (!path.as_os_str().is_empty()).then_some(path),
+        has_clocks: config.runtime.time_namespace,
+        is_required: config.require,
+    };
+    match wrapper.become_runtime(args, warn)? {}
 }

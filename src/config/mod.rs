@@ -34,6 +34,27 @@ pub struct Config {
     /// After how long a daemon that says nothing is replaced by its keeper.
     #[serde(deserialize_with = "parse::seconds")]
     pub watchdog: Duration,
+    /// What `plimsoll runtime` does.
+    pub runtime: Runtime,
+}
+
+/// What `plimsoll runtime` does, in the table `[runtime]`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Runtime {
+    /// The OCI runtime that it becomes, by path or by name; empty for the first of runc and crun.
+    pub path: PathBuf,
+    /// Whether a container gets a time namespace where that runtime has them.
+    pub time_namespace: bool,
+}
+
+impl Default for Runtime {
+    fn default() -> Runtime {
+        Runtime {
+            path: PathBuf::new(),
+            time_namespace: true,
+        }
+    }
 }
 
 impl Default for Config {
@@ -45,6 +66,7 @@ impl Default for Config {
             patience: Duration::from_secs(2),
             max_age: Duration::from_millis(10),
             watchdog: Duration::from_secs(10),
+            runtime: Runtime::default(),
         }
     }
 }
@@ -111,7 +133,7 @@ mod tests {
         assert_eq!(parse(&keys.join("\n")).unwrap(), Config::default());
         let said = parse("nothing = 1").unwrap_err();
         for name in said.split('`').skip(3).step_by(2) {
-            let named = |key: &&str| key.split_once(" = ").map(|(name, _)| name) == Some(name);
+            let named = |key: &&str| key.split([' ', '.']).next() == Some(name);
             assert!(keys.iter().any(named), "{name} in {path:?}");
         }
     }

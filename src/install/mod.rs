@@ -74,8 +74,8 @@ pub enum EditError {
     Version,
     /// Docker's default runtime would not be called any more.
     #[error(
-        "the default runtime is {0}; name its program as the runtime in /etc/plimsoll/config.toml, \
-         so that plimsoll calls it"
+        "the default runtime is {0}; name its program as runtime.path in /etc/plimsoll/config.toml, so \
+         that plimsoll calls it"
     )]
     OtherDefault(String),
 }
