@@ -25,6 +25,7 @@
 # ENVIRONMENT
 #   VM_CACHE     cache directory, about 4 GB (default ${XDG_CACHE_HOME:-$HOME/.cache}/vm-harness)
 #   VM_SUITE     trixie (default: kernel 6.12, systemd 257) or bookworm (kernel 6.1, systemd 252)
+#   VM_KERNEL    backports: the kernel of VM_SUITE's backports (6.16 or later for trixie), in an image of its own
 #   VM_PACKAGES  more Debian packages for the guest (an image of its own for each list)
 #   VM_ACCEL     tcg (default, emulation: works everywhere) or kvm, if this host's KVM runs stock kernels
 #   VM_MIRROR    Debian mirror (default: the one this host's apt uses)
@@ -48,7 +49,7 @@ default_mirror() { # the Debian mirror that this host's own apt uses
   echo "${mirror%/}"
 }
 : "${VM_MIRROR:=}" "${VM_CACHE:=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vm-harness}"
-: "${VM_SUITE:=trixie}" "${VM_PACKAGES:=}" "${VM_ACCEL:=tcg}"
+: "${VM_SUITE:=trixie}" "${VM_KERNEL:=}" "${VM_PACKAGES:=}" "${VM_ACCEL:=tcg}"
 DISK_SIZE=8G        # virtual size of the guest's disk; the file is sparse
 TOOLS=$VM_CACHE/tools-trixie
 
@@ -61,6 +62,10 @@ case $VM_SUITE in
   trixie)   PACKAGES+=(docker-cli netavark aardvark-dns incus-base nftables) ;;
   bookworm) PACKAGES+=(netavark aardvark-dns nftables) ;;
   *) echo "vm.sh: unknown VM_SUITE $VM_SUITE (trixie, bookworm)" >&2; exit 125 ;;
+esac
+case $VM_KERNEL in
+  '' | backports) ;;
+  *) echo "vm.sh: unknown VM_KERNEL $VM_KERNEL (backports, or nothing)" >&2; exit 125 ;;
 esac
 PACKAGES+=(python3-psutil nodejs sysstat hwloc-nox numactl)   # programs whose view of the machine the tests ask
 
@@ -197,7 +202,32 @@ image_dir() { # one directory for each suite, package list and version of this s
   local key
   key=$( { echo "$VM_SUITE ${PACKAGES[*]}${VM_PACKAGES:+ $VM_PACKAGES}"
            sed -n '/^sources()/,/^image_dir()/p' "$SELF"; } | sha256sum | cut -c1-12)
-  echo "$VM_CACHE/image-$VM_SUITE-$key"
+  echo "$VM_CACHE/image-$VM_SUITE${VM_KERNEL:+-$VM_KERNEL}-$key"
+}
+
+# Put the kernel of the suite's backports into the tree $1, in place of kernel_hook. There the image
+# is a package of its own beside those of the kernel proper and its modules.
+backports_hook() {
+  local root=$1 image v
+  echo "deb $VM_MIRROR $VM_SUITE-backports main" > "$root/etc/apt/sources.list.d/backports.list"
+  printf 'Package: linux-*\nPin: release n=%s-backports\nPin-Priority: 900\n' "$VM_SUITE" \
+    > "$root/etc/apt/preferences.d/backports"
+  chroot "$root" apt-get -q update >&2
+  depends() { chroot "$root" apt-cache depends --important "$1" | sed -n 's/.*Depends: \(linux-\(image\|binary\|modules\|base\)-[0-9]\S*\)/\1/p'; }
+  image=$(depends linux-image-cloud-amd64 | head -1)
+  [ -n "$image" ] || { echo "no kernel package found in $VM_SUITE-backports" >&2; exit 1; }
+  mkdir "$root/tmp/kernel"
+  # shellcheck disable=SC2046
+  chroot "$root" sh -c 'cd /tmp/kernel && apt-get download -q "$@" >&2 && for deb in *.deb; do dpkg-deb -x "$deb" tree; done' \
+    - "$image" $(depends "$image")
+  mkdir -p "$root/usr/lib/modules"
+  v=${image#linux-image-}
+  cp -a "$root"/tmp/kernel/tree/usr/lib/modules/"$v" "$root/usr/lib/modules/"
+  cp "$(find "$root/tmp/kernel/tree" -name "vmlinuz*" -type f | head -1)" "$root/boot/vmlinuz"
+  cp "$(find "$root/tmp/kernel/tree" -name "config*" -type f | head -1)" "$root/boot/config-$v"
+  rm -rf "$root/tmp/kernel"
+  find "$root/usr/lib/modules" -name '*.ko.xz' -exec unxz {} +
+  chroot "$root" depmod "$v"
 }
 
 build() { # leaves $IMG/rootfs.ext4 and $IMG/vmlinuz; safe when several run at once
@@ -206,6 +236,7 @@ build() { # leaves $IMG/rootfs.ext4 and $IMG/vmlinuz; safe when several run at o
   [ "$(id -u)" = 0 ] || die "must be root"
   command -v mmdebstrap >/dev/null || die "needs mmdebstrap: apt-get install -y mmdebstrap"
   : "${VM_MIRROR:=$(default_mirror)}"
+  export VM_MIRROR                                # for the hooks
   [ -n "$VM_MIRROR" ] || exit 125
   mkdir -p "$VM_CACHE"
   exec 9>"$VM_CACHE/lock"; flock 9
@@ -218,9 +249,9 @@ build() { # leaves $IMG/rootfs.ext4 and $IMG/vmlinuz; safe when several run at o
     touch "$TOOLS.done"
   fi
   if [ ! -e "$IMG/done" ]; then
-    note "building the $VM_SUITE guest image: once, about 90 s"
+    note "building the $VM_SUITE guest image${VM_KERNEL:+ with the kernel of its $VM_KERNEL}: once, about 90 s"
     rm -rf --one-file-system "$IMG"; mkdir -p "$IMG"
-    HOOKS=(--customize-hook="$SELF --hook kernel \"\$1\"" --customize-hook="$SELF --hook setup \"\$1\"")
+    HOOKS=(--customize-hook="$SELF --hook ${VM_KERNEL:-kernel} \"\$1\"" --customize-hook="$SELF --hook setup \"\$1\"")
     # shellcheck disable=SC2086
     debootstrap_tree "$VM_SUITE" "$IMG/tree" "${PACKAGES[@]}" $VM_PACKAGES \
       >"$IMG/build.log" 2>&1 || { grep -a '^E:' "$IMG/build.log" | tail -3 >&2 || true; die "could not build the guest tree (is $VM_MIRROR reachable? log: $IMG/build.log)"; }
