@@ -12,8 +12,8 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
         let text = "containers are looked into only by root";
         return vec![Finding::new(Level::Warning, "containers", text).mend("run it as root")];
     }
-    match reach::dead(mountpoint) {
-        Ok(dead) => judged(&dead, is_well),
+    match reach::dead() {
+        Ok(dead) => judged(&dead, is_well.then_some(mountpoint)),
         Err(error) => {
             let text = format!("cannot look into containers: {error}");
             vec![Finding::new(Level::Warning, "containers", text)]
@@ -21,7 +21,8 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
     }
 }
 
-fn judged(dead: &[Dead], is_well: bool) -> Vec<Finding> {
+/// `living` is a view that is served: its daemon heals when it starts, and has started.
+fn judged(dead: &[Dead], living: Option<&Path>) -> Vec<Finding> {
     if dead.is_empty() {
         let text = "none has a file that nobody answers for";
         return vec![Finding::new(Level::Ok, "containers", text)];
@@ -31,7 +32,7 @@ fn judged(dead: &[Dead], is_well: bool) -> Vec<Finding> {
             "the container of process {pid} has {mounts} dead files of {}: reads of them fail",
             view.display()
         );
-        let mend = match is_well {
+        let mend = match living == Some(view.as_path()) {
             true => format!(
                 "restart that container, or take it out: nsenter -t {pid} -m umount -l FILE"
             ),
@@ -56,12 +57,12 @@ mod tests {
             mounts: 9,
             view: "/var/lib/plimsoll".into(),
         };
-        let found = judged(&[dead], false);
+        let found = judged(&[dead], None);
         assert_eq!(found[0].level, Level::Error);
         assert!(
             found[0].finding.contains("4711 has 9 dead files"),
             "{found:?}"
         );
-        assert_eq!(judged(&[], true)[0].level, Level::Ok);
+        assert_eq!(judged(&[], None)[0].level, Level::Ok);
     }
 }

@@ -18,26 +18,27 @@ pub struct Dead {
     pub view: PathBuf,
 }
 
-/// The dead mounts in every container, but for the view at `mountpoint` itself. A file system that
-/// does not answer at all is not dead: its daemon hangs.
+/// The dead mounts in every container. A view at its own mount point is none of them, nor is a copy
+/// of it there; and a file system that does not answer at all is not dead: its daemon hangs.
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub fn dead(mountpoint: &Path) -> io::Result<Vec<Dead>> {
+pub fn dead() -> io::Result<Vec<Dead>> {
     let mut known = BTreeMap::new();
     let mut found = Vec::new();
     for namespace in Namespace::all()? {
         let mut views: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for mount in namespace.mounts() {
-            if namespace.is_own && mount.point.starts_with(mountpoint) {
+            let view = mount.source.strip_prefix("plimsoll:");
+            let view = PathBuf::from(view.unwrap_or_default());
+            if mount.point.starts_with(&view) && view != Path::new("") {
                 continue;
             }
             let is_dead = known
                 .entry(mount.device.clone())
                 .or_insert_with(|| is_dead(namespace.path(&mount)));
             if *is_dead {
-                let view = mount.source.strip_prefix("plimsoll:");
-                *views.entry(view.unwrap_or_default().into()).or_default() += 1;
+                *views.entry(view).or_default() += 1;
             }
         }
         found.extend(views.into_iter().map(|(view, mounts)| Dead {
