@@ -72,7 +72,7 @@ const CONTAINERD: (&str, &str) = (
     "etc/containerd/config.toml",
     "version = 2 # ours\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"pause\"\n",
 );
-const ENGINES: [&str; 4] = ["dockerd", "containerd", "podman", "crio"];
+const ENGINES: [&str; 5] = ["dockerd", "containerd", "podman", "crio", "lxc-start"];
 
 #[test]
 fn what_install_has_written_uninstall_takes_back_to_the_byte() {
@@ -94,7 +94,11 @@ fn installing_twice_changes_nothing_more() {
     done(&root, "install --all");
     let once = everything(&root);
     let said = done(&root, "install --all");
-    assert_eq!(said.matches("nothing to change").count(), 4, "{said}");
+    assert_eq!(
+        said.matches("nothing to change").count(),
+        ENGINES.len(),
+        "{said}"
+    );
     assert_eq!(everything(&root), once);
 }
 
@@ -215,4 +219,19 @@ fn programs_are_told_what_was_changed_and_what_must_follow() {
         ["/usr/bin/plimsoll-runtime", "/etc/docker/daemon.json"]
     );
     assert!(!Path::new(&root.path().join("etc")).exists());
+}
+
+#[test]
+fn lxc_is_set_up_where_lxcfs_has_not_done_so() {
+    let root = machine(&["lxc-start"], &[]);
+    done(&root, "install lxc");
+    let set = text(&root, "usr/share/lxc/config/common.conf.d/plimsoll.conf");
+    assert!(set.contains("lxc.hook.mount = /usr/bin/plimsoll hook --lxc"));
+
+    let lxcfs = ("usr/share/lxc/config/common.conf.d/00-lxcfs.conf", "");
+    let root = machine(&["lxc-start"], &[lxcfs]);
+    let before = everything(&root);
+    assert!(refused(&root, "install lxc").contains("plimsoll daemon /var/lib/lxcfs"));
+    assert_eq!(done(&root, "install --all"), done(&root, "install --all"));
+    assert_eq!(everything(&root), before);
 }

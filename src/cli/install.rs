@@ -74,6 +74,7 @@ Engines:
               imports conf.d (containerd 2), for a Kubernetes RuntimeClass
   podman      a hook in /usr/share/containers/oci/hooks.d
   crio        the same hook
+  lxc         a mount hook in /usr/share/lxc/config/common.conf.d, where lxcfs has none there
   cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
 
 Examples:
@@ -84,8 +85,8 @@ Examples:
   plimsoll install --all -o json
       for programs
 
-LXC and Incus take the view by themselves from /var/lib/lxcfs: run plimsoll daemon /var/lib/lxcfs
-in the place of lxcfs.";
+Where lxcfs's hook is set up, and for Incus, run plimsoll daemon /var/lib/lxcfs in the place of
+lxcfs: its hook finds all it looks for.";
 
 const UNINSTALL: &str = "\
 Examples:

@@ -19,17 +19,20 @@ pub enum Engine {
     Podman,
     /// CRI-O, by the same hook.
     Crio,
+    /// LXC, by a mount hook; not beside lxcfs's own.
+    Lxc,
     /// Every engine that knows the Container Device Interface, by a device.
     Cdi,
 }
 
 impl Engine {
     /// All, in the order in which they are set up.
-    pub const ALL: [Engine; 5] = [
+    pub const ALL: [Engine; 6] = [
         Engine::Docker,
         Engine::Containerd,
         Engine::Podman,
         Engine::Crio,
+        Engine::Lxc,
         Engine::Cdi,
     ];
 
@@ -41,6 +44,7 @@ impl Engine {
             Engine::Containerd => "containerd",
             Engine::Podman => "podman",
             Engine::Crio => "crio",
+            Engine::Lxc => "lxc",
             Engine::Cdi => "cdi",
         }
     }
@@ -65,6 +69,7 @@ impl Engine {
             Engine::Containerd => Some("containerd"),
             Engine::Podman => Some("podman"),
             Engine::Crio => Some("crio"),
+            Engine::Lxc => Some("lxc-start"),
             Engine::Cdi => None,
         }
     }
@@ -87,7 +92,7 @@ impl Engine {
         match self {
             Engine::Docker => Some("systemctl reload docker"),
             Engine::Containerd => Some("systemctl restart containerd"),
-            Engine::Podman | Engine::Crio | Engine::Cdi => None,
+            Engine::Podman | Engine::Crio | Engine::Lxc | Engine::Cdi => None,
         }
     }
 
@@ -101,7 +106,9 @@ impl Engine {
             Engine::Containerd => {
                 "pods of a RuntimeClass with handler plimsoll have the view; so has ctr run --runc-binary"
             }
-            Engine::Podman | Engine::Crio => "containers started from now on have the view",
+            Engine::Podman | Engine::Crio | Engine::Lxc => {
+                "containers started from now on have the view"
+            }
             Engine::Cdi => "containers with --device plimsoll.io/view=container have the view",
         }
     }
@@ -127,6 +134,8 @@ impl Engine {
                 containerd::Home::Nowhere => Vec::new(),
             },
             Engine::Podman | Engine::Crio => vec![Target::Hook],
+            Engine::Lxc if rival(host) => Vec::new(),
+            Engine::Lxc => vec![Target::Lxc],
             Engine::Cdi => vec![Target::Cdi],
         })
     }
@@ -138,6 +147,7 @@ impl Engine {
             Engine::Docker => vec![Target::Docker, runtime],
             Engine::Containerd => vec![Target::Containerd, Target::ContainerdDropIn, runtime],
             Engine::Podman | Engine::Crio => vec![Target::Hook],
+            Engine::Lxc => vec![Target::Lxc],
             Engine::Cdi => vec![Target::Cdi],
         }
     }
@@ -156,6 +166,8 @@ pub(super) enum Target {
     ContainerdDropIn,
     /// What podman and CRI-O read.
     Hook,
+    /// What LXC's containers include.
+    Lxc,
     /// What knows devices by name.
     Cdi,
 }
@@ -171,6 +183,7 @@ impl Target {
             // Both read this directory unless they are told otherwise; podman reads the one below
             // /etc only if its hooks_dir names it.
             Target::Hook => "/usr/share/containers/oci/hooks.d/plimsoll.json",
+            Target::Lxc => "/usr/share/lxc/config/common.conf.d/plimsoll.conf",
             Target::Cdi => "/etc/cdi/plimsoll.json",
         }
         .into()
@@ -196,6 +209,7 @@ impl Target {
             Target::Containerd => containerd::set(text, &runtime),
             Target::ContainerdDropIn => containerd::drop_in(&beside(host)?, &runtime),
             Target::Hook => Ok(hooks::oci(&host.program.to_string_lossy())),
+            Target::Lxc => Ok(hooks::lxc(&host.program.to_string_lossy())),
             Target::Cdi => Ok(hooks::cdi(&host.program.to_string_lossy())),
         };
         set.map_err(self.refused())
@@ -213,7 +227,7 @@ impl Target {
             Target::Runtime(_) => Ok(Some(text.to_owned())),
             Target::Docker => docker::unset(text, before),
             Target::Containerd | Target::ContainerdDropIn => containerd::unset(text),
-            Target::Hook | Target::Cdi => Ok(None),
+            Target::Hook | Target::Lxc | Target::Cdi => Ok(None),
         };
         unset.map_err(self.refused())
     }
@@ -225,6 +239,15 @@ impl Target {
 }
 
 const CONFIGURATION: &str = "/etc/containerd/config.toml";
+
+/// What lxcfs's package has LXC's containers include.
+pub(super) const LXCFS: &str = "/usr/share/lxc/config/common.conf.d/00-lxcfs.conf";
+
+/// Whether LXC's containers take lxcfs's files already.
+pub(super) fn rival(host: &Host) -> bool {
+    let path = LXCFS.strip_prefix('/').unwrap_or(LXCFS);
+    host.root.join(path).exists()
+}
 
 /// What stands in containerd's configuration.
 fn beside(host: &Host) -> Result<String, InstallError> {

@@ -16,6 +16,11 @@ pub(super) fn cdi(program: &str) -> String {
     with(include_str!("../../packaging/cdi/plimsoll.json"), program)
 }
 
+/// What LXC's containers include: a mount hook (lxc.container.conf(5)).
+pub(super) fn lxc(program: &str) -> String {
+    include_str!("../../packaging/lxc/plimsoll.conf").replace(PACKAGED, program)
+}
+
 fn with(packaged: &str, program: &str) -> String {
     let quoted = serde_json::Value::from(program).to_string();
     packaged.replace(&format!("\"{PACKAGED}\""), &quoted)
@@ -32,6 +37,12 @@ mod tests {
         let mut configuration = json!({});
         add_hook(&mut configuration, program).unwrap();
         configuration["hooks"]["createContainer"][0].take()
+    }
+
+    #[test]
+    fn lxc_calls_the_program_where_it_is() {
+        let text = lxc("/opt/plimsoll");
+        assert!(text.contains("\nlxc.hook.mount = /opt/plimsoll hook --lxc\n"));
     }
 
     #[test]

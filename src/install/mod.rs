@@ -34,6 +34,13 @@ pub enum InstallError {
         /// The program that it would have.
         program: &'static str,
     },
+    /// LXC's containers take the files of lxcfs.
+    #[error(
+        "{} has containers of LXC take lxcfs's files: run plimsoll daemon /var/lib/lxcfs in its place, \
+         or remove lxcfs",
+        engine::LXCFS
+    )]
+    Taken,
     /// A file is there and cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -340,12 +347,13 @@ pub fn carry_out(host: &Host, plans: &[Plan]) -> Result<(), InstallError> {
 ///
 /// # Errors
 ///
-/// When its program is not found.
+/// When its program is not found, or LXC has lxcfs's hook.
 pub fn require(host: &Host, engine: Engine) -> Result<(), InstallError> {
     match engine.program() {
         Some(program) if !engine.is_installed(&host.root) => {
             Err(InstallError::Missing { engine, program })
         }
+        _ if engine == Engine::Lxc && engine::rival(host) => Err(InstallError::Taken),
         _ => Ok(()),
     }
 }
