@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// So many files below `/proc` are held open.
 const KEPT: usize = 16;
+/// So many bytes hold the header of `/proc/slabinfo`.
+const SLABINFO_START: usize = 1024;
 
 /// A machine: its root directory, held open.
 #[derive(Debug)]
@@ -110,8 +112,11 @@ impl Machine {
     /// # Errors
     /// When it cannot be read.
     pub fn slabinfo_header(&self) -> Result<Vec<String>, ReadError> {
-        self.proc_text("slabinfo")
-            .map(|text| parse::slabinfo_header(&text))
+        // The kernel takes milliseconds to count all slabs, and its header has some 300 bytes.
+        let start = self.proc.start(Path::new("slabinfo"), SLABINFO_START);
+        start
+            .map(|text| parse::slabinfo_header(&String::from_utf8_lossy(&text)))
+            .map_err(ReadError::refused(Path::new("proc/slabinfo")))
     }
 
     /// The CPUs that are online, from `/sys/devices/system/cpu/online`.

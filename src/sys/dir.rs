@@ -11,7 +11,7 @@ use nix::{
 use std::{
     ffi::OsString,
     fs::File,
-    io,
+    io::{self, Read},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -56,6 +56,20 @@ impl Dir {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
         whole(|room, _| nix::unistd::read(&fd, room))
+    }
+
+    /// The first bytes of the file at `path` below this directory, `most` at most: the kernel does
+    /// not make the rest.
+    ///
+    /// # Errors
+    /// Those of [`Dir::read`].
+    pub fn start(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
+        let most = u64::try_from(most).map_err(io::Error::other)?;
+        let mut content = Vec::new();
+        File::from(fd).take(most).read_to_end(&mut content)?;
+        Ok(content)
     }
 
     /// [`Dir::read`] of a file that will be read again: it is held open, if files are
@@ -220,6 +234,15 @@ mod tests {
                 .unwrap(),
             "text"
         );
+    }
+
+    #[test]
+    fn the_start_of_a_file_is_no_longer_than_asked_for() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a"), "text").unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        assert_eq!(dir.start(Path::new("a"), 2).unwrap(), b"te");
+        assert_eq!(dir.start(Path::new("a"), 9).unwrap(), b"text");
     }
 
     #[test]
