@@ -198,7 +198,14 @@ impl Answers {
         let cpus = |path| size(path).0.map_or(1, |cpus| cpus.len().max(1));
         let possible = cpus("sys/devices/system/cpu/possible");
         let online = cpus("sys/devices/system/cpu/online");
-        let bound = 2 * size(file.path()).1 * possible.div_ceil(online);
+        let length = match file {
+            File::Slabinfo => {
+                let header = self.machine.slabinfo_header().unwrap_or_default();
+                header.iter().map(String::len).sum()
+            }
+            _ => size(file.path()).1,
+        };
+        let bound = 2 * length * possible.div_ceil(online);
         u64::try_from(bound)
             .unwrap_or(PAGE)
             .next_multiple_of(PAGE)
