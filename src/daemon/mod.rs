@@ -41,6 +41,7 @@ use std::{
     time::{Duration, Instant},
 };
 use successor::{Door, Predecessor, Work};
+use welcome::Welcome;
 
 const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
 /// The status of a daemon that could not serve.
@@ -214,12 +215,15 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     if !station.is_resumed && !config.is_embedded {
         heal(&station);
     }
-    if !config.is_embedded {
-        welcome::attend(&config.mountpoint);
-    }
     let watched = Arc::clone(&overseer);
     let (config, kept) = (config.clone(), Arc::clone(&handed));
-    thread::spawn(move || watched.attend(&config, &kept));
+    thread::spawn(move || {
+        let welcome = (!config.is_embedded).then(|| Welcome::at(config.mountpoint.clone()));
+        let look = || welcome.iter().for_each(Welcome::look);
+        // Also where nobody watches over it.
+        look();
+        watched.attend(&config, &kept, look);
+    });
     let event = events.recv().unwrap_or(Event::Stop);
     end(event, station, &overseer, &handed, door)
 }

@@ -108,12 +108,12 @@ impl Overseer {
         }
     }
 
-    /// Says again and again that all is well, as long as it is, and starts another keeper when
-    /// this one dies.
+    /// Says again and again that all is well, as long as it is, and does `meanwhile` each time;
+    /// starts another keeper when this one dies.
     ///
     /// Nothing here asks the view itself: a thread that waits for an answer of its own process
     /// keeps that from ending when it is killed (`request_wait_answer` in `fs/fuse/dev.c`).
-    pub(super) fn attend(&self, config: &Config, held: &Held) {
+    pub(super) fn attend(&self, config: &Config, held: &Held, meanwhile: impl Fn()) {
         let Some(patience) = self.patience(config) else {
             return;
         };
@@ -139,6 +139,7 @@ impl Overseer {
                 std::process::abort();
             }
             (before, was_asked) = (now, is_asked);
+            meanwhile();
             match self {
                 Overseer::Systemd => {
                     let _ = sd_notify::notify(&[NotifyState::Watchdog]);

@@ -1,39 +1,55 @@
 //! Containers that were started while no daemon served get their files from this one.
 
-use crate::{
-    inject::waiting::{self, Notices},
-    sys::process,
-};
+use crate::{inject::waiting, sys::process};
 use std::{
-    io,
-    path::{Path, PathBuf},
+    cell::Cell,
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
+    time::SystemTime,
 };
 
-/// Has every container that waits for the view there get its files, now and whenever one more waits.
-pub(super) fn attend(mountpoint: &Path) {
-    let mountpoint = mountpoint.to_owned();
-    thread::spawn(move || {
-        if let Err(error) = welcome(&mountpoint) {
-            tracing::warn!(%error, "cannot look for containers that wait for their files");
-        }
-    });
+/// Looks for containers that wait for their files.
+///
+/// It asks now and then rather than for a notice: a process that holds an inotify takes 10 ms more
+/// to end (`fsnotify_destroy_group` waits for a grace period), and readers wait for its end.
+#[derive(Debug)]
+pub(super) struct Welcome {
+    mountpoint: PathBuf,
+    /// When the notes had changed last that were looked at.
+    seen: Cell<Option<SystemTime>>,
 }
 
-fn welcome(mountpoint: &PathBuf) -> io::Result<()> {
-    waiting::make_room()?;
-    let notices = Notices::new()?;
-    loop {
-        if waiting::is_any() {
-            // By a process of its own: a file system in a container may have it wait for ever.
-            let status = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
-                .args(["attach", "--waiting", "--view"])
-                .arg(mountpoint)
-                .stdin(Stdio::null())
-                .status()?;
-            tracing::info!(%status, "containers that waited have been looked at");
+impl Welcome {
+    /// For the view that is served there.
+    pub(super) fn at(mountpoint: PathBuf) -> Welcome {
+        if let Err(error) = waiting::make_room() {
+            tracing::warn!(%error, "containers cannot say that they wait for their files");
         }
-        waiting::wait(&notices)?;
+        Welcome {
+            mountpoint,
+            seen: Cell::default(),
+        }
+    }
+
+    /// Has every container that waits get its files, which is not waited for; unless no note was
+    /// left since this was asked last.
+    pub(super) fn look(&self) {
+        let changed = waiting::changed();
+        if self.seen.replace(changed) == changed || !waiting::is_any() {
+            return;
+        }
+        // By a process of its own: a file system in a container may have it wait for ever.
+        let mut attach = Command::new("/proc/self/exe");
+        process::with_fresh_signals(&mut attach)
+            .args(["attach", "--waiting", "--view"])
+            .arg(&self.mountpoint)
+            .stdin(Stdio::null());
+        thread::spawn(move || match attach.status() {
+            Ok(status) => {
+                tracing::info!(%status, "containers that waited have been looked at");
+            }
+            Err(error) => tracing::warn!(%error, "cannot look for containers that wait"),
+        });
     }
 }

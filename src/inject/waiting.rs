@@ -3,19 +3,13 @@
 //! Anybody may leave one, for a hook may run as a user who is nobody on the host; whoever takes it
 //! up must not believe it.
 
-use nix::{
-    errno::Errno,
-    sys::{
-        inotify::{AddWatchFlags, InitFlags, Inotify},
-        stat::Mode,
-    },
-    unistd::mkdir,
-};
+use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// Where the notes are.
@@ -142,29 +136,10 @@ pub fn is_any() -> bool {
     fs::read_dir(DIRECTORY).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Waits until another note is left.
-///
-/// # Errors
-/// When the kernel does not tell.
-pub fn wait(notices: &Notices) -> io::Result<()> {
-    notices.0.read_events()?;
-    Ok(())
-}
-
-/// Tells of notes that are left from now on.
-#[derive(Debug)]
-pub struct Notices(Inotify);
-
-impl Notices {
-    /// Asks for them.
-    ///
-    /// # Errors
-    /// When the directory is not there.
-    pub fn new() -> io::Result<Notices> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
-        inotify.add_watch(DIRECTORY, AddWatchFlags::IN_CLOSE_WRITE)?;
-        Ok(Notices(inotify))
-    }
+/// When a note was left or taken up last; `None` where there can be none.
+#[must_use]
+pub fn changed() -> Option<SystemTime> {
+    fs::metadata(DIRECTORY).ok()?.modified().ok()
 }
 
 fn mount_namespace(process: &str) -> Option<u64> {
