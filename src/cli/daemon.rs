@@ -52,7 +52,11 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        super::logs(if self.embedded { "error" } else { "info" });
+        super::logs(if self.embedded || self.dry_run {
+            "error"
+        } else {
+            "info"
+        });
         let configured = match self.embedded || self.adopt.is_some() {
             // The one belongs to a container, and the other is told everything.
             true => config::Config::default(),
