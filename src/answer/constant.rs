@@ -10,6 +10,7 @@ use crate::{
     container::Container,
     files::{CPUS, FILES, File},
     host::Machine,
+    sys::ReadError,
     units::CpuSet,
 };
 use std::{
@@ -33,6 +34,15 @@ const SWAPS: usize = 128;
 // "cpu MHz" and the like may have more digits at another moment.
 const CPUINFO_SLACK: usize = 8;
 
+/// What the machine's own file says, as far as what is served in its place depends on it.
+pub(super) fn hosts_own(machine: &Machine, file: File) -> Result<Vec<u8>, ReadError> {
+    match file {
+        // The rest is no container's, and takes the kernel milliseconds.
+        File::Slabinfo => Ok(machine.slabinfo_header()?.concat().into_bytes()),
+        _ => machine.bytes(Path::new(file.path())),
+    }
+}
+
 /// The size that each file always has, by row, if it has one on this machine.
 #[derive(Debug)]
 pub(super) struct Constants(Vec<Option<AtomicUsize>>);
@@ -46,11 +56,7 @@ impl Constants {
         };
         let (possible, online) = (cpus("possible"), cpus("online"));
         let constant = |file: File| {
-            let text = match file {
-                // Its size does not hang on what it says, and saying it takes milliseconds.
-                File::Slabinfo => machine.slabinfo_header().ok()?.concat().into_bytes(),
-                _ => machine.bytes(Path::new(file.path())).ok()?,
-            };
+            let text = hosts_own(machine, file).ok()?;
             let host = Host {
                 text: std::str::from_utf8(&text).ok()?,
                 possible: possible?,

@@ -27,7 +27,7 @@ use crate::{
     units::{CpuSet, Micros},
     view::{self, stat::Clock, time::Birth},
 };
-use constant::Constants;
+use constant::{Constants, hosts_own};
 use facts::MachineFacts;
 use page::Page;
 use std::{path::Path, sync::Arc};
@@ -191,20 +191,14 @@ impl Answers {
     #[must_use]
     pub fn bound(&self, file: File) -> u64 {
         const PAGE: u64 = 4096;
-        let size = |path: &str| {
+        let cpus = |path: &str| {
             let bytes = self.machine.bytes(Path::new(path)).unwrap_or_default();
-            (CpuSet::parse(&String::from_utf8_lossy(&bytes)), bytes.len())
+            let cpus = CpuSet::parse(&String::from_utf8_lossy(&bytes));
+            cpus.map_or(1, |cpus| cpus.len().max(1))
         };
-        let cpus = |path| size(path).0.map_or(1, |cpus| cpus.len().max(1));
         let possible = cpus("sys/devices/system/cpu/possible");
         let online = cpus("sys/devices/system/cpu/online");
-        let length = match file {
-            File::Slabinfo => {
-                let header = self.machine.slabinfo_header().unwrap_or_default();
-                header.iter().map(String::len).sum()
-            }
-            _ => size(file.path()).1,
-        };
+        let length = hosts_own(&self.machine, file).unwrap_or_default().len();
         let bound = 2 * length * possible.div_ceil(online);
         u64::try_from(bound)
             .unwrap_or(PAGE)

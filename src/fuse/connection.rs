@@ -138,16 +138,6 @@ impl Connection {
         Ok(session)
     }
 
-    /// Whether a request waits on that device that nobody has taken yet.
-    #[must_use]
-    pub fn is_asked(device: BorrowedFd<'_>) -> bool {
-        let mut fds = [PollFd::new(device, PollFlags::POLLIN)];
-        let polled = poll(&mut fds, PollTimeout::ZERO);
-        let [device] = fds;
-        let events = device.revents().unwrap_or(PollFlags::empty());
-        polled.is_ok() && events.contains(PollFlags::POLLIN)
-    }
-
     /// Has the kernel give out again what a daemon before this one has taken and not answered;
     /// `last` is a recent number of a request that it took.
     ///
