@@ -12,7 +12,10 @@
 //! Who opened a file is who it tells of as long as it is open, wherever its reader moves. A cgroup
 //! that is gone is answered from its last good facts, by an error where there are none.
 
-use super::{Container, namespace, pids};
+use super::{
+    Container, namespace, pids,
+    recent::{Member, Namespace, Recent},
+};
 use crate::{
     cgroup::{Layout, Place, parse::Membership},
     host::Machine,
@@ -64,6 +67,9 @@ struct Namespaces {
 #[derive(Debug)]
 pub struct Callers {
     host: Namespaces,
+    recent: Recent,
+    /// Whether files of `/proc` may be held open: those of a captured machine are only files.
+    is_live: bool,
     /// Inits by pid namespace, for kernels that do not tell. An init lives as long as its
     /// namespace has processes, so its pid is another's only once the namespace is gone.
     inits: Mutex<HashMap<u64, u32>>,
@@ -78,6 +84,8 @@ impl Callers {
     pub fn new(machine: &Machine) -> Result<Callers, ReadError> {
         Ok(Callers {
             host: namespaces(machine, "1").or_else(|_| namespaces(machine, "self"))?,
+            recent: Recent::default(),
+            is_live: machine.proc().is_of_kernel(),
             inits: Mutex::default(),
         })
     }
@@ -100,34 +108,42 @@ impl Callers {
         if tid == 0 {
             return Err(CallerError::Unseen);
         }
+        if let Some(container) = self.recent.container(tid)
+            && cgroups.key(&container.place).ok() == Some(container.key)
+        {
+            return Ok(Caller::Container(container));
+        }
         let unread = |source| CallerError::Unread { tid, source };
-        let caller = namespaces(machine, &tid.to_string()).map_err(unread)?;
-        if caller == self.host {
+        let pid = namespace_of(machine, tid, "pid").map_err(unread)?;
+        // Who has a pid namespace of its own may be in any mount namespace.
+        let is_own = pid != self.host.pid;
+        if !is_own && namespace_of(machine, tid, "mnt").map_err(unread)? == self.host.mount {
             return Ok(Caller::Host);
         }
-        let own = place(tid, cgroups, machine)?;
-        let init = if caller.pid == self.host.pid {
-            None
-        } else {
-            self.init(tid, caller.pid, machine).map_err(unread)?
-        };
-        let place_of_init = match init.map(|init| place(init, cgroups, machine)) {
+        let member = Member::of(tid, machine).map_err(unread)?;
+        let own = place(tid, member.text(), cgroups)?;
+        let namespace = if is_own {
             // Whoever cannot look must not take the caller for another one.
-            Some(Err(CallerError::Unread { source, .. })) if source.is_shortage() => {
-                return Err(unread(source));
-            }
-            place => place.and_then(Result::ok),
+            self.namespace(tid, pid, machine).map_err(unread)?
+        } else {
+            None
         };
-        let root = place_of_init
+        let root = namespace
+            .as_ref()
+            .and_then(|known| place(known.init, known.member.text(), cgroups).ok())
             .map(Place::out_of_init_scope)
             .filter(|root| root.holds(&own))
             .unwrap_or(own);
         let key = cgroups.key(&root).map_err(unread)?;
-        Ok(Caller::Container(Arc::new(Container {
+        let container = Arc::new(Container {
             key,
             place: root,
-            init,
-        })))
+            init: namespace.as_ref().map(|known| known.init),
+        });
+        if let Some(namespace) = namespace.filter(|_| self.is_live) {
+            (self.recent).remember(tid, member, namespace, Arc::clone(&container));
+        }
+        Ok(Caller::Container(container))
     }
 
     /// The container with that key, and whether it is known where it stands in every hierarchy:
@@ -152,12 +168,43 @@ impl Callers {
             return Ok((at(same), true));
         }
         // Other hierarchies of v1 may name the container differently; its processes tell.
-        let member = cgroups
-            .processes(&same)?
-            .into_iter()
-            .find_map(|pid| place(pid, cgroups, machine).ok()?.up_to(&path));
+        let member = cgroups.processes(&same)?.into_iter().find_map(|pid| {
+            let membership = machine.proc_text(format!("{pid}/cgroup")).ok()?;
+            place(pid, &membership, cgroups).ok()?.up_to(&path)
+        });
         let is_known = member.is_some();
         Ok((at(member.unwrap_or(same)), is_known))
+    }
+
+    /// The pid namespace of that thread, whose inode number is known; `None` if its init cannot be
+    /// found.
+    fn namespace(
+        &self,
+        tid: u32,
+        inode: u64,
+        machine: &Machine,
+    ) -> Result<Option<Arc<Namespace>>, ReadError> {
+        if let Some(known) = self.recent.namespace(inode) {
+            return Ok(Some(known));
+        }
+        let Some(init) = self.init(tid, inode, machine)? else {
+            return Ok(None);
+        };
+        let member = match Member::of(init, machine) {
+            Ok(member) => member,
+            Err(error) if error.is_shortage() => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let namespace = Namespace {
+            inode,
+            init,
+            member,
+        };
+        Ok(Some(if self.is_live {
+            self.recent.hold(namespace)
+        } else {
+            Arc::new(namespace)
+        }))
     }
 
     fn init(&self, tid: u32, namespace: u64, machine: &Machine) -> Result<Option<u32>, ReadError> {
@@ -205,13 +252,10 @@ impl Callers {
     }
 }
 
-fn place(pid: u32, cgroups: &Layout, machine: &Machine) -> Result<Place, CallerError> {
-    let membership = machine
-        .proc_text(format!("{pid}/cgroup"))
-        .map_err(|source| CallerError::Unread { tid: pid, source })?;
+fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
     cgroups
-        .place(&Membership::parse(&membership))
-        .ok_or(CallerError::Outside { tid: pid })
+        .place(&Membership::parse(membership))
+        .ok_or(CallerError::Outside { tid })
 }
 
 fn namespaces(machine: &Machine, pid: &str) -> Result<Namespaces, ReadError> {
@@ -224,4 +268,10 @@ fn namespaces(machine: &Machine, pid: &str) -> Result<Namespaces, ReadError> {
         pid: inode("pid")?,
         mount: inode("mnt")?,
     })
+}
+
+fn namespace_of(machine: &Machine, tid: u32, name: &str) -> Result<u64, ReadError> {
+    namespace(machine, &tid.to_string(), name).map_err(ReadError::refused(Path::new(&format!(
+        "/proc/{tid}/ns/{name}"
+    ))))
 }

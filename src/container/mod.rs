@@ -3,6 +3,7 @@
 mod birth;
 mod caller;
 mod ledger;
+mod recent;
 mod tasks;
 
 pub use birth::birth;

@@ -9,7 +9,12 @@
 //! | what is read | how old it can be |
 //! |---|---|
 //! | a file that was just opened | [`Answers::max_age`] and two jiffies, in which the kernel does not ask |
-//! | a descriptor that is kept | five times the age, and two jiffies: a reader that takes many steps finds one moment |
+//! | a descriptor that is kept, or a file that was opened while one is read on and on | four times the age, and two jiffies: a reader that takes many steps finds one moment |
+//!
+//! Who opens a file asks, and then its first read may ask once more, if the time is over just then.
+//! That read looks to us as one of a descriptor that is kept. So it is told what was said last, but
+//! not for long, and the next open asks again; only who comes back at once without an open is
+//! believed to keep it.
 //!
 //! [`Answers::max_age`]: crate::answer::Answers::max_age
 
@@ -35,6 +40,9 @@ const TTL: Duration = Duration::from_millis(1);
 const AT_ONCE: Micros = Micros(1_000);
 // So many times the age of an answer, the content that a kept descriptor reads may be old.
 const KEPT: usize = 4;
+// A read that follows the one before within that time has opened nothing in between: the kernel
+// asks on every read of a file whose attributes have no time.
+const NEXT: Micros = Micros(1_000);
 
 /// The cached connection.
 #[derive(Debug)]
@@ -112,6 +120,21 @@ impl Cached {
         self.0.answers.max_age().times(KEPT).max(AT_ONCE)
     }
 
+    /// How long the kernel need not ask again; `is_kept` of a descriptor.
+    fn ttl(&self, branch: Branch, is_kept: bool) -> Duration {
+        let (texts, now) = (&self.0.texts, self.0.answers.now());
+        match branch {
+            Branch::Inside(entry @ Entry::File(..))
+                if is_kept
+                    && texts.within(entry.inode(), AT_ONCE, now).is_none()
+                    && texts.doubt(entry.inode(), NEXT, now) =>
+            {
+                Duration::ZERO
+            }
+            _ => ttl(branch),
+        }
+    }
+
     fn refused(&self, branch: Branch, error: &RequestError) -> Errno {
         match branch {
             Branch::Inside(entry @ Entry::File(..)) => self.0.refused(&entry.path(), error),
@@ -159,7 +182,7 @@ impl Filesystem for Cached {
             };
             let age = if kept.is_some() { self.kept() } else { AT_ONCE };
             match self.attributes(branch, age) {
-                Ok(attributes) => reply.attr(&ttl(branch), &attributes),
+                Ok(attributes) => reply.attr(&self.ttl(branch, kept.is_some()), &attributes),
                 Err(error) => reply.error(self.refused(branch, &error)),
             }
         });

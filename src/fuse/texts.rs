@@ -21,6 +21,8 @@ pub(super) struct Text {
     taken: Micros,
     /// When it began to say that: another time for another content.
     pub(super) changed: SystemTime,
+    /// When its reader was last told that it may be old.
+    doubted: Option<Micros>,
 }
 
 /// Texts by inode number.
@@ -43,6 +45,18 @@ impl Texts {
         (now.less(text.taken) < age).then(|| text.clone())
     }
 
+    /// Whether nobody has said less than `age` before `now` that the text may be old; then it is
+    /// said now.
+    pub(super) fn doubt(&self, inode: u64, age: Micros, now: Micros) -> bool {
+        let mut shard = self.shard(inode).lock();
+        let Some(text) = shard.texts.get_mut(&inode) else {
+            return true;
+        };
+        let is_first = text.doubted.is_none_or(|doubted| now.less(doubted) >= age);
+        text.doubted = is_first.then_some(now);
+        is_first
+    }
+
     /// Keeps what the file says since `taken`. If it is what it said before, it has not changed.
     pub(super) fn put(&self, inode: u64, bytes: Arc<[u8]>, taken: Micros) -> Text {
         let mut shard = self.shard(inode).lock();
@@ -51,12 +65,14 @@ impl Texts {
             Some(known) if known.taken > taken => return known.clone(),
             Some(known) if known.bytes == bytes => Text {
                 taken,
+                doubted: None,
                 ..known.clone()
             },
             known => Text {
                 changed: later(known.map(|known| known.changed)),
                 bytes,
                 taken,
+                doubted: None,
             },
         };
         shard.put(inode, text.clone());
@@ -127,6 +143,19 @@ mod tests {
         let other = texts.put(1, bytes("b"), Micros(300));
         assert_eq!(first.changed, same.changed);
         assert!(other.changed > same.changed);
+    }
+
+    #[test]
+    fn every_second_doubt_that_follows_at_once_is_none() {
+        let texts = Texts::default();
+        texts.put(1, bytes("a"), Micros(100));
+        let mut doubt = |now| texts.doubt(1, Micros(10), Micros(now));
+        assert_eq!(
+            [200, 201, 202, 300].map(&mut doubt),
+            [true, false, true, true]
+        );
+        texts.put(1, bytes("a"), Micros(301));
+        assert!(texts.doubt(1, Micros(10), Micros(302)));
     }
 
     #[test]

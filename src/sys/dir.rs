@@ -53,9 +53,7 @@ impl Dir {
     /// # Errors
     /// Those of `openat(2)` and `read(2)`.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
-        whole(|room, _| nix::unistd::read(&fd, room))
+        self.read_and_hold(path).map(|(_, content)| content)
     }
 
     /// The first bytes of the file at `path` below this directory, `most` at most: the kernel does
@@ -84,11 +82,20 @@ impl Dir {
         if let Some(content) = kept.read(path) {
             return content;
         }
+        let (fd, content) = self.read_and_hold(path)?;
+        kept.hold(path, fd);
+        Ok(content)
+    }
+
+    /// [`Dir::read`], and the file, which is still open.
+    ///
+    /// # Errors
+    /// Those of [`Dir::read`].
+    pub fn read_and_hold(&self, path: &Path) -> io::Result<(OwnedFd, Vec<u8>)> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
         let content = whole(|room, _| nix::unistd::read(&fd, room))?;
-        kept.hold(path, fd);
-        Ok(content)
+        Ok((fd, content))
     }
 
     /// The same directory, in which up to `most` files that are read again are held open.
@@ -201,7 +208,9 @@ impl From<OwnedFd> for Dir {
     }
 }
 
-fn text(content: Vec<u8>) -> String {
+/// The content of a file as text; bytes that are no UTF-8 are replaced.
+#[must_use]
+pub fn text(content: Vec<u8>) -> String {
     String::from_utf8(content)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -16,7 +16,7 @@ mod shared;
 pub mod terminal;
 
 pub use clock::{clocks, since_boot};
-pub use dir::Dir;
+pub use dir::{Dir, text};
 pub use error::ReadError;
 pub use handle::directory_by_inode;
 pub use page::page_size;
