@@ -9,6 +9,7 @@ mod facts;
 mod keeping;
 mod page;
 mod pressure;
+mod reasons;
 mod record;
 mod sampler;
 mod system;

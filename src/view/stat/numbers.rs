@@ -5,7 +5,7 @@
 //! (the length is one more, and 0 where the machine has none by CPU), the seen CPUs, the columns
 //! of every CPU.
 
-use super::{Clock, Times, Work};
+use super::clock::{Clock, Times, Work};
 use crate::{
     cgroup::{CpuShare, CpuUse},
     units::{CpuId, Micros},
