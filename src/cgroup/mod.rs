@@ -2,14 +2,17 @@
 
 mod fact;
 mod layout;
+mod membership;
 pub mod parse;
 mod place;
+mod told;
 mod trigger;
 mod v1;
 mod v2;
 
 pub use fact::Fact;
 pub use layout::Layout;
+pub use membership::Membership;
 pub use place::Place;
 pub use trigger::Trigger;
 

@@ -17,7 +17,7 @@ use super::{
     recent::{Member, Namespace, Recent},
 };
 use crate::{
-    cgroup::{Layout, Place, parse::Membership},
+    cgroup::{Layout, Membership, Place},
     host::Machine,
     sys::{self, ReadError},
 };

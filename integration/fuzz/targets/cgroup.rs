@@ -20,5 +20,5 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = (parse::memory_stat(text), parse::memory_stat_v1(text), parse::throttled_time(text));
     let _ = (parse::cpuacct(text, text), parse::io_stat(text), parse::blkio(text, text));
     let _ = (parse::numa_stat(text), parse::numa_stat_v1(text, Bytes(4096)));
-    let _ = parse::Membership::parse(text).v1("memory");
+    let _ = Membership::parse(text).v1("memory");
 });
