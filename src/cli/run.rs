@@ -11,7 +11,8 @@ use anyhow::Context;
 use crate::{
     runtime::{
         self,
-        request::{self, Limits, Network, Request, Root},
+        request::{Limits, Network, Request, RequestError, Root},
+        words,
     },
     units::{CpuSet, Limit},
 };
@@ -139,14 +140,10 @@ impl Run {
 
     fn request(self) -> anyhow::Result<Request> {
         let limits = self.limits()?;
-        let volumes: Result<_, _> = self
-            .volume
-            .iter()
-            .map(|text| request::volume(text))
-            .collect();
+        let volumes: Result<_, _> = self.volume.iter().map(|text| words::volume(text)).collect();
         let mut environment = Vec::new();
         for text in &self.env {
-            let (name, value) = request::variable(text)?;
+            let (name, value) = words::variable(text)?;
             environment.extend(
                 value
                     .or_else(|| env::var(&name).ok())
@@ -156,21 +153,17 @@ impl Run {
         let shell = self.command.is_empty() && self.entrypoint.is_none();
         let typed = shell && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let root = match (self.rootfs, self.layer) {
-            (Some(_), _) if self.keep => return Err(request::RequestError::NothingToKeep.into()),
+            (Some(_), _) if self.keep => return Err(RequestError::NothingToKeep.into()),
             (Some(directory), _) => Root::Directory(directory),
             (None, layers) if !layers.is_empty() => Root::Layers(layers),
             (None, _) => Root::Host,
         };
         Ok(Request {
-            name: self.name.as_deref().map(request::name).transpose()?,
-            hostname: self
-                .hostname
-                .as_deref()
-                .map(request::hostname)
-                .transpose()?,
+            name: self.name.as_deref().map(words::name).transpose()?,
+            hostname: self.hostname.as_deref().map(words::hostname).transpose()?,
             command: self.entrypoint.into_iter().chain(self.command).collect(),
             environment,
-            directory: request::directory(&self.workdir)?,
+            directory: words::directory(&self.workdir)?,
             user: self.user,
             limits,
             volumes: volumes?,
@@ -188,22 +181,22 @@ impl Run {
 
     fn limits(&self) -> anyhow::Result<Limits> {
         let machine = machine()?;
-        let memory = self.memory.as_deref().map(request::memory).transpose()?;
+        let memory = self.memory.as_deref().map(words::memory).transpose()?;
         let memory = memory.map_or(Limit::Unlimited, Limit::At);
         let swap = self.memory_swap.as_deref();
         let cpu = self.cpus.as_deref();
-        let cpu = cpu.map(|text| request::cpus(text, &machine)).transpose()?;
+        let cpu = cpu.map(|text| words::cpus(text, &machine)).transpose()?;
         let cpuset = self.cpuset_cpus.as_deref();
-        let pids = self.pids_limit.as_deref().map(request::pids).transpose()?;
+        let pids = self.pids_limit.as_deref().map(words::pids).transpose()?;
         Ok(Limits {
             memory,
             swap: swap
-                .map(|text| request::swap(text, memory))
+                .map(|text| words::swap(text, memory))
                 .transpose()?
                 .unwrap_or_default(),
             cpu: cpu.map_or(Limit::Unlimited, Limit::At),
             cpuset: cpuset
-                .map(|text| request::cpuset(text, &machine))
+                .map(|text| words::cpuset(text, &machine))
                 .transpose()?,
             pids: pids.unwrap_or_default(),
         })

@@ -20,6 +20,7 @@ mod supervise;
 mod traces;
 mod user;
 mod view;
+pub mod words;
 
 pub use error::RunError;
 pub use launch::{Outcome, run};
