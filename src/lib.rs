@@ -138,7 +138,7 @@ pub mod daemon;
 
 /// What is well on this machine and what is not, each with its mend.
 ///
-/// Uses [`mounts`], [`reach`], [`daemon`].
+/// Uses [`mounts`], [`config`], [`engines`], [`sys`], [`reach`], [`inject`], [`daemon`].
 pub mod doctor;
 
 /// The command line: each subcommand is one call into a room.

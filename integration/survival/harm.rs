@@ -21,15 +21,20 @@ fn limit(pid: u32, what: &str) {
     assert!(limits.unwrap().success());
 }
 
+/// A daemon, and a container that it has told its memory.
+fn served() -> (Daemon, Guest) {
+    let daemon = Daemon::start();
+    let mut guest = Guest::of(&daemon);
+    let meminfo = guest.says("cat /proc/meminfo");
+    assert_eq!(field(&meminfo, "MemTotal"), 64 << 10);
+    (daemon, guest)
+}
+
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and prlimit"]
 fn without_a_descriptor_left_a_reader_gets_eio_or_its_own_numbers() {
-    let daemon = Daemon::start();
-    let (mut known, mut new) = (Guest::of(&daemon), Guest::of(&daemon));
-    assert_eq!(
-        field(&known.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
+    let (daemon, mut known) = served();
+    let mut new = Guest::of(&daemon);
     new.says("true");
     limit(daemon.serving(), "--nofile=3:");
     let before = daemon.serving();
@@ -56,12 +61,7 @@ fn without_a_descriptor_left_a_reader_gets_eio_or_its_own_numbers() {
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and python3"]
 fn a_daemon_that_is_killed_for_lack_of_memory_is_followed_by_one_that_goes_on() {
-    let daemon = Daemon::start();
-    let mut guest = Guest::of(&daemon);
-    assert_eq!(
-        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
+    let (daemon, mut guest) = served();
     let before = daemon.serving();
     let narrow = Cgroup::new();
     narrow.limit_memory(512 << 10);
@@ -87,12 +87,7 @@ fn a_daemon_that_is_killed_for_lack_of_memory_is_followed_by_one_that_goes_on() 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
 fn a_daemon_that_finds_its_state_spoilt_serves_anew_and_heals_the_containers() {
-    let daemon = Daemon::start();
-    let mut guest = Guest::of(&daemon);
-    assert_eq!(
-        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
+    let (daemon, mut guest) = served();
     let before = daemon.serving();
     spoil(&daemon);
     kill("KILL", before);

@@ -1,12 +1,11 @@
 //! Questions whose answer may never come: each is waited for so long and no longer.
 
+use crate::sys;
 use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc::channel,
-    thread,
     time::Duration,
 };
 
@@ -19,13 +18,11 @@ pub(super) fn command(program: impl AsRef<Path>, words: &[&str]) -> Option<Strin
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
     let mut out = child.stdout.take()?;
-    let (sender, answer) = channel();
-    thread::spawn(move || {
+    let text = sys::within(PATIENCE, move || {
         let mut text = String::new();
         let _ = out.read_to_string(&mut text);
-        let _ = sender.send(text);
+        text
     });
-    let text = answer.recv_timeout(PATIENCE).ok();
     if text.is_none() {
         let _ = child.kill();
     }
@@ -35,18 +32,12 @@ pub(super) fn command(program: impl AsRef<Path>, words: &[&str]) -> Option<Strin
 
 /// The first bytes of a file, or why there are none; `None` if nobody answers.
 pub(super) fn file(path: PathBuf) -> Option<io::Result<Vec<u8>>> {
-    let (sender, answer) = channel();
-    // It waits for ever if a daemon hangs.
-    thread::spawn(move || {
-        let read = || {
-            let mut bytes = vec![0; 512];
-            let length = File::open(&path)?.read(&mut bytes)?;
-            bytes.truncate(length);
-            Ok(bytes)
-        };
-        let _ = sender.send(read());
-    });
-    answer.recv_timeout(PATIENCE).ok()
+    sys::within(PATIENCE, move || {
+        let mut bytes = vec![0; 512];
+        let length = File::open(&path)?.read(&mut bytes)?;
+        bytes.truncate(length);
+        Ok(bytes)
+    })
 }
 
 #[cfg(test)]

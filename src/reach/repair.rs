@@ -3,7 +3,10 @@
 use super::namespaces::{Namespace, device};
 use crate::{
     mounts::{self, Mount},
-    sys::mount::{self, Forbid, Reach},
+    sys::{
+        self,
+        mount::{self, Forbid, Reach},
+    },
 };
 use nix::{
     errno::Errno,
@@ -16,8 +19,6 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::mpsc::channel,
-    thread,
     time::Duration,
 };
 
@@ -145,12 +146,7 @@ fn each(
 
 /// Whether nobody will ever answer for that file system.
 pub(super) fn is_dead(path: PathBuf) -> bool {
-    let (sender, answer) = channel();
-    // It waits for ever if a daemon hangs.
-    thread::spawn(move || {
-        let _ = sender.send(statfs(&path).err());
-    });
-    answer.recv_timeout(PATIENCE) == Ok(Some(Errno::ENOTCONN))
+    sys::within(PATIENCE, move || statfs(&path).err()) == Some(Some(Errno::ENOTCONN))
 }
 
 /// Where in a view the root of a mount is: the root of the connection that serves `containers/`
