@@ -201,3 +201,18 @@ fn an_attribute_is_shown_without_a_daemon_too() {
         "{said}"
     );
 }
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_uevent_is_empty_and_cannot_be_written() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    let script = "for of in cpu node; do file=/sys/devices/system/$of/uevent; wc -c < $file; \
+        (echo add > $file) 2>&1 | grep -o -e 'Permission denied' -e 'Read-only file system'; done";
+    let text = printed(&cgroup.shell(&daemon, script).output().unwrap());
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines.len() == 4 && lines[0] == "0" && lines[2] == "0",
+        "{text}"
+    );
+}

@@ -75,7 +75,7 @@ pub(super) struct Row {
 }
 
 // Rows are only ever added at the end of a table: their places become inode numbers.
-const MACHINE: [(&str, Text); 45] = [
+const MACHINE: [(&str, Text); 47] = [
     ("sys/devices/system/node", Text::Directory),
     ("sys/devices/system/cpu/present", Text::Seen),
     ("sys/devices/system/cpu/offline", Text::Unseen),
@@ -177,6 +177,9 @@ const MACHINE: [(&str, Text); 45] = [
         "sys/devices/system/node/has_normal_memory",
         Text::MemoryNodes,
     ),
+    // Without it lxcfs's own hook binds the directory entry by entry.
+    ("sys/devices/system/cpu/uevent", Text::Fact),
+    ("sys/devices/system/node/uevent", Text::Fact),
 ];
 
 const CPU: [(&str, Text); 52] = [
