@@ -211,10 +211,11 @@ fn dead_files_in_a_container_are_found_and_living_ones_are_not() {
 #[test]
 fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
     let place = tempfile::tempdir().unwrap();
-    let made = |what: &str| {
+    let made = |what: &str, below: &str| {
         let at = place.path().join(what);
         let output = plimsoll().arg("generate").arg(what).arg(&at).output();
         assert!(output.unwrap().status.success());
+        let at = at.join(below);
         let mut names: Vec<String> = fs::read_dir(at)
             .unwrap()
             .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -222,15 +223,16 @@ fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
         names.sort();
         names
     };
-    let pages = made("man");
+    let pages = made("man", "man1");
     for page in ["plimsoll.1", "plimsoll-daemon.1", "plimsoll-doctor.1"] {
         assert!(pages.contains(&page.to_owned()), "{pages:?}");
     }
     // What users do not type has none.
     assert!(!pages.contains(&"plimsoll-hook.1".to_owned()));
-    let page = fs::read_to_string(place.path().join("man/plimsoll-doctor.1")).unwrap();
+    let page = fs::read_to_string(place.path().join("man/man1/plimsoll-doctor.1")).unwrap();
     assert!(page.contains(".SH NAME\nplimsoll\\-doctor"), "{page}");
     assert!(page.contains("Exit status: 0"), "{page}");
-    let completions = made("completions");
+    assert_eq!(made("man", "man5"), ["plimsoll-config.toml.5"]);
+    let completions = made("completions", "");
     assert_eq!(completions, ["_plimsoll", "plimsoll.bash", "plimsoll.fish"]);
 }

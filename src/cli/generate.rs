@@ -21,6 +21,9 @@ locks and sockets of daemons
 \fBplimsoll run\fR ends with its command's status, and \fBplimsoll doctor\fR with 1 after warnings and 2 after errors.
 "#;
 
+/// The configuration with a comment before each key, which is all that its man page says.
+const CONFIGURATION: &str = include_str!("../../packaging/config.toml");
+
 /// Write the man pages, or what shells complete, into a directory.
 #[derive(Debug, Args)]
 #[command(hide = true)]
@@ -35,7 +38,7 @@ pub(super) struct Generate {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum What {
-    /// plimsoll.1 and a page for each subcommand
+    /// man1/plimsoll.1, a page for each subcommand, and man5/plimsoll-config.toml.5
     Man,
     /// For bash, zsh and fish
     Completions,
@@ -44,8 +47,7 @@ enum What {
 impl Generate {
     pub(super) fn run(self) -> Result<()> {
         let directory = &self.directory;
-        fs::create_dir_all(directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
+        make(directory)?;
         let command = shown(&super::Command::command());
         match self.what {
             What::Man => pages(&command, directory),
@@ -72,13 +74,16 @@ fn shown(command: &clap::Command) -> clap::Command {
 
 /// A page for the program, and one for each subcommand.
 fn pages(command: &clap::Command, directory: &Path) -> Result<()> {
+    let (commands, files) = (&directory.join("man1"), directory.join("man5"));
+    make(commands)?;
+    make(&files)?;
     let mut names = vec!["plimsoll".to_owned()];
     for subcommand in command.get_subcommands() {
         let name = format!("plimsoll-{}", subcommand.get_name());
         let spaced = format!("plimsoll {}", subcommand.get_name());
         let named = subcommand.clone().bin_name(spaced).display_name(&name);
         let named = named.version(env!("CARGO_PKG_VERSION"));
-        page(named, directory, &name, "")?;
+        page(named, commands, &name, "")?;
         names.push(name);
     }
     let others: Vec<String> = names
@@ -86,8 +91,53 @@ fn pages(command: &clap::Command, directory: &Path) -> Result<()> {
         .skip(1)
         .map(|name| format!("\\fB{}\\fR(1)", name.replace('-', "\\-")))
         .collect();
-    let more = format!("{MORE}.SH \"SEE ALSO\"\n{}\n", others.join(", "));
-    page(command.clone(), directory, "plimsoll", &more)
+    let configuration = "\\fBplimsoll\\-config.toml\\fR(5)";
+    let more = format!(
+        "{MORE}.SH \"SEE ALSO\"\n{}, {configuration}\n",
+        others.join(", ")
+    );
+    page(command.clone(), commands, "plimsoll", &more)?;
+    write(&files.join("plimsoll-config.toml.5"), &configured())
+}
+
+/// The page of the configuration: what stands before the first key, and each key with the comment
+/// before it.
+fn configured() -> String {
+    let mut text = format!(
+        ".TH plimsoll\\-config.toml 5 \"\" \"plimsoll {}\"\n.SH NAME\n\
+         plimsoll\\-config.toml \\- where Plimsoll serves, and whom\n.SH DESCRIPTION\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let mut paragraphs = CONFIGURATION.split("\n\n");
+    text += &prose(paragraphs.next().unwrap_or_default());
+    text += ".SH KEYS\n";
+    for paragraph in paragraphs {
+        let key = paragraph.lines().find(|line| is_key(line));
+        let key = key
+            .and_then(|key| key.strip_prefix('#'))
+            .unwrap_or_default();
+        text += &format!(".TP\n\\fB{}\\fR\n{}", plain(key), prose(paragraph));
+    }
+    text + ".SH \"SEE ALSO\"\n\\fBplimsoll\\fR(1), \\fBplimsoll\\-daemon\\fR(1), \\fBplimsoll\\-attach\\fR(1)\n"
+}
+
+fn is_key(line: &str) -> bool {
+    line.starts_with('#') && !line.starts_with("# ")
+}
+
+/// The text of comments, in the language of man pages.
+fn prose(paragraph: &str) -> String {
+    let comments = paragraph.lines().filter_map(|line| line.strip_prefix("# "));
+    comments.map(|line| plain(line) + "\n").collect()
+}
+
+fn plain(text: &str) -> String {
+    // A full stop or an apostrophe at the beginning of a line would be a request.
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    match text.starts_with(['.', '\'']) {
+        true => format!("\\&{text}"),
+        false => text,
+    }
 }
 
 fn page(command: clap::Command, directory: &Path, name: &str, more: &str) -> Result<()> {
@@ -97,6 +147,39 @@ fn page(command: clap::Command, directory: &Path, name: &str, more: &str) -> Res
     let mut text = Vec::new();
     page.render(&mut text)?;
     text.extend_from_slice(more.as_bytes());
-    let path = directory.join(format!("{name}.1"));
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    let text = String::from_utf8(text)?;
+    write(&directory.join(format!("{name}.1")), &text)
+}
+
+fn make(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_default_and_its_meaning_in_the_page_of_the_configuration() {
+        let page = configured();
+        for key in CONFIGURATION.lines().filter(|line| is_key(line)) {
+            let key = plain(&key[1..]);
+            let at = page.find(&format!(".TP\n\\fB{key}\\fR\n")).unwrap();
+            let meaning = page[at..].lines().nth(2).unwrap();
+            assert!(
+                meaning.len() > 20 && !meaning.starts_with('.'),
+                "{key}: {meaning}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_comment_is_a_request() {
+        assert_eq!(plain(".so \\x-y"), "\\&.so \\ex\\-y");
+        assert_eq!(plain("'x"), "\\&'x");
+    }
 }
