@@ -199,3 +199,11 @@ fn config(id: &str) -> Value {
         },
     })
 }
+
+/// A configuration of some 40 MB: the root `rootfs`, and in `annotations` a list that is one `middle`
+/// between as many `first` as `last`.
+pub(crate) fn huge(first: &str, middle: &str, last: &str) -> String {
+    let count = (40 << 20) / (first.len() + last.len());
+    let (first, last) = (first.repeat(count), last.repeat(count));
+    format!("{{\"root\":{{\"path\":\"rootfs\"}},\"annotations\":[{first}{middle}{last}]}}")
+}

@@ -1,11 +1,12 @@
 //! The OCI runtime that is another one with our hook, before a runtime that only says what it is asked.
 
-use crate::harness::printed;
+use crate::{harness::printed, oci::huge};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -113,7 +114,7 @@ fn a_container_that_is_made_gets_the_hook_and_keeps_all_else() {
         "timeout": 30,
     });
     let expected = format!(
-        r#"{{"z":1,"hooks":{{"poststop":[{{"path":"/p"}}],"createContainer":[{hook}]}},"new":{{"b":1.5,"a":null}}}}"#
+        r#"{{"z":1,"hooks":{{"poststop":[{{"path":"/p"}}],"createContainer":[{hook}]}},"new":{{"b": 1.5, "a": null}}}}"#
     );
     assert_eq!(place.configuration(), expected);
     let mode = fs::metadata(place.at("bundle/config.json"))
@@ -195,4 +196,60 @@ fn a_runtime_that_calls_the_wrapper_again_ends_in_one_line_that_the_engine_reads
     let line: serde_json::Value = serde_json::from_str(line.lines().last().unwrap()).unwrap();
     assert_eq!(line["level"], "error");
     assert_eq!(line["msg"], expected);
+}
+
+/// The wrapper with at most 512 MiB of memory, asked to make a container of that configuration.
+fn create_with_little_memory(place: &Place, text: &str) -> (Output, Duration) {
+    place.configure(text);
+    let mut command = Command::new("/bin/sh");
+    let script = "ulimit -v 524288; exec \"$0\" create --bundle \"$1\" ab12";
+    command.args(["-c", script]).env("PATH", place.0.path());
+    let begun = Instant::now();
+    let output = command
+        .arg(place.at("plimsoll-runtime"))
+        .arg(place.at("bundle"))
+        .output();
+    (output.unwrap(), begun.elapsed())
+}
+
+#[test]
+fn a_huge_configuration_is_edited_or_handed_on_in_bounded_memory_and_time() {
+    let place = Place::new();
+    for (what, text, said) in [
+        ("many values", huge("[],", "1", ""), ""),
+        ("one inside the other", huge("[", "", "]"), ""),
+        (
+            "a long text",
+            huge("a", "", "")
+                .replace("[a", "[\"a")
+                .replace("a]", "a\"]"),
+            "",
+        ),
+        (
+            "longer than any",
+            format!("{{\"a\": \"{}\"}}", "a".repeat(64 << 20)),
+            "config.json is longer than 64 MiB",
+        ),
+        (
+            "endless",
+            format!("{{\"linux\": {}", "[".repeat(32 << 20)),
+            "cannot parse",
+        ),
+    ] {
+        let (output, took) = create_with_little_memory(&place, &text);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{what}: {error}");
+        assert!(took < Duration::from_secs(60), "{what}: {took:?}");
+        let lines = usize::from(!said.is_empty());
+        assert_eq!(error.lines().count(), lines, "{what}: {error}");
+        assert!(error.contains(said), "{what}: {error}");
+        let configuration = place.configuration();
+        assert_eq!(
+            configuration.contains("createContainer"),
+            said.is_empty(),
+            "{what}"
+        );
+        // By far the largest part is as it was.
+        assert!(configuration.starts_with(&text[..text.len() - 8]), "{what}");
+    }
 }

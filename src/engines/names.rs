@@ -3,7 +3,6 @@
 use super::{Engine, Label, is_long, tasks};
 use serde::Deserialize;
 use std::{
-    collections::HashMap,
     fs::File,
     io::{BufReader, Read},
     path::Path,
@@ -28,21 +27,12 @@ pub(super) fn of(root: &Path, label: &Label) -> Option<String> {
             own.names.into_iter().next()
         }
         Engine::Containerd if is_long(id) => {
-            let path = tasks(root).join("k8s.io").join(id).join("config.json");
-            let names = ["sandbox-namespace", "sandbox-name", "container-name"];
-            of_pod(
-                &path,
-                &names.map(|name| format!("io.kubernetes.cri.{name}")),
-            )
+            of_pod(&tasks(root).join("k8s.io").join(id).join("config.json"))
         }
         Engine::Crio => {
             let path =
                 format!("run/containers/storage/overlay-containers/{id}/userdata/config.json");
-            let names = ["pod.namespace", "pod.name", "container.name"];
-            of_pod(
-                &root.join(path),
-                &names.map(|name| format!("io.kubernetes.{name}")),
-            )
+            of_pod(&root.join(path))
         }
         Engine::Containerd | Engine::Lxc | Engine::Nspawn => None,
     }
@@ -62,12 +52,13 @@ pub(super) fn task(root: &Path, cgroup: &str) -> Option<Label> {
 }
 
 /// The name of a container of a pod: `NAMESPACE/POD/CONTAINER`.
-fn of_pod(path: &Path, keys: &[String; 3]) -> Option<String> {
-    let configuration: Configuration = read(path)?;
-    let values = keys.iter().map(|key| configuration.annotations.get(key));
-    let values: Option<Vec<&String>> = values.collect();
-    let values: Vec<&str> = values?.into_iter().map(String::as_str).collect();
-    Some(values.join("/"))
+fn of_pod(path: &Path) -> Option<String> {
+    let Annotations {
+        namespace,
+        pod,
+        container,
+    } = read::<Configuration>(path)?.annotations;
+    Some([namespace?, pod?, container?].join("/"))
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
@@ -91,5 +82,64 @@ struct Stored {
 #[derive(Deserialize)]
 struct Configuration {
     #[serde(default)]
-    annotations: HashMap<String, String>,
+    annotations: Annotations,
+}
+
+/// Those annotations that name a container of a pod, as containerd and as CRI-O has them; the others
+/// may be any number.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(
+        rename = "io.kubernetes.cri.sandbox-namespace",
+        alias = "io.kubernetes.pod.namespace"
+    )]
+    namespace: Option<String>,
+    #[serde(
+        rename = "io.kubernetes.cri.sandbox-name",
+        alias = "io.kubernetes.pod.name"
+    )]
+    pod: Option<String>,
+    #[serde(
+        rename = "io.kubernetes.cri.container-name",
+        alias = "io.kubernetes.container.name"
+    )]
+    container: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn named(configuration: &str) -> Option<String> {
+        let root = tempfile::tempdir().unwrap();
+        let id = "a".repeat(64);
+        let directory = tasks(root.path()).join("k8s.io").join(&id);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("config.json"), configuration).unwrap();
+        let engine = Engine::Containerd;
+        of(root.path(), &Label { engine, id })
+    }
+
+    const NAMES: &str = r#""io.kubernetes.cri.sandbox-namespace":"shop","io.kubernetes.cri.sandbox-name":"web-0","io.kubernetes.cri.container-name":"app""#;
+
+    #[test]
+    fn a_container_of_a_pod_is_named_whatever_else_its_configuration_holds() {
+        let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        for before in ["", r#""x":"y","#] {
+            let text = format!(r#"{{"deep":{deep},"annotations":{{{before}{NAMES}}}}}"#);
+            assert_eq!(named(&text).as_deref(), Some("shop/web-0/app"));
+        }
+        assert_eq!(named("{}"), None);
+    }
+
+    #[test]
+    fn a_configuration_that_is_larger_than_any_names_nothing() {
+        let huge = " ".repeat(usize::try_from(LARGEST).unwrap());
+        assert_eq!(
+            named(&format!(r#"{huge}{{"annotations":{{{NAMES}}}}}"#)),
+            None
+        );
+    }
 }

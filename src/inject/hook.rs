@@ -19,7 +19,7 @@ use nix::{
 };
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -128,14 +128,12 @@ fn root(bundle: &Path) -> Result<PathBuf, HookError> {
         source,
     };
     let file = File::open(&path).map_err(refused)?;
-    let mut text = Vec::new();
-    file.take(LARGEST + 1)
-        .read_to_end(&mut text)
-        .map_err(refused)?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > LARGEST) {
+    if file.metadata().map_err(refused)?.len() > LARGEST {
         return Err(HookError::Huge { path });
     }
-    let configuration: Configuration = match serde_json::from_slice(&text) {
+    // However large it is, it is never in memory as a whole.
+    let text = BufReader::new(file.take(LARGEST));
+    let configuration: Configuration = match serde_json::from_reader(text) {
         Ok(configuration) => configuration,
         Err(source) => return Err(HookError::Garbled { path, source }),
     };

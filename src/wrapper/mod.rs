@@ -6,6 +6,7 @@
 mod arguments;
 mod edit;
 mod features;
+mod outline;
 mod program;
 
 pub use edit::{EditError, add_clocks, add_hook};
@@ -21,7 +22,8 @@ use std::{
     process::Command,
 };
 
-use serde_json::{Value, json};
+use outline::Outline;
+use serde_json::json;
 
 use crate::sys;
 
@@ -161,21 +163,26 @@ impl Wrapper {
     }
 
     fn edit(&self, path: &Path, own: &Path, runtime: &Path) -> Result<(), ConfigurationError> {
-        let mut configuration = read(path)?;
+        let text = read(path)?;
+        let parsed = Outline::parse(&text);
+        let mut outline = parsed.map_err(|source| ConfigurationError::Parse {
+            path: path.to_owned(),
+            source,
+        })?;
         let edited = |source| {
             let path = path.to_owned();
             ConfigurationError::Edit { path, source }
         };
         let hook = own.to_string_lossy();
-        let mut is_changed = add_hook(&mut configuration, &hook).map_err(edited)?;
+        let mut is_changed = add_hook(&mut outline.parts, &hook).map_err(edited)?;
         let clocks = self.has_clocks && features::with_clocks(runtime, Path::new(MEMORY));
         if let Some(now) = sys::clocks().filter(|_| clocks) {
-            is_changed |= add_clocks(&mut configuration, now).map_err(edited)?;
+            is_changed |= add_clocks(&mut outline.parts, now).map_err(edited)?;
         }
         if !is_changed {
             return Ok(());
         }
-        let written = sys::replace(path, configuration.to_string().as_bytes());
+        let written = sys::replace(path, outline.text().as_bytes());
         written.map_err(|source| ConfigurationError::Write {
             path: path.to_owned(),
             source,
@@ -183,7 +190,7 @@ impl Wrapper {
     }
 }
 
-fn read(path: &Path) -> Result<Value, ConfigurationError> {
+fn read(path: &Path) -> Result<Vec<u8>, ConfigurationError> {
     let refused = |source| ConfigurationError::Read {
         path: path.to_owned(),
         source,
@@ -194,10 +201,7 @@ fn read(path: &Path) -> Result<Value, ConfigurationError> {
     if u64::try_from(read.map_err(refused)?).is_ok_and(|read| read > LONGEST) {
         return Err(ConfigurationError::Long(path.to_owned()));
     }
-    serde_json::from_slice(&text).map_err(|source| ConfigurationError::Parse {
-        path: path.to_owned(),
-        source,
-    })
+    Ok(text)
 }
 
 /// Where this program lies, for a hook that is called later.

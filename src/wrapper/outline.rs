@@ -1,0 +1,190 @@
+//! Pure. A configuration in outline: what is edited of it as values, and all else as it was written,
+//! however much that is and however deep.
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value, value::RawValue};
+use std::fmt;
+
+/// So long is a part at most that is edited, in bytes; an engine writes a few hundred.
+const LONGEST_PART: usize = 1 << 20;
+
+/// What is edited of `linux`.
+const OF_LINUX: [&str; 2] = ["namespaces", "timeOffsets"];
+
+/// A configuration of which some parts are values.
+#[derive(Debug)]
+pub(super) struct Outline<'a> {
+    entries: Entries<'a>,
+    /// `None` where it is no object.
+    linux: Option<Entries<'a>>,
+    /// The parts that may be edited, where the configuration has them.
+    pub(super) parts: Value,
+}
+
+impl<'a> Outline<'a> {
+    /// The outline of that configuration.
+    pub(super) fn parse(text: &'a [u8]) -> serde_json::Result<Outline<'a>> {
+        let entries: Entries<'a> = serde_json::from_slice(text)?;
+        let mut parts = Map::new();
+        if let Some(hooks) = entries.get("hooks") {
+            parts.insert("hooks".to_owned(), value("hooks", hooks)?);
+        }
+        let mut linux = None;
+        match entries.get("linux").map(RawValue::get) {
+            Some(text) if text.starts_with('{') => {
+                let own: Entries<'a> = serde_json::from_str(text)?;
+                let mut edited = Map::new();
+                for name in OF_LINUX {
+                    if let Some(part) = own.get(name) {
+                        edited.insert(name.to_owned(), value(name, part)?);
+                    }
+                }
+                parts.insert("linux".to_owned(), Value::Object(edited));
+                linux = Some(own);
+            }
+            Some("null") => drop(parts.insert("linux".to_owned(), Value::Null)),
+            // Whatever it is, it is no object.
+            Some(_) => drop(parts.insert("linux".to_owned(), Value::Bool(false))),
+            None => {}
+        }
+        Ok(Outline {
+            entries,
+            linux,
+            parts: Value::Object(parts),
+        })
+    }
+
+    /// The configuration with the parts as they are by now.
+    pub(super) fn text(&self) -> String {
+        let linux = self.linux.as_ref().zip(self.parts.get("linux"));
+        let linux = linux.map(|(own, parts)| own.with(&texts(parts, &OF_LINUX)));
+        let mut changed = texts(&self.parts, &["hooks"]);
+        changed.extend(linux.map(|text| ("linux", text)));
+        self.entries.with(&changed)
+    }
+}
+
+/// Those of the parts that are there, as text.
+fn texts<'n>(parts: &Value, names: &[&'n str]) -> Vec<(&'n str, String)> {
+    let names = names.iter();
+    let texts = names.filter_map(|name| Some((*name, parts.get(name)?.to_string())));
+    texts.collect()
+}
+
+fn value(name: &str, text: &RawValue) -> serde_json::Result<Value> {
+    let text = text.get();
+    if text.len() > LONGEST_PART {
+        let most = LONGEST_PART >> 20;
+        let said = format!("{name} is longer than {most} MiB");
+        return Err(serde_json::Error::custom(said));
+    }
+    serde_json::from_str(text)
+}
+
+/// The members of an object in their order, each as it was written.
+#[derive(Debug)]
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Entries<'a> {
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        // As elsewhere, the last of one name counts.
+        let mut entries = self.0.iter().rev();
+        entries.find(|(own, _)| own == name).map(|(_, text)| *text)
+    }
+
+    /// The object with these members changed, or added at its end.
+    fn with(&self, changed: &[(&str, String)]) -> String {
+        let mut text = String::from("{");
+        let mut add = |name: &str, value: &str| {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text += &Value::from(name).to_string();
+            text.push(':');
+            text += value;
+        };
+        for (name, value) in &self.0 {
+            let new = changed.iter().find(|(changed, _)| changed == name);
+            add(name, new.map_or(value.get(), |(_, new)| new));
+        }
+        let is_new = |name: &&str| self.get(name).is_none();
+        for (name, value) in changed.iter().filter(|(name, _)| is_new(name)) {
+            add(name, value);
+        }
+        text.push('}');
+        text
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Members).map(Entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn written(text: &str, edit: impl Fn(&mut Value)) -> String {
+        let mut outline = Outline::parse(text.as_bytes()).unwrap();
+        edit(&mut outline.parts);
+        outline.text()
+    }
+
+    #[test]
+    fn what_is_not_edited_stays_as_it_was_written() {
+        let text = r#"{"z":1e400,"hooks":{"a":1},"linux":{"x":[ 1 , 2],"namespaces":[]},"\u00e9":{"b" : 18446744073709551616}}"#;
+        let expected = text.replace("\\u00e9", "\u{e9}");
+        assert_eq!(written(text, |_| {}), expected);
+    }
+
+    #[test]
+    fn parts_are_changed_in_their_place_and_added_at_the_end() {
+        let add = |parts: &mut Value| {
+            parts["hooks"] = json!([1]);
+            if parts["linux"].is_object() {
+                parts["linux"]["timeOffsets"] = json!({"boottime": 2});
+            }
+        };
+        for (text, expected) in [
+            ("{}", r#"{"hooks":[1]}"#),
+            (
+                r#"{ "hooks" : null, "a" : null }"#,
+                r#"{"hooks":[1],"a":null}"#,
+            ),
+            (
+                r#"{"linux":{"namespaces":[],"y":0},"a":0}"#,
+                r#"{"linux":{"namespaces":[],"y":0,"timeOffsets":{"boottime":2}},"a":0,"hooks":[1]}"#,
+            ),
+        ] {
+            assert_eq!(written(text, add), expected);
+        }
+        let null = r#"{"linux":null,"a":0}"#;
+        assert_eq!(written(null, |_| {}), null);
+    }
+
+    #[test]
+    fn a_part_that_is_longer_than_any_is_refused() {
+        let hooks = format!(r#"{{"hooks":[{}1]}}"#, "[],".repeat(400_000));
+        let said = Outline::parse(hooks.as_bytes()).unwrap_err().to_string();
+        assert_eq!(said, "hooks is longer than 1 MiB");
+    }
+}
