@@ -356,8 +356,7 @@ pub(crate) fn hierarchy(controller: &str) -> PathBuf {
 }
 
 fn mounts() -> Vec<plimsoll::mounts::Mount> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    plimsoll::mounts::parse(&text).collect()
+    plimsoll::mounts::own().unwrap()
 }
 
 fn v1_roots() -> Vec<(PathBuf, Vec<String>)> {

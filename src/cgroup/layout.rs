@@ -50,8 +50,7 @@ impl Layout {
     /// When `proc/self/mountinfo` cannot be read, a hierarchy cannot be opened, or there is none.
     pub fn read(root: &Path) -> Result<Layout, ReadError> {
         let mountinfo = root.join("proc/self/mountinfo");
-        let text = std::fs::read_to_string(&mountinfo).map_err(ReadError::refused(&mountinfo))?;
-        let mounts: Vec<Mount> = mounts::parse(&text).collect();
+        let mounts = mounts::at(&mountinfo).map_err(ReadError::refused(&mountinfo))?;
         let mounts = mounts::visible(&mounts);
         let open = |mount: &Mount, version| {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));

@@ -109,9 +109,8 @@ pub(super) fn clear(mountpoint: &Path) -> Result<()> {
 
 /// The type of the file system that is mounted there last.
 pub(super) fn mounted_at(point: &Path) -> Result<Option<String>> {
-    let mountinfo = Path::new("/proc/self/mountinfo");
-    let text = fs::read_to_string(mountinfo).context("cannot read /proc/self/mountinfo")?;
+    let mounts = mounts::own().context("cannot read /proc/self/mountinfo")?;
     let point: PathBuf = point.components().collect();
-    let mounts = mounts::parse(&text).filter(|mount| mount.point == point);
-    Ok(mounts.last().map(|mount| mount.kind))
+    let mut mounts = mounts.into_iter().filter(|mount| mount.point == point);
+    Ok(mounts.next_back().map(|mount| mount.kind))
 }

@@ -16,7 +16,7 @@ mod service;
 mod settings;
 mod truth;
 
-use crate::mounts::{self, Mount};
+use crate::mounts;
 use anyhow::{Context, Result};
 pub use finding::{Finding, Level};
 use std::{fs, path::Path};
@@ -29,9 +29,8 @@ use std::{fs, path::Path};
 pub fn examine(root: &Path, mountpoint: &Path) -> Result<Vec<Finding>> {
     let is_here = root == Path::new("/");
     let mountinfo = root.join("proc/self/mountinfo");
-    let text = fs::read_to_string(&mountinfo)
-        .with_context(|| format!("cannot read {}", mountinfo.display()))?;
-    let mounts: Vec<Mount> = mounts::parse(&text).collect();
+    let mounts =
+        mounts::at(&mountinfo).with_context(|| format!("cannot read {}", mountinfo.display()))?;
 
     let mut found = kernel::find(&kernel::read(root));
     found.extend(fuse::find(&fuse::read(root)));

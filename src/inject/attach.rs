@@ -6,13 +6,13 @@
 
 use super::{
     Bind, binds, bounded,
-    deliver::{Delivered, chain, mounts_of},
+    deliver::{Delivered, chain},
     hook::HookError,
     own::{Own, OwnError, Tree, Whose},
     target::{Root, Target},
 };
 use crate::{
-    mounts::KIND,
+    mounts::{self, KIND},
     sys::{
         fd,
         mount::{self, Reach},
@@ -90,7 +90,7 @@ pub fn attach(
             Ok(inside) => inside,
             Err(error) => return Delivered::Failed(chain(&error)),
         };
-        let here = match mounts_of("self") {
+        let here = match mounts::own() {
             Ok(here) => here,
             Err(error) => return Delivered::Failed(error.to_string()),
         };
@@ -191,8 +191,8 @@ fn enter(pid: u32) -> Result<Inside, EnterError> {
     let directory = open(path.as_str(), flags, Mode::empty());
     let directory = directory.map_err(|error| refused(&path, error.into()))?;
     let path = format!("/proc/{pid}/mountinfo");
-    let mounts = mounts_of(&pid.to_string()).map_err(|error| refused(&path, error))?;
-    let here = mounts_of("self").map_err(|error| refused("/proc/self/mountinfo", error))?;
+    let mounts = mounts::of(pid).map_err(|error| refused(&path, error))?;
+    let here = mounts::own().map_err(|error| refused("/proc/self/mountinfo", error))?;
     let shared: BTreeSet<u32> = here.iter().filter_map(|mount| mount.peers).collect();
     let inside = Inside {
         lifeline,

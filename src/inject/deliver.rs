@@ -5,11 +5,8 @@ use super::{
     own::{Own, OwnError, Whose},
     target::{Root, Target},
 };
-use crate::{
-    mounts::{self, Mount},
-    sys::mount,
-};
-use std::{error::Error, fs, os::fd::AsFd, path::Path};
+use crate::sys::mount;
+use std::{error::Error, os::fd::AsFd, path::Path};
 
 /// What became of a container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -40,12 +37,6 @@ impl Delivered {
         let ended = || Delivered::Failed("who was to bring its files there has ended".to_owned());
         serde_json::from_slice(text).unwrap_or_else(|_| ended())
     }
-}
-
-/// The mounts of a process, named as in `/proc`.
-pub(super) fn mounts_of(process: &str) -> Result<Vec<Mount>, std::io::Error> {
-    let text = fs::read_to_string(format!("/proc/{process}/mountinfo"))?;
-    Ok(mounts::parse(&text).collect())
 }
 
 /// Puts the files of that container over those in `root`, which lies in this process's mount

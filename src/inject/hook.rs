@@ -9,10 +9,11 @@
 
 use super::{
     bounded,
-    deliver::{Delivered, deliver, mounts_of},
+    deliver::{Delivered, deliver},
     own::Whose,
     target::{self, Root},
 };
+use crate::mounts;
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
@@ -150,7 +151,7 @@ fn opened(path: &Path) -> Result<Root, HookError> {
     let directory =
         open(path, flags, Mode::empty()).map_err(|error| refused(path, error.into()))?;
     let mounts =
-        mounts_of("self").map_err(|error| refused(Path::new("/proc/self/mountinfo"), error))?;
+        mounts::own().map_err(|error| refused(Path::new("/proc/self/mountinfo"), error))?;
     let path = target::name(&directory).map_err(|error| refused(path, error))?;
     let outside = mounts
         .iter()

@@ -50,11 +50,9 @@ impl Namespace {
 
     /// The mounts of our kind in it.
     pub(super) fn mounts(&self) -> Vec<Mount> {
-        let text = fs::read_to_string(format!("/proc/{}/mountinfo", self.pid));
-        let text = text.unwrap_or_default();
-        mounts::parse(&text)
-            .filter(|mount| mount.kind == KIND)
-            .collect()
+        let mut mounts = mounts::of(self.pid).unwrap_or_default();
+        mounts.retain(|mount| mount.kind == KIND);
+        mounts
     }
 
     /// The path of a mount point in it, from outside.
@@ -81,7 +79,7 @@ impl Namespace {
 /// The number of the file system of ours that is mounted last at that point, as this process sees
 /// it.
 pub(super) fn device(point: &std::path::Path) -> Option<String> {
-    let text = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mounts = mounts::parse(&text).filter(|mount| mount.kind == KIND && mount.point == point);
-    mounts.last().map(|mount| mount.device)
+    let mounts = mounts::own().ok()?.into_iter();
+    let mut mounts = mounts.filter(|mount| mount.kind == KIND && mount.point == point);
+    mounts.next_back().map(|mount| mount.device)
 }

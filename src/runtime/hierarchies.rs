@@ -9,7 +9,7 @@ use std::{
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 use super::{RunError, error::at, request::Limits};
-use crate::mounts::{self, Mount};
+use crate::mounts;
 
 /// The cgroup above all of ours.
 pub(crate) const ABOVE: &str = "plimsoll";
@@ -57,10 +57,8 @@ impl Hierarchies {
         if statfs(UNIFIED).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC) {
             return Ok(Hierarchies::Unified);
         }
-        let path = "/proc/self/mountinfo";
-        let text = fs::read_to_string(path).map_err(at("read", path))?;
+        let mounts = mounts::own().map_err(at("read", "/proc/self/mountinfo"))?;
         let mut found = BTreeMap::new();
-        let mounts: Vec<Mount> = mounts::parse(&text).collect();
         for mount in mounts::visible(&mounts) {
             if mount.kind == "cgroup" && mount.point.starts_with(UNIFIED) {
                 let is_controller = |option: &&String| CONTROLLERS.contains(&option.as_str());

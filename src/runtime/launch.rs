@@ -15,7 +15,7 @@ use libcontainer::{
     syscall::syscall::SyscallType,
 };
 use nix::{
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
     sys::stat::{Mode, umask},
     unistd::Pid,
@@ -41,6 +41,7 @@ use super::{
     view::View,
 };
 use crate::{
+    mounts,
     sys::{self, network, process::Lifeline},
     units::{Bytes, Limit},
 };
@@ -103,7 +104,15 @@ fn own_mounts() -> Result<(), RunError> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(step("make a mount namespace"))?;
     let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     let none = None::<&str>;
-    mount(none, "/", none, flags, none).map_err(step("keep mounts to this process"))
+    mount(none, "/", none, flags, none).map_err(step("keep mounts to this process"))?;
+    let mounts = mounts::own().map_err(at("read", "/proc/self/mountinfo"))?;
+    // libcontainer takes the list of mounts for text, and fails at a name that is none.
+    let odd = mounts.iter().filter(|mount| mount.point.to_str().is_none());
+    for mount in odd {
+        // It may have gone with another one.
+        let _ = umount2(&mount.point, MntFlags::MNT_DETACH);
+    }
+    Ok(())
 }
 
 fn view(place: &Place, scaffold: &Scaffold) -> Result<View, RunError> {

@@ -33,7 +33,7 @@ use super::{
     traces::Traces,
 };
 use crate::{
-    mounts::{Mount, SERVED, parse, visible},
+    mounts::{Mount, SERVED, visible},
     sys::mount::{self as tree, Forbid, Reach},
 };
 
@@ -127,15 +127,11 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// The host's `/`, and above it each of its mounts that belongs to it.
     fn host(&mut self, rootfs: &mut Rootfs) -> Result<(), RunError> {
-        let text = "/proc/self/mountinfo";
-        let text = fs::read_to_string(text).map_err(at("read", text))?;
+        let all = own_mounts()?;
         let hidden: Vec<&Path> = places::roots().chain([Path::new(SERVED)]).collect();
         let upper = self.overlay(&[PathBuf::from("/")], &rootfs.path, "upper")?;
         rootfs.traces.overlays.push((PathBuf::new(), upper));
-        for (number, point) in mounts::carried(&parse(&text).collect::<Vec<_>>(), &hidden)
-            .iter()
-            .enumerate()
-        {
+        for (number, point) in mounts::carried(&all, &hidden).iter().enumerate() {
             let below = point.strip_prefix("/").unwrap_or(point);
             let target = rootfs.path.join(below);
             let source = match opened(point) {
@@ -359,11 +355,13 @@ fn tops(rootfs: &Rootfs) -> Result<Vec<OwnedFd>, RunError> {
 
 /// The mounts at a directory and below it, by their paths below it.
 fn submounts(directory: &Path) -> Result<Vec<PathBuf>, RunError> {
-    let path = "/proc/self/mountinfo";
-    let text = fs::read_to_string(path).map_err(at("read", path))?;
-    let mounts: Vec<_> = parse(&text).collect();
+    let mounts = own_mounts()?;
     let below = |mount: &&Mount| Some(mount.point.strip_prefix(directory).ok()?.to_owned());
     Ok(visible(&mounts).iter().filter_map(below).collect())
+}
+
+fn own_mounts() -> Result<Vec<Mount>, RunError> {
+    crate::mounts::own().map_err(at("read", "/proc/self/mountinfo"))
 }
 
 fn forbid_writes(top: &OwnedFd) -> Result<(), RunError> {

@@ -18,7 +18,7 @@ use nix::{
 
 use super::{RunError, error::at};
 use crate::{
-    mounts::{self, KIND, Mount, SERVED},
+    mounts::{self, KIND, SERVED},
     sys::process,
 };
 
@@ -37,8 +37,7 @@ pub(crate) enum View {
 impl View {
     /// Whether the host's daemon serves and answers.
     pub(crate) fn of_host() -> Option<View> {
-        let text = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let mounts: Vec<Mount> = mounts::parse(&text).collect();
+        let mounts = mounts::own().ok()?;
         let serves = mounts::visible(&mounts)
             .iter()
             .any(|mount| mount.point == Path::new(SERVED) && mount.kind == KIND);

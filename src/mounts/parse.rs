@@ -1,6 +1,10 @@
 //! Pure. The mounts of a mount namespace, from the lines of `/proc/PID/mountinfo`.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 /// The type of our own mounts.
 pub const KIND: &str = "fuse.plimsoll";
@@ -40,23 +44,27 @@ pub struct Mount {
 }
 
 /// The mounts in `mountinfo`, in its order, which says nothing of which lies upon which; a line of
-/// another shape is left out.
-pub fn parse(mountinfo: &str) -> impl Iterator<Item = Mount> {
-    mountinfo.lines().filter_map(|line| {
+/// another shape is left out. A path is any bytes.
+pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Mount> {
+    let lines = mountinfo.as_ref().split(|byte| *byte == b'\n');
+    lines.filter_map(|line| {
         // Optional fields end with a dash; a space inside of a field is escaped.
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let mut mount = mount.split(' ');
-        let mut filesystem = filesystem.split(' ');
+        let dash = line.windows(3).position(|three| three == b" - ")?;
+        let fields = |line: &'_ [u8]| -> Vec<Vec<u8>> {
+            line.split(|byte| *byte == b' ').map(unescape).collect()
+        };
+        let mut mount = fields(line.get(..dash)?).into_iter();
+        let mut filesystem = fields(line.get(dash + 3..)?).into_iter().map(text);
         Some(Mount {
-            id: mount.next()?.parse().ok()?,
-            parent: mount.next()?.parse().ok()?,
-            device: mount.next()?.to_owned(),
-            root: unescape(mount.next()?).into(),
-            point: unescape(mount.next()?).into(),
-            is_read_only: mount.next()?.split(',').any(|option| option == "ro"),
-            peers: mount.find_map(|field| field.strip_prefix("shared:")?.parse().ok()),
-            kind: filesystem.next()?.to_owned(),
-            source: unescape(filesystem.next()?),
+            id: text(mount.next()?).parse().ok()?,
+            parent: text(mount.next()?).parse().ok()?,
+            device: text(mount.next()?),
+            root: OsString::from_vec(mount.next()?).into(),
+            point: OsString::from_vec(mount.next()?).into(),
+            is_read_only: text(mount.next()?).split(',').any(|option| option == "ro"),
+            peers: mount.find_map(|field| text(field).strip_prefix("shared:")?.parse().ok()),
+            kind: filesystem.next()?,
+            source: filesystem.next()?,
             options: filesystem
                 .next()
                 .unwrap_or_default()
@@ -67,20 +75,36 @@ pub fn parse(mountinfo: &str) -> impl Iterator<Item = Mount> {
     })
 }
 
-// show_mountinfo in fs/proc_namespace.c writes white space, backslashes and, in a source, the sign
-// of a comment as three octal digits.
-fn unescape(text: &str) -> String {
-    [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\043", "#"),
-        ("\\134", "\\"),
-    ]
-    .iter()
-    .fold(text.to_owned(), |text, (code, plain)| {
-        text.replace(code, plain)
-    })
+/// What is no path is text, or is shown as such.
+fn text(field: Vec<u8>) -> String {
+    String::from_utf8_lossy(&field).into_owned()
+}
+
+/// A field without its escapes: show_mountinfo in fs/proc_namespace.c writes white space, backslashes
+/// and, in a source, the sign of a comment as a backslash and three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, behind)) = rest.split_first() {
+        let escaped = (*first == b'\\').then(|| behind.first_chunk().and_then(octal));
+        let (byte, behind) = match escaped.flatten() {
+            Some(byte) => (byte, behind.get(3..).unwrap_or_default()),
+            None => (*first, behind),
+        };
+        plain.push(byte);
+        rest = behind;
+    }
+    plain
+}
+
+fn octal(digits: &[u8; 3]) -> Option<u8> {
+    let digits = digits.iter().map(|digit| match digit {
+        b'0'..=b'7' => Some(digit - b'0'),
+        _ => None,
+    });
+    let digits: Vec<u8> = digits.collect::<Option<_>>()?;
+    let add = |number: u8, digit: &u8| number.checked_mul(8)?.checked_add(*digit);
+    digits.iter().try_fold(0, add)
 }
 
 /// The mounts that a path can reach: what another mount covers is not among them.
@@ -144,6 +168,15 @@ mod tests {
         assert_eq!((found[0].peers, found[1].peers), (Some(9), None));
     }
 
+    #[test]
+    fn a_path_of_any_bytes_is_read_as_it_is() {
+        let line = b"31 24 0:27 / /mnt/\xff\\040\\134040\\012\\x rw - ext4 /dev/\xff\\043 rw\n";
+        let mount = parse(line).next().unwrap();
+        let point = OsString::from_vec(b"/mnt/\xff \\040\n\\x".to_vec());
+        assert_eq!(mount.point, PathBuf::from(point));
+        assert_eq!(mount.source, "/dev/\u{fffd}#");
+    }
+
     const COVERED: &str = "\
 22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -172,8 +205,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+        fn no_text_makes_the_parser_panic(text in any::<Vec<u8>>(), line in any::<String>()) {
             let _ = parse(&text).count();
+            let _ = parse(&format!("1 2 0:3 / {line} - {line}")).count();
         }
     }
 }
