@@ -17,6 +17,7 @@ mod compliance;
 mod doctor;
 mod harness;
 mod hook;
+mod hostile;
 mod inside;
 mod install;
 mod laws;

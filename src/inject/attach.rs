@@ -9,7 +9,7 @@ use super::{
     deliver::{Delivered, chain},
     hook::HookError,
     own::{Own, OwnError, Tree, Whose},
-    target::{Root, Target},
+    target::{OpenFiles, Root, Target},
 };
 use crate::{
     mounts::{self, KIND},
@@ -21,7 +21,6 @@ use crate::{
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
-    mount::{MntFlags, umount2},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sched::{CloneFlags, setns},
     sys::stat::Mode,
@@ -69,6 +68,8 @@ struct Inside {
     lifeline: OwnedFd,
     namespace: File,
     root: Root,
+    /// This process's, as long as the container's root is not its own.
+    open: OpenFiles,
     pid: u32,
 }
 
@@ -203,6 +204,7 @@ fn enter(pid: u32) -> Result<Inside, EnterError> {
             mounts,
             shared,
         },
+        open: OpenFiles::of_this().map_err(|error| refused("/proc/self/fd", error))?,
         pid,
     };
     // If it has ended by now, what was looked at may be another's.
@@ -255,7 +257,10 @@ fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
     for (bind, tree, target) in &plan {
         let put = match extent {
             Extent::Planned => Ok(()),
-            Extent::Done => place(bind, tree, target),
+            Extent::Done if target.mount.kind == KIND => {
+                target.replace(tree.fd.as_fd(), &inside.open)
+            }
+            Extent::Done => target.cover(tree.fd.as_fd()),
         };
         match put {
             Ok(()) => mounts += 1,
@@ -267,25 +272,6 @@ fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
         kept,
         refused,
     }
-}
-
-fn place(bind: &Bind, tree: &Tree, target: &Target<'_>) -> nix::Result<()> {
-    let on_top = || mount::attach(tree.fd.as_fd(), target.file.as_fd());
-    if target.mount.kind != KIND {
-        return on_top();
-    }
-    // Before Linux 6.5, and where the container may not lose what it was given, the old one stays
-    // below the new one.
-    match mount::attach_beneath(tree.fd.as_fd(), target.file.as_fd()) {
-        Ok(()) => unmount(bind),
-        Err(_) => on_top(),
-    }
-}
-
-/// What lies on top there goes; the path leads from the container's root, which is entered.
-fn unmount(bind: &Bind) -> nix::Result<()> {
-    let path = Path::new("/").join(bind.path);
-    umount2(&path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)
 }
 
 fn take(inside: &Inside, extent: Extent) -> Delivered {
@@ -308,12 +294,10 @@ fn take(inside: &Inside, extent: Extent) -> Delivered {
     for (bind, hosts, target) in &plan {
         let taken = match extent {
             Extent::Planned => Ok(()),
-            Extent::Done => match (unmount(bind), hosts) {
+            Extent::Done => match (target.uncover(&inside.open), hosts) {
                 // A container with a user namespace of its own may not lose a mount that it was
                 // given; it may get another one on top.
-                (Err(Errno::EINVAL | Errno::EPERM), Some(hosts)) => {
-                    mount::attach(hosts.as_fd(), target.file.as_fd())
-                }
+                (Err(Errno::EINVAL | Errno::EPERM), Some(hosts)) => target.cover(hosts.as_fd()),
                 (result, _) => result,
             },
         };

@@ -3,9 +3,8 @@
 use super::{
     binds,
     own::{Own, OwnError, Whose},
-    target::{Root, Target},
+    target::Root,
 };
-use crate::sys::mount;
 use std::{error::Error, os::fd::AsFd, path::Path};
 
 /// What became of a container.
@@ -60,16 +59,14 @@ fn cover(own: &Own<'_>, root: &Root) -> Delivered {
         let tree = own.tree(bind).map_err(|error| chain(&error));
         let target = root.target(bind).map_err(|error| chain(&error));
         match (tree, target) {
-            (Ok(Some(tree)), Ok(Some(Target { file, .. }))) => {
-                match mount::attach(tree.fd.as_fd(), file.as_fd()) {
-                    Ok(()) => mounts += 1,
-                    Err(error) => refused.push(format!(
-                        "cannot put the view's file over /{}: {}",
-                        bind.path,
-                        error.desc()
-                    )),
-                }
-            }
+            (Ok(Some(tree)), Ok(Some(target))) => match target.cover(tree.fd.as_fd()) {
+                Ok(()) => mounts += 1,
+                Err(error) => refused.push(format!(
+                    "cannot put the view's file over /{}: {}",
+                    bind.path,
+                    error.desc()
+                )),
+            },
             (Err(error), Ok(Some(_))) | (Ok(Some(_)), Err(error)) | (Err(error), Err(_)) => {
                 refused.push(error);
             }

@@ -5,15 +5,21 @@
 //! asks a file system of the container's own anything, unless it is put there this very moment.
 
 use super::{Below, Bind};
-use crate::mounts::{KIND, Mount};
+use crate::{
+    mounts::{KIND, Mount},
+    sys::mount,
+};
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    mount::{MntFlags, umount2},
+    sys::stat::Mode,
+    unistd::fchdir,
 };
 use std::{
     collections::BTreeSet,
     fs, io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -114,16 +120,72 @@ impl Root {
         Ok(Some(Target { file, mount }))
     }
 
-    /// The type of a file system on the way there whose daemon would have to be asked.
+    /// The type of a file system on the way there whose daemon would have to be asked; that of the
+    /// root itself the runtime has asked too.
     fn in_the_way(&self, path: &Path) -> Option<&str> {
+        // Anybody may call his file system as ours is called; ours lie at the files and not above.
+        let is_ours = |mount: &Mount| mount.kind == KIND && mount.point == path;
         let mut mounts = self.mounts.iter();
         let mount = mounts.find(|mount| {
             mount.kind.starts_with("fuse")
-                && mount.kind != KIND
                 && mount.point.starts_with(&self.path)
+                && mount.point != self.path
                 && path.starts_with(&mount.point)
+                && !is_ours(mount)
         });
         mount.map(|mount| mount.kind.as_str())
+    }
+}
+
+impl Target<'_> {
+    /// Puts a tree on top of it, and nowhere else: if the container has moved it meanwhile to where
+    /// others would see the tree too, the kernel refuses.
+    pub(super) fn cover(&self, tree: BorrowedFd<'_>) -> nix::Result<()> {
+        self.put(tree, mount::attach)
+    }
+
+    /// Puts a tree beneath the mount that it is the top of, and takes that one away.
+    ///
+    /// Before Linux 6.5, and where the container may not lose what it was given, the old one stays
+    /// below the new one.
+    pub(super) fn replace(&self, tree: BorrowedFd<'_>, open: &OpenFiles) -> nix::Result<()> {
+        match self.put(tree, mount::attach_beneath) {
+            Ok(()) => self.uncover(open),
+            Err(_) => self.cover(tree),
+        }
+    }
+
+    /// Takes the mount away that it is the top of: that one, whatever lies there by now.
+    pub(super) fn uncover(&self, open: &OpenFiles) -> nix::Result<()> {
+        fchdir(&open.0)?;
+        let name = self.file.as_raw_fd().to_string();
+        umount2(name.as_str(), MntFlags::MNT_DETACH)
+    }
+
+    fn put(
+        &self,
+        tree: BorrowedFd<'_>,
+        put: fn(BorrowedFd<'_>, BorrowedFd<'_>) -> nix::Result<()>,
+    ) -> nix::Result<()> {
+        if self.mount.peers.is_some() {
+            // It has been seen that all who share it are in the container.
+            return put(tree, self.file.as_fd());
+        }
+        mount::keep_alone(tree)?;
+        put(tree, self.file.as_fd())?;
+        mount::part(tree)
+    }
+}
+
+/// The open files of this process, each by its number, wherever its root is.
+#[derive(Debug)]
+pub(super) struct OpenFiles(OwnedFd);
+
+impl OpenFiles {
+    /// Those of this process, which has to have its own root yet.
+    pub(super) fn of_this() -> io::Result<OpenFiles> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(OpenFiles(open("/proc/self/fd", flags, Mode::empty())?))
     }
 }
 
@@ -140,4 +202,38 @@ pub(super) fn mount_of(file: impl AsFd, mounts: &[Mount]) -> Option<&Mount> {
     let id = lines.find_map(|line| line.strip_prefix("mnt_id:"))?;
     let id: u32 = id.trim().parse().ok()?;
     mounts.iter().find(|mount| mount.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mounts;
+
+    /// The type of what is in the way to /proc/meminfo, of a container with that mount.
+    fn in_the_way(mount: &str) -> Option<String> {
+        let root = Root {
+            directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),
+            path: "/merged".into(),
+            mounts: mounts::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),
+            shared: BTreeSet::new(),
+        };
+        let kind = root.in_the_way(Path::new("/merged/proc/meminfo"));
+        kind.map(str::to_owned)
+    }
+
+    #[test]
+    fn a_fuse_on_the_way_is_not_asked_but_for_the_root_itself_and_what_is_ours() {
+        for (mount, kind) in [
+            ("/merged/proc rw - fuse.sshfs", Some("fuse.sshfs")),
+            ("/merged/proc/meminfo rw - fuse", Some("fuse")),
+            ("/merged/proc rw - fuse.plimsoll", Some("fuse.plimsoll")),
+            ("/merged/proc/meminfo rw - fuse.plimsoll", None),
+            ("/merged rw - fuse.fuse-overlayfs", None),
+            ("/merged/process rw - fuse", None),
+            ("/ rw - fuse", None),
+            ("/merged/proc rw - proc", None),
+        ] {
+            assert_eq!(in_the_way(mount).as_deref(), kind, "{mount}");
+        }
+    }
 }

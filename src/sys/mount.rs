@@ -95,8 +95,23 @@ fn set(mount: BorrowedFd<'_>, attr: &MountAttr, flags: libc::c_int) -> nix::Resu
 ///
 /// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
 pub fn part(mount: BorrowedFd<'_>) -> nix::Result<()> {
+    propagate(mount, libc::MS_PRIVATE)
+}
+
+/// Has the kernel refuse, with EINVAL, to put a tree where it would show in another place too; until
+/// it is [parted](part).
+///
+/// # Errors
+///
+/// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
+pub fn keep_alone(tree: BorrowedFd<'_>) -> nix::Result<()> {
+    // do_move_mount in fs/namespace.c: what may not be bound is not moved to a mount that is shared.
+    propagate(tree, libc::MS_UNBINDABLE)
+}
+
+fn propagate(mount: BorrowedFd<'_>, how: libc::c_ulong) -> nix::Result<()> {
     let attr = MountAttr {
-        propagation: libc::MS_PRIVATE,
+        propagation: how,
         ..MountAttr::default()
     };
     set(mount, &attr, libc::AT_EMPTY_PATH)
