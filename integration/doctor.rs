@@ -236,3 +236,23 @@ fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
     let completions = made("completions", "");
     assert_eq!(completions, ["_plimsoll", "plimsoll.bash", "plimsoll.fish"]);
 }
+
+#[test]
+fn the_daemon_is_looked_for_where_the_configuration_says_and_a_mistake_there_is_an_error() {
+    let mut files = MACHINE.to_vec();
+    files.push(("etc/plimsoll/config.toml", "mountpoint = \"/elsewhere\""));
+    let root = machine(&files);
+    let output = doctor(&["--root", root.path().to_str().unwrap()]);
+    let found = text(&output);
+    assert!(found.contains("/elsewhere"), "{found}");
+
+    files.pop();
+    files.push(("etc/plimsoll/config.toml", "mountpont = 1"));
+    let root = machine(&files);
+    let output = doctor(&["--root", root.path().to_str().unwrap()]);
+    let found = text(&output);
+    let first = found.lines().next().unwrap();
+    assert!(first.starts_with("error    config"), "{found}");
+    assert!(first.contains("config.toml: line 1: "), "{found}");
+    assert_eq!(output.status.code(), Some(2));
+}

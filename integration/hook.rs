@@ -188,6 +188,24 @@ fn a_root_without_proc_gets_nothing_and_starts() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_that_waited_gets_its_files_by_the_configuration_that_the_daemon_has() {
+    let view = tempfile::tempdir().unwrap();
+    let text = format!("mountpoint = {:?}\nunlimited = true\n", view.path());
+    let (_directory, config) = configured(&text);
+    let bundle = Bundle::new("crun").unlimited().script("exec sleep 1000");
+    let bundle = bundle.hook(&["--config", &config]);
+    let pid = bundle.start();
+    let _daemon = Daemon::with(view.path().to_owned(), &["--config", &config]);
+    wait_until("the container has its files", || {
+        let mounts = plimsoll::mounts::of(pid).unwrap();
+        mounts
+            .iter()
+            .any(|mount| mount.kind == plimsoll::mounts::KIND)
+    });
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_that_started_while_the_daemon_was_down_has_its_files_when_it_is_back() {
     let view = tempfile::tempdir().unwrap();
     let text = format!("mountpoint = {:?}\n", view.path());

@@ -3,6 +3,7 @@
 //! The tests suppose nothing of the machine but root and a cgroup file system: they pass on
 //! cgroup v1, v2 and both. Each container has a name of its own, so they may run side by side.
 
+use crate::{harness::Daemon, oci::configured};
 use std::{
     fs,
     io::Write,
@@ -1050,4 +1051,27 @@ fn a_container_in_a_container_is_refused_clearly() {
         code == Some(127) || (code == Some(125) && line.contains("CAP_SYS_ADMIN")),
         "{line}"
     );
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_container_reads_from_the_daemon_that_serves_where_the_configuration_says_and_does_not_find_it()
+{
+    let daemon = Daemon::start();
+    let (_directory, config) = configured(&format!("mountpoint = {:?}", daemon.mountpoint));
+    let script = format!(
+        "grep ' /proc/meminfo ' /proc/self/mountinfo; ls -A {}",
+        daemon.mountpoint.display()
+    );
+    let text = printed(&["--config", &config, "-m", "64M", "--", "sh", "-c", &script]);
+    let source = plimsoll::mounts::source(&daemon.mountpoint);
+    assert_eq!(text.matches(&source).count(), 1, "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn a_configuration_with_a_mistake_is_refused_in_one_line_that_names_it() {
+    let (_directory, config) = configured("mountpoint = 1");
+    let line = refusal(&["--config", &config, "--", "true"]);
+    assert!(line.contains(&config) && line.contains("line 1"), "{line}");
 }

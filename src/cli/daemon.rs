@@ -76,6 +76,7 @@ impl Daemon {
             replaces: self.replace,
             is_dry_run: self.dry_run,
             is_embedded: self.embedded,
+            configuration: self.config,
             adopts: self.adopt,
         };
         let status = daemon::serve(config, |error| super::complain(&format!("{error:#}")))?;

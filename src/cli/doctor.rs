@@ -1,8 +1,8 @@
 //! `plimsoll doctor`.
 
 use crate::{
+    config,
     doctor::{self, Finding, Level},
-    mounts,
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -22,15 +22,17 @@ use std::{io::Write, path::PathBuf};
     Examples:\n  plimsoll doctor\n  plimsoll doctor -o json | jq -r '.[] | select(.level == \"error\").mend'"
 )]
 pub(super) struct Doctor {
-    /// Where the daemon serves
-    #[arg(default_value = mounts::SERVED)]
-    mountpoint: PathBuf,
+    /// Where the daemon serves [default: as configured, /var/lib/plimsoll]
+    mountpoint: Option<PathBuf>,
     /// How to print what is found
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     /// Looks at the captured machine below DIR
     #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
     root: PathBuf,
+    /// Reads this configuration
+    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    config: PathBuf,
 }
 
 /// How findings are printed.
@@ -44,7 +46,7 @@ enum Output {
 
 impl Doctor {
     pub(super) fn run(self) -> Result<u8> {
-        let found = doctor::examine(&self.root, &self.mountpoint)?;
+        let found = doctor::examine(&self.root, self.mountpoint, &self.config)?;
         let text = match self.output {
             Output::Table => found.iter().map(|found| found.line() + "\n").collect(),
             Output::Json => serde_json::to_string_pretty(&found)? + "\n",

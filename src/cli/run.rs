@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
+    config,
     runtime::{
         self,
         request::{Limits, Network, Request, RequestError, Root},
@@ -85,6 +86,9 @@ pub(super) struct Run {
     /// Runs this program, with CMD and ARG as its arguments
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
+    /// Finds in this configuration where the host's daemon serves
+    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    config: PathBuf,
     /// The command and its arguments; what follows CMD is never an option of ours
     ///
     /// Without it a shell; and if standard input and output are a terminal, -i and -t are set.
@@ -140,6 +144,7 @@ impl Run {
 
     fn request(self) -> anyhow::Result<Request> {
         let limits = self.limits()?;
+        let view = config::read(&self.config)?.mountpoint;
         let volumes: Result<_, _> = self.volume.iter().map(|text| words::volume(text)).collect();
         let mut environment = Vec::new();
         for text in &self.env {
@@ -176,6 +181,7 @@ impl Run {
             },
             interactive: self.interactive || typed,
             terminal: self.tty || typed,
+            view,
         })
     }
 

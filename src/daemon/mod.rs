@@ -68,6 +68,8 @@ pub struct Config {
     /// output, and ends with the process that started it, in whose mount namespace nobody else
     /// serves.
     pub is_embedded: bool,
+    /// The file with the configuration, for what is started on behalf of the daemon.
+    pub configuration: PathBuf,
     /// The pid of a daemon whose keeper died; standard input is its socket.
     pub adopts: Option<i32>,
 }
@@ -218,7 +220,7 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     let watched = Arc::clone(&overseer);
     let (config, kept) = (config.clone(), Arc::clone(&handed));
     thread::spawn(move || {
-        let welcome = (!config.is_embedded).then(|| Welcome::at(config.mountpoint.clone()));
+        let welcome = (!config.is_embedded).then(|| Welcome::of(&config));
         let look = || welcome.iter().for_each(Welcome::look);
         // Also where nobody watches over it.
         look();

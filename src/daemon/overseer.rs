@@ -202,6 +202,8 @@ fn started(config: &Config, held: &Held) -> Result<(OwnedFd, Child)> {
         .args(["--adopt", &std::process::id().to_string()])
         .args(["--watchdog", &config.patience.as_secs().to_string()])
         .args(["--max-age", &format!("{}us", config.max_age.0)])
+        .arg("--config")
+        .arg(&config.configuration)
         .stdin(theirs)
         .spawn()?;
     Ok((ours, child))

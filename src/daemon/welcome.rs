@@ -1,5 +1,6 @@
 //! Containers that were started while no daemon served get their files from this one.
 
+use super::Config;
 use crate::{inject::waiting, sys::process};
 use std::{
     cell::Cell,
@@ -16,18 +17,21 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Welcome {
     mountpoint: PathBuf,
+    /// The file with the configuration that says which containers get their files.
+    configuration: PathBuf,
     /// When the notes had changed last that were looked at.
     seen: Cell<Option<SystemTime>>,
 }
 
 impl Welcome {
-    /// For the view that is served there.
-    pub(super) fn at(mountpoint: PathBuf) -> Welcome {
+    /// For the view that is served so.
+    pub(super) fn of(config: &Config) -> Welcome {
         if let Err(error) = waiting::make_room() {
             tracing::warn!(%error, "containers cannot say that they wait for their files");
         }
         Welcome {
-            mountpoint,
+            mountpoint: config.mountpoint.clone(),
+            configuration: config.configuration.clone(),
             seen: Cell::default(),
         }
     }
@@ -44,6 +48,8 @@ impl Welcome {
         process::with_fresh_signals(&mut attach)
             .args(["attach", "--waiting", "--view"])
             .arg(&self.mountpoint)
+            .arg("--config")
+            .arg(&self.configuration)
             .stdin(Stdio::null());
         thread::spawn(move || match attach.status() {
             Ok(status) => {

@@ -16,27 +16,47 @@ mod service;
 mod settings;
 mod truth;
 
-use crate::mounts;
+use crate::{
+    config::{self, ConfigError},
+    mounts,
+};
 use anyhow::{Context, Result};
 pub use finding::{Finding, Level};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Looks at everything there is to look at on the machine whose root directory is `root`, and at the
-/// daemon that serves `mountpoint`, in the order in which one thing needs the other.
+/// daemon that serves `mountpoint`, or where the file `configuration` there says, in the order in which
+/// one thing needs the other.
 ///
 /// # Errors
 /// When `proc/self/mountinfo` cannot be read there: nothing could be told.
-pub fn examine(root: &Path, mountpoint: &Path) -> Result<Vec<Finding>> {
+pub fn examine(
+    root: &Path,
+    mountpoint: Option<PathBuf>,
+    configuration: &Path,
+) -> Result<Vec<Finding>> {
     let is_here = root == Path::new("/");
     let mountinfo = root.join("proc/self/mountinfo");
     let mounts =
         mounts::at(&mountinfo).with_context(|| format!("cannot read {}", mountinfo.display()))?;
 
-    let mut found = kernel::find(&kernel::read(root));
+    let configured = root.join(configuration.strip_prefix("/").unwrap_or(configuration));
+    let configured = config::read(&configured);
+    let mistaken = configured.as_ref().err().map(mistaken);
+    let configured = configured.unwrap_or_default().mountpoint;
+    let is_configured = mountpoint.as_ref().is_none_or(|point| *point == configured);
+    let mountpoint = &mountpoint.unwrap_or(configured);
+
+    let mut found: Vec<Finding> = mistaken.into_iter().collect();
+    found.extend(kernel::find(&kernel::read(root)));
     found.extend(fuse::find(&fuse::read(root)));
     found.extend(cgroups::find(&cgroups::read(root, &mounts)));
     found.extend(settings::find(&settings::read(root)));
-    let daemon = service::read(root, mountpoint, &mounts, is_here);
+    let mut daemon = service::read(root, mountpoint, &mounts, is_here);
+    daemon.has_unit &= is_configured;
     found.extend(service::find(&daemon));
     if is_here {
         found.extend(containers::find(mountpoint, daemon.is_well()));
@@ -47,6 +67,15 @@ pub fn examine(root: &Path, mountpoint: &Path) -> Result<Vec<Finding>> {
     found.extend(rivals::find(&rivals::read(root, &mounts)));
     found.extend(truth::find(&truth::read(root, &mounts)));
     Ok(found)
+}
+
+/// What the daemon would not start with, and the hook would leave aside.
+fn mistaken(error: &ConfigError) -> Finding {
+    let mut said = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        said = format!("{said}: {source}");
+    }
+    Finding::new(Level::Error, "config", said).mend("mend that file")
 }
 
 /// The text of a file below `root`, without white space around it; `None` where there is none.

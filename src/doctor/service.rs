@@ -52,7 +52,8 @@ pub(super) struct Service {
     mounted: Option<String>,
     process: Option<Process>,
     answer: Answer,
-    has_unit: bool,
+    /// Whether a unit serves there that is installed.
+    pub(super) has_unit: bool,
     /// What systemd says of the unit, by property.
     unit: BTreeMap<String, String>,
 }
@@ -156,7 +157,7 @@ impl Service {
     }
 
     fn start(&self) -> String {
-        match self.has_unit && self.mountpoint == Path::new(crate::mounts::SERVED) {
+        match self.has_unit {
             true => "systemctl start plimsoll".to_owned(),
             false => format!("plimsoll daemon {}", self.mountpoint.display()),
         }

@@ -49,7 +49,7 @@ pub(crate) fn machine(mut request: Request) -> Result<Request, RunError> {
         return Err(RunError::NoTerminal);
     }
     // The host's daemon has its own.
-    if View::of_host().is_none() {
+    if View::of_host(&request.view).is_none() {
         let fuse = fs::OpenOptions::new()
             .read(true)
             .write(true)

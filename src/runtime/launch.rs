@@ -76,7 +76,7 @@ pub fn run(request: Request) -> Result<Outcome, RunError> {
     own_mounts()?;
     let (status, rootfs) = {
         let scaffold = Scaffold::raise(&place)?;
-        let view = view(&place, &scaffold)?;
+        let view = view(&request, &place, &scaffold)?;
         let name = place.name().to_owned();
         let hostname = hostname(&request, &name);
         let mut rootfs = rootfs::mounted(&request, &place, &scaffold, &hostname)?;
@@ -115,8 +115,8 @@ fn own_mounts() -> Result<(), RunError> {
     Ok(())
 }
 
-fn view(place: &Place, scaffold: &Scaffold) -> Result<View, RunError> {
-    match View::of_host() {
+fn view(request: &Request, place: &Place, scaffold: &Scaffold) -> Result<View, RunError> {
+    match View::of_host(&request.view) {
         Some(view) => Ok(view),
         None => View::embedded(scaffold.point("view")?, &place.path().join("daemon.log")),
     }

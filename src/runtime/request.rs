@@ -41,6 +41,8 @@ pub struct Request {
     pub interactive: bool,
     /// Whether the command gets a terminal.
     pub terminal: bool,
+    /// Where the host's daemon serves, if one does.
+    pub view: PathBuf,
 }
 
 /// Limits of a container.

@@ -76,7 +76,7 @@ pub(crate) fn mounted(
             let upper = builder.overlay(layers, &path, "upper")?;
             rootfs.traces.overlays.push((PathBuf::new(), upper));
         }
-        Root::Host => builder.host(&mut rootfs)?,
+        Root::Host => builder.host(&mut rootfs, &request.view)?,
     }
     let mut inside = Inside::open(&path)?;
     let furnished = furnish(&mut inside, &rootfs, &mut builder, request, hostname);
@@ -94,7 +94,7 @@ fn furnish(
     hostname: &str,
 ) -> Result<(), RunError> {
     if request.root == Root::Host {
-        hide(inside)?;
+        hide(inside, &request.view)?;
     }
     etc::own_files(inside, builder.place, request, hostname)?;
     for point in ["/proc", "/sys", "/dev"] {
@@ -126,9 +126,9 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// The host's `/`, and above it each of its mounts that belongs to it.
-    fn host(&mut self, rootfs: &mut Rootfs) -> Result<(), RunError> {
+    fn host(&mut self, rootfs: &mut Rootfs, view: &Path) -> Result<(), RunError> {
         let all = own_mounts()?;
-        let hidden: Vec<&Path> = places::roots().chain([Path::new(SERVED)]).collect();
+        let hidden: Vec<&Path> = hidden(view).collect();
         let upper = self.overlay(&[PathBuf::from("/")], &rootfs.path, "upper")?;
         rootfs.traces.overlays.push((PathBuf::new(), upper));
         for (number, point) in mounts::carried(&all, &hidden).iter().enumerate() {
@@ -295,9 +295,17 @@ impl Drop for Rootfs {
     }
 }
 
-/// Covers what is ours on the host: other containers' changes, and the daemon's mount point.
-fn hide(inside: &Inside) -> Result<(), RunError> {
-    for path in places::roots().chain([Path::new(SERVED)]) {
+/// What is ours on the host: other containers' changes, and the daemon's mount points.
+fn hidden(view: &Path) -> impl Iterator<Item = &Path> {
+    let usual = Path::new(SERVED);
+    let configured = (view != usual).then_some(view);
+    let ours = places::roots().map(|path: &Path| path);
+    ours.chain([usual]).chain(configured)
+}
+
+/// Covers what is ours on the host.
+fn hide(inside: &Inside, view: &Path) -> Result<(), RunError> {
+    for path in hidden(view) {
         let Ok(target) = inside.find(path) else {
             continue;
         };

@@ -18,7 +18,7 @@ use nix::{
 
 use super::{RunError, error::at};
 use crate::{
-    mounts::{self, KIND, SERVED},
+    mounts::{self, KIND},
     sys::process,
 };
 
@@ -28,21 +28,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A served tree.
 #[derive(Debug)]
 pub(crate) enum View {
-    /// The host's daemon's.
-    Host,
+    /// The host's daemon's, which is there.
+    Host(PathBuf),
     /// One for this container alone.
     Embedded(Daemon),
 }
 
 impl View {
-    /// Whether the host's daemon serves and answers.
-    pub(crate) fn of_host() -> Option<View> {
+    /// That of the host's daemon, if it serves there and answers.
+    pub(crate) fn of_host(served: &Path) -> Option<View> {
         let mounts = mounts::own().ok()?;
         let serves = mounts::visible(&mounts)
             .iter()
-            .any(|mount| mount.point == Path::new(SERVED) && mount.kind == KIND);
+            .any(|mount| mount.point == served && mount.kind == KIND);
         // A mount whose daemon died is still listed, and every look into it fails.
-        (serves && fs::read_dir(Path::new(SERVED).join("proc")).is_ok()).then_some(View::Host)
+        let answers = serves && fs::read_dir(served.join("proc")).is_ok();
+        answers.then(|| View::Host(served.to_owned()))
     }
 
     /// Starts a daemon that serves on `mountpoint` as long as this process lives.
@@ -57,7 +58,7 @@ impl View {
     /// Where the tree is.
     pub(crate) fn path(&self) -> &Path {
         match self {
-            View::Host => Path::new(SERVED),
+            View::Host(served) => served,
             View::Embedded(daemon) => &daemon.mountpoint,
         }
     }
