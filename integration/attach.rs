@@ -138,6 +138,42 @@ fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_get
     }
 }
 
+/// What `doctor` says of a container that has lost its files.
+fn lost(id: &str) -> Option<String> {
+    let output = plimsoll().arg("doctor").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let is_it = |line: &&str| line.contains(id) && line.contains("has lost the files");
+    text.lines().find(is_it).map(str::to_owned)
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_that_was_attached_and_is_started_again_without_the_hook_is_named_by_doctor() {
+    let daemon = Daemon::start();
+    let mut bundle = Bundle::new("crun").script("exec sleep 1000");
+    // One of Podman's, by its cgroup.
+    let id = format!("{:012x}", std::process::id()) + &"a7".repeat(26);
+    bundle.config["linux"]["cgroupsPath"] = format!("/libpod-{id}").into();
+    bundle.start();
+    printed(&attach(&daemon, &[&id]));
+    assert_eq!(total(&bundle), 64 << 10);
+    assert_eq!(lost(&id[..12]), None);
+
+    bundle.restart();
+    assert_eq!(total(&bundle), kib());
+    let said = lost(&id[..12]).expect("doctor names it");
+    assert!(said.starts_with("warning  containers"), "{said}");
+    let mend = format!("-> plimsoll attach {}; plimsoll install podman", &id[..12]);
+    assert!(said.contains(&mend), "{said}");
+
+    printed(&attach(&daemon, &[&id]));
+    assert_eq!(lost(&id[..12]), None);
+    printed(&detach(&[&id]));
+    assert_eq!(lost(&id[..12]), None);
+    bundle.restart();
+    assert_eq!(lost(&id[..12]), None);
+}
+
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn a_process_of_the_host_is_no_container() {

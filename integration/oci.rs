@@ -134,6 +134,13 @@ impl Bundle {
         state["pid"].as_u64().unwrap().try_into().unwrap()
     }
 
+    /// Stops it and starts it again, as an engine does; answers the pid of its first process.
+    pub(crate) fn restart(&self) -> u32 {
+        let mut command = self.command("delete");
+        printed(&command.arg("--force").arg(&self.id).output().unwrap());
+        self.start()
+    }
+
     /// What a command prints in it.
     pub(crate) fn exec(&self, script: &str) -> String {
         let mut command = self.command("exec");

@@ -8,13 +8,14 @@ use crate::{
     inject::{
         Delivered,
         attach::{self, Extent},
+        attached::Note,
         waiting::{self, Waiting},
     },
 };
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
 use std::{
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -90,6 +91,8 @@ With --all, containers whose limits leave them the whole machine get nothing, un
 says `unlimited = true`; one that is named gets its files in any case. Processes in the container with
 mount namespaces of their own (containers in it, systemd services) keep what they have: name them by
 --pid. Who may unmount in the container can take the files away again.
+A container that its engine starts again has them again only by the hook (plimsoll install); `plimsoll
+doctor` names those that have lost them.
 
 Examples:
   plimsoll attach web                  the container of that name, whoever runs it
@@ -110,6 +113,25 @@ struct Asked {
     pid: u32,
     /// Whether it was named, and not only one of all.
     is_named: bool,
+}
+
+impl Asked {
+    /// Leaves or takes back the note of a container that will be known again.
+    fn note(&self, act: fn(&Note) -> io::Result<()>) {
+        let Some(container) = &self.container else {
+            return;
+        };
+        let note = Note {
+            engine: container.engine.to_string(),
+            id: container.id.clone(),
+        };
+        if let Err(error) = act(&note) {
+            let shown = container.shown();
+            super::complain(&format!(
+                "doctor will not tell whether {shown} has lost its files: {error}"
+            ));
+        }
+    }
 }
 
 /// What became of one.
@@ -139,14 +161,18 @@ impl Attach {
         let act = |asked: &Asked| {
             let unlimited = asked.is_named || config.unlimited;
             let extent = self.which.extent();
-            attach_one(
+            let delivered = attach_one(
                 &answers,
                 &view,
                 asked.pid,
                 unlimited,
                 extent,
                 config.patience,
-            )
+            );
+            if extent == Extent::Done && matches!(delivered, Delivered::Given { .. }) {
+                asked.note(Note::leave);
+            }
+            delivered
         };
         let words = match self.which.dry_run {
             true => ["would be attached", "has its files"],
@@ -166,6 +192,9 @@ impl Detach {
             false => ["detached", "has none of our files"],
         };
         self.which.report(words, |asked| {
+            if extent == Extent::Done {
+                asked.note(Note::take_back);
+            }
             told(attach::detach(asked.pid, extent, patience), patience)
         })
     }

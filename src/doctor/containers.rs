@@ -1,9 +1,14 @@
 //! Files of ours in containers for which nobody answers any more.
 
 use super::{Finding, Level};
-use crate::reach::{self, Dead};
+use crate::{
+    engines::{self, Container, Engine},
+    inject::attached::{self, Note},
+    mounts::{self, KIND, Mount},
+    reach::{self, Dead},
+};
 use nix::unistd::geteuid;
-use std::path::Path;
+use std::{io, path::Path};
 
 /// Looks through the containers of the machine; `is_well` says whether the daemon at `mountpoint`
 /// serves.
@@ -12,13 +17,49 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
         let text = "containers are looked into only by root";
         return vec![Finding::new(Level::Warning, "containers", text).mend("run it as root")];
     }
-    match reach::dead() {
-        Ok(dead) => judged(&dead, is_well.then_some(mountpoint)),
+    let looked = reach::dead().and_then(|dead| Ok((dead, lost()?)));
+    match looked {
+        Ok((dead, lost)) => {
+            let mut found = judged(&dead, is_well.then_some(mountpoint));
+            found.extend(lost.iter().map(judged_lost));
+            found
+        }
         Err(error) => {
             let text = format!("cannot look into containers: {error}");
             vec![Finding::new(Level::Warning, "containers", text)]
         }
     }
+}
+
+/// Those that were attached, were started again, and have none of our files any more.
+fn lost() -> io::Result<Vec<Container>> {
+    let notes = attached::all();
+    if notes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lost = engines::all(Path::new("/"))?;
+    lost.retain(|one| {
+        let engine = one.engine.to_string();
+        let is_it = |note: &Note| note.engine == engine && note.id == one.id;
+        let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == KIND);
+        // One that ends this very moment has lost nothing.
+        notes.iter().any(is_it) && !mounts::of(one.pid).map_or(true, has_ours)
+    });
+    Ok(lost)
+}
+
+fn judged_lost(container: &Container) -> Finding {
+    let (engine, shown) = (container.engine, container.shown());
+    let text = format!(
+        "{engine}'s {shown} has lost the files that it was given: it was started again without the hook"
+    );
+    let attach = format!("plimsoll attach {shown}");
+    let mend = match engine {
+        // It has no hooks.
+        Engine::Nspawn => attach,
+        engine => format!("{attach}; plimsoll install {engine} for the next time"),
+    };
+    Finding::new(Level::Warning, "containers", text).mend(mend)
 }
 
 /// `living` is a view that is served: its daemon heals when it starts, and has started.

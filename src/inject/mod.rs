@@ -8,10 +8,12 @@
 //! bounded   all of it in a child, for it may have to wait for ever
 //! attach    into a container that runs, and out of it
 //! hook      before a container starts: an OCI state on standard input
+//! attached  what `attach` leaves: who has its files by it alone
 //! waiting   what a hook leaves that found no daemon
 //! ```
 
 pub mod attach;
+pub mod attached;
 mod bounded;
 mod deliver;
 pub mod hook;
