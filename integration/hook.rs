@@ -41,6 +41,25 @@ fn a_container_of_runc_starts_with_its_own_files() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+fn a_container_in_a_user_namespace_that_may_not_look_at_its_bundle_has_its_own_files() {
+    let daemon = Daemon::start();
+    let mut bundle = Bundle::new("runc").user_namespace();
+    // As podman does: the root can be reached, the configuration cannot.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let root = elsewhere.path().join("rootfs");
+    fs::rename(bundle.rootfs(), &root).unwrap();
+    bundle.config["root"]["path"] = json!(root);
+    let mode = |path: &Path, mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(path, mode).unwrap();
+    };
+    mode(elsewhere.path(), 0o755);
+    mode(bundle.rootfs().parent().unwrap(), 0o700);
+    sees_its_own(bundle, &daemon);
+}
+
+#[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_of_crun_starts_with_its_own_files() {
     let daemon = Daemon::start();

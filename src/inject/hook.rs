@@ -2,8 +2,8 @@
 //!
 //! The runtime calls it inside the container's namespaces and cgroup, before the root changes, so
 //! the host's paths still lead to the view, and `containers/self` there to the container's own
-//! directory. It relies on nothing of its surroundings: some runtimes hand it the container's
-//! environment, and its working directory differs from one to the next.
+//! directory. It relies on as little of its surroundings as it can: some runtimes hand it the
+//! container's environment, and its working directory differs from one to the next.
 //!
 //! LXC's hook `lxc.hook.mount` is called in the same place, and told where by LXC itself.
 
@@ -19,8 +19,9 @@ use nix::{
     sys::stat::Mode,
 };
 use std::{
+    env,
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader, ErrorKind::PermissionDenied, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -71,6 +72,9 @@ pub struct State {
     pub id: String,
     /// The directory of its configuration.
     pub bundle: PathBuf,
+    /// The directory that will be its root, which crun says beside.
+    #[serde(default)]
+    root: Option<PathBuf>,
 }
 
 impl State {
@@ -87,7 +91,24 @@ impl State {
     /// # Errors
     /// When its configuration does not say.
     pub fn root(&self) -> Result<PathBuf, HookError> {
-        root(&self.bundle)
+        match root(&self.bundle) {
+            Err(HookError::Refused { source, path }) if source.kind() == PermissionDenied => {
+                // Podman keeps bundles where the root of a user namespace may not look.
+                let found = self.root_beside();
+                found.ok_or(HookError::Refused { source, path })
+            }
+            root => root,
+        }
+    }
+
+    /// The root from what a runtime says without being asked to: crun names it, runc makes it the
+    /// working directory. Nothing but the root of a mount is believed.
+    fn root_beside(&self) -> Option<PathBuf> {
+        let root = self.root.clone();
+        let root = root.or_else(|| env::current_dir().ok())?;
+        let mounts = mounts::own().ok()?;
+        let is_mounted = mounts.iter().any(|mount| mount.point == root);
+        (is_mounted && root != Path::new("/")).then_some(root)
     }
 }
 
