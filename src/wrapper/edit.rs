@@ -67,7 +67,8 @@ fn is_ours(hook: &Value) -> bool {
 /// Gives the container a time namespace whose clocks begin now, at 0.
 ///
 /// Answers whether it did. A container stays as it is that has a time namespace or joins one, and
-/// one that has a user namespace: crun cannot set its clocks.
+/// one that has a user namespace: crun cannot set its clocks. So does one that joins a namespace of
+/// another container's, as in a pod: crun cannot start it with clocks of its own (1.21).
 ///
 /// # Errors
 ///
@@ -87,14 +88,12 @@ pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, EditEr
             expected: "array",
         });
     };
-    let kind = |namespace: &Value| {
-        namespace
-            .get("type")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+    let stands_against = |namespace: &Value| {
+        let text = |key| namespace.get(key).and_then(Value::as_str);
+        let kind = text("type").unwrap_or_default();
+        ["time", "user"].contains(&kind) || text("path").is_some_and(|path| !path.is_empty())
     };
-    let stands_against = |kind: String| ["time", "user"].contains(&kind.as_str());
-    if namespaces.iter().filter_map(kind).any(stands_against) {
+    if namespaces.iter().any(stands_against) {
         return Ok(false);
     }
     namespaces.push(json!({ "type": "time" }));
@@ -211,6 +210,7 @@ mod tests {
             json!([{"type": "time"}]),
             json!([{"type": "time", "path": "/proc/1/ns/time"}]),
             json!([{"type": "user"}]),
+            json!([{"type": "pid"}, {"type": "ipc", "path": "/proc/7/ns/ipc"}]),
             Value::Null,
         ] {
             let mut configuration = json!({"linux": {"namespaces": namespaces}});
