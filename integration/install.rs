@@ -72,7 +72,14 @@ const CONTAINERD: (&str, &str) = (
     "etc/containerd/config.toml",
     "version = 2 # ours\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"pause\"\n",
 );
-const ENGINES: [&str; 5] = ["dockerd", "containerd", "podman", "crio", "lxc-start"];
+const ENGINES: [&str; 6] = [
+    "dockerd",
+    "containerd",
+    "podman",
+    "crio",
+    "lxc-start",
+    "incusd",
+];
 
 #[test]
 fn what_install_has_written_uninstall_takes_back_to_the_byte() {
@@ -222,16 +229,20 @@ fn programs_are_told_what_was_changed_and_what_must_follow() {
 }
 
 #[test]
-fn lxc_is_set_up_where_lxcfs_has_not_done_so() {
-    let root = machine(&["lxc-start"], &[]);
-    done(&root, "install lxc");
+fn lxc_and_incus_are_set_up_where_lxcfs_has_not_done_so() {
+    let root = machine(&["lxc-start", "incusd"], &[]);
+    done(&root, "install lxc incus");
+    done(&root, "uninstall lxc");
     let set = text(&root, "usr/share/lxc/config/common.conf.d/plimsoll.conf");
     assert!(set.contains("lxc.hook.mount = /usr/bin/plimsoll hook --lxc"));
 
     let lxcfs = ("usr/share/lxc/config/common.conf.d/00-lxcfs.conf", "");
-    let root = machine(&["lxc-start"], &[lxcfs]);
+    let root = machine(&["lxc-start", "incusd"], &[lxcfs]);
     let before = everything(&root);
-    assert!(refused(&root, "install lxc").contains("plimsoll daemon /var/lib/lxcfs"));
+    for engine in ["lxc", "incus"] {
+        let said = refused(&root, &format!("install {engine}"));
+        assert!(said.contains("plimsoll daemon /var/lib/lxcfs"), "{said}");
+    }
     assert_eq!(done(&root, "install --all"), done(&root, "install --all"));
     assert_eq!(everything(&root), before);
 }

@@ -75,6 +75,7 @@ Engines:
   podman      a hook in /usr/share/containers/oci/hooks.d
   crio        the same hook
   lxc         a mount hook in /usr/share/lxc/config/common.conf.d, where lxcfs has none there
+  incus       the same hook
   cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
 
 Examples:
@@ -85,7 +86,7 @@ Examples:
   plimsoll install --all -o json
       for programs
 
-Where lxcfs's hook is set up, and for Incus, run plimsoll daemon /var/lib/lxcfs in the place of
+Where lxcfs's hook is set up for LXC and Incus, run plimsoll daemon /var/lib/lxcfs in the place of
 lxcfs: its hook finds all it looks for.";
 
 const UNINSTALL: &str = "\

@@ -12,11 +12,12 @@ use std::{
 pub(super) const LXC_HOOKS: &str = "/usr/share/lxc/config/common.conf.d";
 
 /// Where programs are.
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 7] = [
     "usr/bin",
     "usr/sbin",
     "usr/local/bin",
     "usr/local/sbin",
+    "usr/libexec/incus",
     "opt/incus/bin",
     "snap/bin",
 ];
@@ -72,7 +73,7 @@ const KINDS: [Kind; 6] = [
     Kind {
         name: "incus",
         programs: &["incusd"],
-        configured_in: &[],
+        configured_in: &["usr/share/lxc/config/common.conf.d"],
         takes_lxcfs: true,
     },
 ];
@@ -206,7 +207,9 @@ pub(super) fn find(engine: &Engine) -> Finding {
         SetUp::No => {
             let text = format!("{version}; its containers do not get the view");
             let mend = match name {
-                "incus" => "plimsoll daemon /var/lib/lxcfs, in place of lxcfs".to_owned(),
+                "lxc" | "incus" => format!(
+                    "plimsoll install {name}, or plimsoll daemon /var/lib/lxcfs in place of lxcfs"
+                ),
                 _ => format!("plimsoll install {name}"),
             };
             Finding::new(Level::Warning, name, text).mend(mend)

@@ -21,18 +21,21 @@ pub enum Engine {
     Crio,
     /// LXC, by a mount hook; not beside lxcfs's own.
     Lxc,
+    /// Incus, by the same hook: its containers include what LXC's do.
+    Incus,
     /// Every engine that knows the Container Device Interface, by a device.
     Cdi,
 }
 
 impl Engine {
     /// All, in the order in which they are set up.
-    pub const ALL: [Engine; 6] = [
+    pub const ALL: [Engine; 7] = [
         Engine::Docker,
         Engine::Containerd,
         Engine::Podman,
         Engine::Crio,
         Engine::Lxc,
+        Engine::Incus,
         Engine::Cdi,
     ];
 
@@ -45,6 +48,7 @@ impl Engine {
             Engine::Podman => "podman",
             Engine::Crio => "crio",
             Engine::Lxc => "lxc",
+            Engine::Incus => "incus",
             Engine::Cdi => "cdi",
         }
     }
@@ -70,6 +74,7 @@ impl Engine {
             Engine::Podman => Some("podman"),
             Engine::Crio => Some("crio"),
             Engine::Lxc => Some("lxc-start"),
+            Engine::Incus => Some("incusd"),
             Engine::Cdi => None,
         }
     }
@@ -77,7 +82,13 @@ impl Engine {
     /// Whether it is installed below that root.
     #[must_use]
     pub fn is_installed(self, root: &Path) -> bool {
-        let directories = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"];
+        let directories = [
+            "usr/local/sbin",
+            "usr/local/bin",
+            "usr/sbin",
+            "usr/bin",
+            "usr/libexec/incus",
+        ];
         self.program().is_none_or(|program| {
             let mut places = directories
                 .map(|place| root.join(place).join(program))
@@ -92,7 +103,7 @@ impl Engine {
         match self {
             Engine::Docker => Some("systemctl reload docker"),
             Engine::Containerd => Some("systemctl restart containerd"),
-            Engine::Podman | Engine::Crio | Engine::Lxc | Engine::Cdi => None,
+            Engine::Podman | Engine::Crio | Engine::Lxc | Engine::Incus | Engine::Cdi => None,
         }
     }
 
@@ -106,7 +117,10 @@ impl Engine {
             Engine::Containerd => {
                 "pods of a RuntimeClass with handler plimsoll have the view; so has ctr run --runc-binary"
             }
-            Engine::Podman | Engine::Crio | Engine::Lxc => {
+            Engine::Podman => {
+                "containers started from now on have the view; root's with --uidmap or --userns need runc (podman --runtime runc), for crun starts none that has a hook"
+            }
+            Engine::Crio | Engine::Lxc | Engine::Incus => {
                 "containers started from now on have the view"
             }
             Engine::Cdi => "containers with --device plimsoll.io/view=container have the view",
@@ -134,8 +148,8 @@ impl Engine {
                 containerd::Home::Nowhere => Vec::new(),
             },
             Engine::Podman | Engine::Crio => vec![Target::Hook],
-            Engine::Lxc if rival(host) => Vec::new(),
-            Engine::Lxc => vec![Target::Lxc],
+            Engine::Lxc | Engine::Incus if rival(host) => Vec::new(),
+            Engine::Lxc | Engine::Incus => vec![Target::Lxc],
             Engine::Cdi => vec![Target::Cdi],
         })
     }
@@ -147,9 +161,14 @@ impl Engine {
             Engine::Docker => vec![Target::Docker, runtime],
             Engine::Containerd => vec![Target::Containerd, Target::ContainerdDropIn, runtime],
             Engine::Podman | Engine::Crio => vec![Target::Hook],
-            Engine::Lxc => vec![Target::Lxc],
+            Engine::Lxc | Engine::Incus => vec![Target::Lxc],
             Engine::Cdi => vec![Target::Cdi],
         }
+    }
+
+    /// Whether it has its containers include what lxcfs's package writes.
+    pub(super) fn takes_lxcfs(self) -> bool {
+        matches!(self, Engine::Lxc | Engine::Incus)
     }
 }
 
@@ -166,7 +185,7 @@ pub(super) enum Target {
     ContainerdDropIn,
     /// What podman and CRI-O read.
     Hook,
-    /// What LXC's containers include.
+    /// What the containers of LXC and Incus include.
     Lxc,
     /// What knows devices by name.
     Cdi,
@@ -240,10 +259,10 @@ impl Target {
 
 const CONFIGURATION: &str = "/etc/containerd/config.toml";
 
-/// What lxcfs's package has LXC's containers include.
+/// What lxcfs's package has the containers of LXC and Incus include.
 pub(super) const LXCFS: &str = "/usr/share/lxc/config/common.conf.d/00-lxcfs.conf";
 
-/// Whether LXC's containers take lxcfs's files already.
+/// Whether the containers of LXC and Incus take lxcfs's files already.
 pub(super) fn rival(host: &Host) -> bool {
     let path = LXCFS.strip_prefix('/').unwrap_or(LXCFS);
     host.root.join(path).exists()

@@ -34,9 +34,9 @@ pub enum InstallError {
         /// The program that it would have.
         program: &'static str,
     },
-    /// LXC's containers take the files of lxcfs.
+    /// The containers of LXC and Incus take the files of lxcfs.
     #[error(
-        "{} has containers of LXC take lxcfs's files: run plimsoll daemon /var/lib/lxcfs in its place, \
+        "{} has containers of LXC and Incus take lxcfs's files: run plimsoll daemon /var/lib/lxcfs in its place, \
          or remove lxcfs",
         engine::LXCFS
     )]
@@ -347,13 +347,13 @@ pub fn carry_out(host: &Host, plans: &[Plan]) -> Result<(), InstallError> {
 ///
 /// # Errors
 ///
-/// When its program is not found, or LXC has lxcfs's hook.
+/// When its program is not found, or LXC or Incus has lxcfs's hook.
 pub fn require(host: &Host, engine: Engine) -> Result<(), InstallError> {
     match engine.program() {
         Some(program) if !engine.is_installed(&host.root) => {
             Err(InstallError::Missing { engine, program })
         }
-        _ if engine == Engine::Lxc && engine::rival(host) => Err(InstallError::Taken),
+        _ if engine.takes_lxcfs() && engine::rival(host) => Err(InstallError::Taken),
         _ => Ok(()),
     }
 }
