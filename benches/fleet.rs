@@ -311,6 +311,7 @@ impl Row {
                 Whose::Lxcfs => "lxcfs",
                 Whose::Plimsoll => "plimsoll",
                 Whose::PlimsollShared => "shared tree",
+                Whose::Floor => "tmpfs",
             },
             self.reads_per_second,
             self.median_us,

@@ -62,6 +62,9 @@ struct Options {
     /// Race the shared tree too, in which the daemon has to find out who reads
     #[arg(long)]
     shared: bool,
+    /// Race copies on a tmpfs too: what the kernel takes where nothing has to be made or asked
+    #[arg(long)]
+    floor: bool,
     /// Where the numbers go
     #[arg(long, default_value = "target/bench/mount.json")]
     json: PathBuf,
@@ -83,7 +86,10 @@ fn main() -> ExitCode {
 
 fn race(world: &World, options: &Options) -> anyhow::Result<()> {
     let machine = Machine::here("mount");
-    let contestants = Contestant::all(world, options.shared)?;
+    let mut contestants = Contestant::all(world, options.shared)?;
+    if options.floor {
+        contestants.push(Contestant::floor(world, &options.files)?);
+    }
     let mut stages = Stage::all(world, options, &contestants)?;
     let mut results = Results::new(machine);
     for round in 0..options.rounds {

@@ -221,17 +221,20 @@ impl Results {
             scene.title()
         );
         let shared = self.has(Whose::PlimsollShared);
-        let column = |text: &str| {
-            if shared {
+        let optional = |is_here: bool, text: &str| {
+            if is_here {
                 format!("{text:>17}")
             } else {
                 String::new()
             }
         };
+        let column = |text: &str| optional(shared, text);
+        let floor = |text: &str| optional(self.has(Whose::Floor), text);
         println!(
-            "{:<11}{:>15}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
+            "{:<11}{:>15}{}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
             "",
             "native",
+            floor("tmpfs"),
             "lxcfs",
             column("shared tree"),
             "plimsoll",
@@ -253,9 +256,10 @@ impl Results {
                 figures.map_or("-".to_owned(), |figures| format!("{:.1}", figures.daemon))
             };
             println!(
-                "{:<11}{:>15}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
+                "{:<11}{:>15}{}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
                 short(file),
                 cell(native),
+                floor(&cell(of(Whose::Floor))),
                 cell(lxcfs),
                 column(&cell(of(Whose::PlimsollShared))),
                 cell(ours),

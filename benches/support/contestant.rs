@@ -6,7 +6,11 @@ use super::{
     world::World,
 };
 use anyhow::Context;
-use nix::{time::clock_getcpuclockid, unistd::Pid};
+use nix::{
+    mount::{MsFlags, mount},
+    time::clock_getcpuclockid,
+    unistd::Pid,
+};
 use plimsoll::files::CPUS;
 use serde::Serialize;
 use std::{
@@ -28,6 +32,8 @@ pub(crate) enum Whose {
     Plimsoll,
     /// Those of the shared tree, where the reader is found out.
     PlimsollShared,
+    /// A copy on a tmpfs: what the kernel takes where nothing has to be made or asked.
+    Floor,
 }
 
 /// One of those that are raced.
@@ -35,6 +41,7 @@ pub(crate) struct Contestant {
     /// Whose files these are.
     pub(crate) whose: Whose,
     daemon: Option<Rc<Daemon>>,
+    copies: Option<PathBuf>,
 }
 
 impl Contestant {
@@ -49,6 +56,7 @@ impl Contestant {
             all.push(Contestant {
                 whose: Whose::PlimsollShared,
                 daemon: ours,
+                copies: None,
             });
         }
         Ok(all)
@@ -62,17 +70,42 @@ impl Contestant {
             Ok(path)
         };
         let daemon = match whose {
-            Whose::Native => None,
+            Whose::Native | Whose::Floor => None,
             Whose::Lxcfs if !on_path("lxcfs") => return Ok(None),
             Whose::Lxcfs => Some(Daemon::rival_on(mountpoint()?)),
             Whose::Plimsoll | Whose::PlimsollShared => Some(Daemon::on(mountpoint()?)),
         };
         let daemon = daemon.map(Rc::new);
-        Ok(Some(Contestant { whose, daemon }))
+        Ok(Some(Contestant {
+            whose,
+            daemon,
+            copies: None,
+        }))
+    }
+
+    /// Copies of the kernel's files on a tmpfs.
+    pub(crate) fn floor(world: &World, files: &[String]) -> anyhow::Result<Contestant> {
+        let copies = world.directory.path().join("floor");
+        fs::create_dir_all(&copies)?;
+        let none: Option<&str> = None;
+        mount(none, &copies, Some("tmpfs"), MsFlags::empty(), none).context("no tmpfs")?;
+        for file in files {
+            let copy = copies.join(file);
+            fs::create_dir_all(copy.parent().context("no parent")?)?;
+            fs::write(&copy, fs::read(Path::new("/").join(file))?)?;
+        }
+        Ok(Contestant {
+            whose: Whose::Floor,
+            daemon: None,
+            copies: Some(copies),
+        })
     }
 
     /// Where it serves that container; none for the kernel's own.
     pub(crate) fn view(&self, cgroup: &Cgroup) -> Option<PathBuf> {
+        if self.copies.is_some() {
+            return self.copies.clone();
+        }
         let mountpoint = &self.daemon.as_ref()?.mountpoint;
         Some(match self.whose {
             Whose::Plimsoll => mountpoint.join(format!("containers/{}", cgroup.key())),
