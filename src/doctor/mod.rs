@@ -19,6 +19,7 @@ mod truth;
 use crate::{
     config::{self, ConfigError},
     mounts,
+    sys::chain,
 };
 use anyhow::{Context, Result};
 pub use finding::{Finding, Level};
@@ -71,11 +72,7 @@ pub fn examine(
 
 /// What the daemon would not start with, and the hook would leave aside.
 fn mistaken(error: &ConfigError) -> Finding {
-    let mut said = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        said = format!("{said}: {source}");
-    }
-    Finding::new(Level::Error, "config", said).mend("mend that file")
+    Finding::new(Level::Error, "config", chain(error)).mend("mend that file")
 }
 
 /// The text of a file below `root`, without white space around it; `None` where there is none.

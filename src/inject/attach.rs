@@ -6,7 +6,7 @@
 
 use super::{
     Bind, binds, bounded,
-    deliver::{Delivered, chain},
+    deliver::Delivered,
     hook::HookError,
     own::{Own, OwnError, Tree, Whose},
     target::{OpenFiles, Root, Target},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     mounts::{self, KIND},
     sys::{
-        fd,
+        chain, fd,
         mount::{self, Reach},
     },
 };

@@ -5,7 +5,8 @@ use super::{
     own::{Own, OwnError, Whose},
     target::Root,
 };
-use std::{error::Error, os::fd::AsFd, path::Path};
+use crate::sys::chain;
+use std::{os::fd::AsFd, path::Path};
 
 /// What became of a container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,15 +80,4 @@ fn cover(own: &Own<'_>, root: &Root) -> Delivered {
         kept: 0,
         refused,
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line = format!("{line}: {error}");
-        source = error.source();
-    }
-    line
 }

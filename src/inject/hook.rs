@@ -13,7 +13,7 @@ use super::{
     own::Whose,
     target::{self, Root},
 };
-use crate::mounts;
+use crate::{mounts, sys::chain};
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
@@ -132,7 +132,7 @@ pub fn bind(view: &Path, root: &Path, unlimited: bool, patience: Duration) -> Op
     let said = bounded::within(patience, || {
         let delivered = match opened(root) {
             Ok(root) => deliver(view, Whose::Caller, &root, unlimited),
-            Err(error) => Delivered::Failed(super::deliver::chain(&error)),
+            Err(error) => Delivered::Failed(chain(&error)),
         };
         delivered.text()
     });

@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     mounts,
-    sys::{self, network, process::Lifeline},
+    sys::{self, chain, network, process::Lifeline},
     units::{Bytes, Limit},
 };
 
@@ -285,18 +285,4 @@ fn explained(error: String, request: &Request, place: &Place) -> RunError {
         }
         _ => RunError::Create(error),
     }
-}
-
-/// An error and its causes in one line, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        source = error.source();
-    }
-    line
 }

@@ -1,5 +1,6 @@
 //! System calls that the standard library lacks, each behind a safe signature.
 
+mod chain;
 mod clock;
 mod dir;
 mod error;
@@ -16,6 +17,7 @@ mod replace;
 mod shared;
 pub mod terminal;
 
+pub use chain::chain;
 pub use clock::{clocks, since_boot};
 pub use dir::{Dir, text};
 pub use error::ReadError;

@@ -25,7 +25,7 @@ use std::{
 use outline::Outline;
 use serde_json::json;
 
-use crate::sys;
+use crate::sys::{self, chain};
 
 /// Why the real runtime was not called.
 #[derive(Debug, thiserror::Error)]
@@ -220,14 +220,4 @@ fn report(log: &Path, error: &WrapperError) {
     if let Ok(mut log) = OpenOptions::new().create(true).append(true).open(log) {
         let _ = writeln!(log, "{line}");
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        said += &format!(": {error}");
-        cause = error.source();
-    }
-    said
 }

@@ -1,0 +1,39 @@
+//! Pure. An error and its causes, for people.
+
+use std::error::Error;
+
+/// An error and its causes in one line, each said once: some say their cause themselves.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        source = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Said {
+        #[error("cannot start")]
+        Outer(#[source] Box<Said>),
+        #[error("cannot read: {0}")]
+        Repeating(#[source] Box<Said>),
+        #[error("no such file")]
+        Inner,
+    }
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let error = Said::Outer(Box::new(Said::Repeating(Box::new(Said::Inner))));
+        assert_eq!(chain(&error), "cannot start: cannot read: no such file");
+    }
+}
