@@ -18,7 +18,7 @@ pub const FILE: &str = "/etc/plimsoll/config.toml";
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Where the daemon serves, and where hook and `attach` find what it serves.
+    /// Where the daemon serves, and where hook, `attach`, `run` and `doctor` find what it serves.
     #[serde(deserialize_with = "parse::absolute")]
     pub mountpoint: PathBuf,
     /// Whether a container that cannot have its view does not start.
