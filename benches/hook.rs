@@ -1,0 +1,127 @@
+//! What the hook costs a container: how long its runtime waits for `plimsoll hook`.
+//!
+//! `cargo bench --bench hook`, as root, where runc (or `--runtime crun`) and busybox are. Each container is a
+//! real one of that runtime, with a limit of memory and of CPU time; what it calls as its hook is this bench,
+//! which hands the state on to the program and takes the time from its start to its end. In the same place it
+//! also times `plimsoll --version`: what the start of the program alone costs. It fails if the median of the
+//! hook is above `--most`, but the numbers are there all the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    reason = "a bench that fails should fail loudly, and it is there to print numbers"
+)]
+
+#[allow(
+    dead_code,
+    reason = "written for the integration tests, which use more of it"
+)]
+#[path = "../integration/oci.rs"]
+mod oci;
+#[allow(dead_code, reason = "each bench uses its part")]
+mod support;
+#[path = "hook/timed.rs"]
+mod timed;
+
+use anyhow::ensure;
+use clap::Parser;
+use oci::Bundle;
+use serde_json::json;
+use std::{fs, path::PathBuf, process::ExitCode};
+use support::{
+    harness,
+    histogram::{Counter, Histogram},
+    machine::Machine,
+    world::{World, enclosed},
+};
+
+/// Start containers, and take the time of their hook.
+#[derive(Debug, Parser)]
+#[command(name = "hook")]
+struct Options {
+    /// How many containers
+    #[arg(long, default_value_t = 200)]
+    containers: usize,
+    /// Their runtime: runc or crun
+    #[arg(long, default_value = "runc")]
+    runtime: String,
+    /// The program that is their hook, if not the one that was built with this bench
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_plimsoll"))]
+    program: PathBuf,
+    /// How long the median may be, in milliseconds
+    #[arg(long, default_value_t = 5.0)]
+    most: f64,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    if let Some(status) = timed::was_hook() {
+        return status;
+    }
+    let options = Options::parse();
+    enclosed(|world| measure(world, &options))
+}
+
+fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
+    Machine::here("hook").print();
+    let daemon = harness::Daemon::start();
+    let notes = world.directory.path().join("times");
+    let mut bundle = Bundle::new(&options.runtime).script("cat /proc/meminfo");
+    let view = daemon.mountpoint.to_str().unwrap();
+    bundle.config["hooks"] = json!({"createContainer": [{
+        "path": std::env::current_exe()?,
+        "args": timed::called(&options.program, &notes, &["--view", view, "--require", "--patience", "1m"]),
+        "env": [],
+    }]});
+    for _ in 0..options.containers {
+        let text = harness::printed(&bundle.run());
+        let total = harness::field(&text, "MemTotal");
+        ensure!(
+            total == 64 << 10,
+            "a container has {total} kB, not its own: its hook was of no use"
+        );
+    }
+    let text = fs::read_to_string(&notes)?;
+    println!(
+        "\n{} containers of {}, milliseconds",
+        options.containers, options.runtime
+    );
+    println!("{:<20} {:>7} {:>7} {:>7}", "", "median", "p99", "max");
+    row("plimsoll --version", &histogram(&text, timed::START));
+    let hook = histogram(&text, timed::HOOK);
+    row("plimsoll hook", &hook);
+    let median = milliseconds(&hook, 0.5);
+    ensure!(
+        median <= options.most,
+        "the hook's median is {median:.2} ms, above {} ms",
+        options.most
+    );
+    Ok(())
+}
+
+/// The times of one of the two programs.
+fn histogram(notes: &str, which: &str) -> Histogram {
+    let mut counter = Counter::new();
+    let own = notes.lines().filter_map(|line| line.strip_prefix(which));
+    own.for_each(|nanos| counter.count(nanos.trim().parse().unwrap()));
+    counter.histogram()
+}
+
+fn milliseconds(times: &Histogram, share: f64) -> f64 {
+    times.quantile(share).unwrap() / 1000.0
+}
+
+fn row(name: &str, times: &Histogram) {
+    let [median, p99] = [0.5, 0.99].map(|share| milliseconds(times, share));
+    println!(
+        "{name:<20} {median:>7.2} {p99:>7.2} {:>7.2}",
+        times.largest() / 1000.0
+    );
+}
