@@ -112,7 +112,7 @@ run() {
   "${ns[@]}" bash "$SELF" --inside "$TREE" "$cwd" $hybrid $net "$shares" -- "$@" || rc=$?
   # Remove the empty cgroups that appeared meanwhile under names that engines use.
   comm -13 <(echo "$before") <(find /sys/fs/cgroup -mindepth 1 -type d | sort) | sort -r |
-    grep -E '/(docker|k8s\.io|kubepods|libpod_parent|machine\.slice|lxc\.[a-z]+[^/]*|system\.slice|test-[^/]*)(/|$)' |
+    grep -E '/(docker|default|k8s\.io|kubepods|libpod_parent|machine\.slice|lxc\.[a-z]+[^/]*|system\.slice|test-[^/]*)(/|$)' |
     while read -r s; do rmdir "$s" 2>/dev/null || true; done || true
   return $rc
 }
