@@ -112,4 +112,7 @@ fn a_container_of_lxc_that_runs_gets_its_files_by_name() {
     wait_until("it has its files", || {
         field(&container.file("/proc/meminfo"), "MemTotal") == 64 << 10
     });
+    let detach = plimsoll().arg("detach").arg(&container.name).output();
+    printed(&detach.unwrap());
+    assert!(field(&container.file("/proc/meminfo"), "MemTotal") > 64 << 10);
 }
