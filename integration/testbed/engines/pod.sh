@@ -23,7 +23,7 @@ CONFIGURATION
   containerd_begin
   ctr -n k8s.io image import $WORK/oci.tar >/dev/null
   ctr -n k8s.io image import $WORK/pause.tar >/dev/null
-  pod=$(cri run-pod handler=bare name=bare)
+  pod=$(cri run-pod handler=bare name=bare) || { grep level=error $WORK/containerd.log | tail -n 1 >&2; return 1; }
 }
 pod_set_up() {
   pod_end
@@ -41,7 +41,8 @@ pod_new() { # NAME COMMAND..: prints its id
   cri start "id=$id" && echo "$id"
 }
 pod_run() {
-  local id; id=$(pod_new once sh -c "$ASK; echo all") || return
+  local id; rm -f /tmp/once.log
+  id=$(pod_new once sh -c "$ASK; echo all") || return
   waited "grep -q ' all$' /tmp/once.log" && sed '/ all$/d; s/^[^ ]* [^ ]* [^ ]* //' /tmp/once.log
   cri stop "id=$id" && cri remove "id=$id"
 }
