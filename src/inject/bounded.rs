@@ -15,6 +15,7 @@ use nix::{
 };
 use std::{
     fs::File,
+    iter,
     os::fd::{AsFd, OwnedFd},
     thread,
     time::{Duration, Instant},
@@ -86,9 +87,11 @@ fn hear(from: &OwnedFd, until: Instant) -> nix::Result<Option<Vec<u8>>> {
 
 /// Whether the child has done all it should; one that cannot be ended is left.
 fn has_ended(child: Pid) -> bool {
-    for _ in 0..50 {
+    // It has let its pipe go, as it does just before its end: a container's start waits for this.
+    let pauses = iter::repeat_n(20, 10).chain(iter::repeat_n(200, 50));
+    for pause in pauses {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(200)),
+            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(pause)),
             Ok(WaitStatus::Exited(_, status)) => return status == 0,
             Ok(_) | Err(_) => return false,
         }
