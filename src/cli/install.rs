@@ -86,8 +86,9 @@ Examples:
   plimsoll install --all -o json
       for programs
 
-Where lxcfs's hook is set up for LXC and Incus, run plimsoll daemon /var/lib/lxcfs in the place of
-lxcfs: its hook finds all it looks for.";
+Where lxcfs's hook is set up for LXC and Incus, move it away (dpkg-divert --rename), or run plimsoll
+daemon /var/lib/lxcfs in the place of lxcfs: its hook finds all it looks for. Debian's incus.service
+requires lxcfs.service, so that there only the first will do.";
 
 const UNINSTALL: &str = "\
 Examples:

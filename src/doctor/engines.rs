@@ -206,12 +206,7 @@ pub(super) fn find(engine: &Engine) -> Finding {
         }
         SetUp::No => {
             let text = format!("{version}; its containers do not get the view");
-            let mend = match name {
-                "lxc" | "incus" => format!(
-                    "plimsoll install {name}, or plimsoll daemon /var/lib/lxcfs in place of lxcfs"
-                ),
-                _ => format!("plimsoll install {name}"),
-            };
+            let mend = format!("plimsoll install {name}");
             Finding::new(Level::Warning, name, text).mend(mend)
         }
     }

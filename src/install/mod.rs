@@ -36,8 +36,8 @@ pub enum InstallError {
     },
     /// The containers of LXC and Incus take the files of lxcfs.
     #[error(
-        "{} has containers of LXC and Incus take lxcfs's files: run plimsoll daemon /var/lib/lxcfs in its place, \
-         or remove lxcfs",
+        "{} has containers of LXC and Incus take lxcfs's files: move it away (dpkg-divert --rename), or run plimsoll \
+         daemon /var/lib/lxcfs in the place of lxcfs",
         engine::LXCFS
     )]
     Taken,
