@@ -1060,8 +1060,8 @@ fn a_container_reads_from_the_daemon_that_serves_where_the_configuration_says_an
     let daemon = Daemon::start();
     let (_directory, config) = configured(&format!("mountpoint = {:?}", daemon.mountpoint));
     let script = format!(
-        "grep ' /proc/meminfo ' /proc/self/mountinfo; ls -A {}",
-        daemon.mountpoint.display()
+        "grep ' /proc/meminfo ' /proc/self/mountinfo; [ ! -e {at} ] || ls -A {at}",
+        at = daemon.mountpoint.display()
     );
     let text = printed(&["--config", &config, "-m", "64M", "--", "sh", "-c", &script]);
     let source = plimsoll::mounts::source(&daemon.mountpoint);

@@ -156,7 +156,8 @@ fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
     let keeper = keepers();
     // At once: it has not even begun to listen.
     kill("KILL", serving);
-    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+    let read = fs::read(daemon.path("proc/meminfo"));
+    assert!(read.is_ok(), "{read:?}");
     let successor = children(keeper[0]);
     assert_eq!(successor.len(), 1);
     assert_ne!(successor[0], serving);
