@@ -9,7 +9,7 @@
 //! | what is read | how old it can be |
 //! |---|---|
 //! | a file that was just opened | [`Answers::max_age`] and two jiffies, in which the kernel does not ask |
-//! | a descriptor that is kept, or a file that was opened while one is read on and on | four times the age, and two jiffies: a reader that takes many steps finds one moment |
+//! | a descriptor that is kept, or a file that was opened while one is read on and on | five times the age, and two jiffies: a reader that takes many steps finds one moment |
 //!
 //! Who opens a file asks, and then its first read may ask once more, if the time is over just then.
 //! That read looks to us as one of a descriptor that is kept. So it is told what was said last, but
