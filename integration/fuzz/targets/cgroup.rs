@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use plimsoll::{
-    cgroup::{Trigger, parse},
+    cgroup::{Membership, Trigger, parse},
     units::Bytes,
 };
 
