@@ -114,10 +114,11 @@ impl Callers {
             return Ok(Caller::Container(container));
         }
         let unread = |source| CallerError::Unread { tid, source };
-        let pid = namespace_of(machine, tid, "pid").map_err(unread)?;
+        let thread = tid.to_string();
+        let pid = namespace_of(machine, &thread, "pid").map_err(unread)?;
         // Who has a pid namespace of its own may be in any mount namespace.
         let is_own = pid != self.host.pid;
-        if !is_own && namespace_of(machine, tid, "mnt").map_err(unread)? == self.host.mount {
+        if !is_own && namespace_of(machine, &thread, "mnt").map_err(unread)? == self.host.mount {
             return Ok(Caller::Host);
         }
         let member = Member::of(tid, machine).map_err(unread)?;
@@ -259,19 +260,13 @@ fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerEr
 }
 
 fn namespaces(machine: &Machine, pid: &str) -> Result<Namespaces, ReadError> {
-    let inode = |name| {
-        namespace(machine, pid, name).map_err(|error| {
-            ReadError::refused(Path::new(&format!("/proc/{pid}/ns/{name}")))(error)
-        })
-    };
     Ok(Namespaces {
-        pid: inode("pid")?,
-        mount: inode("mnt")?,
+        pid: namespace_of(machine, pid, "pid")?,
+        mount: namespace_of(machine, pid, "mnt")?,
     })
 }
 
-fn namespace_of(machine: &Machine, tid: u32, name: &str) -> Result<u64, ReadError> {
-    namespace(machine, &tid.to_string(), name).map_err(ReadError::refused(Path::new(&format!(
-        "/proc/{tid}/ns/{name}"
-    ))))
+fn namespace_of(machine: &Machine, pid: &str, name: &str) -> Result<u64, ReadError> {
+    namespace(machine, pid, name)
+        .map_err(|error| ReadError::refused(Path::new(&format!("/proc/{pid}/ns/{name}")))(error))
 }

@@ -208,8 +208,7 @@ mod tests {
     #[ignore = "needs root"]
     fn a_thread_that_has_moved_to_another_cgroup_is_not_known_any_more() {
         let machine = Machine::at(Path::new("/")).unwrap();
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let mounts: Vec<_> = crate::mounts::parse(&mounts).collect();
+        let mounts = crate::mounts::own().unwrap();
         let hierarchy = mounts.iter().find(|mount| mount.kind.starts_with("cgroup"));
         let name = format!("plimsoll-test-recent-{}-0", std::process::id());
         let cgroup = hierarchy.unwrap().point.join(name);

@@ -13,14 +13,13 @@ use crate::{
     files::{Attribute, FILES, Subject},
     metrics,
     shelf::Shelf,
-    sys::ReadError,
+    sys::{ReadError, chain},
 };
 use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 use parking_lot::Mutex;
 use std::{
     cell::Cell,
     collections::HashSet,
-    error::Error,
     ffi::OsStr,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -264,15 +263,4 @@ impl Server {
         }
         error.errno()
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
