@@ -56,8 +56,7 @@ pub fn examine(
     found.extend(fuse::find(&fuse::read(root)));
     found.extend(cgroups::find(&cgroups::read(root, &mounts)));
     found.extend(settings::find(&settings::read(root)));
-    let mut daemon = service::read(root, mountpoint, &mounts, is_here);
-    daemon.has_unit &= is_configured;
+    let daemon = service::read(root, mountpoint, is_configured, &mounts, is_here);
     found.extend(service::find(&daemon));
     if is_here {
         found.extend(containers::find(mountpoint, daemon.is_well()));

@@ -53,12 +53,18 @@ pub(super) struct Service {
     process: Option<Process>,
     answer: Answer,
     /// Whether a unit serves there that is installed.
-    pub(super) has_unit: bool,
+    has_unit: bool,
     /// What systemd says of the unit, by property.
     unit: BTreeMap<String, String>,
 }
 
-pub(super) fn read(root: &Path, mountpoint: &Path, mounts: &[Mount], is_here: bool) -> Service {
+pub(super) fn read(
+    root: &Path,
+    mountpoint: &Path,
+    is_configured: bool,
+    mounts: &[Mount],
+    is_here: bool,
+) -> Service {
     let mut there = mounts.iter().filter(|mount| mount.point == mountpoint);
     let mounted = there.next_back().map(|mount| mount.kind.clone());
     let answer = match (&mounted, is_here) {
@@ -71,7 +77,7 @@ pub(super) fn read(root: &Path, mountpoint: &Path, mounts: &[Mount], is_here: bo
         mounted,
         process: process(root, mountpoint, is_here),
         answer,
-        has_unit: units.iter().any(|unit| is_there(root, unit)),
+        has_unit: is_configured && units.iter().any(|unit| is_there(root, unit)),
         unit: match is_here && is_there(root, "run/systemd/system") {
             true => unit().unwrap_or_default(),
             false => BTreeMap::new(),

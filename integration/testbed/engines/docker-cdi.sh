@@ -6,9 +6,6 @@ docker_cdi_cannot() {
   [ "$(dockerd --version | sed 's/.*version \([0-9]*\).*/\1/')" -ge 25 ] || echo "no: Docker knows CDI since 25"
 }
 docker_cdi_up() { docker_up "$1" '"features": {"cdi": true},'; }
-docker_cdi_set_up() {
-  plimsoll install cdi >$WORK/install.log
-  options+=(--device plimsoll.io/view=container)
-}
+docker_cdi_set_up() { cdi_device; }
 docker_cdi_undo() { cdi_undo; }
 docker_cdi_name() { echo "$(docker_name) \`--device\` (CDI)"; }

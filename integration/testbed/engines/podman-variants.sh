@@ -20,9 +20,10 @@ uidmap_name() { echo "$(podman_name) \`--uidmap\`"; }
 readonly_up() { podman_up "$1"; options=(--read-only); }
 readonly_name() { echo "$(podman_name) \`--read-only\`"; }
 
-cdi_set_up() {
+cdi_set_up() { cdi_device; }
+cdi_device() { # whoever's containers ask for it
   plimsoll install cdi >$WORK/install.log
-  options=(--device plimsoll.io/view=container)
+  options+=(--device plimsoll.io/view=container)
 }
 cdi_undo() { plimsoll uninstall cdi >>$WORK/install.log; [ ! -e /etc/cdi/plimsoll.json ]; }
 cdi_name() { echo "$(podman_name) \`--device\` (CDI)"; }
