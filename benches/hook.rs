@@ -75,7 +75,7 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
     let notes = world.directory.path().join("times");
     let mut bundle = Bundle::new(&options.runtime).script("cat /proc/meminfo");
     let view = daemon.mountpoint.to_str().unwrap();
-    bundle.config["hooks"] = json!({"createContainer": [{
+    bundle.config["hooks"] = json!({"createRuntime": [{
         "path": std::env::current_exe()?,
         "args": timed::called(&options.program, &notes, &["--view", view, "--require", "--patience", "1m"]),
         "env": [],

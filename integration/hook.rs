@@ -20,32 +20,37 @@ fn kib() -> u64 {
     field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
 }
 
-fn sees_its_own(bundle: Bundle, daemon: &Daemon) {
+fn sees_its_own(bundle: Bundle, stage: &str, daemon: &Daemon) {
     let view = daemon.mountpoint.to_str().unwrap();
-    let text = printed(
-        &bundle
-            .script(READ)
-            .hook(&["--view", view, "--require", "--patience", "1m"])
-            .run(),
-    );
+    let bundle = bundle.script(READ);
+    let bundle = bundle.hook_at(stage, &["--view", view, "--require", "--patience", "1m"]);
+    let text = printed(&bundle.run());
     assert_eq!(field(&text, "MemTotal"), 64 << 10, "{text}");
     assert!(text.ends_with("\n1\n0\n"), "{text}");
+}
+
+fn sees_its_own_by_either_stage(runtime: &str) {
+    let daemon = Daemon::start();
+    for stage in ["createRuntime", "createContainer"] {
+        sees_its_own(Bundle::new(runtime), stage, &daemon);
+        sees_its_own(Bundle::new(runtime).user_namespace(), stage, &daemon);
+        let mut hosts_pids = Bundle::new(runtime);
+        let namespaces = &mut hosts_pids.config["linux"]["namespaces"];
+        let namespaces = namespaces.as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "pid");
+        sees_its_own(hosts_pids, stage, &daemon);
+    }
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
 fn a_container_of_runc_starts_with_its_own_files() {
-    let daemon = Daemon::start();
-    sees_its_own(Bundle::new("runc"), &daemon);
-    sees_its_own(Bundle::new("runc").user_namespace(), &daemon);
+    sees_its_own_by_either_stage("runc");
 }
 
-#[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
-fn a_container_in_a_user_namespace_that_may_not_look_at_its_bundle_has_its_own_files() {
-    let daemon = Daemon::start();
-    let mut bundle = Bundle::new("runc").user_namespace();
-    // As podman does: the root can be reached, the configuration cannot.
+/// Of podman's kind: the root of its user namespace can reach its own, and may not look at the bundle.
+fn closed(runtime: &str) -> (Bundle, tempfile::TempDir) {
+    let mut bundle = Bundle::new(runtime).user_namespace();
     let elsewhere = tempfile::tempdir().unwrap();
     let root = elsewhere.path().join("rootfs");
     fs::rename(bundle.rootfs(), &root).unwrap();
@@ -56,15 +61,32 @@ fn a_container_in_a_user_namespace_that_may_not_look_at_its_bundle_has_its_own_f
     };
     mode(elsewhere.path(), 0o755);
     mode(bundle.rootfs().parent().unwrap(), 0o700);
-    sees_its_own(bundle, &daemon);
+    (bundle, elsewhere)
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+fn a_container_in_a_user_namespace_that_may_not_look_at_its_bundle_has_its_own_files() {
+    let daemon = Daemon::start();
+    for stage in ["createRuntime", "createContainer"] {
+        let (bundle, _root) = closed("runc");
+        sees_its_own(bundle, stage, &daemon);
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_of_crun_that_may_not_look_at_its_bundle_has_its_own_files() {
+    let daemon = Daemon::start();
+    // Crun 1.21 starts none such that has any hook of stage createContainer.
+    let (bundle, _root) = closed("crun");
+    sees_its_own(bundle, "createRuntime", &daemon);
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_of_crun_starts_with_its_own_files() {
-    let daemon = Daemon::start();
-    sees_its_own(Bundle::new("crun"), &daemon);
-    sees_its_own(Bundle::new("crun").user_namespace(), &daemon);
+    sees_its_own_by_either_stage("crun");
 }
 
 #[test]
@@ -141,7 +163,7 @@ fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let state = json!({"ociVersion": "1.0.2", "id": "box", "pid": 1, "bundle": bundle});
+    let state = json!({"ociVersion": "1.0.2", "id": "box", "pid": 0, "bundle": bundle});
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(state.to_string().as_bytes()).unwrap();
     drop(stdin);

@@ -133,7 +133,7 @@ fn bundle() -> tempfile::TempDir {
     fs::create_dir_all(path.join("rootfs/sys")).unwrap();
     let config = json!({"root": {"path": "rootfs"}}).to_string();
     fs::write(path.join("config.json"), config).unwrap();
-    let state = json!({"ociVersion": "1.0.2", "id": "box", "pid": 1, "bundle": path});
+    let state = json!({"ociVersion": "1.0.2", "id": "box", "pid": 0, "bundle": path});
     fs::write(path.join("state.json"), state.to_string()).unwrap();
     bundle
 }

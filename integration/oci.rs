@@ -56,13 +56,17 @@ impl Bundle {
         self
     }
 
-    /// The same with the hook and these arguments for it.
-    pub(crate) fn hook(mut self, args: &[&str]) -> Bundle {
+    /// The same with the hook, as it is installed, and these arguments for it.
+    pub(crate) fn hook(self, args: &[&str]) -> Bundle {
+        self.hook_at("createRuntime", args)
+    }
+
+    /// The same with the hook at that stage.
+    pub(crate) fn hook_at(mut self, stage: &str, args: &[&str]) -> Bundle {
         let program = plimsoll().get_program().to_str().unwrap().to_owned();
         let mut all = vec!["plimsoll", "hook"];
         all.extend(args);
-        self.config["hooks"] =
-            json!({"createContainer": [{"path": program, "args": all, "env": []}]});
+        self.config["hooks"] = json!({stage: [{"path": program, "args": all, "env": []}]});
         self
     }
 

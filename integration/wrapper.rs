@@ -114,7 +114,7 @@ fn a_container_that_is_made_gets_the_hook_and_keeps_all_else() {
         "timeout": 30,
     });
     let expected = format!(
-        r#"{{"z":1,"hooks":{{"poststop":[{{"path":"/p"}}],"createContainer":[{hook}]}},"new":{{"b": 1.5, "a": null}}}}"#
+        r#"{{"z":1,"hooks":{{"poststop":[{{"path":"/p"}}],"createRuntime":[{hook}]}},"new":{{"b": 1.5, "a": null}}}}"#
     );
     assert_eq!(place.configuration(), expected);
     let mode = fs::metadata(place.at("bundle/config.json"))
@@ -245,7 +245,7 @@ fn a_huge_configuration_is_edited_or_handed_on_in_bounded_memory_and_time() {
         assert!(error.contains(said), "{what}: {error}");
         let configuration = place.configuration();
         assert_eq!(
-            configuration.contains("createContainer"),
+            configuration.contains("createRuntime"),
             said.is_empty(),
             "{what}"
         );

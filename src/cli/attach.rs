@@ -6,7 +6,7 @@ use crate::{
     container::Caller,
     engines::{self, Container},
     inject::{
-        Delivered,
+        self, Delivered,
         attach::{self, Extent},
         attached::Note,
         waiting::{self, Waiting},
@@ -246,7 +246,7 @@ fn attach_waiting(view: &Path, config: &Config) -> Result<u8> {
     let mut status = 0;
     for Waiting { id, pid } in waiting::take_up(view) {
         for _ in 0..100 {
-            if !attach::is_being_made(pid) {
+            if !inject::is_being_made(pid) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));

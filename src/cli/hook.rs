@@ -4,7 +4,7 @@ use crate::{
     config::{self, Config},
     inject::{
         Delivered,
-        hook::{self, HookError, State},
+        hook::{self, HookError, Site, State},
         waiting::Note,
     },
 };
@@ -13,7 +13,7 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 
 /// Binds the view's files into the container whose OCI state is on standard input.
 ///
-/// For stage createContainer of an OCI runtime. A container that cannot have its files starts all
+/// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its files starts all
 /// the same, with the host's; a line on standard error and in the system log (journalctl -t
 /// plimsoll) says why. The daemon gives them to it when it is back. What it relies on is in
 /// /etc/plimsoll/config.toml, and never in its environment.
@@ -54,7 +54,7 @@ const REFUSED: u8 = 1;
 impl Hook {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = self.config();
-        let delivered = called(self.lxc).and_then(|(id, root)| deliver(&id, root, &config));
+        let delivered = called(self.lxc).and_then(|(id, site)| deliver(&id, site, &config));
         let Err(error) = delivered else {
             return Ok(0);
         };
@@ -90,23 +90,24 @@ impl Hook {
     }
 }
 
-/// The name of the container and the directory that will be its root, if its runtime says so.
-fn called(by_lxc: bool) -> anyhow::Result<(String, Result<PathBuf, HookError>)> {
+/// The name of the container and where it is, if its runtime says so.
+fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Site, HookError>)> {
     if !by_lxc {
         let state = State::read(io::stdin())?;
-        let root = state.root();
-        return Ok((state.id, root));
+        let site = state.site();
+        return Ok((state.id, site));
     }
     let said =
         |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
-    Ok((said("LXC_NAME")?, Ok(said("LXC_ROOTFS_MOUNT")?.into())))
+    let site = Site::Here(said("LXC_ROOTFS_MOUNT")?.into());
+    Ok((said("LXC_NAME")?, Ok(site)))
 }
 
-fn deliver(id: &str, root: Result<PathBuf, HookError>, config: &Config) -> anyhow::Result<()> {
+fn deliver(id: &str, site: Result<Site, HookError>, config: &Config) -> anyhow::Result<()> {
     let view = &config.mountpoint;
     let of = || format!("container {id} has the host's files");
-    let root = root.with_context(of)?;
-    let delivered = hook::bind(view, &root, config.unlimited, config.patience);
+    let site = site.with_context(of)?;
+    let delivered = hook::bind(view, &site, config.unlimited, config.patience);
     let missing = match delivered {
         Some(Delivered::Given { refused, .. }) => {
             let mut refused = refused.into_iter();
@@ -131,7 +132,7 @@ fn deliver(id: &str, root: Result<PathBuf, HookError>, config: &Config) -> anyho
     if config.require {
         anyhow::bail!("{}: {missing}", of());
     }
-    let noted = Note::of_this(id, view).and_then(|note| note.leave());
+    let noted = Note::of(id, view, &site).and_then(|note| note.leave());
     match noted {
         Ok(()) => anyhow::bail!("{} until the daemon is back: {missing}", of()),
         Err(error) => anyhow::bail!(

@@ -7,7 +7,7 @@ mod recent;
 mod tasks;
 
 pub use birth::birth;
-pub use caller::{Caller, CallerError, Callers};
+pub use caller::{Caller, CallerError, Callers, key_of_first};
 pub use ledger::Ledger;
 pub use tasks::count;
 

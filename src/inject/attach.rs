@@ -7,52 +7,30 @@
 use super::{
     Bind, binds, bounded,
     deliver::Delivered,
-    hook::HookError,
+    inside::Inside,
     own::{Own, OwnError, Tree, Whose},
-    target::{OpenFiles, Root, Target},
+    target::Target,
 };
 use crate::{
     mounts::{self, KIND},
     sys::{
-        chain, fd,
+        chain,
         mount::{self, Reach},
     },
 };
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sched::{CloneFlags, setns},
     sys::stat::Mode,
-    unistd::{Pid, chroot, fchdir},
 };
 use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::MetadataExt,
-    },
-    path::{Path, PathBuf},
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
     time::Duration,
 };
 
 /// How often what is taken away may have lain on another one of ours.
 const LAYERS: usize = 8;
-
-/// Why a container cannot be entered.
-#[derive(Debug, thiserror::Error)]
-enum EnterError {
-    #[error("process {0} has ended")]
-    Ended(u32),
-    #[error("it has the host's mounts and no others")]
-    Host,
-    #[error(transparent)]
-    Refused(#[from] HookError),
-    #[error("its mounts cannot be changed")]
-    Locked(#[source] io::Error),
-}
 
 /// How far it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +39,6 @@ pub enum Extent {
     Done,
     /// All but the mounting: what would be done is found out.
     Planned,
-}
-
-/// A container, seen from outside.
-struct Inside {
-    lifeline: OwnedFd,
-    namespace: File,
-    root: Root,
-    /// This process's, as long as the container's root is not its own.
-    open: OpenFiles,
-    pid: u32,
 }
 
 /// Puts the files of the container with that key, from the view that is served at `view`, over the
@@ -86,23 +54,9 @@ pub fn attach(
     extent: Extent,
     patience: Duration,
 ) -> Option<Delivered> {
-    in_time(patience, || {
-        let inside = match enter(pid) {
-            Ok(inside) => inside,
-            Err(error) => return Delivered::Failed(chain(&error)),
-        };
-        let here = match mounts::own() {
-            Ok(here) => here,
-            Err(error) => return Delivered::Failed(error.to_string()),
-        };
-        let own = match Own::open(view, Whose::Container(key), &here) {
-            Ok(own) => own,
-            Err(error) => return unserved(&error),
-        };
-        if !unlimited && !own.is_limited().unwrap_or(true) {
-            return Delivered::Unlimited;
-        }
-        put(&own, &inside, extent)
+    in_time(patience, || match Inside::look(pid, None) {
+        Ok(inside) => deliver(view, key, &inside, unlimited, extent),
+        Err(error) => Delivered::Failed(chain(&error)),
     })
 }
 
@@ -114,7 +68,7 @@ pub fn attach(
 pub fn detach(pid: u32, extent: Extent, patience: Duration) -> Option<Delivered> {
     let mut mounts = 0;
     for _ in 0..LAYERS {
-        let taken = in_time(patience, || match enter(pid) {
+        let taken = in_time(patience, || match Inside::look(pid, None) {
             Ok(inside) => take(&inside, extent),
             Err(error) => Delivered::Failed(chain(&error)),
         })?;
@@ -145,17 +99,6 @@ pub fn detach(pid: u32, extent: Extent, patience: Duration) -> Option<Delivered>
     })
 }
 
-/// Whether the container of that process is still being made: its root is the host's as yet.
-#[must_use]
-pub fn is_being_made(pid: u32) -> bool {
-    let number = |path: &str| {
-        let metadata = fs::metadata(path).ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    let root = number(&format!("/proc/{pid}/root"));
-    root.is_some() && root == number("/")
-}
-
 fn in_time(patience: Duration, work: impl FnOnce() -> Delivered) -> Option<Delivered> {
     match bounded::within(patience, || work().text()) {
         Ok(said) => said.map(|said| Delivered::parse(&said)),
@@ -163,73 +106,27 @@ fn in_time(patience: Duration, work: impl FnOnce() -> Delivered) -> Option<Deliv
     }
 }
 
-fn unserved(error: &OwnError) -> Delivered {
-    match error {
-        OwnError::NotServed { .. } => Delivered::NotServed(chain(error)),
-        OwnError::Refused { .. } => Delivered::Failed(chain(error)),
-    }
-}
-
-/// Looks at the container of that process.
-fn enter(pid: u32) -> Result<Inside, EnterError> {
-    let refused = |path: &str, source: io::Error| {
-        let path = PathBuf::from(path);
-        EnterError::Refused(HookError::Refused { path, source })
+/// Puts the files of the container with that key over those in it; unless its limits leave it the
+/// whole machine, where `unlimited` does not ask for it.
+pub(super) fn deliver(
+    view: &Path,
+    key: u64,
+    inside: &Inside,
+    unlimited: bool,
+    extent: Extent,
+) -> Delivered {
+    let here = match mounts::own() {
+        Ok(here) => here,
+        Err(error) => return Delivered::Failed(error.to_string()),
     };
-    let number = i32::try_from(pid).map_err(|_| EnterError::Ended(pid))?;
-    let lifeline = fd::of_process(Pid::from_raw(number)).map_err(|_| EnterError::Ended(pid))?;
-    let path = format!("/proc/{pid}/ns/mnt");
-    let namespace = File::open(&path).map_err(|error| refused(&path, error))?;
-    let own = fs::metadata("/proc/self/ns/mnt").map_err(|error| refused(&path, error))?;
-    let theirs = namespace
-        .metadata()
-        .map_err(|error| refused(&path, error))?;
-    if own.ino() == theirs.ino() {
-        return Err(EnterError::Host);
-    }
-    let path = format!("/proc/{pid}/root");
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let directory = open(path.as_str(), flags, Mode::empty());
-    let directory = directory.map_err(|error| refused(&path, error.into()))?;
-    let path = format!("/proc/{pid}/mountinfo");
-    let mounts = mounts::of(pid).map_err(|error| refused(&path, error))?;
-    let here = mounts::own().map_err(|error| refused("/proc/self/mountinfo", error))?;
-    let shared: BTreeSet<u32> = here.iter().filter_map(|mount| mount.peers).collect();
-    let inside = Inside {
-        lifeline,
-        namespace,
-        root: Root {
-            directory,
-            path: PathBuf::from("/"),
-            mounts,
-            shared,
-        },
-        open: OpenFiles::of_this().map_err(|error| refused("/proc/self/fd", error))?,
-        pid,
+    let own = match Own::open(view, Whose::Container(key), &here) {
+        Ok(own) => own,
+        Err(error @ OwnError::NotServed { .. }) => return Delivered::NotServed(chain(&error)),
+        Err(error) => return Delivered::Failed(chain(&error)),
     };
-    // If it has ended by now, what was looked at may be another's.
-    match inside.lives() {
-        true => Ok(inside),
-        false => Err(EnterError::Ended(pid)),
-    }
-}
-
-impl Inside {
-    fn lives(&self) -> bool {
-        let mut fds = [PollFd::new(self.lifeline.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO) == Ok(0)
-    }
-
-    /// Makes its mounts and its root this process's.
-    fn go(&self) -> Result<(), EnterError> {
-        let gone = setns(&self.namespace, CloneFlags::CLONE_NEWNS)
-            .and_then(|()| fchdir(&self.root.directory))
-            .and_then(|()| chroot("."));
-        gone.map_err(|error| EnterError::Locked(error.into()))?;
-        match self.lives() {
-            true => Ok(()),
-            false => Err(EnterError::Ended(self.pid)),
-        }
+    match unlimited || own.is_limited().unwrap_or(true) {
+        true => put(&own, inside, extent),
+        false => Delivered::Unlimited,
     }
 }
 
@@ -249,7 +146,7 @@ fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
     }
     if extent == Extent::Done
         && !plan.is_empty()
-        && let Err(error) = inside.go()
+        && let Err(error) = inside.enter()
     {
         return Delivered::Failed(chain(&error));
     }
@@ -286,7 +183,7 @@ fn take(inside: &Inside, extent: Extent) -> Delivered {
     }
     if extent == Extent::Done
         && !plan.is_empty()
-        && let Err(error) = inside.go()
+        && let Err(error) = inside.enter()
     {
         return Delivered::Failed(chain(&error));
     }

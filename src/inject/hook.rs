@@ -1,33 +1,52 @@
-//! The OCI hook of stage `createContainer`: binds a container's own files over the kernel's.
+//! The OCI hook: binds a container's own files over the kernel's before it starts.
 //!
-//! The runtime calls it inside the container's namespaces and cgroup, before the root changes, so
-//! the host's paths still lead to the view, and `containers/self` there to the container's own
-//! directory. It relies on as little of its surroundings as it can: some runtimes hand it the
-//! container's environment, and its working directory differs from one to the next.
+//! A runtime calls it at stage `createRuntime`, from outside, when the container has its mounts and
+//! is in its cgroup, but has not run yet; or at stage `createContainer`, inside the container's
+//! namespaces and cgroup, before the root changes, so the host's paths still lead to the view, and
+//! `containers/self` there to the container's own directory. It relies on as little of its
+//! surroundings as it can: some runtimes hand it the container's environment, and its working
+//! directory differs from one to the next.
 //!
-//! LXC's hook `lxc.hook.mount` is called in the same place, and told where by LXC itself.
+//! LXC's hook `lxc.hook.mount` is called inside too, and told where by LXC itself.
 
 use super::{
+    attach::{self, Extent},
     bounded,
     deliver::{Delivered, deliver},
+    inside::{self, Inside},
     own::Whose,
     target::{self, Root},
 };
-use crate::{mounts, sys::chain};
+use crate::{container, mounts, sys::chain};
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
 };
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, ErrorKind::PermissionDenied, Read},
     path::{Path, PathBuf},
+    process,
     time::Duration,
 };
 
 /// So large is a configuration at most; the largest of an engine have a few hundred kB.
 const LARGEST: u64 = 64 << 20;
+
+/// Where a container is that is being made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Site {
+    /// Around this process, in that directory.
+    Here(PathBuf),
+    /// Around another process.
+    There {
+        /// It, by its number in this process's pid namespace.
+        pid: u32,
+        /// The directory that will be its root, as it is there.
+        root: PathBuf,
+    },
+}
 
 /// Why a container cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +91,9 @@ pub struct State {
     pub id: String,
     /// The directory of its configuration.
     pub bundle: PathBuf,
+    /// Its first process; in the container's own numbers, or 0, at the stages that run inside.
+    #[serde(default)]
+    pid: u32,
     /// The directory that will be its root, which crun says beside.
     #[serde(default)]
     root: Option<PathBuf>,
@@ -86,11 +108,30 @@ impl State {
         serde_json::from_reader(from.take(LARGEST)).map_err(HookError::State)
     }
 
-    /// The directory that will be the container's root.
+    /// Where the container is.
     ///
     /// # Errors
-    /// When its configuration does not say.
-    pub fn root(&self) -> Result<PathBuf, HookError> {
+    /// When its configuration does not say where its root is.
+    pub fn site(&self) -> Result<Site, HookError> {
+        let root = self.root()?;
+        Ok(match self.is_outside() {
+            true => Site::There {
+                pid: self.pid,
+                root,
+            },
+            false => Site::Here(root),
+        })
+    }
+
+    /// Whether this process is outside of the container, and the pid thus one that it can use:
+    /// inside, a runtime may say the container's own number, and there is still the host's `/proc`.
+    fn is_outside(&self) -> bool {
+        let own = fs::read_link("/proc/self").ok();
+        let is_own = own.is_some_and(|own| own == Path::new(&process::id().to_string()));
+        self.pid != 0 && is_own && inside::is_elsewhere(self.pid)
+    }
+
+    fn root(&self) -> Result<PathBuf, HookError> {
         match root(&self.bundle) {
             Err(HookError::Refused { source, path }) if source.kind() == PermissionDenied => {
                 // Podman keeps bundles where the root of a user namespace may not look.
@@ -123,22 +164,36 @@ struct ConfiguredRoot {
     path: PathBuf,
 }
 
-/// Binds the files of `view`, a served tree, into the container that is being made in the directory
-/// `root`; if it is limited, or in any case. `None` if nothing has come of it within that time.
+/// Binds the files of `view`, a served tree, into the container that is being made there; if it is
+/// limited, or in any case. `None` if nothing has come of it within that time.
 ///
 /// The caller must have one thread only.
 #[must_use]
-pub fn bind(view: &Path, root: &Path, unlimited: bool, patience: Duration) -> Option<Delivered> {
+pub fn bind(view: &Path, site: &Site, unlimited: bool, patience: Duration) -> Option<Delivered> {
     let said = bounded::within(patience, || {
-        let delivered = match opened(root) {
-            Ok(root) => deliver(view, Whose::Caller, &root, unlimited),
-            Err(error) => Delivered::Failed(chain(&error)),
+        let delivered = match site {
+            Site::Here(root) => match opened(root) {
+                Ok(root) => deliver(view, Whose::Caller, &root, unlimited),
+                Err(error) => Delivered::Failed(chain(&error)),
+            },
+            Site::There { pid, root } => bind_there(view, *pid, root, unlimited),
         };
         delivered.text()
     });
     match said {
         Ok(said) => said.map(|said| Delivered::parse(&said)),
         Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
+    }
+}
+
+fn bind_there(view: &Path, pid: u32, root: &Path, unlimited: bool) -> Delivered {
+    let inside = match Inside::look(pid, Some(root)) {
+        Ok(inside) => inside,
+        Err(error) => return Delivered::Failed(chain(&error)),
+    };
+    match container::key_of_first(pid) {
+        Ok(key) => attach::deliver(view, key, &inside, unlimited, Extent::Done),
+        Err(error) => Delivered::Failed(chain(&error)),
     }
 }
 

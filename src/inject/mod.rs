@@ -6,6 +6,7 @@
 //! target    what lies in the container where a file is to be put
 //! deliver   the one after the other: every file that can be put
 //! bounded   all of it in a child, for it may have to wait for ever
+//! inside    a container seen from outside, and the way in
 //! attach    into a container that runs, and out of it
 //! hook      before a container starts: an OCI state on standard input
 //! attached  what `attach` leaves: who has its files by it alone
@@ -17,10 +18,12 @@ pub mod attached;
 mod bounded;
 mod deliver;
 pub mod hook;
+mod inside;
 mod own;
 mod plan;
 mod target;
 pub mod waiting;
 
 pub use deliver::Delivered;
+pub use inside::is_being_made;
 pub use plan::{Below, Bind, binds};

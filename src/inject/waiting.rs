@@ -3,6 +3,8 @@
 //! Anybody may leave one, for a hook may run as a user who is nobody on the host; whoever takes it
 //! up must not believe it.
 
+use super::hook::Site;
+use crate::sys::owner_of;
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -39,14 +41,19 @@ pub struct Waiting {
 }
 
 impl Note {
-    /// The note of the container that this process is in.
+    /// The note of the container that is there.
     ///
     /// # Errors
     /// When `/proc` does not tell.
-    pub fn of_this(id: &str, view: &Path) -> io::Result<Note> {
+    pub fn of(id: &str, view: &Path, site: &Site) -> io::Result<Note> {
+        let process = match site {
+            Site::Here(_) => "self".to_owned(),
+            Site::There { pid, .. } => pid.to_string(),
+        };
+        let namespace = fs::metadata(format!("/proc/{process}/ns/mnt"))?;
         Ok(Note {
             id: id.to_owned(),
-            mount_namespace: fs::metadata("/proc/self/ns/mnt")?.ino(),
+            mount_namespace: namespace.ino(),
             view: view.to_owned(),
         })
     }
@@ -147,13 +154,14 @@ fn mount_namespace(process: &str) -> Option<u64> {
     metadata.ok().map(|metadata| metadata.ino())
 }
 
-/// Whether that user is root, or somebody in the process's own user namespace.
+/// Whether that user is root, or somebody in the process's own user namespace, or who made it.
 fn may_speak_for(user: u32, pid: u32) -> bool {
     if user == 0 {
         return true;
     }
+    let owner = File::open(format!("/proc/{pid}/ns/user")).and_then(owner_of);
     let map = fs::read_to_string(format!("/proc/{pid}/uid_map"));
-    holds(&map.unwrap_or_default(), user)
+    owner.is_ok_and(|owner| owner == user) || holds(&map.unwrap_or_default(), user)
 }
 
 /// Whether a map of users, other than that of the host, has this one of the host's in it.

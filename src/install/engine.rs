@@ -117,10 +117,7 @@ impl Engine {
             Engine::Containerd => {
                 "pods of a RuntimeClass with handler plimsoll have the view; so has ctr run --runc-binary"
             }
-            Engine::Podman => {
-                "containers started from now on have the view; root's with --uidmap or --userns need runc (podman --runtime runc), for crun starts none that has a hook"
-            }
-            Engine::Crio | Engine::Lxc | Engine::Incus => {
+            Engine::Podman | Engine::Crio | Engine::Lxc | Engine::Incus => {
                 "containers started from now on have the view"
             }
             Engine::Cdi => "containers with --device plimsoll.io/view=container have the view",

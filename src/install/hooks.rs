@@ -36,7 +36,7 @@ mod tests {
     fn added(program: &str) -> Value {
         let mut configuration = json!({});
         add_hook(&mut configuration, program).unwrap();
-        configuration["hooks"]["createContainer"][0].take()
+        configuration["hooks"]["createRuntime"][0].take()
     }
 
     #[test]

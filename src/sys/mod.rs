@@ -16,6 +16,7 @@ pub mod process;
 mod replace;
 mod shared;
 pub mod terminal;
+mod userns;
 
 pub use chain::chain;
 pub use clock::{clocks, since_boot};
@@ -27,3 +28,4 @@ pub use patience::within;
 pub use pidns::init_of;
 pub use replace::replace;
 pub use shared::Shared;
+pub use userns::owner_of;

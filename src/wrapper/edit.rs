@@ -18,7 +18,7 @@ pub enum EditError {
 }
 
 /// Adds a hook that brings the view in: `program` is called with the argument `hook` at the stage
-/// `createContainer`, after the hooks that are there.
+/// `createRuntime`, after the hooks that are there.
 ///
 /// Answers whether it was added: a configuration that calls it already stays as it is.
 ///
@@ -29,13 +29,13 @@ pub fn add_hook(configuration: &mut Value, program: &str) -> Result<bool, EditEr
     let hooks = object(configuration, "the configuration")?;
     let hooks = hooks.entry("hooks").or_insert(Value::Null);
     let hooks = object(hooks, "hooks")?;
-    let stage = hooks.entry("createContainer").or_insert(Value::Null);
+    let stage = hooks.entry("createRuntime").or_insert(Value::Null);
     if stage.is_null() {
         *stage = json!([]);
     }
     let Value::Array(stage) = stage else {
         return Err(EditError::Misshapen {
-            part: "hooks.createContainer",
+            part: "hooks.createRuntime",
             expected: "array",
         });
     };
@@ -138,10 +138,10 @@ mod tests {
     #[test]
     fn the_hook_comes_after_those_that_are_there() {
         let mut configuration = read(
-            r#"{"z": 1, "hooks": {"prestart": [{"path": "/p"}], "createContainer": [{"path": "/c"}]}, "a": 2}"#,
+            r#"{"z": 1, "hooks": {"prestart": [{"path": "/p"}], "createRuntime": [{"path": "/c"}]}, "a": 2}"#,
         );
         assert_eq!(add_hook(&mut configuration, "/usr/bin/plimsoll"), Ok(true));
-        let stage = &configuration["hooks"]["createContainer"];
+        let stage = &configuration["hooks"]["createRuntime"];
         assert_eq!(stage[0], json!({"path": "/c"}));
         assert_eq!(stage[1]["path"], "/usr/bin/plimsoll");
         assert_eq!(stage[1]["args"], json!(["plimsoll", "hook"]));
@@ -177,10 +177,7 @@ mod tests {
         for (text, part) in [
             ("[]", "the configuration"),
             (r#"{"hooks": 1}"#, "hooks"),
-            (
-                r#"{"hooks": {"createContainer": {}}}"#,
-                "hooks.createContainer",
-            ),
+            (r#"{"hooks": {"createRuntime": {}}}"#, "hooks.createRuntime"),
         ] {
             let refused = add_hook(&mut read(text), "/p").unwrap_err();
             let EditError::Misshapen { part: said, .. } = refused;

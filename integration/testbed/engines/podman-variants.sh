@@ -7,14 +7,6 @@ for kind in uidmap readonly cdi; do
 done
 
 uidmap_up() { podman_up "$1"; options=(--uidmap 0:200000:65536 --gidmap 0:200000:65536); }
-# crun enters the bundle's directory as the root of the user namespace, who may not, before any hook of stage createContainer.
-uidmap_cannot() {
-  uidmap_up "$1" >/dev/null
-  mkdir -p $WORK/hooks
-  printf '{"version": "1.0.0", "hook": {"path": "/bin/true"}, "when": {"always": true}, "stages": ["createContainer"]}\n' >$WORK/hooks/true.json
-  podman_ --hooks-dir $WORK/hooks run --rm "${options[@]}" --network none $IMAGE cat /dev/null >$WORK/error 2>&1 ||
-    echo "no: $1 starts none that has a hook of stage createContainer, not even \`/bin/true\`"
-}
 uidmap_name() { echo "$(podman_name) \`--uidmap\`"; }
 
 readonly_up() { podman_up "$1"; options=(--read-only); }

@@ -1,0 +1,173 @@
+//! A container as it is seen from outside, and the way into its mount namespace.
+
+use super::{
+    hook::HookError,
+    target::{self, OpenFiles, Root},
+};
+use crate::{
+    mounts::{self, Mount},
+    sys::fd,
+};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sched::{CloneFlags, setns},
+    sys::stat::{Mode, fstat},
+    unistd::{Pid, chroot, fchdir},
+};
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+/// Why a container cannot be entered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EnterError {
+    #[error("process {0} has ended")]
+    Ended(u32),
+    #[error("it has the host's mounts and no others")]
+    Host,
+    #[error(transparent)]
+    Refused(#[from] HookError),
+    #[error("its mounts cannot be changed")]
+    Locked(#[source] io::Error),
+}
+
+/// A container, seen from outside.
+#[derive(Debug)]
+pub(super) struct Inside {
+    /// Its root, and what is mounted there.
+    pub(super) root: Root,
+    /// This process's, as long as the container's root is not its own.
+    pub(super) open: OpenFiles,
+    lifeline: OwnedFd,
+    namespace: File,
+    pid: u32,
+}
+
+/// Whether the container of that process is still being made: its root is the host's as yet.
+#[must_use]
+pub fn is_being_made(pid: u32) -> bool {
+    let number = |path: &str| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let root = number(&format!("/proc/{pid}/root"));
+    root.is_some() && root == number("/")
+}
+
+/// Whether that process has a mount namespace which is not this process's; as far as one can look.
+pub(super) fn is_elsewhere(pid: u32) -> bool {
+    mount_namespace(&pid.to_string()) != mount_namespace("self")
+}
+
+fn mount_namespace(process: &str) -> Option<u64> {
+    let metadata = fs::metadata(format!("/proc/{process}/ns/mnt"));
+    metadata.ok().map(|metadata| metadata.ino())
+}
+
+impl Inside {
+    /// Looks at the container of that process. `root` is the directory that will be its root, if
+    /// it is still being made.
+    pub(super) fn look(pid: u32, root: Option<&Path>) -> Result<Inside, EnterError> {
+        let refused = |path: &str, source: io::Error| {
+            let path = PathBuf::from(path);
+            EnterError::Refused(HookError::Refused { path, source })
+        };
+        let number = i32::try_from(pid).map_err(|_| EnterError::Ended(pid))?;
+        let lifeline = fd::of_process(Pid::from_raw(number)).map_err(|_| EnterError::Ended(pid))?;
+        let path = format!("/proc/{pid}/ns/mnt");
+        let namespace = File::open(&path).map_err(|error| refused(&path, error))?;
+        let theirs = namespace.metadata().map(|metadata| metadata.ino());
+        let theirs = theirs.map_err(|error| refused(&path, error))?;
+        // Of PID 1 not everybody may know.
+        if ["self", "1"].map(mount_namespace).contains(&Some(theirs)) {
+            return Err(EnterError::Host);
+        }
+        let path = format!("/proc/{pid}/root");
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let top = open(path.as_str(), flags, Mode::empty());
+        let top = top.map_err(|error| refused(&path, error.into()))?;
+        let path = format!("/proc/{pid}/mountinfo");
+        let mounts = mounts::of(pid).map_err(|error| refused(&path, error))?;
+        let here = mounts::own().map_err(|error| refused("/proc/self/mountinfo", error))?;
+        let root = match root.filter(|_| is_being_made(pid)) {
+            Some(root) => within(&top, root, mounts, &here)
+                .map_err(|error| refused(&root.to_string_lossy(), error.into()))?,
+            None => Root {
+                directory: top,
+                path: PathBuf::from("/"),
+                mounts,
+                shared: peers(&here).collect(),
+            },
+        };
+        let inside = Inside {
+            lifeline,
+            namespace,
+            root,
+            open: OpenFiles::of_this().map_err(|error| refused("/proc/self/fd", error))?,
+            pid,
+        };
+        // If it has ended by now, what was looked at may be another's.
+        match inside.lives() {
+            true => Ok(inside),
+            false => Err(EnterError::Ended(pid)),
+        }
+    }
+
+    fn lives(&self) -> bool {
+        let mut fds = [PollFd::new(self.lifeline.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO) == Ok(0)
+    }
+
+    /// Makes its mounts and its root this process's.
+    pub(super) fn enter(&self) -> Result<(), EnterError> {
+        let gone = setns(&self.namespace, CloneFlags::CLONE_NEWNS)
+            .and_then(|()| fchdir(&self.root.directory))
+            .and_then(|()| chroot("."));
+        gone.map_err(|error| EnterError::Locked(error.into()))?;
+        match self.lives() {
+            true => Ok(()),
+            false => Err(EnterError::Ended(self.pid)),
+        }
+    }
+}
+
+/// The root of a container that is being made: the directory `path` below `top`, the host's root as
+/// it is there. Runtimes make it a mount of its own; ENOENT if it is none.
+fn within(top: &OwnedFd, path: &Path, mounts: Vec<Mount>, here: &[Mount]) -> nix::Result<Root> {
+    let opened = |path: &Path| {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let how = OpenHow::new().flags(flags);
+        openat2(top, path, how.resolve(ResolveFlag::RESOLVE_IN_ROOT))
+    };
+    let number = |file: &OwnedFd| fstat(file).map(|status| (status.st_dev, status.st_ino));
+    let directory = opened(path)?;
+    let mount = target::mount_of(&directory, &mounts).ok_or(Errno::ENOENT)?;
+    let path = mount.point.clone();
+    if number(&opened(&path)?)? != number(&directory)? {
+        return Err(Errno::ENOENT);
+    }
+    // It has the host's own mounts beside as yet.
+    let beside = mounts
+        .iter()
+        .filter(|mount| !mount.point.starts_with(&path));
+    let shared = peers(here).chain(peers(beside)).collect();
+    Ok(Root {
+        directory,
+        path,
+        mounts,
+        shared,
+    })
+}
+
+/// The groups of mounts that these are members of.
+fn peers<'a>(mounts: impl IntoIterator<Item = &'a Mount>) -> impl Iterator<Item = u32> {
+    mounts.into_iter().filter_map(|mount| mount.peers)
+}
