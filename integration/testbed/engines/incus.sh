@@ -1,7 +1,6 @@
 # Incus, whose containers include what LXC's do: system containers, whose first process is an init.
 incus_cannot() {
-  [ -x $INCUSD ] || { echo "no: Incus is not here"; return; }
-  grep -qsw memory /sys/fs/cgroup/cgroup.controllers || echo "not run"
+  [ -x $INCUSD ] || echo "no: Incus is not here"
 }
 INCUSD=/usr/libexec/incus/incusd
 incus_up() {
@@ -30,7 +29,8 @@ incus_undo() {
   [ ! -e $WORK/${LXCFS##*/} ] || mv $WORK/${LXCFS##*/} $LXCFS
   incus image delete cell
 }
-incus_new() { incus launch --quiet cell "$1" -c limits.memory=${MIB}MiB -c limits.cpu=1 >/dev/null 2>$WORK/error; }
+# By time, as the other engines' cells: to CPUs (limits.cpu=1) Incus binds a container only once it runs.
+incus_new() { incus launch --quiet cell "$1" -c limits.memory=${MIB}MiB -c limits.cpu.allowance=100ms/100ms >/dev/null 2>$WORK/error; }
 incus_run() {
   incus_new once && waited "incus exec once -- grep -q DirectMap /said" && incus exec once -- cat /said
   incus delete -f once
