@@ -120,7 +120,7 @@ struct Row {
     max_us: f64,
     daemon_cpu_percent: f64,
     daemon_us_per_read: f64,
-    daemon_rss_kib: u64,
+    daemon_pss_kib: u64,
     daemon_descriptors: u64,
     failed: u64,
 }
@@ -150,7 +150,7 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
         "max us",
         "CPU %",
         "us/read",
-        "RSS MiB",
+        "PSS MiB",
         "fds",
         "failed"
     );
@@ -255,7 +255,7 @@ impl Fleet {
         let (before, began) = (contestant.cpu()?, now()?);
         std::thread::sleep((start + warm + counted).saturating_sub(now()?));
         let (after, ended) = (contestant.cpu()?, now()?);
-        let rss = contestant.rss();
+        let pss = contestant.pss();
         let descriptors = contestant.descriptors();
         let mut all = Done::default();
         for reader in &mut self.readers {
@@ -274,7 +274,7 @@ impl Fleet {
             max_us: all.took.largest(),
             daemon_cpu_percent: 100.0 * cpu,
             daemon_us_per_read: 1e6 * cpu / rate,
-            daemon_rss_kib: rss,
+            daemon_pss_kib: pss,
             daemon_descriptors: descriptors,
             failed: all.bad,
         })
@@ -319,7 +319,7 @@ impl Row {
             self.max_us,
             self.daemon_cpu_percent,
             self.daemon_us_per_read,
-            self.daemon_rss_kib as f64 / 1024.0,
+            self.daemon_pss_kib as f64 / 1024.0,
             self.daemon_descriptors,
             self.failed
         );

@@ -172,11 +172,12 @@ impl Contestant {
         Ok(sum)
     }
 
-    /// How much memory these hold, in KiB.
-    pub(crate) fn rss(&self) -> u64 {
+    /// How much memory these hold, in KiB; of what several processes share, each its part (`Pss` of
+    /// `proc_pid_smaps(5)`), or two processes of one program would seem to hold it twice.
+    pub(crate) fn pss(&self) -> u64 {
         self.sum(|pid| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            number(&status, "VmRSS:")
+            let path = format!("/proc/{pid}/smaps_rollup");
+            number(&fs::read_to_string(path).unwrap_or_default(), "Pss:")
         })
     }
 

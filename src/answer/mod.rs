@@ -321,14 +321,20 @@ impl Answers {
     fn birth(&self, container: &Container) -> Birth {
         let now = (self.now)();
         let page = self.ledger.page(container.key);
-        if let Some(birth) = page.lock().birth.within(LONG, now) {
-            return birth;
-        }
-        let found = container::birth(container, &self.cgroups, &self.machine);
+        let known = {
+            let page = page.lock();
+            if let Some(birth) = page.birth.within(LONG, now) {
+                return birth;
+            }
+            page.init.zip(page.birth.last())
+        };
+        let found = container::birth(container, &self.cgroups, &self.machine, known);
         let now = (self.now)();
         let mut page = page.lock();
         // Nobody may be in it any more, or not yet.
-        let last = page.birth.last().unwrap_or(Birth::Started(now));
-        page.birth.set(now, found.unwrap_or(last))
+        let last = (None, page.birth.last().unwrap_or(Birth::Started(now)));
+        let (init, birth) = found.unwrap_or(last);
+        page.init = init;
+        page.birth.set(now, birth)
     }
 }

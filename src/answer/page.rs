@@ -2,7 +2,7 @@
 
 use crate::{
     cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
-    container::Container,
+    container::{Container, Youngest},
     units::{CpuSet, Micros},
     view::{
         load::{Averages, Tasks},
@@ -36,10 +36,12 @@ pub(super) struct Page {
     pub(super) clock: Option<Clock>,
     /// Since when it is up.
     pub(super) birth: Kept<Birth>,
+    /// The init that was born then.
+    pub(super) init: Option<u32>,
     /// Its tasks.
     pub(super) tasks: Kept<Tasks>,
-    /// Held by who counts its tasks.
-    pub(super) counting: Arc<Mutex<()>>,
+    /// Held by who counts its tasks: the youngest of those that were counted last.
+    pub(super) counting: Arc<Mutex<Option<Youngest>>>,
     /// Its load, as long as somebody reads it.
     pub(super) load: Option<Load>,
     /// The causes that were logged.

@@ -2,7 +2,7 @@
 
 use super::{AnswerError, Answers, LONG, page::Load};
 use crate::{
-    container::{self, Container},
+    container::{self, Container, Youngest},
     units::Micros,
     view::{
         self,
@@ -68,7 +68,7 @@ impl Answers {
         }
         let counting = Arc::clone(&page.lock().counting);
         let last = page.lock().tasks.last();
-        let _counting = match (counting.try_lock(), last) {
+        let mut youngest = match (counting.try_lock(), last) {
             (Some(counting), _) => counting,
             (None, Some(tasks)) => return Ok(tasks),
             (None, None) => counting.lock(),
@@ -76,18 +76,21 @@ impl Answers {
         if let Some(tasks) = known() {
             return Ok(tasks);
         }
-        match self.census(container) {
+        match self.census(container, &mut youngest) {
             Ok(tasks) => Ok(page.lock().tasks.set((self.now)(), tasks)),
             Err(error) => page.lock().tasks.last().ok_or(error),
         }
     }
 
-    fn census(&self, container: &Container) -> Result<Tasks, AnswerError> {
-        container::count(container, &self.cgroups, &self.machine).map_err(|source| {
-            AnswerError::Container {
-                key: container.key,
-                source,
-            }
+    fn census(
+        &self,
+        container: &Container,
+        youngest: &mut Option<Youngest>,
+    ) -> Result<Tasks, AnswerError> {
+        let tasks = container::count(container, &self.cgroups, &self.machine, youngest);
+        tasks.map_err(|source| AnswerError::Container {
+            key: container.key,
+            source,
         })
     }
 
@@ -99,7 +102,9 @@ impl Answers {
             let page = self.ledger.page(container.key);
             let load = page.lock().load;
             let load = load.filter(|load| is_wanted(load, now));
-            let (Some(load), Ok(tasks)) = (load, self.census(&container)) else {
+            let counting = Arc::clone(&page.lock().counting);
+            let census = self.census(&container, &mut counting.lock());
+            let (Some(load), Ok(tasks)) = (load, census) else {
                 self.sampler.wanted.lock().remove(&container.key);
                 continue;
             };

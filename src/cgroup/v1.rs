@@ -131,7 +131,11 @@ pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
         let Some(quota) = optional(root, &level.join(v1(Fact::Quota)))? else {
             return Ok(strictest);
         };
-        let period = optional(root, &level.join("cpu.cfs_period_us"))?.unwrap_or_default();
+        let period = match quota.starts_with('-') {
+            true => None,
+            false => optional(root, &level.join("cpu.cfs_period_us"))?,
+        };
+        let period = period.unwrap_or_default();
         let quota = parse::cfs(&quota, &period).ok_or_else(|| ReadError::garbled(level))?;
         Ok(strictest.or(quota, steps))
     })

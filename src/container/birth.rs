@@ -7,11 +7,24 @@ use crate::{
     units::Micros,
 };
 
-/// Finds out since when a container is up; `None` for one without processes.
+/// Finds out since when a container is up, and the process that tells, if that is an init of its;
+/// `None` for one without processes. `known` is what was found out before: as long as that init
+/// lives, nobody else is asked.
 #[must_use]
-pub fn birth(container: &Container, cgroups: &Layout, machine: &Machine) -> Option<Birth> {
+pub fn birth(
+    container: &Container,
+    cgroups: &Layout,
+    machine: &Machine,
+    known: Option<(u32, Birth)>,
+) -> Option<(Option<u32>, Birth)> {
     if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
-        return Some(birth);
+        return Some((container.init, birth));
+    }
+    // The pid may be another's by now, who was not born at the same time.
+    if let Some((init, birth)) =
+        known.filter(|(init, birth)| of_process(machine, *init) == Some(*birth))
+    {
+        return Some((Some(init), birth));
     }
     let processes = cgroups.processes(&container.place).unwrap_or_default();
     // A container inside this one has an init too, but stands deeper in pid namespaces.
@@ -20,8 +33,8 @@ pub fn birth(container: &Container, cgroups: &Layout, machine: &Machine) -> Opti
         .map(|pid| (pids(machine, *pid), *pid))
         .filter(|(pids, _)| pids.last() == Some(&1))
         .min_by_key(|(pids, _)| pids.len());
-    init.and_then(|(_, init)| of_process(machine, init))
-        .or_else(|| oldest(machine, &processes))
+    init.and_then(|(_, init)| Some((Some(init), of_process(machine, init)?)))
+        .or_else(|| Some((None, oldest(machine, &processes)?)))
 }
 
 fn of_process(machine: &Machine, pid: u32) -> Option<Birth> {

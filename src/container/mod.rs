@@ -9,7 +9,7 @@ mod tasks;
 pub use birth::birth;
 pub use caller::{Caller, CallerError, Callers, key_of_first};
 pub use ledger::Ledger;
-pub use tasks::count;
+pub use tasks::{Youngest, count};
 
 use crate::{
     cgroup::Place,

@@ -5,12 +5,23 @@ use crate::{
     cgroup::Layout,
     host::{Machine, Tasks},
     sys::ReadError,
+    units::Micros,
 };
 
 // So many tasks are looked at one by one; of more, every n-th stands for n.
 const MOST: usize = 8192;
 
-/// Counts the tasks of the container's whole subtree; one that ends meanwhile is left out.
+/// The youngest task of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Youngest {
+    started: Micros,
+    tid: u32,
+    /// Its id as the container counts them.
+    own: u32,
+}
+
+/// Counts the tasks of the container's whole subtree; one that ends meanwhile is left out. `youngest`
+/// is the one that was found last, and becomes the one that is found.
 ///
 /// Of very many tasks a part is looked at, which stands for the rest: however many a container
 /// starts, its reads cost the others no more than some ten milliseconds.
@@ -21,12 +32,13 @@ pub fn count(
     container: &Container,
     cgroups: &Layout,
     machine: &Machine,
+    youngest: &mut Option<Youngest>,
 ) -> Result<Tasks, ReadError> {
     let threads = cgroups.threads(&container.place)?;
     let step = threads.len().div_ceil(MOST).max(1);
     let weight = u64::try_from(step).unwrap_or(1);
     let mut tasks = Tasks::default();
-    let mut youngest = None;
+    let mut last = None;
     for tid in threads.iter().copied().step_by(step) {
         let Ok(task) = machine.thread(tid) else {
             continue;
@@ -37,10 +49,17 @@ pub fn count(
             'D' => tasks.blocked += weight,
             _ => {}
         }
-        youngest = youngest.max(Some((task.started, tid)));
+        last = last.max(Some((task.started, tid)));
     }
-    if let Some((_, tid)) = youngest {
-        tasks.last_pid = pids(machine, tid).last().copied().unwrap_or_default();
-    }
+    let is_it = |known: &Youngest| last == Some((known.started, known.tid));
+    *youngest = match youngest.filter(is_it) {
+        None => last.map(|(started, tid)| Youngest {
+            started,
+            tid,
+            own: pids(machine, tid).last().copied().unwrap_or_default(),
+        }),
+        known => known,
+    };
+    tasks.last_pid = youngest.map_or(0, |youngest| youngest.own);
     Ok(tasks)
 }

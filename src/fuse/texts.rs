@@ -4,12 +4,15 @@ use crate::units::Micros;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
     sync::Arc,
     time::SystemTime,
 };
 
 /// So many bytes are kept; the oldest go first.
 const MOST: usize = 256 << 10;
+/// Of so many that are not kept it is remembered what they said.
+const REMEMBERED: usize = 16 << 10;
 const SHARDS: usize = 16;
 
 /// What a file said at a moment.
@@ -29,9 +32,21 @@ pub(super) struct Text {
 #[derive(Debug, Default)]
 pub(super) struct Texts([Mutex<Shard>; SHARDS]);
 
+/// What is left of a text that is not kept: enough to know it again, so that the kernel need not
+/// read what it has.
+#[derive(Debug, Clone, Copy)]
+struct Trace {
+    hash: u64,
+    changed: SystemTime,
+}
+
 #[derive(Debug, Default)]
 struct Shard {
     texts: HashMap<u64, Text>,
+    traces: HashMap<u64, Trace>,
+    /// Whose, the oldest first.
+    traced: VecDeque<u64>,
+    hasher: RandomState,
     // In the order of the moments they were taken at; an inode may stand here more than once.
     order: VecDeque<(Micros, u64)>,
     bytes: usize,
@@ -69,7 +84,15 @@ impl Texts {
                 ..known.clone()
             },
             known => Text {
-                changed: later(known.map(|known| known.changed)),
+                changed: match (known, shard.traces.get(&inode)) {
+                    (None, Some(trace)) if trace.hash == shard.hasher.hash_one(&*bytes) => {
+                        trace.changed
+                    }
+                    (known, trace) => {
+                        let known = known.map(|known| known.changed);
+                        later(known.or(trace.map(|trace| trace.changed)))
+                    }
+                },
                 bytes,
                 taken,
                 doubted: None,
@@ -113,7 +136,23 @@ impl Shard {
             }
             if let Some(old) = self.texts.remove(&inode) {
                 self.bytes -= old.bytes.len();
+                self.trace(inode, &old);
             }
+        }
+    }
+
+    fn trace(&mut self, inode: u64, text: &Text) {
+        let trace = Trace {
+            hash: self.hasher.hash_one(&*text.bytes),
+            changed: text.changed,
+        };
+        if self.traces.insert(inode, trace).is_none() {
+            self.traced.push_back(inode);
+        }
+        if self.traces.len() > REMEMBERED / SHARDS
+            && let Some(oldest) = self.traced.pop_front()
+        {
+            self.traces.remove(&oldest);
         }
     }
 }
@@ -167,6 +206,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_not_kept_any_more_is_still_known_again() {
+        let texts = Texts::default();
+        let first = texts.put(1, bytes("a"), Micros(100)).changed;
+        let crowd = |from| {
+            (from..from + 1000).for_each(|inode| {
+                texts.put(inode, bytes(&"x".repeat(1000)), Micros(inode));
+            });
+            assert!(texts.within(1, Micros(u64::MAX), Micros(200)).is_none());
+        };
+        crowd(1000);
+        assert_eq!(texts.put(1, bytes("a"), Micros(10_000)).changed, first);
+        crowd(20_000);
+        assert!(texts.put(1, bytes("b"), Micros(40_000)).changed > first);
+    }
+
+    #[test]
     fn however_many_files_there_are_what_is_kept_has_a_bound() {
         let texts = Texts::default();
         for inode in 0..100_000 {
@@ -177,5 +232,7 @@ mod tests {
         assert!(kept <= MOST && kept > 0);
         let entries = texts.0.iter().map(|shard| shard.lock().order.len());
         assert!(entries.sum::<usize>() < 1000);
+        let traces = texts.0.iter().map(|shard| shard.lock().traces.len());
+        assert!(traces.sum::<usize>() <= REMEMBERED);
     }
 }

@@ -161,6 +161,11 @@ impl Dir {
     /// Those of `openat(2)` and `getdents(2)`.
     pub fn directories(&self, path: &Path) -> io::Result<Vec<OsString>> {
         use std::os::unix::ffi::OsStrExt;
+        // Each directory below counts as a link, in cgroupfs too: whoever has none need not be read.
+        let stat = fstatat(self.fd.as_fd(), relative(path), AtFlags::empty())?;
+        if stat.st_nlink == 2 {
+            return Ok(Vec::new());
+        }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let entries = nix::dir::Dir::openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
         let mut names = Vec::new();

@@ -4,18 +4,35 @@
 use nix::{errno::Errno, sys::uio::pread};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Files held open, by path.
 #[derive(Debug)]
 pub(super) struct Kept {
-    files: Mutex<HashMap<PathBuf, Arc<Mutex<OwnedFd>>>>,
+    files: Mutex<Files>,
     most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    held: HashMap<Arc<Path>, Arc<Held>>,
+    /// In the order in which it is asked who may go.
+    order: VecDeque<Arc<Path>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    file: Mutex<OwnedFd>,
+    /// Whether it was read since that was asked.
+    is_read: AtomicBool,
 }
 
 impl Kept {
@@ -30,25 +47,44 @@ impl Kept {
     /// The content of the file at `path`; `None` if it is not held, somebody reads it at the
     /// moment, or it is gone.
     pub(super) fn read(&self, path: &Path) -> Option<io::Result<Vec<u8>>> {
-        let file = Arc::clone(self.files.lock().get(path)?);
-        let file = file.try_lock()?;
+        let held = Arc::clone(self.files.lock().held.get(path)?);
+        let file = held.file.try_lock()?;
         let content = whole(|room, offset| pread(&*file, room, offset));
         if content.is_err() {
-            self.files.lock().remove(path);
+            self.files.lock().held.remove(path);
             return None;
         }
+        held.is_read.store(true, Ordering::Relaxed);
         Some(content)
     }
 
-    /// Holds a file; in place of some other, if there are too many.
+    /// Holds a file; if there are too many, in place of one that was not read again lately: what
+    /// many share stays, however many others pass by.
     pub(super) fn hold(&self, path: &Path, file: OwnedFd) {
+        let held = Held {
+            file: Mutex::new(file),
+            is_read: AtomicBool::new(false),
+        };
+        let path: Arc<Path> = PathBuf::from(path).into();
         let mut files = self.files.lock();
-        if files.len() >= self.most
-            && let Some(other) = files.keys().next().cloned()
+        if files
+            .held
+            .insert(Arc::clone(&path), Arc::new(held))
+            .is_none()
         {
-            files.remove(&other);
+            files.order.push_back(path);
         }
-        files.insert(path.to_owned(), Arc::new(Mutex::new(file)));
+        while files.held.len() > self.most || files.order.len() > 2 * self.most {
+            let Some(path) = files.order.pop_front() else {
+                return;
+            };
+            match files.held.get(&path) {
+                Some(held) if held.is_read.swap(false, Ordering::Relaxed) => {
+                    files.order.push_back(path);
+                }
+                _ => drop(files.held.remove(&path)),
+            }
+        }
     }
 }
 
@@ -104,8 +140,26 @@ mod tests {
             fs::write(&path, name).unwrap();
             kept.hold(&path, File::open(&path).unwrap().into());
         }
-        assert_eq!(kept.files.lock().len(), 2);
+        assert_eq!(kept.files.lock().held.len(), 2);
         assert_eq!(kept.read(&place.path().join("c")).unwrap().unwrap(), b"c");
+    }
+
+    #[test]
+    fn what_is_read_again_and_again_stays_while_others_pass_by() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = Kept::new(4);
+        let hold = |name: &str| {
+            let path = place.path().join(name);
+            fs::write(&path, name).unwrap();
+            kept.hold(&path, File::open(&path).unwrap().into());
+        };
+        hold("shared");
+        for other in 0..100 {
+            assert!(kept.read(&place.path().join("shared")).is_some());
+            hold(&other.to_string());
+        }
+        let files = kept.files.lock();
+        assert!(files.held.len() <= 4 && files.order.len() <= 8);
     }
 
     #[test]
