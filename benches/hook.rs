@@ -53,6 +53,9 @@ struct Options {
     /// The program that is their hook, if not the one that was built with this bench
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_plimsoll"))]
     program: PathBuf,
+    /// The stage that it is a hook of: createRuntime, as it is installed, or createContainer
+    #[arg(long, default_value = "createRuntime")]
+    stage: String,
     /// How long the median may be, in milliseconds
     #[arg(long, default_value_t = 5.0)]
     most: f64,
@@ -75,7 +78,7 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
     let notes = world.directory.path().join("times");
     let mut bundle = Bundle::new(&options.runtime).script("cat /proc/meminfo");
     let view = daemon.mountpoint.to_str().unwrap();
-    bundle.config["hooks"] = json!({"createRuntime": [{
+    bundle.config["hooks"] = json!({options.stage.as_str(): [{
         "path": std::env::current_exe()?,
         "args": timed::called(&options.program, &notes, &["--view", view, "--require", "--patience", "1m"]),
         "env": [],

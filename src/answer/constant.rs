@@ -80,6 +80,14 @@ impl Answers {
         self.constants.size(file).is_some()
     }
 
+    /// The size that it always has, in bytes; `None` if it has none, or has not been answered yet
+    /// and is not known before.
+    #[must_use]
+    pub fn constant_size(&self, file: File) -> Option<usize> {
+        let size = self.constants.size(file)?.load(Ordering::Relaxed);
+        (size > 0).then_some(size)
+    }
+
     /// The bytes that the container reads from the file: the answer, with spaces at the ends of
     /// lines where its size is always the same.
     ///

@@ -69,18 +69,37 @@ impl Cached {
             }
             _ => {}
         }
-        let attributes = self.attributes(child, AT_ONCE)?;
         let entry_ttl = if child == Branch::Own {
             Duration::ZERO
         } else {
             BRIEF
         };
+        if let Some(attributes) = self.unread(child) {
+            return Ok((Duration::ZERO, entry_ttl, attributes));
+        }
+        let attributes = self.attributes(child, AT_ONCE)?;
         Ok((ttl(child), entry_ttl, attributes))
     }
 
-    /// The attributes, of a file with a content that is not older than that.
-    fn attributes(&self, branch: Branch, age: Micros) -> Result<FileAttr, RequestError> {
-        let mut attributes = match branch {
+    /// The attributes of a file that nobody has read yet: whoever mounts it reads nothing, and
+    /// whoever reads it asks for its attributes then.
+    fn unread(&self, branch: Branch) -> Option<FileAttr> {
+        let Branch::Inside(entry @ Entry::File(_, file)) = branch else {
+            return None;
+        };
+        if self.0.texts.changed(entry.inode()).is_some() {
+            return None;
+        }
+        let size = self.0.answers.constant_size(file)?;
+        Some(FileAttr {
+            size: u64::try_from(size).ok()?,
+            ..self.bare(branch)
+        })
+    }
+
+    /// The attributes of whatever it is, with no content.
+    fn bare(&self, branch: Branch) -> FileAttr {
+        let attributes = match branch {
             Branch::Root => FileAttr {
                 kind: FileType::Directory,
                 ..self.0.attributes(Entry::Containers)
@@ -93,7 +112,15 @@ impl Cached {
                 ..self.0.attributes(Entry::Containers)
             },
         };
-        attributes.ino = INodeNo(branch.inode());
+        FileAttr {
+            ino: INodeNo(branch.inode()),
+            ..attributes
+        }
+    }
+
+    /// The attributes, of a file with a content that is not older than that.
+    fn attributes(&self, branch: Branch, age: Micros) -> Result<FileAttr, RequestError> {
+        let mut attributes = self.bare(branch);
         if let Branch::Inside(entry @ Entry::File(..)) = branch {
             let text = self.text(entry, age)?;
             attributes.size = u64::try_from(text.bytes.len()).unwrap_or(0);

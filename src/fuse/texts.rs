@@ -60,6 +60,13 @@ impl Texts {
         (now.less(text.taken) < age).then(|| text.clone())
     }
 
+    /// When the file began to say what it said last, however long ago; `None` if it is not known.
+    pub(super) fn changed(&self, inode: u64) -> Option<SystemTime> {
+        let shard = self.shard(inode).lock();
+        let kept = shard.texts.get(&inode).map(|text| text.changed);
+        kept.or_else(|| shard.traces.get(&inode).map(|trace| trace.changed))
+    }
+
     /// Whether nobody has said less than `age` before `now` that the text may be old; then it is
     /// said now.
     pub(super) fn doubt(&self, inode: u64, age: Micros, now: Micros) -> bool {

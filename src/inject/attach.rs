@@ -12,7 +12,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    mounts::{self, KIND},
+    mounts::KIND,
     sys::{
         chain,
         mount::{self, Reach},
@@ -115,11 +115,7 @@ pub(super) fn deliver(
     unlimited: bool,
     extent: Extent,
 ) -> Delivered {
-    let here = match mounts::own() {
-        Ok(here) => here,
-        Err(error) => return Delivered::Failed(error.to_string()),
-    };
-    let own = match Own::open(view, Whose::Container(key), &here) {
+    let own = match Own::open(view, Whose::Container(key), &inside.here) {
         Ok(own) => own,
         Err(error @ OwnError::NotServed { .. }) => return Delivered::NotServed(chain(&error)),
         Err(error) => return Delivered::Failed(chain(&error)),
@@ -138,7 +134,7 @@ fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
         let tree = own.tree(bind).map_err(|error| chain(&error));
         let target = inside.root.target(bind).map_err(|error| chain(&error));
         match (tree, target) {
-            (Ok(Some(tree)), Ok(Some(target))) if tree.is_at(target.mount) => kept += 1,
+            (Ok(Some(tree)), Ok(Some(target))) if own.is_at(&tree, target.mount) => kept += 1,
             (Ok(Some(tree)), Ok(Some(target))) => plan.push((bind, tree, target)),
             (Err(error), Ok(Some(_)) | Err(_)) | (Ok(Some(_)), Err(error)) => refused.push(error),
             (_, Ok(None)) | (Ok(None), _) => {}

@@ -46,6 +46,8 @@ pub(super) struct Inside {
     pub(super) root: Root,
     /// This process's, as long as the container's root is not its own.
     pub(super) open: OpenFiles,
+    /// This process's mounts.
+    pub(super) here: Vec<Mount>,
     lifeline: OwnedFd,
     namespace: File,
     pid: u32,
@@ -112,6 +114,7 @@ impl Inside {
             namespace,
             root,
             open: OpenFiles::of_this().map_err(|error| refused("/proc/self/fd", error))?,
+            here,
             pid,
         };
         // If it has ended by now, what was looked at may be another's.

@@ -13,6 +13,7 @@ use nix::{
     unistd::read,
 };
 use std::{
+    cell::RefCell,
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -57,15 +58,8 @@ pub(super) enum Whose {
 pub(super) struct Tree {
     /// It, mounted nowhere yet.
     pub(super) fd: OwnedFd,
-    device: String,
-    root: PathBuf,
-}
-
-impl Tree {
-    /// Whether that mount is one of the same file.
-    pub(super) fn is_at(&self, mount: &Mount) -> bool {
-        mount.device == self.device && mount.root == self.root
-    }
+    /// What it is a copy of.
+    file: OwnedFd,
 }
 
 /// A container's own directory, held open.
@@ -74,6 +68,8 @@ pub(super) struct Own<'a> {
     directory: OwnedFd,
     path: PathBuf,
     mounts: &'a [Mount],
+    /// A directory that it does not have.
+    lacking: RefCell<Option<&'static Path>>,
 }
 
 impl Own<'_> {
@@ -104,6 +100,7 @@ impl Own<'_> {
                 directory,
                 path,
                 mounts,
+                lacking: RefCell::default(),
             }),
             Err(error @ (Errno::ENOTCONN | Errno::ECONNABORTED)) => Err(not_served(Some(error))),
             Err(error) => Err(OwnError::Refused {
@@ -133,10 +130,19 @@ impl Own<'_> {
 
     /// What is to be mounted for that bind; `None` where the view has no such file.
     pub(super) fn tree(&self, bind: Bind) -> Result<Option<Tree>, OwnError> {
+        let above = Path::new(bind.path).parent();
+        if above.is_some() && above == *self.lacking.borrow() {
+            return Ok(None);
+        }
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        let file = match openat(&self.directory, bind.path, flags, Mode::empty()) {
+        let found = |path: &Path| openat(&self.directory, path, flags, Mode::empty());
+        let file = match found(Path::new(bind.path)) {
             Ok(file) => file,
-            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ENOENT) => {
+                let lacks = |above: &&Path| found(above).err() == Some(Errno::ENOENT);
+                *self.lacking.borrow_mut() = above.filter(lacks);
+                return Ok(None);
+            }
             Err(error) => return Err(self.refused(bind.path, error)),
         };
         let forbidden = Forbid {
@@ -149,21 +155,20 @@ impl Own<'_> {
             Ok(tree)
         });
         let fd = tree.map_err(|error| self.refused(bind.path, error))?;
-        let (device, root) = self.origin(&file);
-        Ok(Some(Tree { fd, device, root }))
+        Ok(Some(Tree { fd, file }))
     }
 
-    /// The file system that a file lies in, and where there.
-    fn origin(&self, file: &OwnedFd) -> (String, PathBuf) {
-        let mount = target::mount_of(file, self.mounts);
-        let path = target::name(file).unwrap_or_default();
-        match mount {
-            Some(mount) => {
-                let below = path.strip_prefix(&mount.point).unwrap_or(&path);
-                (mount.device.clone(), mount.root.join(below))
-            }
-            None => (String::new(), path),
+    /// Whether that mount, of a container, is one of the same file.
+    pub(super) fn is_at(&self, tree: &Tree, mount: &Mount) -> bool {
+        if mount.kind != KIND {
+            return false;
         }
+        let own = target::mount_of(&tree.file, self.mounts);
+        let (Some(own), Ok(path)) = (own, target::name(&tree.file)) else {
+            return false;
+        };
+        let below = path.strip_prefix(&own.point).unwrap_or(&path);
+        mount.device == own.device && mount.root == own.root.join(below)
     }
 
     fn text(&self, path: &str) -> Result<String, OwnError> {

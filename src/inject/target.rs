@@ -196,12 +196,8 @@ pub(super) fn name(file: impl AsFd) -> io::Result<PathBuf> {
 
 /// The mount that an open file lies in, if it is among these; the file itself is not asked.
 pub(super) fn mount_of(file: impl AsFd, mounts: &[Mount]) -> Option<&Mount> {
-    let number = file.as_fd().as_raw_fd();
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok()?;
-    let mut lines = text.lines();
-    let id = lines.find_map(|line| line.strip_prefix("mnt_id:"))?;
-    let id: u32 = id.trim().parse().ok()?;
-    mounts.iter().find(|mount| mount.id == id)
+    let number = mount::number(file.as_fd()).ok()?;
+    mounts.iter().find(|mount| u64::from(mount.id) == number)
 }
 
 #[cfg(test)]

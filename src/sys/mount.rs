@@ -40,6 +40,34 @@ const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 0x4;
 const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
 const MOVE_MOUNT_BENEATH: libc::c_uint = 0x200;
 
+/// The number of the mount that an open file lies in, as `/proc/PID/mountinfo` has it; its file
+/// system is not asked.
+///
+/// # Errors
+///
+/// What `statx` answers; ENOSYS where it does not tell (before Linux 5.8).
+pub fn number(file: BorrowedFd<'_>) -> nix::Result<u64> {
+    let mut told = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the path is a C string that lives for ever, and the kernel writes one `statx` to
+    // where it is told, which lives until then.
+    let result = unsafe {
+        libc::statx(
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
+            libc::STATX_MNT_ID,
+            told.as_mut_ptr(),
+        )
+    };
+    Errno::result(result)?;
+    // SAFETY: all its bytes may be zero, as they are where the kernel has written nothing else.
+    let told = unsafe { told.assume_init() };
+    match told.stx_mask & libc::STATX_MNT_ID {
+        0 => Err(Errno::ENOSYS),
+        _ => Ok(told.stx_mnt_id),
+    }
+}
+
 /// A detached copy of the tree below an open file or directory; gone when dropped, unless attached.
 ///
 /// # Errors
