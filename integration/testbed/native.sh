@@ -55,7 +55,11 @@ build() {
   mkdir -p "$NATIVE_CACHE"; exec 9>"$NATIVE_CACHE/lock"; flock 9
   if [ ! -e "$TREE.done" ]; then
     echo "native.sh: building the Debian tree: once, about 45 s" >&2; rm -rf --one-file-system "$TREE"
-    printf 'deb %s %s main\ndeb %s-security %s-security main\n' "$NATIVE_MIRROR" "$NATIVE_SUITE" "$NATIVE_MIRROR" "$NATIVE_SUITE" |
+    case $NATIVE_SUITE in
+      bookworm | trixie) printf 'deb %s %s main\ndeb %s-security %s-security main\n' "$NATIVE_MIRROR" "$NATIVE_SUITE" "$NATIVE_MIRROR" "$NATIVE_SUITE" ;;
+      # What is no release yet has no such updates, and a mirror that stands still has an old list of it.
+      *) printf 'deb [check-valid-until=no] %s %s main\n' "$NATIVE_MIRROR" "$NATIVE_SUITE" ;;
+    esac |
     mmdebstrap --mode=root --variant=minbase --architectures=amd64 --aptopt='Apt::Install-Recommends "false"' \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/gocode/*' \
     --essential-hook='mkdir -p "$1/usr/share/man/man1"' \

@@ -1,6 +1,8 @@
 # Incus, whose containers include what LXC's do: system containers, whose first process is an init.
 incus_cannot() {
-  [ -x $INCUSD ] || echo "no: Incus is not here"
+  [ -x $INCUSD ] || { echo "no: Incus is not here"; return; }
+  grep -qsw memory /sys/fs/cgroup/cgroup.controllers || [ "$(lxc-start --version | cut -d. -f1)" -lt 7 ] ||
+    echo "no: LXC 7 starts none on cgroup v1"
 }
 INCUSD=/usr/libexec/incus/incusd
 incus_up() {
