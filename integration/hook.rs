@@ -8,8 +8,8 @@ use serde_json::json;
 use std::{
     fs,
     io::Write,
-    path::Path,
-    process::{Command, Output, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -170,6 +170,69 @@ fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// A process in a mount namespace of its own, as the first one of a container that is being made.
+struct Made(Child);
+
+impl Made {
+    fn by(script: &str) -> Made {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "private", "sh", "-ec"]);
+        command.arg(format!("{script}\necho; exec cat"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut made = [0];
+        let stdout = child.stdout.as_mut().unwrap();
+        std::io::Read::read_exact(stdout, &mut made).unwrap();
+        Made(child)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+/// Calls the hook from outside of the container of that process.
+fn called_about(pid: u32, bundle: &Path, view: &Path) -> Output {
+    let mut command = plimsoll();
+    command.args(["hook", "--unlimited", "--require", "--patience", "1m"]);
+    command.arg("--view").arg(view);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let state = json!({"ociVersion": "1.0.2", "id": "box", "pid": pid, "bundle": bundle});
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(state.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// Where that process has mounts of ours in the bundle.
+fn ours(pid: u32, bundle: &Path) -> Vec<PathBuf> {
+    let mounts = plimsoll::mounts::of(pid).unwrap().into_iter();
+    let ours = mounts.filter(|mount| mount.kind == plimsoll::mounts::KIND);
+    let points = ours.map(|mount| mount.point);
+    points.filter(|point| point.starts_with(bundle)).collect()
+}
+
+fn is_refused(what: &str, output: &Output, said: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{what}: {error}");
+    assert!(error.contains(said), "{what}: {error}");
+    assert_eq!(error.lines().count(), 1, "{what}: {error}");
+}
+
+/// The same root once more, as runtimes make it: a mount of its own.
+fn again(bundle: &tempfile::TempDir, prepare: &str) -> (PathBuf, Made) {
+    let rootfs = bundle.path().join("rootfs");
+    fs::remove_dir_all(&rootfs).unwrap();
+    fs::create_dir(&rootfs).unwrap();
+    let path = rootfs.display();
+    let made = Made::by(&format!("mount --bind {path} {path}\n{prepare}"));
+    (rootfs, made)
+}
+
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
 fn a_hostile_root_gets_nothing_mounted_in_a_wrong_place_and_one_line_says_so() {
@@ -207,12 +270,59 @@ fn a_hostile_root_gets_nothing_mounted_in_a_wrong_place_and_one_line_says_so() {
         fs::write(bundle.path().join("config.json"), config).unwrap();
         let prepare = format!("cd {}; {prepare}", bundle.path().display());
         let output = called(bundle.path(), &daemon.mountpoint, &prepare);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{what}: {error}");
-        assert!(error.contains(said), "{what}: {error}");
-        assert_eq!(error.lines().count(), 1, "{what}: {error}");
+        is_refused(what, &output, said);
         let mounted = String::from_utf8_lossy(&output.stdout);
         assert!(!mounted.contains("meminfo"), "{what}: {mounted}");
+
+        let (rootfs, outside) = again(&bundle, &prepare);
+        let output = called_about(outside.0.id(), bundle.path(), &daemon.mountpoint);
+        is_refused(what, &output, said);
+        let mounted = ours(outside.0.id(), bundle.path());
+        let meminfo = rootfs.join("proc/meminfo");
+        assert!(!mounted.contains(&meminfo), "{what}: {mounted:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_hook_that_is_told_of_a_process_that_is_not_the_containers_changes_nothing() {
+    let daemon = Daemon::start();
+    let bundle = tempfile::tempdir().unwrap();
+    let (rootfs, other) = (bundle.path().join("rootfs"), bundle.path().join("other"));
+    fs::create_dir(&rootfs).unwrap();
+    fs::create_dir_all(other.join("proc")).unwrap();
+    let config = json!({"root": {"path": "rootfs"}}).to_string();
+    fs::write(bundle.path().join("config.json"), config).unwrap();
+    let with_proc = |at: &Path| {
+        let at = at.display();
+        format!("mkdir -p {at}/proc; mount -t proc x {at}/proc")
+    };
+    // Of the host's root, but without that root; and of another root.
+    let hosts = Made::by(&with_proc(&rootfs));
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
+    let busybox = busybox.into_iter().find(|path| path.exists()).unwrap();
+    fs::copy(busybox, other.join("busybox")).unwrap();
+    let path = other.display();
+    let another = Made::by(&format!(
+        "{}; exec chroot {path} /busybox sh -c 'echo; exec /busybox cat'",
+        with_proc(&other)
+    ));
+    for (pid, said) in [
+        (1, "cannot open"),
+        (hosts.0.id(), "cannot open"),
+        (another.0.id(), "it has the mounts of another container"),
+    ] {
+        let output = called_about(pid, bundle.path(), &daemon.mountpoint);
+        is_refused(said, &output, said);
+        let meminfo = Path::new("/proc/meminfo");
+        let mounts = plimsoll::mounts::of(pid).unwrap();
+        assert!(
+            !mounts
+                .iter()
+                .any(|mount| mount.kind == plimsoll::mounts::KIND
+                    && (mount.point.starts_with(bundle.path()) || mount.point == meminfo)),
+            "{said}"
+        );
     }
 }
 

@@ -112,7 +112,7 @@ pub mod keeper;
 
 /// Puts our files into containers.
 ///
-/// Uses [`files`], [`mounts`], [`sys`].
+/// Uses [`files`], [`mounts`], [`sys`], [`container`].
 pub mod inject;
 
 /// An OCI runtime that is another one with our hook.

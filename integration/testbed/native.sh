@@ -19,7 +19,7 @@
 # EXIT STATUS: CMD's own; 125 the tree could not be built or entered.
 #
 # ENVIRONMENT: NATIVE_CACHE (default ${XDG_CACHE_HOME:-$HOME/.cache}/native-harness), NATIVE_SUITE
-#   (trixie, or bookworm), NATIVE_PACKAGES (more packages), NATIVE_MIRROR.
+#   (trixie, bookworm or forky), NATIVE_PACKAGES (more packages), NATIVE_MIRROR.
 #
 # NEEDS on the host: root, x86_64, mmdebstrap, unshare. CMD runs as root in private mount, PID, IPC,
 # UTS (and network) namespaces whose root is the tree: when it ends, every process that it started is

@@ -97,6 +97,14 @@ impl Layout {
         })
     }
 
+    /// Whether a process with that membership has its key in a hierarchy that is mounted here: whoever
+    /// sees a part of the hierarchies would take another one's inode numbers for keys.
+    #[must_use]
+    pub fn has_keys_of(&self, membership: &Membership) -> bool {
+        let is_v1 = |hierarchy: &Arc<Hierarchy>| matches!(hierarchy.version, Version::V1);
+        membership.v1("memory").is_none() || self.memory.as_ref().is_some_and(is_v1)
+    }
+
     /// Where a process with that membership stands.
     ///
     /// `None` if the membership lacks the hierarchy that gives the keys, or names a place outside

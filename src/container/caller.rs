@@ -23,7 +23,7 @@ use crate::{
 };
 use nix::fcntl::OFlag;
 use parking_lot::Mutex;
-use std::{collections::HashMap, fs, path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,21 +61,6 @@ pub enum CallerError {
 struct Namespaces {
     pid: u64,
     mount: u64,
-}
-
-/// The key of the container whose first process that is, and which has no other process yet.
-///
-/// # Errors
-/// When the kernel does not tell, or the process lives outside of what this one sees.
-pub fn key_of_first(pid: u32) -> Result<u64, CallerError> {
-    let unread = |source| CallerError::Unread { tid: pid, source };
-    let path = format!("/proc/{pid}/cgroup");
-    let membership = fs::read_to_string(&path)
-        .map_err(ReadError::refused(Path::new(&path)))
-        .map_err(unread)?;
-    let cgroups = Layout::read(Path::new("/")).map_err(unread)?;
-    let place = place(pid, &membership, &cgroups)?;
-    cgroups.key(&place.out_of_init_scope()).map_err(unread)
 }
 
 /// Finds out who asks.
@@ -268,7 +253,7 @@ impl Callers {
     }
 }
 
-fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
+pub(super) fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
     cgroups
         .place(&Membership::parse(membership))
         .ok_or(CallerError::Outside { tid })

@@ -2,12 +2,14 @@
 
 mod birth;
 mod caller;
+mod first;
 mod ledger;
 mod recent;
 mod tasks;
 
 pub use birth::birth;
-pub use caller::{Caller, CallerError, Callers, key_of_first};
+pub use caller::{Caller, CallerError, Callers};
+pub use first::key_of_first;
 pub use ledger::Ledger;
 pub use tasks::{Youngest, count};
 

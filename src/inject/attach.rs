@@ -1,4 +1,4 @@
-//! Brings a container that runs its files, or takes them away again; nothing is needed inside.
+//! Brings a container its files from outside, or takes them away again; nothing is needed inside.
 //!
 //! What the container has mounted is looked at from outside and by descriptor; its mount namespace is
 //! entered only for the mounting itself, by a process that holds all it needs by then. An older or a
@@ -6,9 +6,9 @@
 
 use super::{
     Bind, binds, bounded,
-    deliver::Delivered,
+    deliver::{Delivered, deliver},
     inside::Inside,
-    own::{Own, OwnError, Tree, Whose},
+    own::{Own, Tree, Whose},
     target::Target,
 };
 use crate::{
@@ -54,8 +54,12 @@ pub fn attach(
     extent: Extent,
     patience: Duration,
 ) -> Option<Delivered> {
-    in_time(patience, || match Inside::look(pid, None) {
-        Ok(inside) => deliver(view, key, &inside, unlimited, extent),
+    bounded::delivered(patience, || match Inside::look(pid, None) {
+        Ok(inside) => {
+            let whose = Whose::Container(key);
+            let put = |own: &Own<'_>| put(own, &inside, extent);
+            deliver(view, whose, &inside.here, unlimited, put)
+        }
         Err(error) => Delivered::Failed(chain(&error)),
     })
 }
@@ -68,7 +72,7 @@ pub fn attach(
 pub fn detach(pid: u32, extent: Extent, patience: Duration) -> Option<Delivered> {
     let mut mounts = 0;
     for _ in 0..LAYERS {
-        let taken = in_time(patience, || match Inside::look(pid, None) {
+        let taken = bounded::delivered(patience, || match Inside::look(pid, None) {
             Ok(inside) => take(&inside, extent),
             Err(error) => Delivered::Failed(chain(&error)),
         })?;
@@ -99,34 +103,8 @@ pub fn detach(pid: u32, extent: Extent, patience: Duration) -> Option<Delivered>
     })
 }
 
-fn in_time(patience: Duration, work: impl FnOnce() -> Delivered) -> Option<Delivered> {
-    match bounded::within(patience, || work().text()) {
-        Ok(said) => said.map(|said| Delivered::parse(&said)),
-        Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
-    }
-}
-
-/// Puts the files of the container with that key over those in it; unless its limits leave it the
-/// whole machine, where `unlimited` does not ask for it.
-pub(super) fn deliver(
-    view: &Path,
-    key: u64,
-    inside: &Inside,
-    unlimited: bool,
-    extent: Extent,
-) -> Delivered {
-    let own = match Own::open(view, Whose::Container(key), &inside.here) {
-        Ok(own) => own,
-        Err(error @ OwnError::NotServed { .. }) => return Delivered::NotServed(chain(&error)),
-        Err(error) => return Delivered::Failed(chain(&error)),
-    };
-    match unlimited || own.is_limited().unwrap_or(true) {
-        true => put(&own, inside, extent),
-        false => Delivered::Unlimited,
-    }
-}
-
-fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
+/// Puts the files over those in a container that was looked at from outside.
+pub(super) fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
     let mut plan: Vec<(Bind, Tree, Target<'_>)> = Vec::new();
     let mut refused = Vec::new();
     let mut kept = 0;

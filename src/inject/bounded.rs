@@ -1,6 +1,7 @@
 //! Work in a child process, for it may have to wait for ever: for a daemon that hangs, or for a
 //! file system of the container's own.
 
+use super::deliver::Delivered;
 use crate::sys::{fd, process};
 use nix::{
     errno::Errno,
@@ -33,10 +34,7 @@ const LONGEST: usize = 60_000;
 ///
 /// # Errors
 /// When the kernel refuses a pipe or a child.
-pub(super) fn within(
-    patience: Duration,
-    work: impl FnOnce() -> Vec<u8>,
-) -> nix::Result<Option<Vec<u8>>> {
+fn within(patience: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
     let (hears, says) = pipe2(OFlag::O_CLOEXEC)?;
     let child = process::forked(|| {
         let _ = prctl::set_pdeathsig(Signal::SIGKILL);
@@ -54,6 +52,14 @@ pub(super) fn within(
     }
     let is_well = has_ended(child);
     Ok(said?.filter(|_| is_well))
+}
+
+/// [`within`] for work that brings a container its files, or takes them away.
+pub(super) fn delivered(patience: Duration, work: impl FnOnce() -> Delivered) -> Option<Delivered> {
+    match within(patience, || work().text()) {
+        Ok(said) => said.map(|said| Delivered::parse(&said)),
+        Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
+    }
 }
 
 /// Standard input, output and error: whoever reads them waits until nobody has them any more.

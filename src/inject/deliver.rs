@@ -5,7 +5,7 @@ use super::{
     own::{Own, OwnError, Whose},
     target::Root,
 };
-use crate::sys::chain;
+use crate::{mounts::Mount, sys::chain};
 use std::{os::fd::AsFd, path::Path};
 
 /// What became of a container.
@@ -39,21 +39,29 @@ impl Delivered {
     }
 }
 
-/// Puts the files of that container over those in `root`, which lies in this process's mount
-/// namespace; unless its limits leave it the whole machine, where `unlimited` does not ask for it.
-pub(super) fn deliver(view: &Path, whose: Whose, root: &Root, unlimited: bool) -> Delivered {
-    let own = match Own::open(view, whose, &root.mounts) {
+/// Has the files of that container, from the view that is served at `view`, brought by `put`; unless
+/// its limits leave it the whole machine, where `unlimited` does not ask for it. `here` are this
+/// process's mounts.
+pub(super) fn deliver(
+    view: &Path,
+    whose: Whose,
+    here: &[Mount],
+    unlimited: bool,
+    put: impl FnOnce(&Own<'_>) -> Delivered,
+) -> Delivered {
+    let own = match Own::open(view, whose, here) {
         Ok(own) => own,
         Err(error @ OwnError::NotServed { .. }) => return Delivered::NotServed(chain(&error)),
         Err(error) => return Delivered::Failed(chain(&error)),
     };
     match unlimited || own.is_limited().unwrap_or(true) {
-        true => cover(&own, root),
+        true => put(&own),
         false => Delivered::Unlimited,
     }
 }
 
-fn cover(own: &Own<'_>, root: &Root) -> Delivered {
+/// Puts the files over those in `root`, which lies in this process's mount namespace.
+pub(super) fn cover(own: &Own<'_>, root: &Root) -> Delivered {
     let mut mounts = 0;
     let mut refused = Vec::new();
     for bind in binds() {

@@ -12,9 +12,9 @@
 use super::{
     attach::{self, Extent},
     bounded,
-    deliver::{Delivered, deliver},
+    deliver::{Delivered, cover, deliver},
     inside::{self, Inside},
-    own::Whose,
+    own::{Own, Whose},
     target::{self, Root},
 };
 use crate::{container, mounts, sys::chain};
@@ -93,7 +93,7 @@ pub struct State {
     pub bundle: PathBuf,
     /// Its first process; in the container's own numbers, or 0, at the stages that run inside.
     #[serde(default)]
-    pid: u32,
+    pid: Option<i64>,
     /// The directory that will be its root, which crun says beside.
     #[serde(default)]
     root: Option<PathBuf>,
@@ -114,21 +114,20 @@ impl State {
     /// When its configuration does not say where its root is.
     pub fn site(&self) -> Result<Site, HookError> {
         let root = self.root()?;
-        Ok(match self.is_outside() {
-            true => Site::There {
-                pid: self.pid,
-                root,
-            },
-            false => Site::Here(root),
+        Ok(match self.elsewhere() {
+            Some(pid) => Site::There { pid, root },
+            None => Site::Here(root),
         })
     }
 
-    /// Whether this process is outside of the container, and the pid thus one that it can use:
-    /// inside, a runtime may say the container's own number, and there is still the host's `/proc`.
-    fn is_outside(&self) -> bool {
-        let own = fs::read_link("/proc/self").ok();
-        let is_own = own.is_some_and(|own| own == Path::new(&process::id().to_string()));
-        self.pid != 0 && is_own && inside::is_elsewhere(self.pid)
+    /// The container's first process, if this one is outside of the container, and the pid thus one
+    /// that it can use: inside, a runtime may say the container's own number, and there is still the
+    /// host's `/proc`.
+    fn elsewhere(&self) -> Option<u32> {
+        let pid = self.pid.and_then(|pid| u32::try_from(pid).ok())?;
+        let own = fs::read_link("/proc/self").ok()?;
+        let is_own = own == Path::new(&process::id().to_string());
+        (pid != 0 && is_own && inside::is_elsewhere(pid)).then_some(pid)
     }
 
     fn root(&self) -> Result<PathBuf, HookError> {
@@ -170,20 +169,16 @@ struct ConfiguredRoot {
 /// The caller must have one thread only.
 #[must_use]
 pub fn bind(view: &Path, site: &Site, unlimited: bool, patience: Duration) -> Option<Delivered> {
-    let said = bounded::within(patience, || {
-        let delivered = match site {
-            Site::Here(root) => match opened(root) {
-                Ok(root) => deliver(view, Whose::Caller, &root, unlimited),
-                Err(error) => Delivered::Failed(chain(&error)),
-            },
-            Site::There { pid, root } => bind_there(view, *pid, root, unlimited),
-        };
-        delivered.text()
-    });
-    match said {
-        Ok(said) => said.map(|said| Delivered::parse(&said)),
-        Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
-    }
+    bounded::delivered(patience, || match site {
+        Site::Here(root) => match opened(root) {
+            Ok(root) => {
+                let put = |own: &Own<'_>| cover(own, &root);
+                deliver(view, Whose::Caller, &root.mounts, unlimited, put)
+            }
+            Err(error) => Delivered::Failed(chain(&error)),
+        },
+        Site::There { pid, root } => bind_there(view, *pid, root, unlimited),
+    })
 }
 
 fn bind_there(view: &Path, pid: u32, root: &Path, unlimited: bool) -> Delivered {
@@ -191,10 +186,12 @@ fn bind_there(view: &Path, pid: u32, root: &Path, unlimited: bool) -> Delivered 
         Ok(inside) => inside,
         Err(error) => return Delivered::Failed(chain(&error)),
     };
-    match container::key_of_first(pid) {
-        Ok(key) => attach::deliver(view, key, &inside, unlimited, Extent::Done),
-        Err(error) => Delivered::Failed(chain(&error)),
-    }
+    let whose = match container::key_of_first(pid) {
+        Ok(key) => Whose::Container(key),
+        Err(error) => return Delivered::Failed(chain(&error)),
+    };
+    let put = |own: &Own<'_>| attach::put(own, &inside, Extent::Done);
+    deliver(view, whose, &inside.here, unlimited, put)
 }
 
 /// The root of the container, from the bundle's configuration: not every runtime's state has it.

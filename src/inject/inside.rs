@@ -18,13 +18,16 @@ use nix::{
 };
 use std::{
     fs::{self, File},
-    io,
+    io, iter,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
 };
+
+/// How often a path is looked up that others change meanwhile.
+const TRIES: usize = 16;
 
 /// Why a container cannot be entered.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,8 @@ pub(super) enum EnterError {
     Host,
     #[error(transparent)]
     Refused(#[from] HookError),
+    #[error("its root is not {}: it has the mounts of another container", .0.display())]
+    Another(PathBuf),
     #[error("its mounts cannot be changed")]
     Locked(#[source] io::Error),
 }
@@ -56,20 +61,29 @@ pub(super) struct Inside {
 /// Whether the container of that process is still being made: its root is the host's as yet.
 #[must_use]
 pub fn is_being_made(pid: u32) -> bool {
-    let number = |path: &str| {
+    is_root_of(Path::new("/"), pid)
+}
+
+/// Whether that directory is the root of that process.
+fn is_root_of(directory: &Path, pid: u32) -> bool {
+    let number = |path: &Path| {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.dev(), metadata.ino()))
     };
-    let root = number(&format!("/proc/{pid}/root"));
-    root.is_some() && root == number("/")
+    let root = number(Path::new(&format!("/proc/{pid}/root")));
+    root.is_some() && root == number(directory)
 }
 
-/// Whether that process has a mount namespace which is not this process's; as far as one can look.
+/// Whether that process has a mount namespace which is not this process's. A process that may not
+/// be looked at is taken for one beside this: at the stages that run outside the hook is root there.
 pub(super) fn is_elsewhere(pid: u32) -> bool {
-    mount_namespace(&pid.to_string()) != mount_namespace("self")
+    let namespaces = mount_namespace(&pid.to_string()).zip(mount_namespace("self"));
+    namespaces.is_some_and(|(theirs, own)| theirs != own)
 }
 
-fn mount_namespace(process: &str) -> Option<u64> {
+/// The inode number of the mount namespace of a process, its pid or `self`; `None` if it is gone or
+/// may not be looked at.
+pub(super) fn mount_namespace(process: &str) -> Option<u64> {
     let metadata = fs::metadata(format!("/proc/{process}/ns/mnt"));
     metadata.ok().map(|metadata| metadata.ino())
 }
@@ -99,10 +113,14 @@ impl Inside {
         let path = format!("/proc/{pid}/mountinfo");
         let mounts = mounts::of(pid).map_err(|error| refused(&path, error))?;
         let here = mounts::own().map_err(|error| refused("/proc/self/mountinfo", error))?;
-        let root = match root.filter(|_| is_being_made(pid)) {
-            Some(root) => within(&top, root, mounts, &here)
+        let root = match root {
+            Some(root) if is_being_made(pid) => within(&top, root, mounts, &here)
                 .map_err(|error| refused(&root.to_string_lossy(), error.into()))?,
-            None => Root {
+            // A runtime may change the root before it mounts anything.
+            Some(root) if !is_root_of(root, pid) => {
+                return Err(EnterError::Another(root.to_owned()));
+            }
+            _ => Root {
                 directory: top,
                 path: PathBuf::from("/"),
                 mounts,
@@ -148,7 +166,11 @@ fn within(top: &OwnedFd, path: &Path, mounts: Vec<Mount>, here: &[Mount]) -> nix
     let opened = |path: &Path| {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let how = OpenHow::new().flags(flags);
-        openat2(top, path, how.resolve(ResolveFlag::RESOLVE_IN_ROOT))
+        let how = how.resolve(ResolveFlag::RESOLVE_IN_ROOT);
+        // EAGAIN of a path with `..`, if somebody has mounted or renamed something meanwhile.
+        let tries = iter::repeat_with(|| openat2(top, path, how)).take(TRIES);
+        let mut tries = tries.skip_while(|opened| matches!(opened, Err(Errno::EAGAIN)));
+        tries.next().unwrap_or(Err(Errno::EAGAIN))
     };
     let number = |file: &OwnedFd| fstat(file).map(|status| (status.st_dev, status.st_ino));
     let directory = opened(path)?;

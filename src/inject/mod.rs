@@ -7,7 +7,7 @@
 //! deliver   the one after the other: every file that can be put
 //! bounded   all of it in a child, for it may have to wait for ever
 //! inside    a container seen from outside, and the way in
-//! attach    into a container that runs, and out of it
+//! attach    into a container from outside, and out of it
 //! hook      before a container starts: an OCI state on standard input
 //! attached  what `attach` leaves: who has its files by it alone
 //! waiting   what a hook leaves that found no daemon

@@ -3,7 +3,7 @@
 //! Anybody may leave one, for a hook may run as a user who is nobody on the host; whoever takes it
 //! up must not believe it.
 
-use super::hook::Site;
+use super::{hook::Site, inside::mount_namespace};
 use crate::sys::owner_of;
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
@@ -50,10 +50,10 @@ impl Note {
             Site::Here(_) => "self".to_owned(),
             Site::There { pid, .. } => pid.to_string(),
         };
-        let namespace = fs::metadata(format!("/proc/{process}/ns/mnt"))?;
+        let namespace = mount_namespace(&process).ok_or(io::ErrorKind::NotFound)?;
         Ok(Note {
             id: id.to_owned(),
-            mount_namespace: namespace.ino(),
+            mount_namespace: namespace,
             view: view.to_owned(),
         })
     }
@@ -147,11 +147,6 @@ pub fn is_any() -> bool {
 #[must_use]
 pub fn changed() -> Option<SystemTime> {
     fs::metadata(DIRECTORY).ok()?.modified().ok()
-}
-
-fn mount_namespace(process: &str) -> Option<u64> {
-    let metadata = fs::metadata(format!("/proc/{process}/ns/mnt"));
-    metadata.ok().map(|metadata| metadata.ino())
 }
 
 /// Whether that user is root, or somebody in the process's own user namespace, or who made it.

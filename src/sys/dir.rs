@@ -157,6 +157,9 @@ impl Dir {
 
     /// The names of the directories in the directory at `path` below this one, in no order.
     ///
+    /// In a file system that counts links as the kernel's own and most on disks do: 2 and one for
+    /// each directory, or always 1.
+    ///
     /// # Errors
     /// Those of `openat(2)` and `getdents(2)`.
     pub fn directories(&self, path: &Path) -> io::Result<Vec<OsString>> {

@@ -20,7 +20,8 @@ pub enum EditError {
 /// Adds a hook that brings the view in: `program` is called with the argument `hook` at the stage
 /// `createRuntime`, after the hooks that are there.
 ///
-/// Answers whether it was added: a configuration that calls it already stays as it is.
+/// Answers whether it was added: a configuration that calls it already, at that stage or at
+/// `createContainer`, stays as it is.
 ///
 /// # Errors
 ///
@@ -29,6 +30,11 @@ pub fn add_hook(configuration: &mut Value, program: &str) -> Result<bool, EditEr
     let hooks = object(configuration, "the configuration")?;
     let hooks = hooks.entry("hooks").or_insert(Value::Null);
     let hooks = object(hooks, "hooks")?;
+    // It works at either, and twice is not better.
+    let others = hooks.get("createContainer").and_then(Value::as_array);
+    if others.is_some_and(|hooks| hooks.iter().any(is_ours)) {
+        return Ok(false);
+    }
     let stage = hooks.entry("createRuntime").or_insert(Value::Null);
     if stage.is_null() {
         *stage = json!([]);
@@ -170,6 +176,9 @@ mod tests {
         let once = configuration.clone();
         assert_eq!(add_hook(&mut configuration, "/opt/plimsoll"), Ok(false));
         assert_eq!(configuration, once);
+        let ours = &once["hooks"]["createRuntime"];
+        let mut inside = json!({"hooks": {"createContainer": ours}});
+        assert_eq!(add_hook(&mut inside, "/opt/plimsoll"), Ok(false));
     }
 
     #[test]
