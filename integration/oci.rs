@@ -8,6 +8,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+/// The machine's own busybox.
+pub(crate) fn busybox() -> &'static Path {
+    let paths = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
+    paths.into_iter().find(|path| path.exists()).unwrap()
+}
+
 /// A bundle, and the container that was made of it; both gone when dropped.
 pub(crate) struct Bundle {
     directory: tempfile::TempDir,
@@ -29,9 +35,7 @@ impl Bundle {
         for below in ["bin", "proc", "sys", "dev", "tmp"] {
             fs::create_dir_all(rootfs.join(below)).unwrap();
         }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
-        let busybox = busybox.into_iter().find(|path| path.exists()).unwrap();
-        fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
+        fs::copy(busybox(), rootfs.join("bin/busybox")).unwrap();
         for name in [
             "sh", "cat", "sleep", "mount", "umount", "grep", "ls", "mkdir",
         ] {
