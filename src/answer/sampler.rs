@@ -100,9 +100,11 @@ impl Answers {
         let wanted: Vec<Container> = self.sampler.wanted.lock().values().cloned().collect();
         for container in wanted {
             let page = self.ledger.page(container.key);
-            let load = page.lock().load;
+            let (load, counting) = {
+                let page = page.lock();
+                (page.load, Arc::clone(&page.counting))
+            };
             let load = load.filter(|load| is_wanted(load, now));
-            let counting = Arc::clone(&page.lock().counting);
             let census = self.census(&container, &mut counting.lock());
             let (Some(load), Ok(tasks)) = (load, census) else {
                 self.sampler.wanted.lock().remove(&container.key);

@@ -14,9 +14,9 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 /// Binds the view's files into the container whose OCI state is on standard input.
 ///
 /// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its
-/// files starts all the same, with the host's; a line on standard error and in the system log (journalctl -t
-/// plimsoll) says why. The daemon gives them to it when it is back. What it relies on is in
-/// /etc/plimsoll/config.toml, and never in its environment.
+/// files starts all the same, with the host's; a line on standard error and in the system log
+/// (journalctl -t plimsoll) says why. The daemon gives them to it when it is back. What it relies
+/// on is in /etc/plimsoll/config.toml, and never in its environment.
 ///
 /// Exit status: 0, or 1 if the container must not start.
 #[derive(Debug, clap::Args)]

@@ -253,7 +253,7 @@ impl Callers {
     }
 }
 
-pub(super) fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
+fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
     cgroups
         .place(&Membership::parse(membership))
         .ok_or(CallerError::Outside { tid })

@@ -1,6 +1,6 @@
 //! From the first process of a container to the container's key, for whoever makes it.
 
-use super::caller::{CallerError, place};
+use super::CallerError;
 use crate::{
     cgroup::{Layout, Membership},
     sys::ReadError,
@@ -18,10 +18,10 @@ pub fn key_of_first(pid: u32) -> Result<u64, CallerError> {
     let membership = fs::read_to_string(&path)
         .map_err(ReadError::refused(Path::new(&path)))
         .map_err(unread)?;
+    let membership = Membership::parse(&membership);
     let cgroups = Layout::read(Path::new("/")).map_err(unread)?;
-    if !cgroups.has_keys_of(&Membership::parse(&membership)) {
-        return Err(CallerError::Outside { tid: pid });
-    }
-    let place = place(pid, &membership, &cgroups)?;
+    let place = cgroups.place(&membership);
+    let place = place.filter(|_| cgroups.has_keys_of(&membership));
+    let place = place.ok_or(CallerError::Outside { tid: pid })?;
     cgroups.key(&place.out_of_init_scope()).map_err(unread)
 }

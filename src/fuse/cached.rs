@@ -3,8 +3,8 @@
 //! The kernel keeps what it has read, and asks for the attributes once their time is over: only
 //! if the file has changed since are its pages dropped and read again (`FUSE_AUTO_INVAL_DATA`, in
 //! `fuse_change_attributes` of `fs/fuse/inode.c`). So the content is made when attributes are asked
-//! for, and is what is read after that; a lookup of what nobody reads makes none. Files are not opened: the first open is told that nobody
-//! cares, and the kernel asks never again.
+//! for, and is what is read after that; a lookup of what nobody reads makes none. Files are not
+//! opened: the first open is told that nobody cares, and the kernel asks never again.
 //!
 //! | what is read | how old it can be |
 //! |---|---|
@@ -81,8 +81,8 @@ impl Cached {
         Ok((ttl(child), entry_ttl, attributes))
     }
 
-    /// The attributes of a file that nobody has read yet, or long ago: whoever mounts it reads nothing, and
-    /// whoever reads it asks for its attributes then.
+    /// The attributes of a file that nobody has read yet, or long ago: whoever mounts it reads
+    /// nothing, and whoever reads it asks for its attributes then.
     fn unread(&self, branch: Branch) -> Option<FileAttr> {
         let Branch::Inside(entry @ Entry::File(_, file)) = branch else {
             return None;
