@@ -312,6 +312,7 @@ impl Row {
                 Whose::Plimsoll => "plimsoll",
                 Whose::PlimsollShared => "shared tree",
                 Whose::Floor => "tmpfs",
+                Whose::Asked => "asked",
             },
             self.reads_per_second,
             self.median_us,

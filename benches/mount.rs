@@ -35,7 +35,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    FILES,
+    FILES, asked,
     contestant::Contestant,
     harness::{self, Cgroup},
     machine::Machine,
@@ -62,7 +62,8 @@ struct Options {
     /// Race the shared tree too, in which the daemon has to find out who reads
     #[arg(long)]
     shared: bool,
-    /// Race copies on a tmpfs too: what the kernel takes where nothing has to be made or asked
+    /// Race copies too, on a tmpfs and served by who makes nothing: what the kernel takes where
+    /// nobody is asked, and where somebody is
     #[arg(long)]
     floor: bool,
     /// Where the numbers go
@@ -77,7 +78,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = reader::was_reader() {
+    if let Some(status) = reader::was_reader().or_else(asked::was_asked) {
         return status;
     }
     let options = Options::parse();
@@ -89,6 +90,7 @@ fn race(world: &World, options: &Options) -> anyhow::Result<()> {
     let mut contestants = Contestant::all(world, options.shared)?;
     if options.floor {
         contestants.push(Contestant::floor(world, &options.files)?);
+        contestants.push(Contestant::asked(world, &options.files)?);
     }
     let mut stages = Stage::all(world, options, &contestants)?;
     let mut results = Results::new(machine);

@@ -230,11 +230,13 @@ impl Results {
         };
         let column = |text: &str| optional(shared, text);
         let floor = |text: &str| optional(self.has(Whose::Floor), text);
+        let asked = |text: &str| optional(self.has(Whose::Asked), text);
         println!(
-            "{:<11}{:>15}{}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
+            "{:<11}{:>15}{}{}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}{}",
             "",
             "native",
             floor("tmpfs"),
+            asked("asked"),
             "lxcfs",
             column("shared tree"),
             "plimsoll",
@@ -242,7 +244,8 @@ impl Results {
             "/ meminfo",
             "lxcfs /",
             "daemon CPU",
-            "(of lxcfs)"
+            "(of lxcfs)",
+            asked("(of the asked)")
         );
         let meminfo = self.of(scene, way, "proc/meminfo", Whose::Native);
         for file in self.files() {
@@ -256,10 +259,11 @@ impl Results {
                 figures.map_or("-".to_owned(), |figures| format!("{:.1}", figures.daemon))
             };
             println!(
-                "{:<11}{:>15}{}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}",
+                "{:<11}{:>15}{}{}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}{}",
                 short(file),
                 cell(native),
                 floor(&cell(of(Whose::Floor))),
+                asked(&cell(of(Whose::Asked))),
                 cell(lxcfs),
                 column(&cell(of(Whose::PlimsollShared))),
                 cell(ours),
@@ -268,6 +272,7 @@ impl Results {
                 ratio(lxcfs, ours),
                 daemon(ours),
                 daemon(lxcfs),
+                asked(&daemon(of(Whose::Asked))),
             );
             for (who, figures) in [("native", native), ("lxcfs", lxcfs), ("plimsoll", ours)] {
                 if let Some(bad) = figures.map(|figures| figures.bad).filter(|bad| *bad > 0) {

@@ -1,6 +1,7 @@
 //! Who serves a container's files: the kernel itself, lxcfs, Plimsoll.
 
 use super::{
+    asked::Asked,
     harness::{Cgroup, Daemon},
     reader::Reader,
     world::World,
@@ -34,6 +35,8 @@ pub(crate) enum Whose {
     PlimsollShared,
     /// A copy on a tmpfs: what the kernel takes where nothing has to be made or asked.
     Floor,
+    /// Copies that are served directly from user space by who does nothing else: what asking takes.
+    Asked,
 }
 
 /// One of those that are raced.
@@ -42,6 +45,7 @@ pub(crate) struct Contestant {
     pub(crate) whose: Whose,
     daemon: Option<Rc<Daemon>>,
     copies: Option<PathBuf>,
+    asked: Option<Asked>,
 }
 
 impl Contestant {
@@ -57,6 +61,7 @@ impl Contestant {
                 whose: Whose::PlimsollShared,
                 daemon: ours,
                 copies: None,
+                asked: None,
             });
         }
         Ok(all)
@@ -70,7 +75,7 @@ impl Contestant {
             Ok(path)
         };
         let daemon = match whose {
-            Whose::Native | Whose::Floor => None,
+            Whose::Native | Whose::Floor | Whose::Asked => None,
             Whose::Lxcfs if !on_path("lxcfs") => return Ok(None),
             Whose::Lxcfs => Some(Daemon::rival_on(mountpoint()?)),
             Whose::Plimsoll | Whose::PlimsollShared => Some(Daemon::on(mountpoint()?)),
@@ -80,6 +85,7 @@ impl Contestant {
             whose,
             daemon,
             copies: None,
+            asked: None,
         }))
     }
 
@@ -98,6 +104,19 @@ impl Contestant {
             whose: Whose::Floor,
             daemon: None,
             copies: Some(copies),
+            asked: None,
+        })
+    }
+
+    /// Copies of the kernel's files that are asked for and are there already.
+    pub(crate) fn asked(world: &World, files: &[String]) -> anyhow::Result<Contestant> {
+        let mountpoint = world.directory.path().join("asked");
+        fs::create_dir_all(&mountpoint)?;
+        Ok(Contestant {
+            whose: Whose::Asked,
+            daemon: None,
+            copies: None,
+            asked: Some(Asked::on(mountpoint, files)?),
         })
     }
 
@@ -105,6 +124,9 @@ impl Contestant {
     pub(crate) fn view(&self, cgroup: &Cgroup) -> Option<PathBuf> {
         if self.copies.is_some() {
             return self.copies.clone();
+        }
+        if let Some(asked) = &self.asked {
+            return Some(asked.mountpoint.clone());
         }
         let mountpoint = &self.daemon.as_ref()?.mountpoint;
         Some(match self.whose {
@@ -136,6 +158,7 @@ impl Contestant {
     pub(crate) fn processes(&self) -> Vec<u32> {
         let mut found: Vec<u32> = (self.daemon.iter())
             .map(|daemon| daemon.process.id())
+            .chain(self.asked.iter().map(|asked| asked.process.id()))
             .collect();
         let mut next = 0;
         while let Some(pid) = found.get(next).copied() {

@@ -7,6 +7,7 @@
 #[path = "../../integration/harness.rs"]
 pub(crate) mod harness;
 
+pub(crate) mod asked;
 pub(crate) mod captured;
 pub(crate) mod contestant;
 pub(crate) mod histogram;

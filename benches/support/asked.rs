@@ -1,0 +1,204 @@
+//! A file system in user space that makes nothing: each of its files says what it said at the start.
+//! What it takes is what asking costs, whoever is asked.
+//!
+//! It is this program again, so that its CPU time is counted by itself.
+
+use super::world;
+use anyhow::{Context, ensure};
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
+    OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, Request,
+};
+use plimsoll::fuse::{Connection, Side};
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, SystemTime},
+};
+
+/// The first argument of one.
+const SERVES: &str = "--serve-copies-of";
+const SERVING: &str = "serving";
+// As many as the daemon has on a small machine.
+const THREADS: usize = 2;
+const TTL: Duration = Duration::from_secs(1);
+
+/// One that serves; killed when dropped.
+pub(crate) struct Asked {
+    /// Its process.
+    pub(crate) process: Child,
+    /// Where its files are.
+    pub(crate) mountpoint: PathBuf,
+}
+
+impl Asked {
+    /// Serves copies of the machine's files, by their paths below `/`, on that directory.
+    pub(crate) fn on(mountpoint: PathBuf, files: &[String]) -> anyhow::Result<Asked> {
+        let mut process = Command::new("/proc/self/exe")
+            .arg(SERVES)
+            .arg(&mountpoint)
+            .args(files)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut said = String::new();
+        let stdout = process.stdout.take().context("no pipe")?;
+        BufReader::new(stdout).read_line(&mut said)?;
+        let asked = Asked {
+            process,
+            mountpoint,
+        };
+        ensure!(said.trim() == SERVING, "the copies are not served");
+        Ok(asked)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Whether this process was started as such a server; then this was its life.
+pub(crate) fn was_asked() -> Option<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next()? != SERVES {
+        return None;
+    }
+    let mountpoint = PathBuf::from(arguments.next()?);
+    Some(match serve(&mountpoint, arguments.collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => world::failed(&error.context("serving copies")),
+    })
+}
+
+fn serve(mountpoint: &Path, files: Vec<String>) -> anyhow::Result<()> {
+    let mut nodes = vec![Node::default()];
+    for file in files {
+        let content = fs::read(Path::new("/").join(&file))?;
+        add(&mut nodes, &file, content)?;
+    }
+    let mut connection = Connection::begin(Side::Direct, mountpoint)?;
+    let session = connection.session(Copies(nodes), THREADS)?;
+    println!("{SERVING}");
+    Ok(session.run()?)
+}
+
+/// A directory, or a file; the root is the first.
+#[derive(Debug, Default)]
+struct Node {
+    children: Vec<(String, usize)>,
+    content: Option<Vec<u8>>,
+}
+
+fn add(nodes: &mut Vec<Node>, path: &str, content: Vec<u8>) -> anyhow::Result<()> {
+    let mut at = 0;
+    for name in path.split('/') {
+        let child = nodes[at].children.iter().find(|(other, _)| other == name);
+        at = if let Some((_, child)) = child {
+            *child
+        } else {
+            let child = nodes.len();
+            nodes.push(Node::default());
+            nodes[at].children.push((name.to_owned(), child));
+            child
+        };
+    }
+    ensure!(nodes[at].children.is_empty(), "{path} is a directory");
+    nodes[at].content = Some(content);
+    Ok(())
+}
+
+/// Nodes by inode number, from 1 on.
+struct Copies(Vec<Node>);
+
+impl Copies {
+    fn node(&self, inode: INodeNo) -> Option<&Node> {
+        self.0.get(usize::try_from(inode.0).ok()?.checked_sub(1)?)
+    }
+
+    fn attributes(&self, inode: INodeNo) -> Option<FileAttr> {
+        let content = self.node(inode)?.content.as_ref();
+        let (kind, perm) = match content {
+            Some(_) => (FileType::RegularFile, 0o444),
+            None => (FileType::Directory, 0o555),
+        };
+        let now = SystemTime::UNIX_EPOCH;
+        Some(FileAttr {
+            ino: inode,
+            size: content.map_or(0, |content| content.len() as u64),
+            blocks: 0,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            crtime: now,
+            kind,
+            perm,
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+}
+
+impl Filesystem for Copies {
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let children = self.node(parent).map(|node| &node.children);
+        let mut named = children.into_iter().flatten();
+        let child = named.find(|(child, _)| name == child.as_str());
+        let inode = child.map(|(_, child)| INodeNo(*child as u64 + 1));
+        match inode.and_then(|inode| self.attributes(inode)) {
+            Some(attributes) => reply.entry(&TTL, &attributes, Generation(0)),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        match self.attributes(inode) {
+            Some(attributes) => reply.attr(&TTL, &attributes),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH;
+        reply.opened(FileHandle(0), flags);
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let content = self.node(inode).and_then(|node| node.content.as_deref());
+        let content = content.unwrap_or_default();
+        let from = content.len().min(offset as usize);
+        let to = content.len().min(from + size as usize);
+        reply.data(&content[from..to]);
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+}
