@@ -1,6 +1,6 @@
 //! A directory that is held open, below which files are read by relative path.
 
-use super::kept::{Kept, whole};
+use super::kept::{Kept, short, whole};
 use nix::{
     fcntl::{AtFlags, OFlag, openat},
     sys::{
@@ -62,16 +62,17 @@ impl Dir {
     /// # Errors
     /// Those of [`Dir::read`].
     pub fn start(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
+        let fd = self.opened(path)?;
         let most = u64::try_from(most).map_err(io::Error::other)?;
         let mut content = Vec::new();
         File::from(fd).take(most).read_to_end(&mut content)?;
         Ok(content)
     }
 
-    /// [`Dir::read`] of a file that will be read again: it is held open, if files are
-    /// [kept](Dir::keeping) here.
+    /// [`Dir::read`] of a file that will be read again, and whose lines are short: it is held open,
+    /// if files are [kept](Dir::keeping) here.
+    ///
+    /// None of its lines may be longer than 3 KiB, or what stands before it may be taken for all.
     ///
     /// # Errors
     /// Those of [`Dir::read`].
@@ -82,7 +83,8 @@ impl Dir {
         if let Some(content) = kept.read(path) {
             return content;
         }
-        let (fd, content) = self.read_and_hold(path)?;
+        let fd = self.opened(path)?;
+        let content = short(|room, _| nix::unistd::read(&fd, room))?;
         kept.hold(path, fd);
         Ok(content)
     }
@@ -92,10 +94,19 @@ impl Dir {
     /// # Errors
     /// Those of [`Dir::read`].
     pub fn read_and_hold(&self, path: &Path) -> io::Result<(OwnedFd, Vec<u8>)> {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
+        let fd = self.opened(path)?;
         let content = whole(|room, _| nix::unistd::read(&fd, room))?;
         Ok((fd, content))
+    }
+
+    fn opened(&self, path: &Path) -> io::Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        Ok(openat(
+            self.fd.as_fd(),
+            relative(path),
+            flags,
+            Mode::empty(),
+        )?)
     }
 
     /// The same directory, in which up to `most` files that are read again are held open.

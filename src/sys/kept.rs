@@ -4,6 +4,7 @@
 use nix::{errno::Errno, sys::uio::pread};
 use parking_lot::Mutex;
 use std::{
+    cell::RefCell,
     collections::{HashMap, VecDeque},
     io,
     os::fd::OwnedFd,
@@ -13,6 +14,13 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+
+/// The size of a page on most machines; on the others it is larger.
+const PAGE: usize = 4096;
+/// Room for more than nearly every file that is read.
+const MOST_ROOM: usize = 4 * PAGE;
+/// So short is nearly every file of a cgroup.
+const SHORT: usize = PAGE / 4;
 
 /// Files held open, by path.
 #[derive(Debug)]
@@ -49,7 +57,7 @@ impl Kept {
     pub(super) fn read(&self, path: &Path) -> Option<io::Result<Vec<u8>>> {
         let held = Arc::clone(self.files.lock().held.get(path)?);
         let file = held.file.try_lock()?;
-        let content = whole(|room, offset| pread(&*file, room, offset));
+        let content = short(|room, offset| pread(&*file, room, offset));
         if content.is_err() {
             self.files.lock().held.remove(path);
             return None;
@@ -93,24 +101,52 @@ impl Kept {
 /// # Errors
 /// Those of the call.
 pub(super) fn whole(read: impl Fn(&mut [u8], i64) -> nix::Result<usize>) -> io::Result<Vec<u8>> {
-    // The size and the position that `read_to_end` would ask for say nothing of such a file.
-    let mut content = vec![0; 4096];
-    let mut filled = 0;
-    loop {
-        let room = content.get_mut(filled..).unwrap_or_default();
-        let offset = i64::try_from(filled).map_err(io::Error::other)?;
-        match read(room, offset) {
-            Ok(0) => break,
-            Ok(more) => filled += more,
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if filled == content.len() {
-            content.resize(filled * 2, 0);
-        }
+    until(read, |_| false)
+}
+
+/// [`whole`] of a file whose records, or lines, are short: it is not asked again for its end.
+///
+/// The kernel gives as many records of a file as there is room for in a page, and the rest when it
+/// is asked again; a file of one record it gives at once (`fs/seq_file.c`, `seq_read_iter`). So what
+/// is shorter than [`SHORT`] is all, unless a record follows that is longer than the rest of a page.
+///
+/// # Errors
+/// Those of the call.
+pub(super) fn short(read: impl Fn(&mut [u8], i64) -> nix::Result<usize>) -> io::Result<Vec<u8>> {
+    until(read, |filled| filled < SHORT)
+}
+
+fn until(
+    read: impl Fn(&mut [u8], i64) -> nix::Result<usize>,
+    is_all: impl Fn(usize) -> bool,
+) -> io::Result<Vec<u8>> {
+    thread_local! {
+        // The size and the position that `read_to_end` would ask for say nothing of such a file.
+        static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; PAGE]);
     }
-    content.truncate(filled);
-    Ok(content)
+    ROOM.with_borrow_mut(|content| {
+        let mut filled = 0;
+        loop {
+            let room = content.get_mut(filled..).unwrap_or_default();
+            let offset = i64::try_from(filled).map_err(io::Error::other)?;
+            match read(room, offset) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            if filled == content.len() {
+                content.resize(filled * 2, 0);
+            } else if is_all(filled) {
+                break;
+            }
+        }
+        let all = content.get(..filled).unwrap_or_default().to_vec();
+        // One large file should not hold its memory for ever.
+        content.truncate(MOST_ROOM);
+        content.shrink_to(MOST_ROOM);
+        Ok(all)
+    })
 }
 
 #[cfg(test)]
@@ -160,6 +196,26 @@ mod tests {
         }
         let files = kept.files.lock();
         assert!(files.held.len() <= 4 && files.order.len() <= 8);
+    }
+
+    #[test]
+    fn a_short_file_is_not_asked_for_its_end_and_one_that_comes_in_parts_is() {
+        let parts = |parts: &'static [usize]| {
+            let asked = std::cell::Cell::new(0);
+            let content = short(|room, offset| {
+                let part = parts.get(asked.get()).copied().unwrap_or(0);
+                let before: usize = parts.iter().take(asked.get()).sum();
+                assert_eq!(usize::try_from(offset).unwrap(), before);
+                asked.set(asked.get() + 1);
+                room[..part].fill(b'x');
+                Ok(part)
+            });
+            (content.unwrap().len(), asked.get())
+        };
+        assert_eq!(parts(&[7]), (7, 1));
+        assert_eq!(parts(&[]), (0, 1));
+        assert_eq!(parts(&[4090, 4000, 10]), (8100, 4));
+        assert_eq!(parts(&[4096, 3]), (4099, 3));
     }
 
     #[test]
