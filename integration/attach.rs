@@ -49,8 +49,9 @@ fn comes_and_goes(bundle: Bundle) {
 
     let said = printed(&attach(&daemon, &pid));
     assert!(said.contains("has its files"), "{said}");
-    let mounts = bundle.exec("grep -c ' /proc/meminfo ' /proc/self/mountinfo");
-    assert_eq!(mounts, "1\n");
+    let count =
+        "grep -c -e ' /proc/meminfo ' -e ' /sys/devices/system/cpu/online ' /proc/self/mountinfo";
+    assert_eq!(bundle.exec(count), "2\n");
 
     // What the container mounts there would show in the view otherwise.
     let mounts = bundle.exec("grep plimsoll /proc/self/mountinfo");
@@ -59,6 +60,8 @@ fn comes_and_goes(bundle: Bundle) {
     let said = printed(&detach(&pid));
     assert!(said.contains(" detached ("), "{said}");
     assert_eq!(total(&bundle), kib());
+    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+    assert_eq!(bundle.exec("cat /sys/devices/system/cpu/online"), online);
     let said = printed(&detach(&pid));
     assert!(said.contains("has none of our files"), "{said}");
 }

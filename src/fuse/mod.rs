@@ -11,6 +11,7 @@ mod open;
 mod server;
 mod session;
 mod texts;
+mod told;
 pub mod tree;
 mod trigger;
 

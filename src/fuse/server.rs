@@ -25,8 +25,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-// Names and attributes never change; what may end is a container.
-const FOREVER: Duration = Duration::from_secs(3600);
+// Attributes never change, nor do names; what may end is a container, or what the machine has.
+pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 pub(super) const BRIEF: Duration = Duration::from_secs(1);
 // Whether there is such a CPU differs from one caller to the next.
 const NEVER: Duration = Duration::ZERO;
@@ -155,6 +155,7 @@ impl Server {
         }
     }
 
+    /// What has that name in that directory, and how long it has; attributes last for ever.
     pub(super) fn lookup(
         &self,
         parent: INodeNo,
@@ -203,7 +204,6 @@ impl Server {
             Entry::Directory(_, directory) if !self.answers.has(directory.path()) => {
                 return Err(RequestError::Absent);
             }
-            Entry::Directory(Owner::Container(_), _) | Entry::File(Owner::Container(_), _) => BRIEF,
             _ => FOREVER,
         };
         Ok((ttl, entry))

@@ -3,7 +3,7 @@
 use super::{
     gate::GATE,
     mount::Side,
-    server::{BRIEF, Server, at_work},
+    server::{FOREVER, Server, at_work},
     tree::Entry,
 };
 use crate::metrics;
@@ -40,7 +40,10 @@ impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.0.saw(Side::Direct, request, parent);
         guarded(|| match self.0.lookup(parent, name, request.pid()) {
-            Ok((ttl, entry)) => reply.entry(&ttl, &self.0.attributes(entry), Generation(0)),
+            Ok((ttl, entry)) => {
+                let attributes = self.0.attributes(entry);
+                reply.entry_with_ttls(&FOREVER, &ttl, &attributes, Generation(0));
+            }
             Err(error) => reply.error(error.errno()),
         });
     }
@@ -48,7 +51,7 @@ impl Filesystem for Direct {
     fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         self.0.saw(Side::Direct, request, inode);
         guarded(|| match Entry::of_inode(inode.0) {
-            Some(entry) => reply.attr(&BRIEF, &self.0.attributes(entry)),
+            Some(entry) => reply.attr(&FOREVER, &self.0.attributes(entry)),
             None => reply.error(Errno::ENOENT),
         });
     }
@@ -191,7 +194,7 @@ impl Filesystem for Direct {
         guarded(|| match Entry::of_inode(inode.0) {
             // A shell that redirects to a pressure file truncates it first, to no effect.
             Some(entry) if size.is_some() && !other && entry.is_pressure() => {
-                reply.attr(&BRIEF, &self.0.attributes(entry));
+                reply.attr(&FOREVER, &self.0.attributes(entry));
             }
             _ => reply.error(Errno::EROFS),
         });
@@ -303,7 +306,7 @@ mod tests {
                 blksize: 4096,
                 flags: 0,
             };
-            guarded(|| reply.attr(&BRIEF, &root));
+            guarded(|| reply.attr(&FOREVER, &root));
         }
     }
 
