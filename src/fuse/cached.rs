@@ -58,10 +58,8 @@ impl Cached {
     /// Serves what that server says.
     #[must_use]
     pub fn new(server: Arc<Server>) -> Cached {
-        Cached {
-            server,
-            told: Told::default(),
-        }
+        let told = Told::new(Arc::clone(&server.shelf));
+        Cached { server, told }
     }
 
     fn lookup(

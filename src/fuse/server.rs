@@ -96,7 +96,7 @@ pub struct Server {
     pub(super) texts: Texts,
     pub(super) open: OpenFiles,
     pub(super) triggers: Triggers,
-    shelf: Arc<Shelf>,
+    pub(super) shelf: Arc<Shelf>,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
 }

@@ -32,6 +32,8 @@ pub enum Kind {
     Container,
     /// An open file, by its handle.
     OpenFile,
+    /// The size of a file that was told to the kernel, by its inode number.
+    Size,
 }
 
 impl Kind {
@@ -39,11 +41,12 @@ impl Kind {
         match self {
             Kind::Container => 1,
             Kind::OpenFile => 2,
+            Kind::Size => 3,
         }
     }
 
     fn of_number(number: u64) -> Option<Kind> {
-        [Kind::Container, Kind::OpenFile]
+        [Kind::Container, Kind::OpenFile, Kind::Size]
             .into_iter()
             .find(|kind| kind.number() == number)
     }
