@@ -184,7 +184,7 @@ impl Filesystem for Copies {
     ) {
         let content = self.node(inode).and_then(|node| node.content.as_deref());
         let content = content.unwrap_or_default();
-        let from = content.len().min(offset as usize);
+        let from = usize::try_from(offset).map_or(content.len(), |from| content.len().min(from));
         let to = content.len().min(from + size as usize);
         reply.data(&content[from..to]);
     }
