@@ -214,7 +214,7 @@ mod tests {
         };
         assert_eq!(parts(&[7]), (7, 1));
         assert_eq!(parts(&[]), (0, 1));
-        assert_eq!(parts(&[4090, 4000, 10]), (8100, 4));
+        assert_eq!(parts(&[4090, 6, 4000, 10]), (8106, 5));
         assert_eq!(parts(&[4096, 3]), (4099, 3));
     }
 
