@@ -4,7 +4,7 @@
 use super::{Fact, Membership, Place, fact as facts, parse};
 use crate::{
     mounts::{self, Mount},
-    sys::{self, Dir, ReadError},
+    sys::{self, Dir, ReadError, Records},
     units::{Id, IdSet},
 };
 use std::{
@@ -56,7 +56,7 @@ impl Layout {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
             let mut root = Dir::open(&point).map_err(ReadError::refused(&point))?;
             if root.is_of_kernel() {
-                root = root.keeping(KEPT);
+                root = root.keeping(KEPT, Records::Short);
             }
             Ok::<_, ReadError>(Arc::new(Hierarchy { version, root }))
         };

@@ -1,6 +1,6 @@
 //! A directory that is held open, below which files are read by relative path.
 
-use super::kept::{Kept, short, whole};
+use super::kept::{Kept, Records, whole};
 use nix::{
     fcntl::{AtFlags, OFlag, openat},
     sys::{
@@ -69,10 +69,8 @@ impl Dir {
         Ok(content)
     }
 
-    /// [`Dir::read`] of a file that will be read again, and whose lines are short: it is held open,
-    /// if files are [kept](Dir::keeping) here.
-    ///
-    /// None of its lines may be longer than 3 KiB, or what stands before it may be taken for all.
+    /// [`Dir::read`] of a file that will be read again: it is held open, if files are
+    /// [kept](Dir::keeping) here.
     ///
     /// # Errors
     /// Those of [`Dir::read`].
@@ -84,7 +82,7 @@ impl Dir {
             return content;
         }
         let fd = self.opened(path)?;
-        let content = short(|room, _| nix::unistd::read(&fd, room))?;
+        let content = whole(|room, _| nix::unistd::read(&fd, room), kept.records())?;
         kept.hold(path, fd);
         Ok(content)
     }
@@ -95,7 +93,7 @@ impl Dir {
     /// Those of [`Dir::read`].
     pub fn read_and_hold(&self, path: &Path) -> io::Result<(OwnedFd, Vec<u8>)> {
         let fd = self.opened(path)?;
-        let content = whole(|room, _| nix::unistd::read(&fd, room))?;
+        let content = whole(|room, _| nix::unistd::read(&fd, room), Records::Any)?;
         Ok((fd, content))
     }
 
@@ -109,13 +107,14 @@ impl Dir {
         )?)
     }
 
-    /// The same directory, in which up to `most` files that are read again are held open.
+    /// The same directory, in which up to `most` files that are read again are held open; all of
+    /// them have such records.
     ///
     /// Only for a file system of the kernel's facts, whose files are not replaced by others.
     #[must_use]
-    pub fn keeping(self, most: usize) -> Dir {
+    pub fn keeping(self, most: usize, records: Records) -> Dir {
         Dir {
-            kept: Some(Kept::new(most)),
+            kept: Some(Kept::new(most, records)),
             ..self
         }
     }

@@ -22,11 +22,21 @@ const MOST_ROOM: usize = 4 * PAGE;
 /// So short is nearly every file of a cgroup.
 const SHORT: usize = PAGE / 4;
 
+/// How long the records of a file are, of which the kernel gives only whole ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Records {
+    /// No longer than 3 KiB, unless it is one alone: every file of a cgroup.
+    Short,
+    /// Of any length: a disk with all its partitions is one.
+    Any,
+}
+
 /// Files held open, by path.
 #[derive(Debug)]
 pub(super) struct Kept {
     files: Mutex<Files>,
     most: usize,
+    records: Records,
 }
 
 #[derive(Debug, Default)]
@@ -44,12 +54,18 @@ struct Held {
 }
 
 impl Kept {
-    /// None yet, and never more than `most`.
-    pub(super) fn new(most: usize) -> Kept {
+    /// None yet, and never more than `most`, with such records.
+    pub(super) fn new(most: usize, records: Records) -> Kept {
         Kept {
             files: Mutex::default(),
             most,
+            records,
         }
+    }
+
+    /// How long the records of the files are.
+    pub(super) fn records(&self) -> Records {
+        self.records
     }
 
     /// The content of the file at `path`; `None` if it is not held, somebody reads it at the
@@ -57,7 +73,7 @@ impl Kept {
     pub(super) fn read(&self, path: &Path) -> Option<io::Result<Vec<u8>>> {
         let held = Arc::clone(self.files.lock().held.get(path)?);
         let file = held.file.try_lock()?;
-        let content = short(|room, offset| pread(&*file, room, offset));
+        let content = whole(|room, offset| pread(&*file, room, offset), self.records);
         if content.is_err() {
             self.files.lock().held.remove(path);
             return None;
@@ -98,55 +114,51 @@ impl Kept {
 
 /// The whole content of a file, by a call that reads at an offset.
 ///
-/// # Errors
-/// Those of the call.
-pub(super) fn whole(read: impl Fn(&mut [u8], i64) -> nix::Result<usize>) -> io::Result<Vec<u8>> {
-    until(read, |_| false)
-}
-
-/// [`whole`] of a file whose records, or lines, are short: it is not asked again for its end.
-///
 /// The kernel gives as many records of a file as there is room for in a page, and the rest when it
-/// is asked again; a file of one record it gives at once (`fs/seq_file.c`, `seq_read_iter`). So what
-/// is shorter than [`SHORT`] is all, unless a record follows that is longer than the rest of a page.
+/// is asked again; a file of one record it gives at once (`fs/seq_file.c`, `seq_read_iter`). So where
+/// records are short, what is shorter than [`SHORT`] is all: it is not asked again for the end.
 ///
 /// # Errors
 /// Those of the call.
-pub(super) fn short(read: impl Fn(&mut [u8], i64) -> nix::Result<usize>) -> io::Result<Vec<u8>> {
-    until(read, |filled| filled < SHORT)
-}
-
-fn until(
+pub(super) fn whole(
     read: impl Fn(&mut [u8], i64) -> nix::Result<usize>,
-    is_all: impl Fn(usize) -> bool,
+    records: Records,
 ) -> io::Result<Vec<u8>> {
     thread_local! {
         // The size and the position that `read_to_end` would ask for say nothing of such a file.
         static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; PAGE]);
     }
-    ROOM.with_borrow_mut(|content| {
-        let mut filled = 0;
-        loop {
-            let room = content.get_mut(filled..).unwrap_or_default();
-            let offset = i64::try_from(filled).map_err(io::Error::other)?;
-            match read(room, offset) {
-                Ok(0) => break,
-                Ok(more) => filled += more,
-                Err(Errno::EINTR) => continue,
-                Err(error) => return Err(error.into()),
-            }
-            if filled == content.len() {
-                content.resize(filled * 2, 0);
-            } else if is_all(filled) {
-                break;
-            }
-        }
-        let all = content.get(..filled).unwrap_or_default().to_vec();
+    ROOM.with_borrow_mut(|room| {
+        let all = filled(room, read, records)
+            .map(|filled| room.get(..filled).unwrap_or_default().to_vec());
         // One large file should not hold its memory for ever.
-        content.truncate(MOST_ROOM);
-        content.shrink_to(MOST_ROOM);
-        Ok(all)
+        room.truncate(MOST_ROOM);
+        room.shrink_to(MOST_ROOM);
+        all
     })
+}
+
+fn filled(
+    content: &mut Vec<u8>,
+    read: impl Fn(&mut [u8], i64) -> nix::Result<usize>,
+    records: Records,
+) -> io::Result<usize> {
+    let mut filled = 0;
+    loop {
+        let room = content.get_mut(filled..).unwrap_or_default();
+        let offset = i64::try_from(filled).map_err(io::Error::other)?;
+        match read(room, offset) {
+            Ok(0) => return Ok(filled),
+            Ok(more) => filled += more,
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        if filled == content.len() {
+            content.resize(filled * 2, 0);
+        } else if records == Records::Short && filled < SHORT {
+            return Ok(filled);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +171,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         fs::write(&path, "1").unwrap();
-        let kept = Kept::new(1);
+        let kept = Kept::new(1, Records::Any);
         assert!(kept.read(&path).is_none());
         kept.hold(&path, File::open(&path).unwrap().into());
         assert_eq!(kept.read(&path).unwrap().unwrap(), b"1");
@@ -170,7 +182,7 @@ mod tests {
     #[test]
     fn no_more_are_held_than_may_be() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(2);
+        let kept = Kept::new(2, Records::Any);
         for name in ["a", "b", "c"] {
             let path = place.path().join(name);
             fs::write(&path, name).unwrap();
@@ -183,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_read_again_and_again_stays_while_others_pass_by() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(4);
+        let kept = Kept::new(4, Records::Any);
         let hold = |name: &str| {
             let path = place.path().join(name);
             fs::write(&path, name).unwrap();
@@ -202,15 +214,16 @@ mod tests {
     fn a_short_file_is_not_asked_for_its_end_and_one_that_comes_in_parts_is() {
         let parts = |parts: &'static [usize]| {
             let asked = std::cell::Cell::new(0);
-            let content = short(|room, offset| {
+            let read = |room: &mut [u8], offset| {
                 let part = parts.get(asked.get()).copied().unwrap_or(0);
                 let before: usize = parts.iter().take(asked.get()).sum();
                 assert_eq!(usize::try_from(offset).unwrap(), before);
                 asked.set(asked.get() + 1);
                 room[..part].fill(b'x');
                 Ok(part)
-            });
-            (content.unwrap().len(), asked.get())
+            };
+            let content = whole(read, Records::Short).unwrap();
+            (content.len(), asked.get())
         };
         assert_eq!(parts(&[7]), (7, 1));
         assert_eq!(parts(&[]), (0, 1));
@@ -225,7 +238,7 @@ mod tests {
         fs::write(&path, vec![b'x'; 10_000]).unwrap();
         let file = File::open(&path).unwrap();
         assert_eq!(
-            whole(|room, offset| pread(&file, room, offset))
+            whole(|room, offset| pread(&file, room, offset), Records::Any)
                 .unwrap()
                 .len(),
             10_000
