@@ -111,7 +111,7 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
         Arc::new(Shelf::new().unwrap()),
     ));
     let direct = serve(Direct(Arc::clone(&server)), point.path(), Side::Direct);
-    let cached = serve(Cached::new(server), point.path(), Side::Cached);
+    let cached = serve(Cached(server), point.path(), Side::Cached);
 
     let own = Side::Cached
         .point(point.path())

@@ -1,12 +1,10 @@
 //! The trees below `/sys/devices/system`: whoever looks finds the CPUs and the memory that are its own.
 
 use crate::harness::{Cgroup, Daemon, field, printed};
-use plimsoll::files::{Attribute, CACHED_ONLINE};
+use plimsoll::files::Attribute;
 use std::{
-    fs::{self, File},
-    os::unix::fs::FileExt,
+    fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 const CPUS: &str = "sys/devices/system/cpu";
@@ -217,45 +215,4 @@ fn a_uevent_is_empty_and_cannot_be_written() {
         lines.len() == 4 && lines[0] == "0" && lines[2] == "0",
         "{text}"
     );
-}
-
-#[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
-fn the_cached_list_of_cpus_is_the_other_one_for_who_opens_it_and_for_who_keeps_it() {
-    let daemon = Daemon::start();
-    let cgroup = Cgroup::new();
-    let path = |below: &str| daemon.path(&format!("containers/{}/{below}", cgroup.key()));
-    let (direct, cached) = (path("sys/devices/system/cpu/online"), path(CACHED_ONLINE));
-    let keeper = File::open(&cached).unwrap();
-    let kept = || {
-        let mut text = [0; 64];
-        let length = keeper.read_at(&mut text, 0).unwrap();
-        String::from_utf8(text[..length].to_vec()).unwrap()
-    };
-    let mut seen = Vec::new();
-    for percent in [200, 100, 200, 100] {
-        cgroup.limit_cpu(percent);
-        let began = Instant::now();
-        let wanted = loop {
-            let direct = fs::read_to_string(&direct).unwrap();
-            let texts = [fs::read_to_string(&cached).unwrap(), kept()];
-            let is_there = |text: &String| text.lines().next() == direct.lines().next();
-            if seen.last() != Some(&direct) && texts.iter().all(is_there) {
-                // Who reads on and on finds empty lines where it was longer.
-                for text in texts {
-                    assert!(text.ends_with('\n'), "{text:?}");
-                    assert!(text.lines().skip(1).all(str::is_empty), "{text:?}");
-                }
-                break direct;
-            }
-            assert!(
-                began.elapsed() < Duration::from_secs(20),
-                "{direct:?}, {texts:?}"
-            );
-        };
-        seen.push(wanted);
-    }
-    assert_eq!(seen[..2], seen[2..]);
-    std::thread::sleep(Duration::from_secs(11));
-    assert_eq!(fs::read_to_string(&cached).unwrap(), seen[3]);
 }

@@ -150,13 +150,6 @@ impl Contestant {
             paths.dedup();
             let bind = |path| (view.join(path), Path::new("/").join(path));
             binds = paths.into_iter().map(bind).collect();
-            // What is bound on a file of a directory comes after that.
-            for inner in plimsoll::inject::binds().filter_map(|bind| bind.inner) {
-                let source = view.join(inner.path);
-                if files.iter().any(|file| file.ends_with(inner.name)) && source.exists() {
-                    binds.push((source, Path::new("/").join(CPUS).join(inner.name)));
-                }
-            }
         }
         Reader::start(cgroup, binds)
     }

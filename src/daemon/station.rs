@@ -206,7 +206,7 @@ fn session(
     let server = Arc::clone(server);
     Ok(match connection.side() {
         Some(Side::Cached) => {
-            let session = connection.session(Cached::new(server), threads())?;
+            let session = connection.session(Cached(server), threads())?;
             Box::new(|| session.run())
         }
         _ => {

@@ -54,10 +54,6 @@ pub enum File {
 /// The directory of the pressure files.
 pub const PRESSURE: &str = "proc/pressure";
 
-/// Where the cached connection has [`File::CpuOnline`], by its path below a container's directory: the
-/// directory where it belongs is on the direct one.
-pub const CACHED_ONLINE: &str = ".cpu-online";
-
 /// Every file, in the order of the tree's node numbers; rows are only ever added at the end.
 pub const FILES: [File; 14] = [
     File::Meminfo,

@@ -4,7 +4,6 @@
 //! /KEY/proc/meminfo     a container's own file, which the kernel caches
 //! /KEY/proc/vmstat      a link to the direct connection, where what cannot be cached is
 //! /KEY/sys/devices/system/cpu
-//! /KEY/.cpu-online      its file `online`, cached; not listed
 //! /self                 a link to the caller's own directory
 //! ```
 //!
@@ -13,7 +12,7 @@
 //! number, for a number that changes its type is dead for ever.
 
 use super::tree::{Entry, OWN_TREES_NAME, Owner, key_named};
-use crate::files::{CACHED_ONLINE, File};
+use crate::files::File;
 
 const ROOT_INODE: u64 = 1;
 const OWN: u64 = 33;
@@ -66,11 +65,6 @@ impl Branch {
             Branch::Root => key_named(name)
                 .and_then(Entry::container)
                 .map(Branch::Inside),
-            Branch::Inside(entry) if name == CACHED_ONLINE => {
-                let key = key(entry).filter(|key| Entry::container(*key) == Some(entry))?;
-                let online = Entry::File(Owner::Container(key), File::CpuOnline);
-                Some(Branch::Inside(online))
-            }
             Branch::Inside(entry) => Some(Branch::of(entry.child(name)?, is_cached)),
             Branch::Own | Branch::Link(_) => None,
         }
@@ -163,13 +157,11 @@ mod tests {
             "../../../.direct/7/proc/pressure"
         );
         assert_eq!(target("7/proc/meminfo"), None);
-        assert_eq!(target("7/.cpu-online"), None);
-        assert_eq!(at("7/proc/.cpu-online"), None);
     }
 
     #[test]
     fn an_inode_number_leads_back_to_its_entry() {
-        let mut branches = vec![at("self").unwrap(), at("7/.cpu-online").unwrap()];
+        let mut branches = vec![at("self").unwrap()];
         walk(at("1099511627775").unwrap(), &mut branches);
         for branch in &branches {
             assert_eq!(Branch::of_inode(branch.inode()), Some(*branch));

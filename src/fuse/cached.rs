@@ -6,8 +6,6 @@
 //! for, and is what is read after that; a lookup of what nobody reads makes none. Files are not
 //! opened: the first open is told that nobody cares, and the kernel asks never again.
 //!
-//! A file that has not always the same size keeps that which the kernel was told (see told.rs).
-//!
 //! | what is read | how old it can be |
 //! |---|---|
 //! | a file that was just opened | [`Answers::max_age`] and two jiffies, in which the kernel does not ask |
@@ -26,7 +24,6 @@ use super::{
     server::{BRIEF, RequestError, Server},
     session::{guarded, slice},
     texts::Text,
-    told::{Told, paged},
     tree::{Entry, Owner},
 };
 use crate::units::Micros;
@@ -49,19 +46,9 @@ const NEXT: Micros = Micros(1_000);
 
 /// The cached connection.
 #[derive(Debug)]
-pub struct Cached {
-    server: Arc<Server>,
-    told: Told,
-}
+pub struct Cached(pub Arc<Server>);
 
 impl Cached {
-    /// Serves what that server says.
-    #[must_use]
-    pub fn new(server: Arc<Server>) -> Cached {
-        let told = Told::new(Arc::clone(&server.shelf));
-        Cached { server, told }
-    }
-
     fn lookup(
         &self,
         parent: INodeNo,
@@ -69,14 +56,14 @@ impl Cached {
     ) -> Result<(Duration, Duration, FileAttr), RequestError> {
         let parent = Branch::of_inode(parent.0).ok_or(RequestError::Absent)?;
         let name = name.to_str().ok_or(RequestError::Absent)?;
-        let child = parent.child(name, |file| self.server.answers.is_constant(file));
+        let child = parent.child(name, |file| self.0.answers.is_constant(file));
         let child = child.ok_or(RequestError::Absent)?;
         match (parent, child) {
             (Branch::Root, Branch::Inside(Entry::Directory(Owner::Container(key), _))) => {
-                self.server.answers.container(key)?;
+                self.0.answers.container(key)?;
             }
             (_, Branch::Inside(entry) | Branch::Link(entry))
-                if !self.server.answers.has(&entry.path()) =>
+                if !self.0.answers.has(&entry.path()) =>
             {
                 return Err(RequestError::Absent);
             }
@@ -100,14 +87,10 @@ impl Cached {
         let Branch::Inside(entry @ Entry::File(_, file)) = branch else {
             return None;
         };
-        if self.server.texts.changed(entry.inode()).is_some() {
+        if self.0.texts.changed(entry.inode()).is_some() {
             return None;
         }
-        let size = match self.server.answers.is_constant(file) {
-            true => self.server.answers.constant_size(file)?,
-            // It has none yet.
-            false => self.size(entry, 0),
-        };
+        let size = self.0.answers.constant_size(file)?;
         Some(FileAttr {
             size: u64::try_from(size).ok()?,
             ..self.bare(branch)
@@ -119,14 +102,14 @@ impl Cached {
         let attributes = match branch {
             Branch::Root => FileAttr {
                 kind: FileType::Directory,
-                ..self.server.attributes(Entry::Containers)
+                ..self.0.attributes(Entry::Containers)
             },
-            Branch::Inside(entry) => self.server.attributes(entry),
+            Branch::Inside(entry) => self.0.attributes(entry),
             Branch::Own | Branch::Link(_) => FileAttr {
                 kind: FileType::Symlink,
                 perm: 0o777,
                 size: 0,
-                ..self.server.attributes(Entry::Containers)
+                ..self.0.attributes(Entry::Containers)
             },
         };
         FileAttr {
@@ -140,8 +123,7 @@ impl Cached {
         let mut attributes = self.bare(branch);
         if let Branch::Inside(entry @ Entry::File(..)) = branch {
             let text = self.text(entry, age)?;
-            let size = self.size(entry, text.bytes.len());
-            attributes.size = u64::try_from(size).unwrap_or(0);
+            attributes.size = u64::try_from(text.bytes.len()).unwrap_or(0);
             attributes.mtime = text.changed;
             attributes.ctime = text.changed;
         }
@@ -149,40 +131,25 @@ impl Cached {
     }
 
     fn text(&self, entry: Entry, age: Micros) -> Result<Text, RequestError> {
-        let now = self.server.answers.now();
-        if let Some(text) = self.server.texts.within(entry.inode(), age, now) {
+        let now = self.0.answers.now();
+        if let Some(text) = self.0.texts.within(entry.inode(), age, now) {
             return Ok(text);
         }
         let Entry::File(Owner::Container(key), _) = entry else {
             return Err(RequestError::Absent);
         };
-        let container = self.server.answers.container(key)?;
-        self.server.said(entry, &container)
-    }
-
-    /// Whether the file has always the same size.
-    fn is_constant(&self, entry: Entry) -> bool {
-        matches!(entry, Entry::File(_, file) if self.server.answers.is_constant(file))
-    }
-
-    /// The size that the kernel is told of a file that has so many bytes.
-    fn size(&self, entry: Entry, bytes: usize) -> usize {
-        match self.is_constant(entry) {
-            true => bytes,
-            false => self
-                .told
-                .size(entry.inode(), bytes, self.server.answers.now()),
-        }
+        let container = self.0.answers.container(key)?;
+        self.0.said(entry, &container)
     }
 
     // What was read of a kept descriptor is not replaced in the middle of a reader's many steps.
     fn kept(&self) -> Micros {
-        self.server.answers.max_age().times(KEPT).max(AT_ONCE)
+        self.0.answers.max_age().times(KEPT).max(AT_ONCE)
     }
 
     /// How long the kernel need not ask again; `is_kept` of a descriptor.
     fn ttl(&self, branch: Branch, is_kept: bool) -> Duration {
-        let (texts, now) = (&self.server.texts, self.server.answers.now());
+        let (texts, now) = (&self.0.texts, self.0.answers.now());
         match branch {
             Branch::Inside(entry @ Entry::File(..))
                 if is_kept
@@ -197,7 +164,7 @@ impl Cached {
 
     fn refused(&self, branch: Branch, error: &RequestError) -> Errno {
         match branch {
-            Branch::Inside(entry @ Entry::File(..)) => self.server.refused(&entry.path(), error),
+            Branch::Inside(entry @ Entry::File(..)) => self.0.refused(&entry.path(), error),
             _ => error.errno(),
         }
     }
@@ -219,7 +186,7 @@ impl Filesystem for Cached {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.server.saw(Side::Cached, request, parent);
+        self.0.saw(Side::Cached, request, parent);
         guarded(|| match self.lookup(parent, name) {
             Ok((ttl, entry_ttl, attributes)) => {
                 reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
@@ -235,7 +202,7 @@ impl Filesystem for Cached {
         kept: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.server.saw(Side::Cached, request, inode);
+        self.0.saw(Side::Cached, request, inode);
         guarded(|| {
             let Some(branch) = Branch::of_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
@@ -250,7 +217,7 @@ impl Filesystem for Cached {
 
     fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
         guarded(|| match Branch::of_inode(inode.0) {
-            Some(Branch::Own) => match self.server.own(request.pid()) {
+            Some(Branch::Own) => match self.0.own(request.pid()) {
                 Ok(key) => reply.data(key.to_string().as_bytes()),
                 Err(error) => reply.error(error.errno()),
             },
@@ -277,13 +244,10 @@ impl Filesystem for Cached {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.server.saw(Side::Cached, request, inode);
+        self.0.saw(Side::Cached, request, inode);
         guarded(|| match Branch::of_inode(inode.0) {
             Some(branch @ Branch::Inside(entry)) => match self.text(entry, self.kept()) {
-                Ok(text) if self.is_constant(entry) => {
-                    reply.data(slice(&text.bytes, offset, size));
-                }
-                Ok(text) => reply.data(slice(&paged(&text.bytes), offset, size)),
+                Ok(text) => reply.data(slice(&text.bytes, offset, size)),
                 Err(error) => reply.error(self.refused(branch, &error)),
             },
             _ => reply.error(Errno::EINVAL),
@@ -299,7 +263,7 @@ impl Filesystem for Cached {
         mut reply: ReplyDirectory,
     ) {
         guarded(|| {
-            let list = match self.server.branches(inode) {
+            let list = match self.0.branches(inode) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };

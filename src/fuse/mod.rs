@@ -11,7 +11,6 @@ mod open;
 mod server;
 mod session;
 mod texts;
-mod told;
 pub mod tree;
 mod trigger;
 

@@ -25,7 +25,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-// Attributes never change, nor do names; what may end is a container, or what the machine has.
+// For the life of a daemon attributes do not change, nor do names; what may end is a container, or
+// what the machine has.
 pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 pub(super) const BRIEF: Duration = Duration::from_secs(1);
 // Whether there is such a CPU differs from one caller to the next.
@@ -89,6 +90,8 @@ impl RequestError {
 #[derive(Debug)]
 pub struct Server {
     pub(super) answers: Arc<Answers>,
+    /// What its files say that they were made at.
+    began: SystemTime,
     /// A size for each file that no content exceeds.
     sizes: Vec<u64>,
     /// The same for attributes.
@@ -96,7 +99,7 @@ pub struct Server {
     pub(super) texts: Texts,
     pub(super) open: OpenFiles,
     pub(super) triggers: Triggers,
-    pub(super) shelf: Arc<Shelf>,
+    shelf: Arc<Shelf>,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
 }
@@ -106,6 +109,7 @@ impl Server {
     #[must_use]
     pub fn new(answers: Arc<Answers>, shelf: Arc<Shelf>) -> Server {
         Server {
+            began: SystemTime::now(),
             sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
             texts: Texts::default(),
             attribute_size: answers.attribute_bound(),
@@ -124,7 +128,7 @@ impl Server {
     }
 
     pub(super) fn attributes(&self, entry: Entry) -> FileAttr {
-        let now = SystemTime::now();
+        let began = self.began;
         let (kind, perm, size) = match entry {
             entry if entry.is_directory() => (FileType::Directory, 0o555, 0),
             Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
@@ -140,10 +144,10 @@ impl Server {
             ino: INodeNo(entry.inode()),
             size,
             blocks: 0,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            crtime: now,
+            atime: began,
+            mtime: began,
+            ctime: began,
+            crtime: began,
             kind,
             perm,
             nlink: 1,

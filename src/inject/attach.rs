@@ -134,12 +134,7 @@ pub(super) fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
             Extent::Done => target.cover(tree.fd.as_fd()),
         };
         match put {
-            Ok(()) => {
-                if extent == Extent::Done {
-                    tree.complete();
-                }
-                mounts += 1;
-            }
+            Ok(()) => mounts += 1,
             Err(error) => refused.push(format!("cannot cover /{}: {}", bind.path, error.desc())),
         }
     }

@@ -69,10 +69,7 @@ pub(super) fn cover(own: &Own<'_>, root: &Root) -> Delivered {
         let target = root.target(bind).map_err(|error| chain(&error));
         match (tree, target) {
             (Ok(Some(tree)), Ok(Some(target))) => match target.cover(tree.fd.as_fd()) {
-                Ok(()) => {
-                    tree.complete();
-                    mounts += 1;
-                }
+                Ok(()) => mounts += 1,
                 Err(error) => refused.push(format!(
                     "cannot put the view's file over /{}: {}",
                     bind.path,

@@ -26,4 +26,4 @@ pub mod waiting;
 
 pub use deliver::Delivered;
 pub use inside::is_being_made;
-pub use plan::{Below, Bind, Inner, binds};
+pub use plan::{Below, Bind, binds};

@@ -60,18 +60,6 @@ pub(super) struct Tree {
     pub(super) fd: OwnedFd,
     /// What it is a copy of.
     file: OwnedFd,
-    /// What lies over a file of it, and that file.
-    inner: Option<(OwnedFd, OwnedFd)>,
-}
-
-impl Tree {
-    /// To be called once it has been put somewhere: puts over a file of it what lies there. Should
-    /// the kernel refuse, the file says the same, and is read more slowly.
-    pub(super) fn complete(&self) {
-        if let Some((inner, file)) = &self.inner {
-            let _ = mount::attach(inner.as_fd(), file.as_fd());
-        }
-    }
 }
 
 /// A container's own directory, held open.
@@ -157,13 +145,17 @@ impl Own<'_> {
             }
             Err(error) => return Err(self.refused(bind.path, error)),
         };
-        let fd = copied(&file, bind.is_written).map_err(|error| self.refused(bind.path, error))?;
-        let inner = bind.inner.and_then(|inner| {
-            let lies = found(Path::new(inner.path)).ok()?;
-            let below = openat(&fd, inner.name, flags, Mode::empty()).ok()?;
-            Some((copied(&lies, false).ok()?, below))
+        let forbidden = Forbid {
+            writes: !bind.is_written,
+            ..Forbid::default()
+        };
+        let tree = mount::copied(file.as_fd(), Reach::Alone).and_then(|tree| {
+            mount::part(tree.as_fd())?;
+            mount::forbid(tree.as_fd(), forbidden, Reach::Alone)?;
+            Ok(tree)
         });
-        Ok(Some(Tree { fd, file, inner }))
+        let fd = tree.map_err(|error| self.refused(bind.path, error))?;
+        Ok(Some(Tree { fd, file }))
     }
 
     /// Whether that mount, of a container, is one of the same file.
@@ -194,16 +186,4 @@ impl Own<'_> {
             source: error.into(),
         }
     }
-}
-
-/// A copy of a served file or directory, mounted nowhere yet.
-fn copied(file: &OwnedFd, is_written: bool) -> nix::Result<OwnedFd> {
-    let forbidden = Forbid {
-        writes: !is_written,
-        ..Forbid::default()
-    };
-    let tree = mount::copied(file.as_fd(), Reach::Alone)?;
-    mount::part(tree.as_fd())?;
-    mount::forbid(tree.as_fd(), forbidden, Reach::Alone)?;
-    Ok(tree)
 }

@@ -1,6 +1,6 @@
 //! Pure. Which served file covers which file of a container.
 
-use crate::files::{CACHED_ONLINE, CPUS, FILES, NODES};
+use crate::files::{CPUS, FILES, NODES};
 
 /// The kernel's file system in which a covered file lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,23 +20,7 @@ pub struct Bind {
     pub below: Below,
     /// Whether something may be written to it.
     pub is_written: bool,
-    /// What lies over a file of it.
-    pub inner: Option<Inner>,
 }
-
-/// A file of a bound directory that the view has in a place of its own too, where it is read faster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inner {
-    /// Its path below a container's directory in the view.
-    pub path: &'static str,
-    /// Its name in the bound directory.
-    pub name: &'static str,
-}
-
-const ONLINE: Inner = Inner {
-    path: CACHED_ONLINE,
-    name: "online",
-};
 
 /// Every mount that a container gets: the files of `/proc` one by one, those of `/sys` by their
 /// directories.
@@ -45,13 +29,11 @@ pub fn binds() -> impl Iterator<Item = Bind> {
         path: file.path(),
         below: Below::Proc,
         is_written: file.pressure().is_some(),
-        inner: None,
     });
-    let directories = [(CPUS, Some(ONLINE)), (NODES, None)].map(|(path, inner)| Bind {
+    let directories = [CPUS, NODES].map(|path| Bind {
         path,
         below: Below::Sys,
         is_written: false,
-        inner,
     });
     files
         .filter(|file| file.path.starts_with("proc/"))

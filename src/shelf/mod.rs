@@ -32,8 +32,6 @@ pub enum Kind {
     Container,
     /// An open file, by its handle.
     OpenFile,
-    /// The size of a file that was told to the kernel, by its inode number.
-    Size,
 }
 
 impl Kind {
@@ -41,12 +39,11 @@ impl Kind {
         match self {
             Kind::Container => 1,
             Kind::OpenFile => 2,
-            Kind::Size => 3,
         }
     }
 
     fn of_number(number: u64) -> Option<Kind> {
-        [Kind::Container, Kind::OpenFile, Kind::Size]
+        [Kind::Container, Kind::OpenFile]
             .into_iter()
             .find(|kind| kind.number() == number)
     }
