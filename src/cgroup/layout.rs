@@ -4,7 +4,7 @@
 use super::{Fact, Membership, Place, fact as facts, parse};
 use crate::{
     mounts::{self, Mount},
-    sys::{self, Dir, ReadError, Records},
+    sys::{self, Budget, Dir, ReadError, Records},
     units::{Id, IdSet},
 };
 use std::{
@@ -12,9 +12,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// So many files of a hierarchy are held open: those of a dozen containers that are read often.
-const KEPT: usize = 64;
 
 /// The version of a hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +49,12 @@ impl Layout {
         let mountinfo = root.join("proc/self/mountinfo");
         let mounts = mounts::at(&mountinfo).map_err(ReadError::refused(&mountinfo))?;
         let mounts = mounts::visible(&mounts);
+        let budget = Budget::of_this_process();
         let open = |mount: &Mount, version| {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
             let mut root = Dir::open(&point).map_err(ReadError::refused(&point))?;
             if root.is_of_kernel() {
-                root = root.keeping(KEPT, Records::Short);
+                root = root.keeping(budget.clone(), Records::Short);
             }
             Ok::<_, ReadError>(Arc::new(Hierarchy { version, root }))
         };

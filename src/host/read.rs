@@ -2,7 +2,7 @@
 
 use super::{Cpuinfo, Disk, Meminfo, Node, Stat, TaskStat, Vmstat, parse};
 use crate::{
-    sys::{Dir, ReadError, Records},
+    sys::{Budget, Dir, ReadError, Records},
     units::{CpuSet, Id, IdSet, NodeId, NodeSet},
 };
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Machine {
         Ok(Machine {
             root: Dir::open(root).map_err(ReadError::refused(root))?,
             proc: match Dir::open(&proc).map_err(ReadError::refused(&proc))? {
-                dir if dir.is_of_kernel() => dir.keeping(KEPT, Records::Any),
+                dir if dir.is_of_kernel() => dir.keeping(Budget::of(KEPT), Records::Any),
                 captured => captured,
             },
         })

@@ -1,6 +1,6 @@
 //! A directory that is held open, below which files are read by relative path.
 
-use super::kept::{Kept, Records, whole};
+use super::kept::{Budget, Kept, Records, whole};
 use nix::{
     fcntl::{AtFlags, OFlag, openat},
     sys::{
@@ -107,14 +107,14 @@ impl Dir {
         )?)
     }
 
-    /// The same directory, in which up to `most` files that are read again are held open; all of
-    /// them have such records.
+    /// The same directory, in which files that are read again are held open, as many as the budget
+    /// has room for; all of them have such records.
     ///
     /// Only for a file system of the kernel's facts, whose files are not replaced by others.
     #[must_use]
-    pub fn keeping(self, most: usize, records: Records) -> Dir {
+    pub fn keeping(self, budget: Budget, records: Records) -> Dir {
         Dir {
-            kept: Some(Kept::new(most, records)),
+            kept: Some(Kept::new(budget, records)),
             ..self
         }
     }

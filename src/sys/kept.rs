@@ -1,18 +1,25 @@
 //! Files that are read again and again, held open: the kernel makes their content anew for whoever
 //! reads from the start, and need not be shown the way to them.
 
-use nix::{errno::Errno, sys::uio::pread};
+use nix::{
+    errno::Errno,
+    sys::{
+        resource::{Resource, getrlimit},
+        uio::pread,
+    },
+};
 use parking_lot::Mutex;
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
     io,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// The size of a page on most machines; on the others it is larger.
@@ -21,6 +28,13 @@ const PAGE: usize = 4096;
 const MOST_ROOM: usize = 4 * PAGE;
 /// So short is nearly every file of a cgroup.
 const SHORT: usize = PAGE / 4;
+
+/// The kernel keeps a page for each: 50 MiB, for which the files of 1000 containers that are read
+/// once a second need not be looked up again.
+const MOST: usize = 12 << 10;
+
+/// What is not read for so long need not be held.
+const LONG: Duration = Duration::from_secs(60);
 
 /// How long the records of a file are, of which the kernel gives only whole ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,34 +45,72 @@ pub enum Records {
     Any,
 }
 
+/// How many files may be held open, of however many directories.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<AtomicUsize>);
+
+impl Budget {
+    /// So many.
+    #[must_use]
+    pub fn of(most: usize) -> Budget {
+        Budget(Arc::new(AtomicUsize::new(most)))
+    }
+
+    /// Half of the descriptors that this process may have (`RLIMIT_NOFILE`), and no more than
+    /// [`MOST`].
+    #[must_use]
+    pub fn of_this_process() -> Budget {
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / 2);
+        Budget::of(usize::try_from(limit).map_or(MOST, |limit| limit.min(MOST)))
+    }
+
+    fn take(&self) -> Option<Place> {
+        let one_less = |left: usize| left.checked_sub(1);
+        let taken = (self.0).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        taken.ok().map(|_| Place(Arc::clone(&self.0)))
+    }
+}
+
+/// A file's place in a budget, free again when dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Files held open, by path.
 #[derive(Debug)]
 pub(super) struct Kept {
     files: Mutex<Files>,
-    most: usize,
+    budget: Budget,
     records: Records,
 }
 
 #[derive(Debug, Default)]
 struct Files {
     held: HashMap<Arc<Path>, Arc<Held>>,
-    /// In the order in which it is asked who may go.
-    order: VecDeque<Arc<Path>>,
+    /// In the order in which it is asked who may go, since when each waits for that.
+    order: VecDeque<(Instant, Weak<Held>)>,
 }
 
 #[derive(Debug)]
 struct Held {
+    path: Arc<Path>,
     file: Mutex<OwnedFd>,
     /// Whether it was read since that was asked.
     is_read: AtomicBool,
+    _place: Place,
 }
 
 impl Kept {
-    /// None yet, and never more than `most`, with such records.
-    pub(super) fn new(most: usize, records: Records) -> Kept {
+    /// None yet, and no more than the budget has room for, with such records.
+    pub(super) fn new(budget: Budget, records: Records) -> Kept {
         Kept {
             files: Mutex::default(),
-            most,
+            budget,
             records,
         }
     }
@@ -82,33 +134,57 @@ impl Kept {
         Some(content)
     }
 
-    /// Holds a file; if there are too many, in place of one that was not read again lately: what
-    /// many share stays, however many others pass by.
+    /// Holds a file. Another one goes if it was not read again for long; and if there is no room, one
+    /// that was not read again since the others were asked: what many share stays, however many others
+    /// pass by.
     pub(super) fn hold(&self, path: &Path, file: OwnedFd) {
-        let held = Held {
+        let now = Instant::now();
+        let mut files = self.files.lock();
+        let since = files.order.front().map(|(since, _)| *since);
+        if since.is_some_and(|since| now.saturating_duration_since(since) > LONG) {
+            files.ask_one(now);
+        }
+        let place = loop {
+            if let Some(place) = self.budget.take() {
+                break place;
+            }
+            // Every one may have been read, and is asked twice then.
+            let asked = 2 * files.order.len();
+            if !(0..asked).any(|_| files.ask_one(now)) {
+                return;
+            }
+        };
+        let path: Arc<Path> = path.into();
+        let held = Arc::new(Held {
+            path: Arc::clone(&path),
             file: Mutex::new(file),
             is_read: AtomicBool::new(false),
+            _place: place,
+        });
+        files.order.push_back((now, Arc::downgrade(&held)));
+        files.held.insert(path, held);
+    }
+}
+
+impl Files {
+    /// Lets the next one go, unless it was read since it was asked last; whether it has gone.
+    fn ask_one(&mut self, now: Instant) -> bool {
+        let Some((_, next)) = self.order.pop_front() else {
+            return false;
         };
-        let path: Arc<Path> = PathBuf::from(path).into();
-        let mut files = self.files.lock();
-        if files
-            .held
-            .insert(Arc::clone(&path), Arc::new(held))
-            .is_none()
-        {
-            files.order.push_back(path);
+        // It may have been gone, and its place be another's.
+        let Some(held) = next.upgrade() else {
+            return false;
+        };
+        if held.is_read.swap(false, Ordering::Relaxed) {
+            self.order.push_back((now, next));
+            return false;
         }
-        while files.held.len() > self.most || files.order.len() > 2 * self.most {
-            let Some(path) = files.order.pop_front() else {
-                return;
-            };
-            match files.held.get(&path) {
-                Some(held) if held.is_read.swap(false, Ordering::Relaxed) => {
-                    files.order.push_back(path);
-                }
-                _ => drop(files.held.remove(&path)),
-            }
+        let is_it = |other: &Arc<Held>| Arc::ptr_eq(other, &held);
+        if self.held.get(&held.path).is_some_and(is_it) {
+            self.held.remove(&held.path);
         }
+        true
     }
 }
 
@@ -171,7 +247,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         fs::write(&path, "1").unwrap();
-        let kept = Kept::new(1, Records::Any);
+        let kept = Kept::new(Budget::of(1), Records::Any);
         assert!(kept.read(&path).is_none());
         kept.hold(&path, File::open(&path).unwrap().into());
         assert_eq!(kept.read(&path).unwrap().unwrap(), b"1");
@@ -182,7 +258,7 @@ mod tests {
     #[test]
     fn no_more_are_held_than_may_be() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(2, Records::Any);
+        let kept = Kept::new(Budget::of(2), Records::Any);
         for name in ["a", "b", "c"] {
             let path = place.path().join(name);
             fs::write(&path, name).unwrap();
@@ -195,7 +271,7 @@ mod tests {
     #[test]
     fn what_is_read_again_and_again_stays_while_others_pass_by() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(4, Records::Any);
+        let kept = Kept::new(Budget::of(4), Records::Any);
         let hold = |name: &str| {
             let path = place.path().join(name);
             fs::write(&path, name).unwrap();
@@ -208,6 +284,48 @@ mod tests {
         }
         let files = kept.files.lock();
         assert!(files.held.len() <= 4 && files.order.len() <= 8);
+    }
+
+    #[test]
+    fn what_is_not_read_for_long_goes_though_there_is_room() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = Kept::new(Budget::of(1000), Records::Any);
+        let hold = |name: &str| {
+            let path = place.path().join(name);
+            fs::write(&path, name).unwrap();
+            kept.hold(&path, File::open(&path).unwrap().into());
+        };
+        let grow_old = || {
+            for (since, _) in &mut kept.files.lock().order {
+                *since -= 2 * LONG;
+            }
+        };
+        ["live", "dead"].into_iter().for_each(hold);
+        assert!(kept.read(&place.path().join("live")).is_some());
+        hold("young");
+        assert_eq!(kept.files.lock().held.len(), 3);
+        grow_old();
+        ["a", "b"].into_iter().for_each(hold);
+        assert!(kept.read(&place.path().join("live")).is_some());
+        assert!(kept.read(&place.path().join("dead")).is_none());
+        assert!(kept.read(&place.path().join("young")).is_some());
+    }
+
+    #[test]
+    fn directories_share_what_may_be_held_and_give_back_what_goes() {
+        let place = tempfile::tempdir().unwrap();
+        let budget = Budget::of(3);
+        let [one, other] = [(); 2].map(|()| Kept::new(budget.clone(), Records::Any));
+        for name in ["a", "b", "c", "d"] {
+            let path = place.path().join(name);
+            fs::write(&path, name).unwrap();
+            one.hold(&path, File::open(&path).unwrap().into());
+            other.hold(&path, File::open(&path).unwrap().into());
+            let held = [&one, &other].map(|kept| kept.files.lock().held.len());
+            assert!(held[0] + held[1] <= 3);
+        }
+        drop((one, other));
+        assert_eq!(budget.0.load(Ordering::Relaxed), 3);
     }
 
     #[test]

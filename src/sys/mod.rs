@@ -23,7 +23,7 @@ pub use clock::{clocks, since_boot};
 pub use dir::{Dir, text};
 pub use error::ReadError;
 pub use handle::directory_by_inode;
-pub use kept::Records;
+pub use kept::{Budget, Records};
 pub use page::page_size;
 pub use patience::within;
 pub use pidns::init_of;
