@@ -81,7 +81,19 @@ impl Daemon {
 
     /// The same, with options.
     pub(crate) fn with(mountpoint: PathBuf, options: &[&str]) -> Daemon {
-        let mut process = plimsoll()
+        Daemon::by(plimsoll(), mountpoint, options)
+    }
+
+    /// One that may have no more than so many descriptors.
+    pub(crate) fn with_descriptors(most: u32) -> Daemon {
+        let mut command = Command::new("prlimit");
+        let limit = format!("--nofile={most}:{most}");
+        command.arg(limit).arg(plimsoll().get_program());
+        Daemon::by(command, Daemon::place(), &[])
+    }
+
+    fn by(mut command: Command, mountpoint: PathBuf, options: &[&str]) -> Daemon {
+        let mut process = command
             .arg("daemon")
             .arg(&mountpoint)
             .args(options)
