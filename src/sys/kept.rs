@@ -140,6 +140,10 @@ impl Kept {
     pub(super) fn hold(&self, path: &Path, file: OwnedFd) {
         let now = Instant::now();
         let mut files = self.files.lock();
+        // Whoever holds a file that is held already came while another one read that.
+        if files.held.contains_key(path) {
+            return;
+        }
         let since = files.order.front().map(|(since, _)| *since);
         if since.is_some_and(|since| now.saturating_duration_since(since) > LONG) {
             files.ask_one(now);
@@ -284,6 +288,19 @@ mod tests {
         }
         let files = kept.files.lock();
         assert!(files.held.len() <= 4 && files.order.len() <= 8);
+    }
+
+    #[test]
+    fn a_file_that_many_read_at_once_is_held_once() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = Kept::new(Budget::of(10), Records::Any);
+        let path = place.path().join("a");
+        fs::write(&path, "a").unwrap();
+        for _ in 0..5 {
+            kept.hold(&path, File::open(&path).unwrap().into());
+        }
+        let files = kept.files.lock();
+        assert_eq!((files.held.len(), files.order.len()), (1, 1));
     }
 
     #[test]
