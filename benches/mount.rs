@@ -121,9 +121,9 @@ fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// Containers, and readers in them for each contestant.
 struct Stage {
     scene: Scene,
-    containers: Vec<Cgroup>,
-    /// One for each contestant and container.
+    /// One for each contestant and container; they end before their containers do.
     readers: Vec<Vec<Reader>>,
+    containers: Vec<Cgroup>,
 }
 
 impl Stage {
