@@ -57,7 +57,7 @@ impl Budget {
     }
 
     /// Half of the descriptors that this process may have (`RLIMIT_NOFILE`), and no more than
-    /// [`MOST`].
+    /// 12288.
     #[must_use]
     pub fn of_this_process() -> Budget {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / 2);
