@@ -1,6 +1,10 @@
 //! A directory that is held open, below which files are read by relative path.
 
-use super::kept::{Budget, Kept, Records, whole};
+use super::{
+    budget::Budget,
+    kept::Kept,
+    whole::{Records, whole},
+};
 use nix::{
     fcntl::{AtFlags, OFlag, openat},
     sys::{

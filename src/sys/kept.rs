@@ -1,85 +1,26 @@
 //! Files that are read again and again, held open: the kernel makes their content anew for whoever
 //! reads from the start, and need not be shown the way to them.
 
-use nix::{
-    errno::Errno,
-    sys::{
-        resource::{Resource, getrlimit},
-        uio::pread,
-    },
+use super::{
+    budget::{Budget, Place},
+    whole::{Records, whole},
 };
+use nix::sys::uio::pread;
 use parking_lot::Mutex;
 use std::{
-    cell::RefCell,
     collections::{HashMap, VecDeque},
     io,
     os::fd::OwnedFd,
     path::Path,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-/// The size of a page on most machines; on the others it is larger.
-const PAGE: usize = 4096;
-/// Room for more than nearly every file that is read.
-const MOST_ROOM: usize = 4 * PAGE;
-/// So short is nearly every file of a cgroup.
-const SHORT: usize = PAGE / 4;
-
-/// The kernel keeps a page for each: 50 MiB, for which the files of 1000 containers that are read
-/// once a second need not be looked up again.
-const MOST: usize = 12 << 10;
-
 /// What is not read for so long need not be held.
 const LONG: Duration = Duration::from_secs(60);
-
-/// How long the records of a file are, of which the kernel gives only whole ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Records {
-    /// No longer than 3 KiB, unless it is one alone: every file of a cgroup.
-    Short,
-    /// Of any length: a disk with all its partitions is one.
-    Any,
-}
-
-/// How many files may be held open, of however many directories.
-#[derive(Debug, Clone)]
-pub struct Budget(Arc<AtomicUsize>);
-
-impl Budget {
-    /// So many.
-    #[must_use]
-    pub fn of(most: usize) -> Budget {
-        Budget(Arc::new(AtomicUsize::new(most)))
-    }
-
-    /// Half of the descriptors that this process may have (`RLIMIT_NOFILE`), and no more than
-    /// 12288.
-    #[must_use]
-    pub fn of_this_process() -> Budget {
-        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / 2);
-        Budget::of(usize::try_from(limit).map_or(MOST, |limit| limit.min(MOST)))
-    }
-
-    fn take(&self) -> Option<Place> {
-        let one_less = |left: usize| left.checked_sub(1);
-        let taken = (self.0).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        taken.ok().map(|_| Place(Arc::clone(&self.0)))
-    }
-}
-
-/// A file's place in a budget, free again when dropped.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Files held open, by path.
 #[derive(Debug)]
@@ -192,59 +133,17 @@ impl Files {
     }
 }
 
-/// The whole content of a file, by a call that reads at an offset.
-///
-/// The kernel gives as many records of a file as there is room for in a page, and the rest when it
-/// is asked again; a file of one record it gives at once (`fs/seq_file.c`, `seq_read_iter`). So where
-/// records are short, what is shorter than [`SHORT`] is all: it is not asked again for the end.
-///
-/// # Errors
-/// Those of the call.
-pub(super) fn whole(
-    read: impl Fn(&mut [u8], i64) -> nix::Result<usize>,
-    records: Records,
-) -> io::Result<Vec<u8>> {
-    thread_local! {
-        // The size and the position that `read_to_end` would ask for say nothing of such a file.
-        static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; PAGE]);
-    }
-    ROOM.with_borrow_mut(|room| {
-        let all = filled(room, read, records)
-            .map(|filled| room.get(..filled).unwrap_or_default().to_vec());
-        // One large file should not hold its memory for ever.
-        room.truncate(MOST_ROOM);
-        room.shrink_to(MOST_ROOM);
-        all
-    })
-}
-
-fn filled(
-    content: &mut Vec<u8>,
-    read: impl Fn(&mut [u8], i64) -> nix::Result<usize>,
-    records: Records,
-) -> io::Result<usize> {
-    let mut filled = 0;
-    loop {
-        let room = content.get_mut(filled..).unwrap_or_default();
-        let offset = i64::try_from(filled).map_err(io::Error::other)?;
-        match read(room, offset) {
-            Ok(0) => return Ok(filled),
-            Ok(more) => filled += more,
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        if filled == content.len() {
-            content.resize(filled * 2, 0);
-        } else if records == Records::Short && filled < SHORT {
-            return Ok(filled);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::{self, File};
+
+    /// Has a file of that name held, which says its name.
+    fn hold(kept: &Kept, place: &tempfile::TempDir, name: &str) {
+        let path = place.path().join(name);
+        fs::write(&path, name).unwrap();
+        kept.hold(&path, File::open(&path).unwrap().into());
+    }
 
     #[test]
     fn a_file_that_is_held_says_what_it_says_now() {
@@ -264,9 +163,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let kept = Kept::new(Budget::of(2), Records::Any);
         for name in ["a", "b", "c"] {
-            let path = place.path().join(name);
-            fs::write(&path, name).unwrap();
-            kept.hold(&path, File::open(&path).unwrap().into());
+            hold(&kept, &place, name);
         }
         assert_eq!(kept.files.lock().held.len(), 2);
         assert_eq!(kept.read(&place.path().join("c")).unwrap().unwrap(), b"c");
@@ -276,11 +173,7 @@ mod tests {
     fn what_is_read_again_and_again_stays_while_others_pass_by() {
         let place = tempfile::tempdir().unwrap();
         let kept = Kept::new(Budget::of(4), Records::Any);
-        let hold = |name: &str| {
-            let path = place.path().join(name);
-            fs::write(&path, name).unwrap();
-            kept.hold(&path, File::open(&path).unwrap().into());
-        };
+        let hold = |name: &str| hold(&kept, &place, name);
         hold("shared");
         for other in 0..100 {
             assert!(kept.read(&place.path().join("shared")).is_some());
@@ -294,10 +187,8 @@ mod tests {
     fn a_file_that_many_read_at_once_is_held_once() {
         let place = tempfile::tempdir().unwrap();
         let kept = Kept::new(Budget::of(10), Records::Any);
-        let path = place.path().join("a");
-        fs::write(&path, "a").unwrap();
         for _ in 0..5 {
-            kept.hold(&path, File::open(&path).unwrap().into());
+            hold(&kept, &place, "a");
         }
         let files = kept.files.lock();
         assert_eq!((files.held.len(), files.order.len()), (1, 1));
@@ -307,11 +198,7 @@ mod tests {
     fn what_is_not_read_for_long_goes_though_there_is_room() {
         let place = tempfile::tempdir().unwrap();
         let kept = Kept::new(Budget::of(1000), Records::Any);
-        let hold = |name: &str| {
-            let path = place.path().join(name);
-            fs::write(&path, name).unwrap();
-            kept.hold(&path, File::open(&path).unwrap().into());
-        };
+        let hold = |name: &str| hold(&kept, &place, name);
         let grow_old = || {
             for (since, _) in &mut kept.files.lock().order {
                 *since -= 2 * LONG;
@@ -334,49 +221,12 @@ mod tests {
         let budget = Budget::of(3);
         let [one, other] = [(); 2].map(|()| Kept::new(budget.clone(), Records::Any));
         for name in ["a", "b", "c", "d"] {
-            let path = place.path().join(name);
-            fs::write(&path, name).unwrap();
-            one.hold(&path, File::open(&path).unwrap().into());
-            other.hold(&path, File::open(&path).unwrap().into());
+            hold(&one, &place, name);
+            hold(&other, &place, name);
             let held = [&one, &other].map(|kept| kept.files.lock().held.len());
             assert!(held[0] + held[1] <= 3);
         }
         drop((one, other));
-        assert_eq!(budget.0.load(Ordering::Relaxed), 3);
-    }
-
-    #[test]
-    fn a_short_file_is_not_asked_for_its_end_and_one_that_comes_in_parts_is() {
-        let parts = |parts: &'static [usize]| {
-            let asked = std::cell::Cell::new(0);
-            let read = |room: &mut [u8], offset| {
-                let part = parts.get(asked.get()).copied().unwrap_or(0);
-                let before: usize = parts.iter().take(asked.get()).sum();
-                assert_eq!(usize::try_from(offset).unwrap(), before);
-                asked.set(asked.get() + 1);
-                room[..part].fill(b'x');
-                Ok(part)
-            };
-            let content = whole(read, Records::Short).unwrap();
-            (content.len(), asked.get())
-        };
-        assert_eq!(parts(&[7]), (7, 1));
-        assert_eq!(parts(&[]), (0, 1));
-        assert_eq!(parts(&[4090, 6, 4000, 10]), (8106, 5));
-        assert_eq!(parts(&[4096, 3]), (4099, 3));
-    }
-
-    #[test]
-    fn a_long_file_is_read_to_its_end() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a");
-        fs::write(&path, vec![b'x'; 10_000]).unwrap();
-        let file = File::open(&path).unwrap();
-        assert_eq!(
-            whole(|room, offset| pread(&file, room, offset), Records::Any)
-                .unwrap()
-                .len(),
-            10_000
-        );
+        assert_eq!(budget.left(), 3);
     }
 }

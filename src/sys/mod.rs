@@ -1,5 +1,6 @@
 //! System calls that the standard library lacks, each behind a safe signature.
 
+mod budget;
 mod chain;
 mod clock;
 mod dir;
@@ -17,16 +18,18 @@ mod replace;
 mod shared;
 pub mod terminal;
 mod userns;
+mod whole;
 
+pub use budget::Budget;
 pub use chain::chain;
 pub use clock::{clocks, since_boot};
 pub use dir::{Dir, text};
 pub use error::ReadError;
 pub use handle::directory_by_inode;
-pub use kept::{Budget, Records};
 pub use page::page_size;
 pub use patience::within;
 pub use pidns::init_of;
 pub use replace::replace;
 pub use shared::Shared;
 pub use userns::owner_of;
+pub use whole::Records;
