@@ -9,7 +9,7 @@ use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
     OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, Request,
 };
-use plimsoll::fuse::{Connection, Side};
+use plimsoll::fuse::{Connection, Side, attributes, slice};
 use std::{
     ffi::OsStr,
     fs,
@@ -126,24 +126,9 @@ impl Copies {
             Some(_) => (FileType::RegularFile, 0o444),
             None => (FileType::Directory, 0o555),
         };
-        let now = SystemTime::UNIX_EPOCH;
-        Some(FileAttr {
-            ino: inode,
-            size: content.map_or(0, |content| content.len() as u64),
-            blocks: 0,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            crtime: now,
-            kind,
-            perm,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        })
+        let size = content.map_or(0, |content| content.len() as u64);
+        let time = SystemTime::UNIX_EPOCH;
+        Some(attributes(inode, (kind, perm, size), time))
     }
 }
 
@@ -183,10 +168,7 @@ impl Filesystem for Copies {
         reply: ReplyData,
     ) {
         let content = self.node(inode).and_then(|node| node.content.as_deref());
-        let content = content.unwrap_or_default();
-        let from = usize::try_from(offset).map_or(content.len(), |from| content.len().min(from));
-        let to = content.len().min(from + size as usize);
-        reply.data(&content[from..to]);
+        reply.data(slice(content.unwrap_or_default(), offset, size));
     }
 
     fn release(

@@ -43,9 +43,20 @@ pub(crate) enum Whose {
 pub(crate) struct Contestant {
     /// Whose files these are.
     pub(crate) whose: Whose,
-    daemon: Option<Rc<Daemon>>,
-    copies: Option<PathBuf>,
-    asked: Option<Asked>,
+    source: Source,
+}
+
+/// Where its files come from.
+#[derive(Clone)]
+enum Source {
+    /// The kernel.
+    Kernel,
+    /// A daemon: ours, or lxcfs.
+    Daemon(Rc<Daemon>),
+    /// Copies in that directory.
+    Copies(PathBuf),
+    /// Copies that are asked for.
+    Asked(Rc<Asked>),
 }
 
 impl Contestant {
@@ -55,13 +66,11 @@ impl Contestant {
         for whose in [Whose::Native, Whose::Lxcfs, Whose::Plimsoll] {
             all.extend(Contestant::start(world, whose)?);
         }
-        let ours = all.last().and_then(|ours| ours.daemon.clone());
-        if with_shared {
+        if let Some(ours) = all.last().filter(|_| with_shared) {
+            let source = ours.source.clone();
             all.push(Contestant {
                 whose: Whose::PlimsollShared,
-                daemon: ours,
-                copies: None,
-                asked: None,
+                source,
             });
         }
         Ok(all)
@@ -80,12 +89,10 @@ impl Contestant {
             Whose::Lxcfs => Some(Daemon::rival_on(mountpoint()?)),
             Whose::Plimsoll | Whose::PlimsollShared => Some(Daemon::on(mountpoint()?)),
         };
-        let daemon = daemon.map(Rc::new);
+        let daemon = daemon.map(|daemon| Source::Daemon(Rc::new(daemon)));
         Ok(Some(Contestant {
             whose,
-            daemon,
-            copies: None,
-            asked: None,
+            source: daemon.unwrap_or(Source::Kernel),
         }))
     }
 
@@ -102,9 +109,7 @@ impl Contestant {
         }
         Ok(Contestant {
             whose: Whose::Floor,
-            daemon: None,
-            copies: Some(copies),
-            asked: None,
+            source: Source::Copies(copies),
         })
     }
 
@@ -114,25 +119,22 @@ impl Contestant {
         fs::create_dir_all(&mountpoint)?;
         Ok(Contestant {
             whose: Whose::Asked,
-            daemon: None,
-            copies: None,
-            asked: Some(Asked::on(mountpoint, files)?),
+            source: Source::Asked(Rc::new(Asked::on(mountpoint, files)?)),
         })
     }
 
     /// Where it serves that container; none for the kernel's own.
     pub(crate) fn view(&self, cgroup: &Cgroup) -> Option<PathBuf> {
-        if self.copies.is_some() {
-            return self.copies.clone();
+        match (&self.source, self.whose) {
+            (Source::Kernel, _) => None,
+            (Source::Copies(copies), _) => Some(copies.clone()),
+            (Source::Asked(asked), _) => Some(asked.mountpoint.clone()),
+            (Source::Daemon(daemon), Whose::Plimsoll) => {
+                let own = format!("containers/{}", cgroup.key());
+                Some(daemon.mountpoint.join(own))
+            }
+            (Source::Daemon(daemon), _) => Some(daemon.mountpoint.clone()),
         }
-        if let Some(asked) = &self.asked {
-            return Some(asked.mountpoint.clone());
-        }
-        let mountpoint = &self.daemon.as_ref()?.mountpoint;
-        Some(match self.whose {
-            Whose::Plimsoll => mountpoint.join(format!("containers/{}", cgroup.key())),
-            _ => mountpoint.clone(),
-        })
     }
 
     /// Whether it serves that file.
@@ -156,10 +158,11 @@ impl Contestant {
 
     /// The processes of its daemon: itself and those below it.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        let mut found: Vec<u32> = (self.daemon.iter())
-            .map(|daemon| daemon.process.id())
-            .chain(self.asked.iter().map(|asked| asked.process.id()))
-            .collect();
+        let mut found = match &self.source {
+            Source::Kernel | Source::Copies(_) => Vec::new(),
+            Source::Daemon(daemon) => vec![daemon.process.id()],
+            Source::Asked(asked) => vec![asked.process.id()],
+        };
         let mut next = 0;
         while let Some(pid) = found.get(next).copied() {
             next += 1;

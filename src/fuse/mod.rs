@@ -1,5 +1,6 @@
 //! The protocol side: names, inodes and attributes, and the requests of both connections.
 
+mod attributes;
 mod branch;
 mod cached;
 mod connection;
@@ -14,9 +15,10 @@ mod texts;
 pub mod tree;
 mod trigger;
 
+pub use attributes::attributes;
 pub use cached::Cached;
 pub use connection::{Agreed, Connection, ConnectionError, give_out_again, is_asked};
 pub use gate::{GATE, Gate, Progress};
 pub use mount::{MountError, Side};
 pub use server::Server;
-pub use session::Direct;
+pub use session::{Direct, slice};

@@ -1,6 +1,7 @@
 //! What a request asks for: the entry, the caller, the content; and which errno an error is.
 
 use super::{
+    attributes::attributes,
     mount::Side,
     open::{OpenFiles, TooMany},
     texts::{Text, Texts},
@@ -128,8 +129,7 @@ impl Server {
     }
 
     pub(super) fn attributes(&self, entry: Entry) -> FileAttr {
-        let began = self.began;
-        let (kind, perm, size) = match entry {
+        let told = match entry {
             entry if entry.is_directory() => (FileType::Directory, 0o555, 0),
             Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
                 (FileType::Symlink, 0o777, 0)
@@ -140,23 +140,7 @@ impl Server {
                 (FileType::RegularFile, file.mode(), size.unwrap_or(0))
             }
         };
-        FileAttr {
-            ino: INodeNo(entry.inode()),
-            size,
-            blocks: 0,
-            atime: began,
-            mtime: began,
-            ctime: began,
-            crtime: began,
-            kind,
-            perm,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        }
+        attributes(INodeNo(entry.inode()), told, self.began)
     }
 
     /// What has that name in that directory, and how long it has; attributes last for ever.

@@ -256,7 +256,9 @@ impl Filesystem for Direct {
     }
 }
 
-pub(super) fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
+/// What a read of so many bytes at that offset gets of the content; nothing from its end on.
+#[must_use]
+pub fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
     let start = usize::try_from(offset).map_or(content.len(), |start| start.min(content.len()));
     let rest = content.get(start..).unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -266,7 +268,7 @@ pub(super) fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuse::Connection;
+    use crate::fuse::{Connection, attributes};
 
     #[test]
     fn a_slice_ends_where_the_content_ends() {
@@ -288,24 +290,8 @@ mod tests {
         }
 
         fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-            let now = SystemTime::now();
-            let root = fuser::FileAttr {
-                ino: inode,
-                size: 0,
-                blocks: 0,
-                atime: now,
-                mtime: now,
-                ctime: now,
-                crtime: now,
-                kind: fuser::FileType::Directory,
-                perm: 0o555,
-                nlink: 1,
-                uid: 0,
-                gid: 0,
-                rdev: 0,
-                blksize: 4096,
-                flags: 0,
-            };
+            let told = (fuser::FileType::Directory, 0o555, 0);
+            let root = attributes(inode, told, SystemTime::now());
             guarded(|| reply.attr(&FOREVER, &root));
         }
     }
