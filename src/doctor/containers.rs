@@ -17,18 +17,14 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
         let text = "containers are looked into only by root";
         return vec![Finding::new(Level::Warning, "containers", text).mend("run it as root")];
     }
-    let looked = reach::dead().and_then(|dead| Ok((dead, lost()?)));
-    match looked {
-        Ok((dead, lost)) => {
-            let mut found = judged(&dead, is_well.then_some(mountpoint));
-            found.extend(lost.iter().map(judged_lost));
-            found
-        }
-        Err(error) => {
-            let text = format!("cannot look into containers: {error}");
-            vec![Finding::new(Level::Warning, "containers", text)]
-        }
-    }
+    let failed = |error| {
+        let text = format!("cannot look into containers: {error}");
+        vec![Finding::new(Level::Warning, "containers", text)]
+    };
+    let living = is_well.then_some(mountpoint);
+    let mut found = reach::dead().map_or_else(failed, |dead| judged(&dead, living));
+    found.extend(lost().map_or_else(failed, |lost| lost.iter().map(judged_lost).collect()));
+    found
 }
 
 /// Those that were attached, were started again, and have none of our files any more.
