@@ -1,13 +1,12 @@
 //! What becomes of readers when the daemon lacks descriptors or memory, or finds its state spoilt:
 //! an error or their own numbers, never the host's.
 
-use super::{Guest, MIB, door};
+use super::{Guest, MIB, handover::asked};
 use crate::harness::{Cgroup, Daemon, field, is_v2, kill, wait_until};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-use plimsoll::handover::{Held, Message, STATE};
+use plimsoll::handover::STATE;
 use std::{
     fs::{self, File},
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::unix::fs::FileExt,
     process::Command,
 };
 
@@ -101,13 +100,7 @@ fn a_daemon_that_finds_its_state_spoilt_serves_anew_and_heals_the_containers() {
 
 /// Writes over the state that the daemon would leave to a successor.
 pub(super) fn spoil(daemon: &Daemon) {
-    let family = AddressFamily::Unix;
-    let socket = socket(family, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
-    let address = UnixAddr::new(door(&daemon.mountpoint).as_str()).unwrap();
-    connect(socket.as_raw_fd(), &address).unwrap();
-    let Some((Message::Hold(_), mut held)) = Held::receive(&socket).unwrap() else {
-        panic!("it hands over nothing");
-    };
+    let (_, mut held) = asked(&daemon.mountpoint);
     let state = File::from(held.take(STATE).unwrap());
     state.write_all_at(&[0xa5; 4096], 0).unwrap();
     assert!(state.metadata().unwrap().len() < 64 * MIB);

@@ -1,11 +1,10 @@
 //! What readers notice of the daemon's misfortunes: a pause.
 
+mod handover;
 mod harm;
 mod service;
 
-use crate::harness::{
-    Cgroup, Daemon, children, field, kill, numbers, plimsoll, printed, wait_until,
-};
+use crate::harness::{Cgroup, Daemon, children, field, kill, numbers, plimsoll, wait_until};
 use nix::{
     sys::{
         ptrace,
@@ -13,14 +12,10 @@ use nix::{
     },
     unistd::Pid,
 };
-use plimsoll::{
-    handover::{Held, ROSTER},
-    sys::fd,
-};
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
-    os::{fd::AsRawFd, unix::process::CommandExt},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
@@ -270,106 +265,6 @@ fn the_next_start_heals_containers_whose_daemon_and_keeper_were_both_killed() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
-fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
-    let daemon = Daemon::start();
-    let door = door(&daemon.mountpoint);
-    let socket = nix::sys::socket::socket(
-        nix::sys::socket::AddressFamily::Unix,
-        nix::sys::socket::SockType::SeqPacket,
-        nix::sys::socket::SockFlag::empty(),
-        None,
-    )
-    .unwrap();
-    let address = nix::sys::socket::UnixAddr::new(door.as_str()).unwrap();
-    nix::sys::socket::connect(socket.as_raw_fd(), &address).unwrap();
-    assert!(Held::receive(&socket).unwrap().is_some());
-    fd::send(&socket, b"ready", &[]).unwrap();
-    // All its workers stand still now, and go on when we are gone.
-    let (drained, _) = fd::receive(&socket).unwrap();
-    assert_eq!(drained, b"drained");
-    drop(socket);
-    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
-}
-
-#[test]
-#[ignore = "needs root and /dev/fuse"]
-fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
-    let daemon = Daemon::start();
-    let serving = daemon.serving();
-    let kept = File::open(daemon.path("proc/meminfo")).unwrap();
-    let asked = || {
-        plimsoll()
-            .args(["daemon", "--replace", "--dry-run"])
-            .arg(&daemon.mountpoint)
-            .output()
-            .unwrap()
-    };
-    assert_eq!(printed(&asked()), "");
-    assert_eq!(daemon.serving(), serving);
-    assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
-    harm::spoil(&daemon);
-    let refused = asked();
-    assert_eq!(refused.status.code(), Some(125));
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("no state of this program"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
-}
-
-#[test]
-#[ignore = "needs root and /dev/fuse"]
-fn what_is_handed_over_in_a_version_that_is_not_known_is_refused_in_one_line() {
-    let said = refusal("{\"version\":\"9\",\"news\":[]}");
-    assert!(said.contains("version 9"), "{said}");
-}
-
-#[test]
-#[ignore = "needs root and /dev/fuse"]
-fn what_is_handed_over_and_is_corrupt_is_refused_in_one_line() {
-    let said = refusal("{\"version\":\"1\",\"mountp");
-    assert!(said.contains("corrupt"), "{said}");
-}
-
-/// What a daemon says that is to replace one whose roster is that.
-fn refusal(roster: &'static str) -> String {
-    let place = tempfile::tempdir().unwrap();
-    let mountpoint = fs::canonicalize(place.path()).unwrap();
-    let door = door(&mountpoint);
-    fs::create_dir_all("/run/plimsoll").unwrap();
-    let (kind, flags) = (
-        nix::sys::socket::SockType::SeqPacket,
-        nix::sys::socket::SockFlag::empty(),
-    );
-    let family = nix::sys::socket::AddressFamily::Unix;
-    let listener = nix::sys::socket::socket(family, kind, flags, None).unwrap();
-    let address = nix::sys::socket::UnixAddr::new(door.as_str()).unwrap();
-    nix::sys::socket::bind(listener.as_raw_fd(), &address).unwrap();
-    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(1).unwrap()).unwrap();
-    let later = std::thread::spawn(move || {
-        let socket = nix::sys::socket::accept(listener.as_raw_fd()).unwrap();
-        let socket = fd::inherited(socket).unwrap();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(roster.as_bytes()).unwrap();
-        let held = Held::new([(ROSTER.to_owned(), File::into(file))]);
-        held.send(&socket).unwrap();
-        // It must say nothing more: the daemon that it asked goes on.
-        fd::receive(&socket).unwrap().0
-    });
-    let refused = plimsoll()
-        .args(["daemon", "--replace"])
-        .arg(&mountpoint)
-        .output()
-        .unwrap();
-    fs::remove_file(door).unwrap();
-    assert_eq!(later.join().unwrap(), b"");
-    assert_eq!(refused.status.code(), Some(125));
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(said.lines().count(), 1, "{said}");
-    said
-}
-
-#[test]
 #[ignore = "needs root, /dev/fuse, cgroups and a quiet machine"]
 fn a_container_of_run_outlives_its_embedded_daemon() {
     let mut run = plimsoll()
@@ -399,11 +294,4 @@ fn a_container_of_run_outlives_its_embedded_daemon() {
     run.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     assert!(run.wait().unwrap().success());
     assert!(!Path::new(&format!("/proc/{keeper}")).exists());
-}
-
-/// Where successors ask the daemon on that mount point.
-fn door(mountpoint: &Path) -> String {
-    let name = mountpoint.to_str().unwrap();
-    let name = name.replace('-', "\\x2d").replace('/', "-");
-    format!("/run/plimsoll/daemon{name}.socket")
 }

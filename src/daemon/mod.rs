@@ -199,6 +199,15 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
     }
     let answers = station.answers();
     thread::spawn(move || answer::sample_loads(&answers));
+    if let Some(predecessor) = predecessor {
+        // As soon as the other one's keeper does not follow up any more, ours must.
+        overseer.serving()?;
+        if let Err(error) = predecessor.dismiss() {
+            overseer.leaving(&Held::default());
+            step_aside(station, &overseer)?;
+            return Err(error).with_context(acting);
+        }
+    }
     let door = (!config.is_embedded).then(|| open_door(config, &station, &overseer, &sender));
     let door = door.transpose()?;
     let resumed = station.is_resumed;
@@ -208,9 +217,6 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "ready").context("cannot say that it is ready")?;
         out.flush().context("cannot say that it is ready")?;
-    }
-    if let Some(predecessor) = predecessor {
-        predecessor.dismiss()?;
     }
     station.own()?;
     watch_signals(signals, &sender);
@@ -282,12 +288,12 @@ fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
 fn open_door(
     config: &Config,
     station: &Station,
-    overseer: &Overseer,
+    overseer: &Arc<Overseer>,
     events: &Sender<Event>,
 ) -> Result<PathBuf> {
     let door = Door::open(&config.mountpoint)?;
     let path = door.path().to_owned();
-    let work = Work::of(station, matches!(overseer, Overseer::Systemd))?;
+    let work = Work::of(station, overseer)?;
     let events = events.clone();
     thread::spawn(move || door.attend(&work, &events));
     Ok(path)
@@ -318,10 +324,19 @@ fn tell(what: &str, repaired: &[Repaired]) {
     }
 }
 
+/// Answers what was taken, and leaves everything mounted for whoever serves next.
+fn step_aside(station: Station, overseer: &Arc<Overseer>) -> Result<()> {
+    if let Err(error) = Work::of(&station, overseer)?.rest() {
+        tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
+    }
+    station.leave();
+    Ok(())
+}
+
 fn end(
     event: Event,
     station: Station,
-    overseer: &Overseer,
+    overseer: &Arc<Overseer>,
     held: &Held,
     door: Option<PathBuf>,
 ) -> Result<()> {
@@ -331,11 +346,7 @@ fn end(
     match event {
         Event::Restart => {
             tracing::info!("making room for a successor");
-            if let Err(error) = Work::of(&station, false)?.rest() {
-                tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
-            }
-            station.leave();
-            return Ok(());
+            return step_aside(station, overseer);
         }
         Event::Replaced => {
             tracing::info!("a successor serves");

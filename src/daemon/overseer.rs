@@ -92,6 +92,14 @@ impl Overseer {
         }
     }
 
+    /// The socket at whose other end the keeper is, if there is one.
+    pub(super) fn socket(&self) -> Result<Option<OwnedFd>> {
+        let Overseer::Keeper(keeper) = self else {
+            return Ok(None);
+        };
+        Ok(Some(keeper.lock().0.try_clone()?))
+    }
+
     // A keeper that is gone, or does not read, is no reason to end.
     fn say(&self, message: &Message) {
         if let Overseer::Keeper(keeper) = self {

@@ -65,6 +65,15 @@ pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
     }
 }
 
+/// Whether somebody holds the mount point: a daemon, or a keeper between two of them.
+pub(super) fn is_held(mountpoint: &Path) -> Result<bool> {
+    let path = file(mountpoint, "lock")?;
+    let Ok(file) = File::open(&path) else {
+        return Ok(false);
+    };
+    Ok(Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+}
+
 /// Writes into the lock whose it is now.
 pub(super) fn sign(lock: &OwnedFd) -> Result<()> {
     let mut file = File::from(lock.try_clone()?);

@@ -3,10 +3,10 @@
 //!
 //! Whatever goes wrong with the successor before it serves, the other one goes on.
 
-use super::{Event, place, station::Station};
+use super::{Event, overseer::Overseer, place, station::Station};
 use crate::{
     fuse::{GATE, Side, give_out_again},
-    handover::{Held, Message},
+    handover::{Held, KEEPER, Message},
     sys::fd,
 };
 use anyhow::{Context, Result, bail};
@@ -25,31 +25,57 @@ use std::{
         unix::fs::PermissionsExt,
     },
     path::{Path, PathBuf},
-    sync::mpsc::Sender,
+    sync::{Arc, mpsc::Sender},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long one waits for the other to speak.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the workers may take to come to rest.
 const DRAINING: Duration = Duration::from_secs(2);
+/// How often it is asked again for a daemon that is about to serve.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// The daemon that serves on a mount point, while it is being replaced.
 #[derive(Debug)]
-pub(super) struct Predecessor(OwnedFd);
+pub(super) struct Predecessor {
+    socket: OwnedFd,
+    /// Where it speaks to its keeper, if it has one and lets a successor speak there.
+    keeper: Option<OwnedFd>,
+}
 
 impl Predecessor {
-    /// Asks the daemon that serves there for all that it holds.
+    /// Asks the daemon that serves there for all that it holds. One that has died is waited for
+    /// until another one has taken its place.
     pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Held)> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Predecessor::ask_once(mountpoint) {
+                // Whoever has the next one serve holds the place for it.
+                Err(_) if Instant::now() < end && place::is_held(mountpoint)? => {
+                    thread::sleep(AGAIN);
+                }
+                asked => return asked,
+            }
+        }
+    }
+
+    fn ask_once(mountpoint: &Path) -> Result<(Predecessor, Held)> {
         let path = place::file(mountpoint, "socket")?;
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
         connect(socket.as_raw_fd(), &UnixAddr::new(&path)?)
             .context("no daemon serves there that could be replaced")?;
-        let predecessor = Predecessor(socket);
+        let mut predecessor = Predecessor {
+            socket,
+            keeper: None,
+        };
         match predecessor.heard()? {
-            Some((Message::Hold(_), held)) => Ok((predecessor, held)),
+            Some((Message::Hold(_), mut held)) => {
+                predecessor.keeper = held.take(KEEPER);
+                Ok((predecessor, held))
+            }
             _ => bail!("the daemon that serves there does not let itself be replaced"),
         }
     }
@@ -66,17 +92,24 @@ impl Predecessor {
         }
     }
 
-    /// Tells it to end.
+    /// Tells it to end, and its keeper that nobody is to take its place: of one that was killed
+    /// before, and whose place another one takes therefore, this is an error.
     pub(super) fn dismiss(self) -> Result<()> {
-        self.say(&Message::Serving)
+        self.say(&Message::Serving)?;
+        let Some(keeper) = &self.keeper else {
+            return Ok(());
+        };
+        fd::send(keeper, Message::Leaving.text().as_bytes(), &[])
+            .context("another daemon has taken the place of the one that was to be replaced")
     }
 
     fn say(&self, message: &Message) -> Result<()> {
-        fd::send(&self.0, message.text().as_bytes(), &[]).context("the other daemon is gone")
+        let text = message.text();
+        fd::send(&self.socket, text.as_bytes(), &[]).context("the other daemon is gone")
     }
 
     fn heard(&self) -> Result<Option<(Message, Held)>> {
-        heard(&self.0).context("the other daemon does not answer")
+        heard(&self.socket).context("the other daemon does not answer")
     }
 }
 
@@ -154,17 +187,16 @@ enum Outcome {
 /// What is handed over, and how it is brought to rest.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// Whether systemd would start another daemon as soon as this one ends.
-    is_managed: bool,
+    overseer: Arc<Overseer>,
     held: Held,
     points: Vec<PathBuf>,
     workers: usize,
 }
 
 impl Work {
-    pub(super) fn of(station: &Station, is_managed: bool) -> Result<Work> {
+    pub(super) fn of(station: &Station, overseer: &Arc<Overseer>) -> Result<Work> {
         Ok(Work {
-            is_managed,
+            overseer: Arc::clone(overseer),
             held: station.held()?,
             points: station.points(),
             workers: station.workers(),
@@ -172,9 +204,12 @@ impl Work {
     }
 
     fn hand_over(&self, successor: &OwnedFd) -> Result<Outcome> {
-        self.held.send(successor)?;
+        // A keeper may have died, and be another one since.
+        let keeper = self.overseer.socket()?;
+        self.held.send_with(successor, KEEPER, keeper.as_ref())?;
+        drop(keeper);
         match heard(successor)? {
-            Some((Message::Ready, _)) if self.is_managed => {
+            Some((Message::Ready, _)) if matches!(*self.overseer, Overseer::Systemd) => {
                 fd::send(successor, Message::Managed.text().as_bytes(), &[])?;
                 bail!("systemd would start another one: systemctl restart");
             }
@@ -186,7 +221,11 @@ impl Work {
             let drained = Message::Drained.text();
             fd::send(successor, drained.as_bytes(), &[])?;
             match heard(successor)? {
-                Some((Message::Serving, _)) => Ok(()),
+                Some((Message::Serving, _)) => {
+                    // Its word to our keeper is the one that counts: we may be killed at any moment.
+                    let _ = heard(successor);
+                    Ok(())
+                }
                 _ => bail!("it did not serve"),
             }
         });

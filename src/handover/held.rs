@@ -17,6 +17,8 @@ use std::{
 
 /// The name of the lock on the mount point.
 pub const LOCK: &str = "lock";
+/// The name of the socket at whose other end the keeper is of the daemon that hands over.
+pub const KEEPER: &str = "keeper";
 /// The name of the [`Roster`].
 pub const ROSTER: &str = "roster";
 /// The name of the shelf's memory.
@@ -89,7 +91,21 @@ impl Held {
     /// # Errors
     /// Those of [`fd::send`].
     pub fn send(&self, socket: impl AsFd) -> nix::Result<()> {
-        let (names, fds): (Vec<&str>, Vec<BorrowedFd<'_>>) = self.iter().unzip();
+        self.send_with(socket, "", None)
+    }
+
+    /// Sends copies of all of them, and of one more with that name if there is one.
+    ///
+    /// # Errors
+    /// Those of [`fd::send`].
+    pub fn send_with(
+        &self,
+        socket: impl AsFd,
+        name: &str,
+        more: Option<&OwnedFd>,
+    ) -> nix::Result<()> {
+        let more = more.map(|fd| (name, fd.as_fd()));
+        let (names, fds): (Vec<&str>, Vec<BorrowedFd<'_>>) = self.iter().chain(more).unzip();
         let names = names.into_iter().map(str::to_owned).collect();
         fd::send(socket, Message::Hold(names).text().as_bytes(), &fds)
     }

@@ -10,11 +10,12 @@ use nix::{
     sys::{
         signal::{Signal, kill},
         signalfd::SignalFd,
+        socket::{Shutdown, shutdown},
     },
     unistd::Pid,
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -103,9 +104,7 @@ impl<'keeper> Watch<'keeper> {
     pub(super) fn until_its_end(&mut self, held: &mut Held) -> nix::Result<End> {
         loop {
             let Some(life) = &self.life else {
-                while !self.is_deaf {
-                    self.listen(held);
-                }
+                self.hear_the_last(held);
                 return Ok(self.end());
             };
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -133,6 +132,7 @@ impl<'keeper> Watch<'keeper> {
             if daemon && !self.is_deaf {
                 self.listen(held);
             } else if life {
+                self.hear_the_last(held);
                 return Ok(self.end());
             } else if first_thread {
                 self.expect_its_end();
@@ -142,10 +142,19 @@ impl<'keeper> Watch<'keeper> {
             }
             if left == Duration::ZERO {
                 if self.is_dying {
+                    self.hear_the_last(held);
                     return Ok(self.end());
                 }
                 self.kill();
             }
+        }
+    }
+
+    /// The last words are those that came before: who speaks later is told that nobody listens.
+    fn hear_the_last(&mut self, held: &mut Held) {
+        let _ = shutdown(self.daemon.as_raw_fd(), Shutdown::Read);
+        while !self.is_deaf {
+            self.listen(held);
         }
     }
 
