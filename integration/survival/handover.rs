@@ -1,11 +1,12 @@
 //! One daemon takes another's place: what is handed over, and what becomes of it when either dies.
 
 use super::harm;
-use crate::harness::{Daemon, kill, plimsoll, printed, wait_until};
+use crate::harness::{Daemon, children, kill, plimsoll, printed, wait_until};
 use nix::{
     errno::Errno,
     sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept, bind, connect, listen, socket,
+        AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept, bind, connect,
+        listen, shutdown, socket,
     },
 };
 use plimsoll::{
@@ -17,6 +18,7 @@ use std::{
     io::Write,
     os::fd::{AsRawFd, OwnedFd},
     path::Path,
+    process::{Child, Stdio},
     thread,
     time::Duration,
 };
@@ -77,15 +79,8 @@ fn what_is_handed_over_and_is_corrupt_is_refused_in_one_line() {
 fn refusal(roster: &'static str) -> String {
     let place = tempfile::tempdir().unwrap();
     let mountpoint = fs::canonicalize(place.path()).unwrap();
-    let door = door(&mountpoint);
-    fs::create_dir_all("/run/plimsoll").unwrap();
-    let (kind, flags) = (SockType::SeqPacket, SockFlag::empty());
-    let family = AddressFamily::Unix;
-    let listener = socket(family, kind, flags, None).unwrap();
-    let address = UnixAddr::new(door.as_str()).unwrap();
-    bind(listener.as_raw_fd(), &address).unwrap();
-    listen(&listener, Backlog::new(1).unwrap()).unwrap();
-    let later = std::thread::spawn(move || {
+    let listener = listening(&mountpoint);
+    let later = thread::spawn(move || {
         let socket = accept(listener.as_raw_fd()).unwrap();
         let socket = fd::inherited(socket).unwrap();
         let mut file = tempfile::tempfile().unwrap();
@@ -100,7 +95,7 @@ fn refusal(roster: &'static str) -> String {
         .arg(&mountpoint)
         .output()
         .unwrap();
-    fs::remove_file(door).unwrap();
+    fs::remove_file(door(&mountpoint)).unwrap();
     assert_eq!(later.join().unwrap(), b"");
     assert_eq!(refused.status.code(), Some(125));
     let said = String::from_utf8(refused.stderr).unwrap();
@@ -112,33 +107,31 @@ fn refusal(roster: &'static str) -> String {
 #[ignore = "needs root and /dev/fuse"]
 fn a_daemon_that_was_killed_is_replaced_as_soon_as_its_keeper_has_another_one_serve() {
     let mut daemon = Daemon::start();
-    let (keeper, serving) = (daemon.process.id(), daemon.serving());
+    let keeper = daemon.process.id();
     kill("STOP", keeper);
-    kill("KILL", serving);
-    let mut successor = plimsoll()
-        .args(["daemon", "--replace"])
-        .arg(&daemon.mountpoint)
-        .spawn()
-        .unwrap();
+    kill("KILL", daemon.serving());
+    let mut successor = Successor::of(&daemon.mountpoint);
     thread::sleep(Duration::from_millis(300));
-    assert_eq!(successor.try_wait().unwrap(), None);
+    assert_eq!(successor.0.try_wait().unwrap(), None);
     kill("CONT", keeper);
-    assert!(daemon.process.wait().unwrap().success());
+    assert_eq!(status_of(&mut daemon.process), Some(0));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
-    daemon.process = successor;
-    assert_ne!(daemon.serving(), serving);
 }
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn who_would_replace_a_daemon_that_was_killed_meanwhile_is_told_that_another_one_serves() {
     let daemon = Daemon::start();
-    let (socket, keeper) = drained(&daemon);
-    let serving = daemon.serving();
+    let (socket, mut held) = drained(&daemon);
+    let keeper = held.take(KEEPER).unwrap();
+    let (serving, itself) = (daemon.serving(), daemon.process.id());
     kill("KILL", serving);
-    wait_until("another one serves", || daemon.serving() != serving);
+    wait_until("another one serves", || {
+        ![serving, itself].contains(&daemon.serving())
+    });
     assert_eq!(fd::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
     assert_eq!(fd::send(&keeper, b"leaving", &[]), Err(Errno::EPIPE));
+    assert_eq!(fd::receive(&keeper).unwrap().0, b"staying");
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
@@ -146,19 +139,168 @@ fn who_would_replace_a_daemon_that_was_killed_meanwhile_is_told_that_another_one
 #[ignore = "needs root and /dev/fuse"]
 fn nobody_takes_the_place_of_a_daemon_that_is_killed_when_its_successor_serves() {
     let mut daemon = Daemon::start();
-    let (_socket, keeper) = drained(&daemon);
+    let (_socket, mut held) = drained(&daemon);
+    let keeper = held.take(KEEPER).unwrap();
     fd::send(&keeper, b"leaving", &[]).unwrap();
     kill("KILL", daemon.serving());
-    daemon.process.wait().unwrap();
+    assert!(status_of(&mut daemon.process).is_some());
 }
 
-/// The daemon as one that wants to replace it has it: all its workers stand still. With where it
-/// speaks to its keeper.
-fn drained(daemon: &Daemon) -> (OwnedFd, OwnedFd) {
-    let (socket, mut held) = asked(&daemon.mountpoint);
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_daemon_that_waited_in_vain_serves_on_and_says_so() {
+    let daemon = Daemon::start();
+    let (socket, _held) = drained(&daemon);
+    // It waits ten seconds.
+    assert_eq!(fd::receive(&socket).unwrap().0, b"staying");
+    assert_eq!(fd::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
+    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_successor_that_is_too_late_serves_nobody() {
+    for (is_followed, why) in [(false, "has waited for too long"), (true, "has died")] {
+        let mut between = Between::new();
+        let stays = match is_followed {
+            true => &between.keeper,
+            false => &between.socket,
+        };
+        shutdown(stays.as_raw_fd(), Shutdown::Read).unwrap();
+        between.say_drained();
+        fd::send(stays, b"staying", &[]).unwrap();
+        assert_eq!(status_of(&mut between.successor.0), Some(125));
+        let said = std::io::read_to_string(between.successor.0.stderr.take().unwrap()).unwrap();
+        assert!(said.contains(why) && said.lines().count() == 1, "{said}");
+        drop(between.drained);
+        assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_successor_serves_though_daemon_and_keeper_have_died_meanwhile() {
+    let mut between = Between::new();
+    between.end_daemon();
+    shutdown(between.socket.as_raw_fd(), Shutdown::Read).unwrap();
+    between.say_drained();
+    drop((between.socket, between.keeper));
+    assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+    assert_eq!(between.successor.0.try_wait().unwrap(), None);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_successor_that_dies_before_it_serves_is_followed_by_one_that_tells_the_daemon_again() {
+    let mut between = Between::new();
+    between.end_daemon();
+    // It stands still while it waits for what the keeper says.
+    shutdown(between.keeper.as_raw_fd(), Shutdown::Read).unwrap();
+    between.say_drained();
+    assert_eq!(fd::receive(&between.socket).unwrap().0, b"serving");
+    let first = children(between.successor.0.id());
+    kill("KILL", first[0]);
+    assert_eq!(fd::receive(&between.socket).unwrap().0, b"serving");
+    assert_ne!(children(between.successor.0.id()), first);
+    drop(between.keeper);
+    assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+}
+
+/// A daemon with `--replace`, which ends with the test.
+struct Successor(Child);
+
+impl Successor {
+    fn of(mountpoint: &Path) -> Successor {
+        let mut daemon = plimsoll();
+        daemon.args(["daemon", "--replace"]).arg(mountpoint);
+        daemon.stderr(Stdio::piped());
+        Successor(daemon.spawn().unwrap())
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            kill("TERM", self.0.id());
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// A daemon that is drained, and a successor that is ready, for which this process is that daemon
+/// and its keeper.
+struct Between {
+    successor: Successor,
+    /// Where the successor speaks to the daemon.
+    socket: OwnedFd,
+    /// Where it speaks to the daemon's keeper.
+    keeper: OwnedFd,
+    /// Where the daemon waits for its successor.
+    drained: OwnedFd,
+    daemon: Daemon,
+}
+
+impl Between {
+    fn new() -> Between {
+        let daemon = Daemon::start();
+        let (drained, mut held) = drained(&daemon);
+        held.take(KEEPER).unwrap();
+        fs::remove_file(door(&daemon.mountpoint)).unwrap();
+        let listener = listening(&daemon.mountpoint);
+        let successor = Successor::of(&daemon.mountpoint);
+        let socket = fd::inherited(accept(listener.as_raw_fd()).unwrap()).unwrap();
+        let (keeper, theirs) = fd::pair().unwrap();
+        held.send_with(&socket, KEEPER, Some(&theirs)).unwrap();
+        assert_eq!(fd::receive(&socket).unwrap().0, b"ready");
+        Between {
+            successor,
+            socket,
+            keeper,
+            drained,
+            daemon,
+        }
+    }
+
+    /// Has the successor go on.
+    fn say_drained(&self) {
+        fd::send(&self.socket, b"drained", &[]).unwrap();
+    }
+
+    /// Ends the daemon, whose mounts stay.
+    fn end_daemon(&mut self) {
+        fd::send(&self.drained, b"serving", &[]).unwrap();
+        shutdown(self.drained.as_raw_fd(), Shutdown::Both).unwrap();
+        assert!(status_of(&mut self.daemon.process).is_some());
+    }
+}
+
+/// The exit status of one that ends; none of one that was killed.
+fn status_of(process: &mut Child) -> Option<i32> {
+    let mut ended = None;
+    wait_until("it ends", || {
+        ended = process.try_wait().unwrap();
+        ended.is_some()
+    });
+    ended.unwrap().code()
+}
+
+/// The daemon as one that wants to replace it has it: all its workers stand still.
+fn drained(daemon: &Daemon) -> (OwnedFd, Held) {
+    let (socket, held) = asked(&daemon.mountpoint);
     fd::send(&socket, b"ready", &[]).unwrap();
     assert_eq!(fd::receive(&socket).unwrap().0, b"drained");
-    (socket, held.take(KEEPER).unwrap())
+    (socket, held)
+}
+
+/// Where a successor finds this process in the place of the daemon on that mount point.
+fn listening(mountpoint: &Path) -> OwnedFd {
+    fs::create_dir_all("/run/plimsoll").unwrap();
+    let (family, flags) = (AddressFamily::Unix, SockFlag::empty());
+    let listener = socket(family, SockType::SeqPacket, flags, None).unwrap();
+    let address = UnixAddr::new(door(mountpoint).as_str()).unwrap();
+    bind(listener.as_raw_fd(), &address).unwrap();
+    listen(&listener, Backlog::new(1).unwrap()).unwrap();
+    listener
 }
 
 /// Asks the daemon that serves there for what it hands over.

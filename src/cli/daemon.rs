@@ -19,8 +19,8 @@ use std::{path::PathBuf, time::Duration};
 pub(super) struct Daemon {
     /// Where to mount; made if it is not there [default: as configured, /var/lib/plimsoll]
     mountpoint: Option<PathBuf>,
-    /// Takes the place of the daemon that serves there, or of the next one if that has just died;
-    /// no reader is kept waiting
+    /// Takes the place of the daemon that serves there, or waits for the next one if it has just
+    /// died; no reader is kept waiting
     #[arg(long)]
     replace: bool,
     /// With --replace: only says whether that daemon could be replaced by this program

@@ -104,6 +104,9 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
         return could_replace(&config).with_context(acting).map(|()| 0);
     }
     if Overseer::is_systemd() {
+        if config.replaces {
+            bail!("--replace is for daemons with a keeper: under systemd, systemctl restart");
+        }
         let held = Overseer::held_by_systemd()?;
         let end = Instant::now() + PAUSE;
         let result = live(&config, held, Overseer::Systemd);
@@ -187,29 +190,26 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
         .context("cannot let signals through")?;
     let is_first = held.is_empty();
     let (mut station, sessions, predecessor) = take_place(config, held).with_context(acting)?;
+    let overseer = Arc::new(overseer);
+    if let Some(predecessor) = &predecessor {
+        relieve(predecessor, &station, &overseer).with_context(acting)?;
+    }
     let (sender, events) = channel();
     sessions.run(&sender);
     if !station.is_resumed {
         station.extend().with_context(acting)?.run(&sender);
     }
-    let overseer = Arc::new(overseer);
     let handed = Arc::new(station.held()?);
     if !station.is_resumed || predecessor.is_some() {
         overseer.hold(&handed)?;
     }
+    drop(predecessor);
     let answers = station.answers();
     thread::spawn(move || answer::sample_loads(&answers));
-    if let Some(predecessor) = predecessor {
-        // As soon as the other one's keeper does not follow up any more, ours must.
-        overseer.serving()?;
-        if let Err(error) = predecessor.dismiss() {
-            overseer.leaving(&Held::default());
-            step_aside(station, &overseer)?;
-            return Err(error).with_context(acting);
-        }
-    }
-    let door = (!config.is_embedded).then(|| open_door(config, &station, &overseer, &sender));
-    let door = door.transpose()?;
+    let door = match config.is_embedded {
+        true => None,
+        false => open_door(config, &station, &overseer, &sender)?,
+    };
     let resumed = station.is_resumed;
     tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
     overseer.serving()?;
@@ -224,19 +224,35 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
         heal(&station);
     }
     let watched = Arc::clone(&overseer);
-    let (config, kept) = (config.clone(), Arc::clone(&handed));
+    let (configured, kept) = (config.clone(), Arc::clone(&handed));
     thread::spawn(move || {
-        let welcome = (!config.is_embedded).then(|| Welcome::of(&config));
+        let welcome = (!configured.is_embedded).then(|| Welcome::of(&configured));
         let look = || welcome.iter().for_each(Welcome::look);
         // Also where nobody watches over it.
         look();
-        watched.attend(&config, &kept, look);
+        watched.attend(&configured, &kept, look);
     });
     let event = events.recv().unwrap_or(Event::Stop);
-    end(event, station, &overseer, &handed, door)
+    end(event, config, station, &overseer, &handed, door)
 }
 
-/// The station and its sessions: handed over, left by a daemon that died, or new.
+/// Has the daemon end whose place this one takes. It has answered all that it took, and this one
+/// takes nothing before: two never serve at once.
+fn relieve(predecessor: &Predecessor, station: &Station, overseer: &Overseer) -> Result<()> {
+    // As soon as the other one's keeper has none follow, ours must, and that one does this again.
+    let mut held = station.held()?;
+    predecessor.enter(&mut held)?;
+    overseer.hold(&held)?;
+    overseer.serving()?;
+    predecessor
+        .dismiss()
+        .inspect_err(|_| overseer.leaving(&Held::default()))?;
+    station.recover();
+    Ok(())
+}
+
+/// The station and its sessions: handed over, left by a daemon that died, or new. With the daemon
+/// that is to end before they run.
 fn take_place(config: &Config, mut held: Held) -> Result<(Station, Sessions, Option<Predecessor>)> {
     let mountpoint = &config.mountpoint;
     if config.replaces && held.is_empty() {
@@ -245,17 +261,21 @@ fn take_place(config: &Config, mut held: Held) -> Result<(Station, Sessions, Opt
         predecessor.drain()?;
         let mut station = Station::resume(config, &mut held)?;
         let sessions = station.sessions()?;
-        station.recover();
         return Ok((station, sessions, Some(predecessor)));
     }
     if !held.is_empty() {
+        let predecessor = Predecessor::left_in(&mut held);
         let resumed = Station::resume(config, &mut held).and_then(|mut station| {
             let sessions = station.sessions()?;
-            station.recover();
             Ok((station, sessions))
         });
         match resumed {
-            Ok((station, sessions)) => return Ok((station, sessions, None)),
+            Ok((station, sessions)) => {
+                if predecessor.is_none() {
+                    station.recover();
+                }
+                return Ok((station, sessions, predecessor));
+            }
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(error, "cannot go on where the daemon before stopped");
@@ -285,18 +305,28 @@ fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
     });
 }
 
+/// Has successors let in at the door whose path is answered. Where readers wait, there is none
+/// rather than no daemon.
 fn open_door(
     config: &Config,
     station: &Station,
     overseer: &Arc<Overseer>,
     events: &Sender<Event>,
-) -> Result<PathBuf> {
-    let door = Door::open(&config.mountpoint)?;
+) -> Result<Option<PathBuf>> {
+    let opened =
+        Door::open(&config.mountpoint).and_then(|door| Ok((door, Work::of(station, overseer)?)));
+    let (door, work) = match opened {
+        Err(error) if station.is_resumed => {
+            let error = format!("{error:#}");
+            tracing::error!(error, "this daemon cannot be replaced, only restarted");
+            return Ok(None);
+        }
+        opened => opened?,
+    };
     let path = door.path().to_owned();
-    let work = Work::of(station, overseer)?;
     let events = events.clone();
     thread::spawn(move || door.attend(&work, &events));
-    Ok(path)
+    Ok(Some(path))
 }
 
 /// Puts what this daemon serves in the place of what a daemon before it served that was lost.
@@ -324,17 +354,9 @@ fn tell(what: &str, repaired: &[Repaired]) {
     }
 }
 
-/// Answers what was taken, and leaves everything mounted for whoever serves next.
-fn step_aside(station: Station, overseer: &Arc<Overseer>) -> Result<()> {
-    if let Err(error) = Work::of(&station, overseer)?.rest() {
-        tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
-    }
-    station.leave();
-    Ok(())
-}
-
 fn end(
     event: Event,
+    config: &Config,
     station: Station,
     overseer: &Arc<Overseer>,
     held: &Held,
@@ -346,7 +368,11 @@ fn end(
     match event {
         Event::Restart => {
             tracing::info!("making room for a successor");
-            return step_aside(station, overseer);
+            if let Err(error) = Work::of(&station, overseer)?.rest() {
+                tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
+            }
+            station.leave();
+            return Ok(());
         }
         Event::Replaced => {
             tracing::info!("a successor serves");
@@ -363,7 +389,9 @@ fn end(
     }
     if let Some(door) = door {
         let _ = fs::remove_file(door);
-        // A container of `run`, which has no door, ends before its view.
+    }
+    // A container of `run` ends before its view.
+    if !config.is_embedded {
         tell("taken out", &reach::take_out(&station.points())?);
     }
     station.end();

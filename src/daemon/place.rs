@@ -11,10 +11,16 @@ use std::{
     io::{Read, Seek, Write},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 // Where the locks and the sockets are that say which mount point is served by whom.
 const RUN: &str = "/run/plimsoll";
+
+/// So long and so often one waits for others who only look whether somebody holds it.
+const A_LOOK: Duration = Duration::from_millis(5);
+const ATTEMPTS: usize = 4;
 
 /// The file of that kind that belongs to the mount point, in a directory that is made.
 pub(super) fn file(mountpoint: &Path, kind: &str) -> Result<PathBuf> {
@@ -47,7 +53,15 @@ pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
         .truncate(false)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    let mut locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    for _ in 0..ATTEMPTS {
+        let Err((file, _)) = locked else {
+            break;
+        };
+        thread::sleep(A_LOOK);
+        locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    }
+    match locked {
         Ok(lock) => {
             // A copy, because dropping the lock itself would give it up.
             let copy = lock.as_fd().try_clone_to_owned();
@@ -65,7 +79,8 @@ pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// Whether somebody holds the mount point: a daemon, or a keeper between two of them.
+/// Whether somebody holds the mount point: a daemon, or a keeper between two of them. If nobody
+/// does, it is held for this look.
 pub(super) fn is_held(mountpoint: &Path) -> Result<bool> {
     let path = file(mountpoint, "lock")?;
     let Ok(file) = File::open(&path) else {

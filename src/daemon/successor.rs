@@ -1,12 +1,14 @@
 //! A daemon takes the place of one that serves: it is handed the descriptors, says that it is
 //! ready, and goes on as soon as the other one has answered all that it took.
 //!
-//! Whatever goes wrong with the successor before it serves, the other one goes on.
+//! Whatever goes wrong with the successor before it serves, the other one goes on. Each of the two,
+//! and each one's keeper, may be killed at any moment: whoever goes on says so, and whoever says
+//! nothing does not.
 
 use super::{Event, overseer::Overseer, place, station::Station};
 use crate::{
     fuse::{GATE, Side, give_out_again},
-    handover::{Held, KEEPER, Message},
+    handover::{Held, KEEPER, Message, PREDECESSOR},
     sys::fd,
 };
 use anyhow::{Context, Result, bail};
@@ -14,8 +16,8 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, connect, getsockopt,
-        listen, socket, sockopt::PeerCredentials,
+        AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept4, bind, connect,
+        getsockopt, listen, shutdown, socket, sockopt::PeerCredentials,
     },
 };
 use std::{
@@ -49,35 +51,54 @@ impl Predecessor {
     /// Asks the daemon that serves there for all that it holds. One that has died is waited for
     /// until another one has taken its place.
     pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Held)> {
+        let path = place::file(mountpoint, "socket")?;
         let end = Instant::now() + PATIENCE;
         loop {
-            match Predecessor::ask_once(mountpoint) {
-                // Whoever has the next one serve holds the place for it.
-                Err(_) if Instant::now() < end && place::is_held(mountpoint)? => {
-                    thread::sleep(AGAIN);
-                }
-                asked => return asked,
+            let asked = Predecessor::ask_at(&path);
+            let may_be_followed = matches!(
+                asked,
+                Ok(None) | Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ECONNRESET)
+            );
+            // Whoever has the next one serve holds the place for it.
+            if may_be_followed && Instant::now() < end && place::is_held(mountpoint)? {
+                thread::sleep(AGAIN);
+                continue;
             }
+            return match asked {
+                Ok(Some(asked)) => Ok(asked),
+                Ok(None) => bail!("the daemon that serves there does not let itself be replaced"),
+                Err(Errno::ETIMEDOUT) => bail!("the daemon that serves there does not answer"),
+                Err(error) => Err(error).context("no daemon serves there that could be replaced"),
+            };
         }
     }
 
-    fn ask_once(mountpoint: &Path) -> Result<(Predecessor, Held)> {
-        let path = place::file(mountpoint, "socket")?;
+    fn ask_at(path: &Path) -> nix::Result<Option<(Predecessor, Held)>> {
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(&path)?)
-            .context("no daemon serves there that could be replaced")?;
-        let mut predecessor = Predecessor {
-            socket,
-            keeper: None,
+        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        let Some((Message::Hold(_), mut held)) = heard(&socket)? else {
+            return Ok(None);
         };
-        match predecessor.heard()? {
-            Some((Message::Hold(_), mut held)) => {
-                predecessor.keeper = held.take(KEEPER);
-                Ok((predecessor, held))
-            }
-            _ => bail!("the daemon that serves there does not let itself be replaced"),
+        let keeper = held.take(KEEPER);
+        Ok(Some((Predecessor { socket, keeper }, held)))
+    }
+
+    /// The one that was to be replaced by a daemon which died before it had told it to end.
+    pub(super) fn left_in(held: &mut Held) -> Option<Predecessor> {
+        Some(Predecessor {
+            socket: held.take(PREDECESSOR)?,
+            keeper: held.take(KEEPER),
+        })
+    }
+
+    /// Adds what the next daemon needs to tell it to end, should this one die first.
+    pub(super) fn enter(&self, held: &mut Held) -> Result<()> {
+        held.add(PREDECESSOR, &self.socket)?;
+        if let Some(keeper) = &self.keeper {
+            held.add(KEEPER, keeper)?;
         }
+        Ok(())
     }
 
     /// Has it answer what it took, and take nothing more.
@@ -92,15 +113,25 @@ impl Predecessor {
         }
     }
 
-    /// Tells it to end, and its keeper that nobody is to take its place: of one that was killed
-    /// before, and whose place another one takes therefore, this is an error.
-    pub(super) fn dismiss(self) -> Result<()> {
-        self.say(&Message::Serving)?;
-        let Some(keeper) = &self.keeper else {
-            return Ok(());
-        };
-        fd::send(keeper, Message::Leaving.text().as_bytes(), &[])
-            .context("another daemon has taken the place of the one that was to be replaced")
+    /// Tells it to end, and its keeper that nobody is to take its place. Both may be dead; from
+    /// now on nobody serves there but this process.
+    ///
+    /// That must be said twice, as either may be killed at any moment, and either says so if it
+    /// does not end: no answer means that nobody is there to give one.
+    ///
+    /// # Errors
+    /// When the daemon, or another one in its place, serves on.
+    pub(super) fn dismiss(&self) -> Result<()> {
+        if self.say(&Message::Serving).is_err() && stays(&self.socket) {
+            bail!("the daemon that was to be replaced has waited for too long, and serves on");
+        }
+        if let Some(keeper) = &self.keeper {
+            let told = fd::send(keeper, Message::Leaving.text().as_bytes(), &[]);
+            if told == Err(Errno::EPIPE) && stays(keeper) {
+                bail!("the daemon that was to be replaced has died, and another one serves");
+            }
+        }
+        Ok(())
     }
 
     fn say(&self, message: &Message) -> Result<()> {
@@ -111,6 +142,11 @@ impl Predecessor {
     fn heard(&self) -> Result<Option<(Message, Held)>> {
         heard(&self.socket).context("the other daemon does not answer")
     }
+}
+
+/// Whether the other end, which hears nothing any more, has said that it stays.
+fn stays(socket: &OwnedFd) -> bool {
+    matches!(heard(socket), Ok(Some((Message::Staying, _))))
 }
 
 fn heard(socket: &OwnedFd) -> nix::Result<Option<(Message, Held)>> {
@@ -176,6 +212,15 @@ impl Door {
     }
 }
 
+/// Whether a successor has said that it serves. If not, it is told that nobody listens as soon as
+/// it says so.
+fn serves(successor: &OwnedFd) -> bool {
+    let says_so = |heard| matches!(heard, Ok(Some((Message::Serving, _))));
+    says_so(heard(successor))
+        || shutdown(successor.as_raw_fd(), Shutdown::Read).is_ok()
+            && says_so(Held::receive(successor))
+}
+
 /// How a visit ends that does not go wrong.
 enum Outcome {
     /// The visitor has taken over.
@@ -220,14 +265,13 @@ impl Work {
         let result = self.rest().and_then(|()| {
             let drained = Message::Drained.text();
             fd::send(successor, drained.as_bytes(), &[])?;
-            match heard(successor)? {
-                Some((Message::Serving, _)) => {
-                    // Its word to our keeper is the one that counts: we may be killed at any moment.
-                    let _ = heard(successor);
-                    Ok(())
-                }
-                _ => bail!("it did not serve"),
+            if serves(successor) {
+                // Its word to our keeper is the one that counts: we may be killed at any moment.
+                let _ = heard(successor);
+                return Ok(());
             }
+            let _ = fd::send(successor, Message::Staying.text().as_bytes(), &[]);
+            bail!("it did not serve");
         });
         if result.is_err() {
             // It may have taken requests before it died.

@@ -17,14 +17,20 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
         let text = "containers are looked into only by root";
         return vec![Finding::new(Level::Warning, "containers", text).mend("run it as root")];
     }
-    let failed = |error| {
-        let text = format!("cannot look into containers: {error}");
+    let failed = |what: &str, error: io::Error| {
+        let text = format!("cannot {what}: {error}");
         vec![Finding::new(Level::Warning, "containers", text)]
     };
     let living = is_well.then_some(mountpoint);
-    let mut found = reach::dead().map_or_else(failed, |dead| judged(&dead, living));
-    found.extend(lost().map_or_else(failed, |lost| lost.iter().map(judged_lost).collect()));
-    found
+    let dead = reach::dead().map_or_else(
+        |error| failed("look into containers", error),
+        |dead| judged(&dead, living),
+    );
+    let lost = lost().map_or_else(
+        |error| failed("find those that were attached", error),
+        |lost| lost.iter().map(judged_lost).collect(),
+    );
+    [dead, lost].concat()
 }
 
 /// Those that were attached, were started again, and have none of our files any more.

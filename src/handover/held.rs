@@ -19,6 +19,8 @@ use std::{
 pub const LOCK: &str = "lock";
 /// The name of the socket at whose other end the keeper is of the daemon that hands over.
 pub const KEEPER: &str = "keeper";
+/// The name of the socket at whose other end the daemon is that is being replaced.
+pub const PREDECESSOR: &str = "predecessor";
 /// The name of the [`Roster`].
 pub const ROSTER: &str = "roster";
 /// The name of the shelf's memory.

@@ -10,7 +10,7 @@ pub enum Message {
     Serving,
     /// The sender and its workers are well.
     Alive,
-    /// The sender ends for good: nobody is to take its place.
+    /// The daemon on whose socket this comes ends for good: nobody is to take its place.
     Leaving,
     /// The sender can go on where the other one stops.
     Ready,
@@ -18,19 +18,22 @@ pub enum Message {
     Drained,
     /// The sender serves on: its service manager would start another one in its place.
     Managed,
+    /// The sender serves on, or has another daemon serve: whoever would replace it is too late.
+    Staying,
 }
 
 const HOLD: &str = "hold";
 
 impl Message {
     /// The words of those that carry nothing.
-    const PLAIN: [(Message, &'static str); 6] = [
+    const PLAIN: [(Message, &'static str); 7] = [
         (Message::Serving, "serving"),
         (Message::Alive, "alive"),
         (Message::Leaving, "leaving"),
         (Message::Ready, "ready"),
         (Message::Drained, "drained"),
         (Message::Managed, "managed"),
+        (Message::Staying, "staying"),
     ];
 
     /// The message as it is sent.

@@ -8,7 +8,10 @@
 mod backoff;
 mod watch;
 
-use crate::{handover::Held, sys::process};
+use crate::{
+    handover::{Held, Message},
+    sys::{fd, process},
+};
 use backoff::Backoff;
 use nix::{
     sys::{
@@ -91,10 +94,19 @@ pub fn keep(
         let end = watch.until_its_end(&mut held)?;
         has_served |= watch.has_served;
         let status = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+        let last = match end {
+            End::Left => Some(code(status).unwrap_or(0)),
+            _ if purpose == Purpose::End => Some(code(status).unwrap_or(FAILED)),
+            End::Ended | End::Hung if !has_served => Some(code(status).unwrap_or(FAILED)),
+            _ => None,
+        };
+        if let Some(status) = last {
+            return Ok(status);
+        }
+        // Another daemon may be about to replace the one that has ended.
+        let _ = fd::send(&daemon, Message::Staying.text().as_bytes(), &[]);
         match end {
-            End::Left => return Ok(code(status).unwrap_or(0)),
-            _ if purpose == Purpose::End => return Ok(code(status).unwrap_or(FAILED)),
-            End::Ended | End::Hung if !has_served => return Ok(code(status).unwrap_or(FAILED)),
+            End::Left => {}
             End::Ignored => purpose = Purpose::End,
             End::Hung => say("the daemon hung and was killed: another one takes its place"),
             End::Ended => {
@@ -120,7 +132,7 @@ fn begin(
     purpose: Purpose,
     live: &impl Fn(Life) -> i32,
 ) -> nix::Result<(Pid, OwnedFd)> {
-    let (ours, theirs) = crate::sys::fd::pair()?;
+    let (ours, theirs) = fd::pair()?;
     let pid = process::forked(|| {
         // No frame of the keeper may run on in the daemon.
         catch_unwind(AssertUnwindSafe(|| {
