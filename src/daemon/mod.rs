@@ -2,6 +2,7 @@
 
 mod overseer;
 mod place;
+mod predecessor;
 mod remains;
 mod station;
 mod successor;
@@ -22,6 +23,7 @@ use nix::{
 };
 use overseer::Overseer;
 pub use place::lock_path;
+use predecessor::Predecessor;
 pub use remains::clean_up;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
@@ -40,7 +42,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use successor::{Door, Predecessor, Work};
+use successor::{Door, Work};
 use welcome::Welcome;
 
 const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];

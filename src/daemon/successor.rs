@@ -1,162 +1,37 @@
-//! A daemon takes the place of one that serves: it is handed the descriptors, says that it is
-//! ready, and goes on as soon as the other one has answered all that it took.
+//! Successors are let in: one is handed the descriptors, says that it is ready, and goes on as soon as
+//! this daemon has answered all that it took.
 //!
-//! Whatever goes wrong with the successor before it serves, the other one goes on. Each of the two,
+//! Whatever goes wrong with the successor before it serves, this daemon goes on. Each of the two,
 //! and each one's keeper, may be killed at any moment: whoever goes on says so, and whoever says
 //! nothing does not.
 
 use super::{Event, overseer::Overseer, place, station::Station};
 use crate::{
     fuse::{GATE, Side, give_out_again},
-    handover::{Held, KEEPER, Message, PREDECESSOR},
+    handover::{Held, KEEPER, Message},
     sys::fd,
 };
 use anyhow::{Context, Result, bail};
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{
-        AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept4, bind, connect,
-        getsockopt, listen, shutdown, socket, sockopt::PeerCredentials,
-    },
+use nix::sys::socket::{
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept4, bind, getsockopt,
+    listen, shutdown, socket, sockopt::PeerCredentials,
 };
 use std::{
     fs,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsRawFd, OwnedFd},
         unix::fs::PermissionsExt,
     },
     path::{Path, PathBuf},
     sync::{Arc, mpsc::Sender},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-/// How long one waits for the other to speak.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long nobody is let in when that fails.
+const PAUSE: Duration = Duration::from_secs(10);
 /// How long the workers may take to come to rest.
 const DRAINING: Duration = Duration::from_secs(2);
-/// How often it is asked again for a daemon that is about to serve.
-const AGAIN: Duration = Duration::from_millis(10);
-
-/// The daemon that serves on a mount point, while it is being replaced.
-#[derive(Debug)]
-pub(super) struct Predecessor {
-    socket: OwnedFd,
-    /// Where it speaks to its keeper, if it has one and lets a successor speak there.
-    keeper: Option<OwnedFd>,
-}
-
-impl Predecessor {
-    /// Asks the daemon that serves there for all that it holds. One that has died is waited for
-    /// until another one has taken its place.
-    pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Held)> {
-        let path = place::file(mountpoint, "socket")?;
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let asked = Predecessor::ask_at(&path);
-            let may_be_followed = matches!(
-                asked,
-                Ok(None) | Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ECONNRESET)
-            );
-            // Whoever has the next one serve holds the place for it.
-            if may_be_followed && Instant::now() < end && place::is_held(mountpoint)? {
-                thread::sleep(AGAIN);
-                continue;
-            }
-            return match asked {
-                Ok(Some(asked)) => Ok(asked),
-                Ok(None) => bail!("the daemon that serves there does not let itself be replaced"),
-                Err(Errno::ETIMEDOUT) => bail!("the daemon that serves there does not answer"),
-                Err(error) => Err(error).context("no daemon serves there that could be replaced"),
-            };
-        }
-    }
-
-    fn ask_at(path: &Path) -> nix::Result<Option<(Predecessor, Held)>> {
-        let kind = SockType::SeqPacket;
-        let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-        let Some((Message::Hold(_), mut held)) = heard(&socket)? else {
-            return Ok(None);
-        };
-        let keeper = held.take(KEEPER);
-        Ok(Some((Predecessor { socket, keeper }, held)))
-    }
-
-    /// The one that was to be replaced by a daemon which died before it had told it to end.
-    pub(super) fn left_in(held: &mut Held) -> Option<Predecessor> {
-        Some(Predecessor {
-            socket: held.take(PREDECESSOR)?,
-            keeper: held.take(KEEPER),
-        })
-    }
-
-    /// Adds what the next daemon needs to tell it to end, should this one die first.
-    pub(super) fn enter(&self, held: &mut Held) -> Result<()> {
-        held.add(PREDECESSOR, &self.socket)?;
-        if let Some(keeper) = &self.keeper {
-            held.add(KEEPER, keeper)?;
-        }
-        Ok(())
-    }
-
-    /// Has it answer what it took, and take nothing more.
-    pub(super) fn drain(&self) -> Result<()> {
-        self.say(&Message::Ready)?;
-        match self.heard()? {
-            Some((Message::Drained, _)) => Ok(()),
-            Some((Message::Managed, _)) => {
-                bail!("systemd watches over the daemon that serves there: systemctl restart it")
-            }
-            _ => bail!("the daemon that serves there does not come to rest"),
-        }
-    }
-
-    /// Tells it to end, and its keeper that nobody is to take its place. Both may be dead; from
-    /// now on nobody serves there but this process.
-    ///
-    /// That must be said twice, as either may be killed at any moment, and either says so if it
-    /// does not end: no answer means that nobody is there to give one.
-    ///
-    /// # Errors
-    /// When the daemon, or another one in its place, serves on.
-    pub(super) fn dismiss(&self) -> Result<()> {
-        if self.say(&Message::Serving).is_err() && stays(&self.socket) {
-            bail!("the daemon that was to be replaced has waited for too long, and serves on");
-        }
-        if let Some(keeper) = &self.keeper {
-            let told = fd::send(keeper, Message::Leaving.text().as_bytes(), &[]);
-            if told == Err(Errno::EPIPE) && stays(keeper) {
-                bail!("the daemon that was to be replaced has died, and another one serves");
-            }
-        }
-        Ok(())
-    }
-
-    fn say(&self, message: &Message) -> Result<()> {
-        let text = message.text();
-        fd::send(&self.socket, text.as_bytes(), &[]).context("the other daemon is gone")
-    }
-
-    fn heard(&self) -> Result<Option<(Message, Held)>> {
-        heard(&self.socket).context("the other daemon does not answer")
-    }
-}
-
-/// Whether the other end, which hears nothing any more, has said that it stays.
-fn stays(socket: &OwnedFd) -> bool {
-    matches!(heard(socket), Ok(Some((Message::Staying, _))))
-}
-
-fn heard(socket: &OwnedFd) -> nix::Result<Option<(Message, Held)>> {
-    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-    let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
-    match poll(&mut fds, timeout)? {
-        0 => Err(Errno::ETIMEDOUT),
-        _ => Held::receive(socket),
-    }
-}
 
 /// Where successors ask.
 #[derive(Debug)]
@@ -189,7 +64,7 @@ impl Door {
         loop {
             let flags = SockFlag::SOCK_CLOEXEC;
             let Ok(number) = accept4(self.socket.as_raw_fd(), flags) else {
-                thread::sleep(PATIENCE);
+                thread::sleep(PAUSE);
                 continue;
             };
             let Ok(successor) = fd::inherited(number) else {
@@ -216,7 +91,7 @@ impl Door {
 /// it says so.
 fn serves(successor: &OwnedFd) -> bool {
     let says_so = |heard| matches!(heard, Ok(Some((Message::Serving, _))));
-    says_so(heard(successor))
+    says_so(Held::hear(successor))
         || shutdown(successor.as_raw_fd(), Shutdown::Read).is_ok()
             && says_so(Held::receive(successor))
 }
@@ -253,7 +128,7 @@ impl Work {
         let keeper = self.overseer.socket()?;
         self.held.send_with(successor, KEEPER, keeper.as_ref())?;
         drop(keeper);
-        match heard(successor)? {
+        match Held::hear(successor)? {
             Some((Message::Ready, _)) if matches!(*self.overseer, Overseer::Systemd) => {
                 fd::send(successor, Message::Managed.text().as_bytes(), &[])?;
                 bail!("systemd would start another one: systemctl restart");
@@ -267,7 +142,7 @@ impl Work {
             fd::send(successor, drained.as_bytes(), &[])?;
             if serves(successor) {
                 // Its word to our keeper is the one that counts: we may be killed at any moment.
-                let _ = heard(successor);
+                let _ = Held::hear(successor);
                 return Ok(());
             }
             let _ = fd::send(successor, Message::Staying.text().as_bytes(), &[]);

@@ -4,6 +4,7 @@ use super::{Message, Roster, RosterError};
 use crate::sys::fd;
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::memfd::{MFdFlags, memfd_create},
 };
 use std::{
@@ -13,6 +14,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileExt,
     },
+    time::Duration,
 };
 
 /// The name of the lock on the mount point.
@@ -25,6 +27,9 @@ pub const PREDECESSOR: &str = "predecessor";
 pub const ROSTER: &str = "roster";
 /// The name of the shelf's memory.
 pub const STATE: &str = "state";
+
+/// How long one waits for the other to speak.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 // A roster holds two messages of some hundred bytes for each connection, as numbers.
 const LONGEST: u64 = 1 << 20;
@@ -110,6 +115,19 @@ impl Held {
         let (names, fds): (Vec<&str>, Vec<BorrowedFd<'_>>) = self.iter().chain(more).unzip();
         let names = names.into_iter().map(str::to_owned).collect();
         fd::send(socket, Message::Hold(names).text().as_bytes(), &fds)
+    }
+
+    /// Waits for a message as [`Held::receive`] does, but no longer than ten seconds.
+    ///
+    /// # Errors
+    /// ETIMEDOUT when none comes, and those of [`fd::receive`].
+    pub fn hear(socket: impl AsFd) -> nix::Result<Option<(Message, Held)>> {
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout)? {
+            0 => Err(Errno::ETIMEDOUT),
+            _ => Held::receive(socket),
+        }
     }
 
     /// Waits for a message; with the descriptors that came along. `None` when the other end is
