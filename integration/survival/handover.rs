@@ -1,6 +1,6 @@
 //! One daemon takes another's place: what is handed over, and what becomes of it when either dies.
 
-use super::harm;
+use super::{harm, keepers};
 use crate::harness::{Daemon, children, kill, plimsoll, printed, wait_until};
 use nix::{
     errno::Errno,
@@ -20,7 +20,6 @@ use std::{
     path::Path,
     process::{Child, Stdio},
     thread,
-    time::Duration,
 };
 
 #[test]
@@ -110,9 +109,12 @@ fn a_daemon_that_was_killed_is_replaced_as_soon_as_its_keeper_has_another_one_se
     let keeper = daemon.process.id();
     kill("STOP", keeper);
     kill("KILL", daemon.serving());
-    let mut successor = Successor::of(&daemon.mountpoint);
-    thread::sleep(Duration::from_millis(300));
-    assert_eq!(successor.0.try_wait().unwrap(), None);
+    fs::remove_file(door(&daemon.mountpoint)).unwrap();
+    let listener = listening(&daemon.mountpoint);
+    let _successor = Successor::of(&daemon.mountpoint);
+    // It finds one that is just dying, and then none.
+    drop(accepted(&listener));
+    drop(listener);
     kill("CONT", keeper);
     assert_eq!(status_of(&mut daemon.process), Some(0));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
@@ -194,16 +196,49 @@ fn a_successor_serves_though_daemon_and_keeper_have_died_meanwhile() {
 fn a_successor_that_dies_before_it_serves_is_followed_by_one_that_tells_the_daemon_again() {
     let mut between = Between::new();
     between.end_daemon();
-    // It stands still while it waits for what the keeper says.
-    shutdown(between.keeper.as_raw_fd(), Shutdown::Read).unwrap();
-    between.say_drained();
+    let first = between.successor_that_waits();
+    kill("KILL", first);
     assert_eq!(fd::receive(&between.socket).unwrap().0, b"serving");
-    let first = children(between.successor.0.id());
-    kill("KILL", first[0]);
-    assert_eq!(fd::receive(&between.socket).unwrap().0, b"serving");
-    assert_ne!(children(between.successor.0.id()), first);
+    let all = children(between.successor.0.id());
+    assert!(all.iter().any(|pid| *pid != first), "{all:?}");
     drop(between.keeper);
     assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_successor_whose_keeper_dies_before_it_serves_gets_another_one() {
+    let mut between = Between::new();
+    between.end_daemon();
+    let serving = between.successor_that_waits();
+    kill("KILL", between.successor.0.id());
+    drop(between.keeper);
+    assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+    wait_until("there is another keeper", || !keepers(serving).is_empty());
+    let keeper = keepers(serving)[0];
+    kill("KILL", serving);
+    wait_until("another one follows", || !children(keeper).is_empty());
+    let last = children(keeper)[0];
+    assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+    kill("TERM", keeper);
+    wait_until("it ends", || !Path::new(&format!("/proc/{last}")).exists());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_daemon_that_dies_while_it_comes_to_rest_is_replaced_when_the_next_one_serves() {
+    let Between {
+        successor: _successor,
+        socket,
+        drained,
+        mut daemon,
+        ..
+    } = Between::new();
+    drop(drained);
+    fs::rename(aside(&daemon.mountpoint), door(&daemon.mountpoint)).unwrap();
+    drop(socket);
+    assert_eq!(status_of(&mut daemon.process), Some(0));
+    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
 /// A daemon with `--replace`, which ends with the test.
@@ -243,15 +278,18 @@ struct Between {
 impl Between {
     fn new() -> Between {
         let daemon = Daemon::start();
-        let (drained, mut held) = drained(&daemon);
+        let (visit, mut held) = asked(&daemon.mountpoint);
         held.take(KEEPER).unwrap();
-        fs::remove_file(door(&daemon.mountpoint)).unwrap();
+        drop(visit);
+        let aside = aside(&daemon.mountpoint);
+        fs::rename(door(&daemon.mountpoint), &aside).unwrap();
         let listener = listening(&daemon.mountpoint);
         let successor = Successor::of(&daemon.mountpoint);
-        let socket = fd::inherited(accept(listener.as_raw_fd()).unwrap()).unwrap();
+        let socket = accepted(&listener);
         let (keeper, theirs) = fd::pair().unwrap();
         held.send_with(&socket, KEEPER, Some(&theirs)).unwrap();
         assert_eq!(fd::receive(&socket).unwrap().0, b"ready");
+        let (drained, _) = drained_at(&aside);
         Between {
             successor,
             socket,
@@ -259,6 +297,15 @@ impl Between {
             drained,
             daemon,
         }
+    }
+
+    /// The pid of the successor, which has told the daemon that it serves, and waits for what the
+    /// keeper says.
+    fn successor_that_waits(&self) -> u32 {
+        shutdown(self.keeper.as_raw_fd(), Shutdown::Read).unwrap();
+        self.say_drained();
+        assert_eq!(fd::receive(&self.socket).unwrap().0, b"serving");
+        children(self.successor.0.id())[0]
     }
 
     /// Has the successor go on.
@@ -286,7 +333,11 @@ fn status_of(process: &mut Child) -> Option<i32> {
 
 /// The daemon as one that wants to replace it has it: all its workers stand still.
 fn drained(daemon: &Daemon) -> (OwnedFd, Held) {
-    let (socket, held) = asked(&daemon.mountpoint);
+    drained_at(&door(&daemon.mountpoint))
+}
+
+fn drained_at(door: &str) -> (OwnedFd, Held) {
+    let (socket, held) = asked_at(door);
     fd::send(&socket, b"ready", &[]).unwrap();
     assert_eq!(fd::receive(&socket).unwrap().0, b"drained");
     (socket, held)
@@ -303,11 +354,19 @@ fn listening(mountpoint: &Path) -> OwnedFd {
     listener
 }
 
+fn accepted(listener: &OwnedFd) -> OwnedFd {
+    fd::inherited(accept(listener.as_raw_fd()).unwrap()).unwrap()
+}
+
 /// Asks the daemon that serves there for what it hands over.
 pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Held) {
+    asked_at(&door(mountpoint))
+}
+
+fn asked_at(door: &str) -> (OwnedFd, Held) {
     let family = AddressFamily::Unix;
     let socket = socket(family, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
-    let address = UnixAddr::new(door(mountpoint).as_str()).unwrap();
+    let address = UnixAddr::new(door).unwrap();
     wait_until("its door is open", || {
         connect(socket.as_raw_fd(), &address).is_ok()
     });
@@ -315,6 +374,11 @@ pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Held) {
         panic!("it hands over nothing");
     };
     (socket, held)
+}
+
+/// Where a test puts the daemon's door, to be in its place.
+fn aside(mountpoint: &Path) -> String {
+    door(mountpoint).replace(".socket", ".aside.socket")
 }
 
 /// Where successors ask the daemon on that mount point.

@@ -140,15 +140,8 @@ fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
     let serving = daemon.serving();
     daemon.process.kill().unwrap();
     daemon.process.wait().unwrap();
-    let keepers = || -> Vec<u32> {
-        let threads = fs::read_dir(format!("/proc/{serving}/task")).unwrap();
-        let lists = threads.map(|task| task.unwrap().path().join("children"));
-        lists
-            .flat_map(|list| numbers(&fs::read_to_string(list).unwrap_or_default()))
-            .collect()
-    };
-    wait_until("there is another keeper", || !keepers().is_empty());
-    let keeper = keepers();
+    wait_until("there is another keeper", || !keepers(serving).is_empty());
+    let keeper = keepers(serving);
     // At once: it has not even begun to listen.
     kill("KILL", serving);
     let read = fs::read(daemon.path("proc/meminfo"));
@@ -160,6 +153,15 @@ fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
     wait_until("both are gone", || {
         !Path::new(&format!("/proc/{}", successor[0])).exists()
     });
+}
+
+/// The keepers that a daemon has started.
+fn keepers(daemon: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
+    let lists = threads.map(|task| task.unwrap().path().join("children"));
+    lists
+        .flat_map(|list| numbers(&fs::read_to_string(list).unwrap_or_default()))
+        .collect()
 }
 
 #[test]

@@ -6,11 +6,12 @@ mod predecessor;
 mod remains;
 mod station;
 mod successor;
+mod takeover;
 mod welcome;
 
 use crate::{
     answer,
-    handover::{self, Held},
+    handover::Held,
     keeper::{self, Adopted, Life, Purpose},
     metrics,
     reach::{self, Repaired},
@@ -29,7 +30,7 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
-use station::{Sessions, Station};
+use station::Station;
 use std::{
     fs,
     io::Write,
@@ -191,27 +192,21 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
         .thread_unblock()
         .context("cannot let signals through")?;
     let is_first = held.is_empty();
-    let (mut station, sessions, predecessor) = take_place(config, held).with_context(acting)?;
+    let (mut station, sessions) = takeover::take(config, held, &overseer).with_context(acting)?;
     let overseer = Arc::new(overseer);
-    if let Some(predecessor) = &predecessor {
-        relieve(predecessor, &station, &overseer).with_context(acting)?;
-    }
     let (sender, events) = channel();
     sessions.run(&sender);
     if !station.is_resumed {
         station.extend().with_context(acting)?.run(&sender);
     }
     let handed = Arc::new(station.held()?);
-    if !station.is_resumed || predecessor.is_some() {
+    if !station.is_resumed {
         overseer.hold(&handed)?;
     }
-    drop(predecessor);
     let answers = station.answers();
     thread::spawn(move || answer::sample_loads(&answers));
-    let door = match config.is_embedded {
-        true => None,
-        false => open_door(config, &station, &overseer, &sender)?,
-    };
+    let door = (!config.is_embedded).then(|| open_door(config, &station, &overseer, &sender));
+    let door = door.transpose()?;
     let resumed = station.is_resumed;
     tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
     overseer.serving()?;
@@ -235,63 +230,7 @@ fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
         watched.attend(&configured, &kept, look);
     });
     let event = events.recv().unwrap_or(Event::Stop);
-    end(event, config, station, &overseer, &handed, door)
-}
-
-/// Has the daemon end whose place this one takes. It has answered all that it took, and this one
-/// takes nothing before: two never serve at once.
-fn relieve(predecessor: &Predecessor, station: &Station, overseer: &Overseer) -> Result<()> {
-    // As soon as the other one's keeper has none follow, ours must, and that one does this again.
-    let mut held = station.held()?;
-    predecessor.enter(&mut held)?;
-    overseer.hold(&held)?;
-    overseer.serving()?;
-    predecessor
-        .dismiss()
-        .inspect_err(|_| overseer.leaving(&Held::default()))?;
-    station.recover();
-    Ok(())
-}
-
-/// The station and its sessions: handed over, left by a daemon that died, or new. With the daemon
-/// that is to end before they run.
-fn take_place(config: &Config, mut held: Held) -> Result<(Station, Sessions, Option<Predecessor>)> {
-    let mountpoint = &config.mountpoint;
-    if config.replaces && held.is_empty() {
-        let (predecessor, mut held) = Predecessor::ask(mountpoint)?;
-        held.roster()?;
-        predecessor.drain()?;
-        let mut station = Station::resume(config, &mut held)?;
-        let sessions = station.sessions()?;
-        return Ok((station, sessions, Some(predecessor)));
-    }
-    if !held.is_empty() {
-        let predecessor = Predecessor::left_in(&mut held);
-        let resumed = Station::resume(config, &mut held).and_then(|mut station| {
-            let sessions = station.sessions()?;
-            Ok((station, sessions))
-        });
-        match resumed {
-            Ok((station, sessions)) => {
-                if predecessor.is_none() {
-                    station.recover();
-                }
-                return Ok((station, sessions, predecessor));
-            }
-            Err(error) => {
-                let error = format!("{error:#}");
-                tracing::warn!(error, "cannot go on where the daemon before stopped");
-            }
-        }
-    }
-    let lock = match held.take(handover::LOCK) {
-        Some(lock) => lock,
-        None => place::lock(mountpoint)?,
-    };
-    drop(held);
-    let mut station = Station::begin(config, lock)?;
-    let sessions = station.sessions()?;
-    Ok((station, sessions, None))
+    end(event, station, &overseer, &handed, door)
 }
 
 fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
@@ -314,21 +253,21 @@ fn open_door(
     station: &Station,
     overseer: &Arc<Overseer>,
     events: &Sender<Event>,
-) -> Result<Option<PathBuf>> {
-    let opened =
-        Door::open(&config.mountpoint).and_then(|door| Ok((door, Work::of(station, overseer)?)));
-    let (door, work) = match opened {
+) -> Result<PathBuf> {
+    let path = place::file(&config.mountpoint, "socket")?;
+    let opened = Door::open(&path).and_then(|door| Ok((door, Work::of(station, overseer)?)));
+    let events = events.clone();
+    match opened {
+        Ok((door, work)) => {
+            thread::spawn(move || door.attend(&work, &events));
+        }
         Err(error) if station.is_resumed => {
             let error = format!("{error:#}");
             tracing::error!(error, "this daemon cannot be replaced, only restarted");
-            return Ok(None);
         }
-        opened => opened?,
-    };
-    let path = door.path().to_owned();
-    let events = events.clone();
-    thread::spawn(move || door.attend(&work, &events));
-    Ok(Some(path))
+        Err(error) => return Err(error),
+    }
+    Ok(path)
 }
 
 /// Puts what this daemon serves in the place of what a daemon before it served that was lost.
@@ -358,7 +297,6 @@ fn tell(what: &str, repaired: &[Repaired]) {
 
 fn end(
     event: Event,
-    config: &Config,
     station: Station,
     overseer: &Arc<Overseer>,
     held: &Held,
@@ -391,9 +329,7 @@ fn end(
     }
     if let Some(door) = door {
         let _ = fs::remove_file(door);
-    }
-    // A container of `run` ends before its view.
-    if !config.is_embedded {
+        // A container of `run`, which has no door, ends before its view.
         tell("taken out", &reach::take_out(&station.points())?);
     }
     station.end();

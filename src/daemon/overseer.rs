@@ -74,7 +74,7 @@ impl Overseer {
         Ok(())
     }
 
-    /// Says that readers are answered.
+    /// Says that readers are this daemon's from now on: should it die, another one must follow.
     pub(super) fn serving(&self) -> Result<()> {
         match self {
             Overseer::Systemd => sd_notify::notify(&[NotifyState::Ready])

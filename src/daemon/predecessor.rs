@@ -3,7 +3,7 @@
 
 use super::place;
 use crate::{
-    handover::{Held, KEEPER, Message, PREDECESSOR},
+    handover::{Held, KEEPER, Message, PATIENCE, PREDECESSOR},
     sys::fd,
 };
 use anyhow::{Context, Result, bail};
@@ -18,8 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long one waits for a daemon that is about to serve, and how often it is asked for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked again for a daemon that is about to serve.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// The daemon that serves on a mount point, while it is being replaced.
@@ -31,11 +30,30 @@ pub(super) struct Predecessor {
 }
 
 impl Predecessor {
+    /// The daemon that serves there, which has answered what it took and takes nothing more; with
+    /// all that it holds. If it dies first, the one that takes its place.
+    pub(super) fn drained(mountpoint: &Path) -> Result<(Predecessor, Held)> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (predecessor, held) = Predecessor::ask_until(end, mountpoint)?;
+            held.roster()?;
+            if predecessor.drain()? {
+                return Ok((predecessor, held));
+            }
+            if Instant::now() >= end {
+                bail!("no daemon serves there for long enough to be replaced");
+            }
+        }
+    }
+
     /// Asks the daemon that serves there for all that it holds. One that has died is waited for
     /// until another one has taken its place.
     pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Held)> {
+        Predecessor::ask_until(Instant::now() + PATIENCE, mountpoint)
+    }
+
+    fn ask_until(end: Instant, mountpoint: &Path) -> Result<(Predecessor, Held)> {
         let path = place::file(mountpoint, "socket")?;
-        let end = Instant::now() + PATIENCE;
         loop {
             let asked = Predecessor::ask_at(&path);
             let may_be_followed = matches!(
@@ -67,7 +85,7 @@ impl Predecessor {
         Ok(Some((Predecessor { socket, keeper }, held)))
     }
 
-    /// The one that was to be replaced by a daemon which died before it had told it to end.
+    /// The one that was to be replaced by a daemon which died before it was sure of its end.
     pub(super) fn left_in(held: &mut Held) -> Option<Predecessor> {
         Some(Predecessor {
             socket: held.take(PREDECESSOR)?,
@@ -84,12 +102,13 @@ impl Predecessor {
         Ok(())
     }
 
-    /// Has it answer what it took, and take nothing more.
-    pub(super) fn drain(&self) -> Result<()> {
-        self.say(&Message::Ready)?;
-        match self.heard()? {
-            Some((Message::Drained, _)) => Ok(()),
-            Some((Message::Managed, _)) => {
+    /// Has it answer what it took, and take nothing more; whether it lives to say so.
+    fn drain(&self) -> Result<bool> {
+        let told = fd::send(&self.socket, Message::Ready.text().as_bytes(), &[]);
+        match told.and_then(|()| Held::hear(&self.socket)) {
+            Ok(Some((Message::Drained, _))) => Ok(true),
+            Ok(None) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(false),
+            Ok(Some((Message::Managed, _))) => {
                 bail!("systemd watches over the daemon that serves there: systemctl restart it")
             }
             _ => bail!("the daemon that serves there does not come to rest"),
@@ -105,29 +124,23 @@ impl Predecessor {
     /// # Errors
     /// When the daemon, or another one in its place, serves on.
     pub(super) fn dismiss(&self) -> Result<()> {
-        if self.say(&Message::Serving).is_err() && stays(&self.socket) {
+        let says = |socket, message: Message| fd::send(socket, message.text().as_bytes(), &[]);
+        if says(&self.socket, Message::Serving).is_err() && stays(&self.socket) {
             bail!("the daemon that was to be replaced has waited for too long, and serves on");
         }
-        if let Some(keeper) = &self.keeper {
-            let told = fd::send(keeper, Message::Leaving.text().as_bytes(), &[]);
-            if told == Err(Errno::EPIPE) && stays(keeper) {
-                bail!("the daemon that was to be replaced has died, and another one serves");
-            }
+        if let Some(keeper) = &self.keeper
+            && says(keeper, Message::Leaving).is_err()
+            && stays(keeper)
+        {
+            bail!("the daemon that was to be replaced has died, and another one serves");
         }
         Ok(())
     }
-
-    fn say(&self, message: &Message) -> Result<()> {
-        let text = message.text();
-        fd::send(&self.socket, text.as_bytes(), &[]).context("the other daemon is gone")
-    }
-
-    fn heard(&self) -> Result<Option<(Message, Held)>> {
-        Held::hear(&self.socket).context("the other daemon does not answer")
-    }
 }
 
-/// Whether the other end, which hears nothing any more, has said that it stays.
+/// Whether the other end, which hears nothing any more, has said that it stays. It is so for the
+/// next one that asks as well.
 fn stays(socket: &OwnedFd) -> bool {
-    matches!(Held::hear(socket), Ok(Some((Message::Staying, _))))
+    let said = fd::readable_within(socket, PATIENCE).and_then(|()| fd::peek(socket));
+    said.is_ok_and(|said| Message::parse(&said) == Some(Message::Staying))
 }

@@ -5,7 +5,7 @@
 //! and each one's keeper, may be killed at any moment: whoever goes on says so, and whoever says
 //! nothing does not.
 
-use super::{Event, overseer::Overseer, place, station::Station};
+use super::{Event, overseer::Overseer, station::Station};
 use crate::{
     fuse::{GATE, Side, give_out_again},
     handover::{Held, KEEPER, Message},
@@ -35,35 +35,26 @@ const DRAINING: Duration = Duration::from_secs(2);
 
 /// Where successors ask.
 #[derive(Debug)]
-pub(super) struct Door {
-    socket: OwnedFd,
-    path: PathBuf,
-}
+pub(super) struct Door(OwnedFd);
 
 impl Door {
-    /// Opens the door of the daemon on that mount point, in place of one that is left over.
-    pub(super) fn open(mountpoint: &Path) -> Result<Door> {
-        let path = place::file(mountpoint, "socket")?;
+    /// Opens it there, in place of one that is left over.
+    pub(super) fn open(path: &Path) -> Result<Door> {
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
-        let _ = fs::remove_file(&path);
-        bind(socket.as_raw_fd(), &UnixAddr::new(&path)?)
+        let _ = fs::remove_file(path);
+        bind(socket.as_raw_fd(), &UnixAddr::new(path)?)
             .with_context(|| format!("cannot listen at {}", path.display()))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listen(&socket, Backlog::new(4)?)?;
-        Ok(Door { socket, path })
-    }
-
-    /// Its path.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+        Ok(Door(socket))
     }
 
     /// Lets successors in, one after the other, until one has taken over.
     pub(super) fn attend(&self, work: &Work, events: &Sender<Event>) {
         loop {
             let flags = SockFlag::SOCK_CLOEXEC;
-            let Ok(number) = accept4(self.socket.as_raw_fd(), flags) else {
+            let Ok(number) = accept4(self.0.as_raw_fd(), flags) else {
                 thread::sleep(PAUSE);
                 continue;
             };
@@ -140,15 +131,13 @@ impl Work {
         let result = self.rest().and_then(|()| {
             let drained = Message::Drained.text();
             fd::send(successor, drained.as_bytes(), &[])?;
-            if serves(successor) {
-                // Its word to our keeper is the one that counts: we may be killed at any moment.
-                let _ = Held::hear(successor);
-                return Ok(());
+            if !serves(successor) {
+                bail!("it did not serve");
             }
-            let _ = fd::send(successor, Message::Staying.text().as_bytes(), &[]);
-            bail!("it did not serve");
+            Ok(())
         });
         if result.is_err() {
+            let _ = fd::send(successor, Message::Staying.text().as_bytes(), &[]);
             // It may have taken requests before it died.
             for (name, device) in self.held.iter() {
                 let is_device = Side::named(name).is_some();

@@ -4,7 +4,6 @@ use super::{Message, Roster, RosterError};
 use crate::sys::fd;
 use nix::{
     errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::memfd::{MFdFlags, memfd_create},
 };
 use std::{
@@ -28,8 +27,8 @@ pub const ROSTER: &str = "roster";
 /// The name of the shelf's memory.
 pub const STATE: &str = "state";
 
-/// How long one waits for the other to speak.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a daemon waits for another one to speak.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 // A roster holds two messages of some hundred bytes for each connection, as numbers.
 const LONGEST: u64 = 1 << 20;
@@ -117,17 +116,13 @@ impl Held {
         fd::send(socket, Message::Hold(names).text().as_bytes(), &fds)
     }
 
-    /// Waits for a message as [`Held::receive`] does, but no longer than ten seconds.
+    /// Waits for a message as [`Held::receive`] does, but no longer than [`PATIENCE`].
     ///
     /// # Errors
     /// ETIMEDOUT when none comes, and those of [`fd::receive`].
     pub fn hear(socket: impl AsFd) -> nix::Result<Option<(Message, Held)>> {
-        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, timeout)? {
-            0 => Err(Errno::ETIMEDOUT),
-            _ => Held::receive(socket),
-        }
+        fd::readable_within(&socket, PATIENCE)?;
+        Held::receive(socket)
     }
 
     /// Waits for a message; with the descriptors that came along. `None` when the other end is

@@ -6,7 +6,7 @@
 pub enum Message {
     /// These descriptors are to be held, in place of all before; or are handed over.
     Hold(Vec<String>),
-    /// The sender answers readers.
+    /// Readers are the sender's from now on, or its successor's after its death.
     Serving,
     /// The sender and its workers are well.
     Alive,

@@ -5,6 +5,6 @@ mod held;
 mod message;
 mod roster;
 
-pub use held::{Held, KEEPER, LOCK, PREDECESSOR, ROSTER, STATE};
+pub use held::{Held, KEEPER, LOCK, PATIENCE, PREDECESSOR, ROSTER, STATE};
 pub use message::Message;
 pub use roster::{Roster, RosterError};

@@ -94,22 +94,21 @@ pub fn keep(
         let end = watch.until_its_end(&mut held)?;
         has_served |= watch.has_served;
         let status = waitpid(pid, Some(WaitPidFlag::WNOHANG));
-        let last = match end {
-            End::Left => Some(code(status).unwrap_or(0)),
-            _ if purpose == Purpose::End => Some(code(status).unwrap_or(FAILED)),
-            End::Ended | End::Hung if !has_served => Some(code(status).unwrap_or(FAILED)),
-            _ => None,
-        };
-        if let Some(status) = last {
-            return Ok(status);
-        }
-        // Another daemon may be about to replace the one that has ended.
-        let _ = fd::send(&daemon, Message::Staying.text().as_bytes(), &[]);
         match end {
-            End::Left => {}
-            End::Ignored => purpose = Purpose::End,
-            End::Hung => say("the daemon hung and was killed: another one takes its place"),
+            // It may be lingering, or have been killed since.
+            End::Left => return Ok(code(status).unwrap_or(0)),
+            _ if purpose == Purpose::End => return Ok(code(status).unwrap_or(FAILED)),
+            End::Ended | End::Hung if !has_served => return Ok(code(status).unwrap_or(FAILED)),
+            End::Ignored => {
+                stay(&daemon);
+                purpose = Purpose::End;
+            }
+            End::Hung => {
+                stay(&daemon);
+                say("the daemon hung and was killed: another one takes its place");
+            }
             End::Ended => {
+                stay(&daemon);
                 let was_killed = matches!(
                     status,
                     Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _) | WaitStatus::StillAlive)
@@ -120,6 +119,11 @@ pub fn keep(
             }
         }
     }
+}
+
+/// Lets whoever is about to replace the daemon that has ended know that another one follows.
+fn stay(daemon: &OwnedFd) {
+    let _ = fd::send(daemon, Message::Staying.text().as_bytes(), &[]);
 }
 
 /// Takes note of the end of daemons that were still dying when they were given up.
@@ -148,13 +152,11 @@ fn begin(
     Ok((pid, ours))
 }
 
-/// The exit status of a child that ended by itself.
+/// The exit status of a child, if it ended by itself and was one.
 fn code(status: nix::Result<WaitStatus>) -> Option<i32> {
     match status {
         Ok(WaitStatus::Exited(_, code)) => Some(code),
-        Ok(_) => Some(FAILED),
-        // It was another's child.
-        Err(_) => None,
+        _ => None,
     }
 }
 

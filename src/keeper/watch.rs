@@ -59,7 +59,7 @@ pub(super) struct Watch<'keeper> {
     is_leaving: bool,
     is_told: bool,
     is_deaf: bool,
-    /// Whether it has answered readers.
+    /// Whether readers were its own, or about to be.
     pub(super) has_served: bool,
 }
 
@@ -168,6 +168,8 @@ impl<'keeper> Watch<'keeper> {
     }
 
     fn listen(&mut self, held: &mut Held) {
+        // Whatever it says then, it has to end in time.
+        let is_ending = self.is_told || self.is_dying || self.is_leaving;
         match Held::receive(self.daemon) {
             Ok(Some((Message::Hold(_), handed))) => *held = handed,
             Ok(Some((message, _))) => {
@@ -177,7 +179,7 @@ impl<'keeper> Watch<'keeper> {
             // It has closed its end: nothing more will be said.
             Ok(None) | Err(_) => self.is_deaf = true,
         }
-        if !self.is_told && !self.is_dying {
+        if !is_ending {
             self.deadline = Instant::now() + self.patience;
         }
     }

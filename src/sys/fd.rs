@@ -4,14 +4,16 @@
 use std::{
     io::{IoSlice, IoSliceMut},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::{Duration, Instant},
 };
 
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType,
-        recvmsg, sendmsg, socketpair,
+        recv, recvmsg, sendmsg, socketpair,
     },
 };
 
@@ -110,6 +112,38 @@ pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     }
     let length = message.bytes;
     Ok((text.get(..length).unwrap_or_default().to_vec(), fds))
+}
+
+/// Waits until there is something to read, or nobody at the other end any more.
+///
+/// # Errors
+///
+/// ETIMEDOUT when neither is so within that time, and what `poll` answers but EINTR.
+pub fn readable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
+    let end = Instant::now() + time;
+    loop {
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout) {
+            Ok(0) => return Err(Errno::ETIMEDOUT),
+            Err(Errno::EINTR) => {}
+            polled => return polled.map(drop),
+        }
+    }
+}
+
+/// The text of the next message, which stays; empty when the other end is gone.
+///
+/// # Errors
+///
+/// What `recv` answers: EAGAIN when there is none yet.
+pub fn peek(socket: impl AsFd) -> nix::Result<Vec<u8>> {
+    let mut text = vec![0; LONGEST];
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    let length = recv(socket.as_fd().as_raw_fd(), &mut text, flags)?;
+    text.truncate(length);
+    Ok(text)
 }
 
 /// A descriptor of that process, readable as soon as it has ended.
