@@ -6,6 +6,7 @@ mod cached;
 mod connection;
 mod gate;
 mod handles;
+mod inode;
 mod listing;
 mod mount;
 mod open;
