@@ -5,7 +5,7 @@ use crate::harness::{Daemon, children, kill, plimsoll, printed, wait_until};
 use nix::{
     errno::Errno,
     sys::socket::{
-        AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept, bind, connect,
+        AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept4, bind, connect,
         listen, shutdown, socket,
     },
 };
@@ -80,8 +80,7 @@ fn refusal(roster: &'static str) -> String {
     let mountpoint = fs::canonicalize(place.path()).unwrap();
     let listener = listening(&mountpoint);
     let later = thread::spawn(move || {
-        let socket = accept(listener.as_raw_fd()).unwrap();
-        let socket = fd::inherited(socket).unwrap();
+        let socket = accepted(&listener);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(roster.as_bytes()).unwrap();
         let held = Held::new([(ROSTER.to_owned(), File::into(file))]);
@@ -259,6 +258,11 @@ impl Drop for Successor {
             kill("TERM", self.0.id());
         }
         let _ = self.0.wait();
+        // It is of use to whoever looks for why a test failed.
+        if let Some(said) = self.0.stderr.take() {
+            let said = std::io::read_to_string(said).unwrap_or_default();
+            let _ = std::io::stderr().write_all(said.as_bytes());
+        }
     }
 }
 
@@ -346,7 +350,7 @@ fn drained_at(door: &str) -> (OwnedFd, Held) {
 /// Where a successor finds this process in the place of the daemon on that mount point.
 fn listening(mountpoint: &Path) -> OwnedFd {
     fs::create_dir_all("/run/plimsoll").unwrap();
-    let (family, flags) = (AddressFamily::Unix, SockFlag::empty());
+    let (family, flags) = (AddressFamily::Unix, SockFlag::SOCK_CLOEXEC);
     let listener = socket(family, SockType::SeqPacket, flags, None).unwrap();
     let address = UnixAddr::new(door(mountpoint).as_str()).unwrap();
     bind(listener.as_raw_fd(), &address).unwrap();
@@ -355,7 +359,7 @@ fn listening(mountpoint: &Path) -> OwnedFd {
 }
 
 fn accepted(listener: &OwnedFd) -> OwnedFd {
-    fd::inherited(accept(listener.as_raw_fd()).unwrap()).unwrap()
+    fd::inherited(accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC).unwrap()).unwrap()
 }
 
 /// Asks the daemon that serves there for what it hands over.
@@ -365,7 +369,7 @@ pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Held) {
 
 fn asked_at(door: &str) -> (OwnedFd, Held) {
     let family = AddressFamily::Unix;
-    let socket = socket(family, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
+    let socket = socket(family, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let address = UnixAddr::new(door).unwrap();
     wait_until("its door is open", || {
         connect(socket.as_raw_fd(), &address).is_ok()

@@ -134,12 +134,10 @@ fn link(number: u64) -> Option<Link> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::tree::{
-            ROOT,
-            tests::{at, walk},
-        },
-        *,
+    use super::*;
+    use crate::fuse::{
+        tree::ROOT,
+        walk::{at, walk},
     };
 
     #[test]

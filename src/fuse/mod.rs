@@ -15,6 +15,8 @@ mod session;
 mod texts;
 pub mod tree;
 mod trigger;
+#[cfg(test)]
+mod walk;
 
 pub use attributes::attributes;
 pub use cached::Cached;

@@ -298,32 +298,9 @@ fn name_in<'path>(directory: &str, path: &'path str) -> Option<&'path str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::units::CpuSet;
-
-    fn shown() -> Shown {
-        let cpus = CpuSet::parse("0,8191").unwrap();
-        Shown {
-            nodes: vec![(NodeId(1023), cpus.clone())],
-            cpus,
-        }
-    }
-
-    pub(in crate::fuse) fn walk(from: Entry, found: &mut Vec<Entry>) {
-        found.push(from);
-        for (_, child) in from.children() {
-            walk(child, found);
-        }
-        for (_, _, child) in from.members(&shown()) {
-            walk(child, found);
-        }
-    }
-
-    pub(in crate::fuse) fn at(path: &str) -> Option<Entry> {
-        path.split('/')
-            .try_fold(ROOT, |entry, name| entry.child(name))
-    }
+    use crate::fuse::walk::{at, shown, walk};
 
     #[test]
     fn every_file_is_reached_by_its_path() {
