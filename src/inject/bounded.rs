@@ -6,7 +6,6 @@ use crate::sys::{fd, process};
 use nix::{
     errno::Errno,
     fcntl::OFlag,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         prctl,
         signal::{Signal, kill},
@@ -76,17 +75,13 @@ fn hear(from: &OwnedFd, until: Instant) -> nix::Result<Option<Vec<u8>>> {
     let mut room = [0; 4096];
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        // A part of a millisecond is not nothing.
-        let left = PollTimeout::try_from(left + Duration::from_millis(1));
-        let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, left.unwrap_or(PollTimeout::MAX)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => match read(from, &mut room)? {
-                0 => return Ok(Some(said)),
-                length => said.extend_from_slice(room.get(..length).unwrap_or_default()),
-            },
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error),
+        match fd::readable_within(from, left) {
+            Err(Errno::ETIMEDOUT) => return Ok(None),
+            readable => readable?,
+        }
+        match read(from, &mut room)? {
+            0 => return Ok(Some(said)),
+            length => said.extend_from_slice(room.get(..length).unwrap_or_default()),
         }
     }
 }

@@ -124,8 +124,9 @@ pub fn readable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
     loop {
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         let left = end.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, timeout) {
+        // A part of a millisecond is not nothing.
+        let timeout = PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)));
+        match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
             Ok(0) => return Err(Errno::ETIMEDOUT),
             Err(Errno::EINTR) => {}
             polled => return polled.map(drop),
