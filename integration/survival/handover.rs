@@ -10,14 +10,15 @@ use nix::{
     },
 };
 use plimsoll::{
+    daemon::lock_path,
     handover::{Held, KEEPER, Message, ROSTER},
     sys::fd,
 };
 use std::{
     fs::{self, File},
     io::Write,
-    os::fd::{AsRawFd, OwnedFd},
-    path::Path,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     thread,
 };
@@ -26,12 +27,8 @@ use std::{
 #[ignore = "needs root and /dev/fuse"]
 fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
     let daemon = Daemon::start();
-    let (socket, _) = asked(&daemon.mountpoint);
-    fd::send(&socket, b"ready", &[]).unwrap();
-    // All its workers stand still now, and go on when we are gone.
-    let (drained, _) = fd::receive(&socket).unwrap();
-    assert_eq!(drained, b"drained");
-    drop(socket);
+    // All its workers stand still, and go on when we are gone.
+    drop(drained(&daemon));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
@@ -291,7 +288,8 @@ impl Between {
         let successor = Successor::of(&daemon.mountpoint);
         let socket = accepted(&listener);
         let (keeper, theirs) = fd::pair().unwrap();
-        held.send_with(&socket, KEEPER, Some(&theirs)).unwrap();
+        held.send_with(&socket, Some((KEEPER, theirs.as_fd())))
+            .unwrap();
         assert_eq!(fd::receive(&socket).unwrap().0, b"ready");
         let (drained, _) = drained_at(&aside);
         Between {
@@ -340,7 +338,7 @@ fn drained(daemon: &Daemon) -> (OwnedFd, Held) {
     drained_at(&door(&daemon.mountpoint))
 }
 
-fn drained_at(door: &str) -> (OwnedFd, Held) {
+fn drained_at(door: &Path) -> (OwnedFd, Held) {
     let (socket, held) = asked_at(door);
     fd::send(&socket, b"ready", &[]).unwrap();
     assert_eq!(fd::receive(&socket).unwrap().0, b"drained");
@@ -352,7 +350,7 @@ fn listening(mountpoint: &Path) -> OwnedFd {
     fs::create_dir_all("/run/plimsoll").unwrap();
     let (family, flags) = (AddressFamily::Unix, SockFlag::SOCK_CLOEXEC);
     let listener = socket(family, SockType::SeqPacket, flags, None).unwrap();
-    let address = UnixAddr::new(door(mountpoint).as_str()).unwrap();
+    let address = UnixAddr::new(&door(mountpoint)).unwrap();
     bind(listener.as_raw_fd(), &address).unwrap();
     listen(&listener, Backlog::new(1).unwrap()).unwrap();
     listener
@@ -367,7 +365,7 @@ pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Held) {
     asked_at(&door(mountpoint))
 }
 
-fn asked_at(door: &str) -> (OwnedFd, Held) {
+fn asked_at(door: &Path) -> (OwnedFd, Held) {
     let family = AddressFamily::Unix;
     let socket = socket(family, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let address = UnixAddr::new(door).unwrap();
@@ -381,13 +379,11 @@ fn asked_at(door: &str) -> (OwnedFd, Held) {
 }
 
 /// Where a test puts the daemon's door, to be in its place.
-fn aside(mountpoint: &Path) -> String {
-    door(mountpoint).replace(".socket", ".aside.socket")
+fn aside(mountpoint: &Path) -> PathBuf {
+    door(mountpoint).with_extension("aside.socket")
 }
 
 /// Where successors ask the daemon on that mount point.
-fn door(mountpoint: &Path) -> String {
-    let name = mountpoint.to_str().unwrap();
-    let name = name.replace('-', "\\x2d").replace('/', "-");
-    format!("/run/plimsoll/daemon{name}.socket")
+fn door(mountpoint: &Path) -> PathBuf {
+    lock_path(mountpoint).with_extension("socket")
 }

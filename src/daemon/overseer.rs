@@ -103,7 +103,7 @@ impl Overseer {
     // A keeper that is gone, or does not read, is no reason to end.
     fn say(&self, message: &Message) {
         if let Overseer::Keeper(keeper) = self {
-            let _ = fd::send(&keeper.lock().0, message.text().as_bytes(), &[]);
+            let _ = Held::say(&keeper.lock().0, message);
         }
     }
 
@@ -203,7 +203,7 @@ fn started(config: &Config, held: &Held) -> Result<(OwnedFd, Child)> {
     let (ours, theirs) = fd::pair()?;
     // It finds this even if we are dead by the time it listens.
     held.send(&ours)?;
-    fd::send(&ours, Message::Serving.text().as_bytes(), &[])?;
+    Held::say(&ours, &Message::Serving)?;
     let child = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
         .arg("daemon")
         .arg(&config.mountpoint)

@@ -85,7 +85,7 @@ impl Predecessor {
         Ok(Some((Predecessor { socket, keeper }, held)))
     }
 
-    /// The one that was to be replaced by a daemon which died before it was sure of its end.
+    /// The one that is to be replaced, of what was entered.
     pub(super) fn left_in(held: &mut Held) -> Option<Predecessor> {
         Some(Predecessor {
             socket: held.take(PREDECESSOR)?,
@@ -93,7 +93,7 @@ impl Predecessor {
         })
     }
 
-    /// Adds what the next daemon needs to tell it to end, should this one die first.
+    /// Adds what is needed to tell it to end.
     pub(super) fn enter(&self, held: &mut Held) -> Result<()> {
         held.add(PREDECESSOR, &self.socket)?;
         if let Some(keeper) = &self.keeper {
@@ -104,7 +104,7 @@ impl Predecessor {
 
     /// Has it answer what it took, and take nothing more; whether it lives to say so.
     fn drain(&self) -> Result<bool> {
-        let told = fd::send(&self.socket, Message::Ready.text().as_bytes(), &[]);
+        let told = Held::say(&self.socket, &Message::Ready);
         match told.and_then(|()| Held::hear(&self.socket)) {
             Ok(Some((Message::Drained, _))) => Ok(true),
             Ok(None) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(false),
@@ -124,12 +124,11 @@ impl Predecessor {
     /// # Errors
     /// When the daemon, or another one in its place, serves on.
     pub(super) fn dismiss(&self) -> Result<()> {
-        let says = |socket, message: Message| fd::send(socket, message.text().as_bytes(), &[]);
-        if says(&self.socket, Message::Serving).is_err() && stays(&self.socket) {
+        if Held::say(&self.socket, &Message::Serving).is_err() && stays(&self.socket) {
             bail!("the daemon that was to be replaced has waited for too long, and serves on");
         }
         if let Some(keeper) = &self.keeper
-            && says(keeper, Message::Leaving).is_err()
+            && Held::say(keeper, &Message::Leaving).is_err()
             && stays(keeper)
         {
             bail!("the daemon that was to be replaced has died, and another one serves");

@@ -19,7 +19,7 @@ use nix::sys::socket::{
 use std::{
     fs,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::PermissionsExt,
     },
     path::{Path, PathBuf},
@@ -117,11 +117,12 @@ impl Work {
     fn hand_over(&self, successor: &OwnedFd) -> Result<Outcome> {
         // A keeper may have died, and be another one since.
         let keeper = self.overseer.socket()?;
-        self.held.send_with(successor, KEEPER, keeper.as_ref())?;
+        let more = keeper.as_ref().map(|keeper| (KEEPER, keeper.as_fd()));
+        self.held.send_with(successor, more)?;
         drop(keeper);
         match Held::hear(successor)? {
             Some((Message::Ready, _)) if matches!(*self.overseer, Overseer::Systemd) => {
-                fd::send(successor, Message::Managed.text().as_bytes(), &[])?;
+                Held::say(successor, &Message::Managed)?;
                 bail!("systemd would start another one: systemctl restart");
             }
             Some((Message::Ready, _)) => {}
@@ -129,16 +130,15 @@ impl Work {
             _ => bail!("it did not become ready"),
         }
         let result = self.rest().and_then(|()| {
-            let drained = Message::Drained.text();
-            fd::send(successor, drained.as_bytes(), &[])?;
+            Held::say(successor, &Message::Drained)?;
             if !serves(successor) {
                 bail!("it did not serve");
             }
             Ok(())
         });
         if result.is_err() {
-            let _ = fd::send(successor, Message::Staying.text().as_bytes(), &[]);
-            // It may have taken requests before it died.
+            let _ = Held::say(successor, &Message::Staying);
+            // One of another version may have taken requests before it died.
             for (name, device) in self.held.iter() {
                 let is_device = Side::named(name).is_some();
                 let can = is_device && give_out_again(device);

@@ -18,33 +18,27 @@ pub(super) fn take(
 ) -> Result<(Station, Sessions)> {
     if config.replaces && held.is_empty() {
         let (predecessor, mut held) = Predecessor::drained(&config.mountpoint)?;
-        let mut station = Station::resume(config, &mut held)?;
-        let sessions = station.sessions()?;
-        relieve(&predecessor, &station, overseer)?;
+        let (station, sessions) = resumed(config, &mut held)?;
+        // As soon as the other one's keeper has none follow, ours must, and that one does this again.
+        let mut held = station.held()?;
+        predecessor.enter(&mut held)?;
+        drop(predecessor);
+        overseer.hold(&held)?;
+        overseer.serving()?;
+        relieve(&mut held, overseer)?;
+        station.recover();
         return Ok((station, sessions));
     }
     if !held.is_empty() {
-        let predecessor = Predecessor::left_in(&mut held);
-        let resumed = Station::resume(config, &mut held).and_then(|mut station| {
-            let sessions = station.sessions()?;
-            Ok((station, sessions))
-        });
-        match (resumed, predecessor) {
-            (Ok((station, sessions)), Some(predecessor)) => {
-                relieve(&predecessor, &station, overseer)?;
-                return Ok((station, sessions));
-            }
-            (Ok((station, sessions)), None) => {
+        relieve(&mut held, overseer)?;
+        match resumed(config, &mut held) {
+            Ok((station, sessions)) => {
                 station.recover();
                 return Ok((station, sessions));
             }
-            (Err(error), predecessor) => {
+            Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(error, "cannot go on where the daemon before stopped");
-                if let Some(predecessor) = predecessor {
-                    // It would serve below what is mounted here.
-                    dismiss(&predecessor, overseer)?;
-                }
             }
         }
     }
@@ -58,26 +52,26 @@ pub(super) fn take(
     Ok((station, sessions))
 }
 
-/// Has the daemon end whose place this one takes. It has answered all that it took, and this one
-/// takes nothing before: two never serve at once.
-fn relieve(predecessor: &Predecessor, station: &Station, overseer: &Overseer) -> Result<()> {
-    // As soon as the other one's keeper has none follow, ours must, and that one does this again.
-    let mut held = station.held()?;
-    predecessor.enter(&mut held)?;
-    overseer.hold(&held)?;
-    overseer.serving()?;
-    dismiss(predecessor, overseer)?;
-    station.recover();
-    let held = station.held()?;
-    if let Err(error) = overseer.hold(&held) {
+/// The station that was handed over or left, and its sessions.
+fn resumed(config: &Config, held: &mut Held) -> Result<(Station, Sessions)> {
+    let mut station = Station::resume(config, held)?;
+    let sessions = station.sessions()?;
+    Ok((station, sessions))
+}
+
+/// Has the daemon end that was entered there, if any was, and the keeper hold the rest. It has
+/// answered all that it took, and this one takes nothing before: two never serve at once.
+fn relieve(held: &mut Held, overseer: &Overseer) -> Result<()> {
+    let Some(predecessor) = Predecessor::left_in(held) else {
+        return Ok(());
+    };
+    // If it serves on, nobody is to follow this daemon.
+    predecessor
+        .dismiss()
+        .inspect_err(|_| overseer.leaving(&Held::default()))?;
+    if let Err(error) = overseer.hold(held) {
         // Another keeper will be told.
         tracing::warn!(error = format!("{error:#}"), "serving without a keeper");
     }
     Ok(())
-}
-
-fn dismiss(predecessor: &Predecessor, overseer: &Overseer) -> Result<()> {
-    let dismissed = predecessor.dismiss();
-    // It serves on: nobody is to follow this daemon.
-    dismissed.inspect_err(|_| overseer.leaving(&Held::default()))
 }

@@ -92,25 +92,31 @@ impl Held {
         self.0.iter().map(|(name, fd)| (name.as_str(), fd.as_fd()))
     }
 
+    /// Sends a message that carries no descriptors.
+    ///
+    /// # Errors
+    /// Those of [`fd::send`].
+    pub fn say(socket: impl AsFd, message: &Message) -> nix::Result<()> {
+        fd::send(socket, message.text().as_bytes(), &[])
+    }
+
     /// Sends copies of all of them.
     ///
     /// # Errors
     /// Those of [`fd::send`].
     pub fn send(&self, socket: impl AsFd) -> nix::Result<()> {
-        self.send_with(socket, "", None)
+        self.send_with(socket, None)
     }
 
-    /// Sends copies of all of them, and of one more with that name if there is one.
+    /// Sends copies of all of them, and of one more if there is one.
     ///
     /// # Errors
     /// Those of [`fd::send`].
     pub fn send_with(
         &self,
         socket: impl AsFd,
-        name: &str,
-        more: Option<&OwnedFd>,
+        more: Option<(&str, BorrowedFd<'_>)>,
     ) -> nix::Result<()> {
-        let more = more.map(|fd| (name, fd.as_fd()));
         let (names, fds): (Vec<&str>, Vec<BorrowedFd<'_>>) = self.iter().chain(more).unzip();
         let names = names.into_iter().map(str::to_owned).collect();
         fd::send(socket, Message::Hold(names).text().as_bytes(), &fds)

@@ -123,7 +123,7 @@ pub fn keep(
 
 /// Lets whoever is about to replace the daemon that has ended know that another one follows.
 fn stay(daemon: &OwnedFd) {
-    let _ = fd::send(daemon, Message::Staying.text().as_bytes(), &[]);
+    let _ = Held::say(daemon, &Message::Staying);
 }
 
 /// Takes note of the end of daemons that were still dying when they were given up.

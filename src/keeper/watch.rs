@@ -104,8 +104,7 @@ impl<'keeper> Watch<'keeper> {
     pub(super) fn until_its_end(&mut self, held: &mut Held) -> nix::Result<End> {
         loop {
             let Some(life) = &self.life else {
-                self.hear_the_last(held);
-                return Ok(self.end());
+                return Ok(self.end(held));
             };
             let left = self.deadline.saturating_duration_since(Instant::now());
             let said = if self.is_deaf {
@@ -132,8 +131,7 @@ impl<'keeper> Watch<'keeper> {
             if daemon && !self.is_deaf {
                 self.listen(held);
             } else if life {
-                self.hear_the_last(held);
-                return Ok(self.end());
+                return Ok(self.end(held));
             } else if first_thread {
                 self.expect_its_end();
             }
@@ -142,23 +140,19 @@ impl<'keeper> Watch<'keeper> {
             }
             if left == Duration::ZERO {
                 if self.is_dying {
-                    self.hear_the_last(held);
-                    return Ok(self.end());
+                    return Ok(self.end(held));
                 }
                 self.kill();
             }
         }
     }
 
-    /// The last words are those that came before: who speaks later is told that nobody listens.
-    fn hear_the_last(&mut self, held: &mut Held) {
+    /// How it has ended, as its last words say too. Who speaks later is told that nobody listens.
+    fn end(&mut self, held: &mut Held) -> End {
         let _ = shutdown(self.daemon.as_raw_fd(), Shutdown::Read);
         while !self.is_deaf {
             self.listen(held);
         }
-    }
-
-    fn end(&self) -> End {
         match self.killed {
             _ if self.is_leaving => End::Left,
             Some(end) => end,
