@@ -17,12 +17,21 @@ mod support;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use plimsoll::{
-    cgroup::{self, Cpu, CpuUse, DeviceUse, Memory, MemoryLevel},
-    files::FILES,
-    host::parse,
-    render,
-    units::{Bytes, CpuSet, Limit, Micros},
-    view::{self, load::Averages, load::Tasks, stat::Clock, time::Birth},
+    base::units::{Bytes, CpuSet, Limit, Micros},
+    facts::{
+        cgroup::{self, Cpu, CpuUse, DeviceUse, Memory, MemoryLevel},
+        host::parse,
+    },
+    view::{
+        files::FILES,
+        model::{
+            self,
+            load::{Averages, Tasks},
+            stat::Clock,
+            time::Birth,
+        },
+        render,
+    },
 };
 use std::hint::black_box;
 use support::captured::{Captured, skip_a_second};
@@ -71,7 +80,7 @@ fn memory_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "proc/meminfo",
         parse::meminfo,
-        |host| view::memory::meminfo(&memory, &[], host),
+        |host| model::memory::meminfo(&memory, &[], host),
         render::memory::meminfo,
     );
     let host = parse::meminfo(&machine.text("proc/meminfo"));
@@ -80,7 +89,7 @@ fn memory_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "proc/swaps",
         str::len,
-        |_| view::memory::swaps(&memory, &host),
+        |_| model::memory::swaps(&memory, &host),
         render::memory::swaps,
     );
     steps(
@@ -89,15 +98,15 @@ fn memory_files(bench: &mut Criterion, machine: &Captured) {
         "proc/vmstat",
         parse::vmstat,
         |names| {
-            let counts = view::vmstat::Counts {
-                sizes: view::memory::sizes(&memory, &host),
+            let counts = model::vmstat::Counts {
+                sizes: model::memory::sizes(&memory, &host),
                 usage: &memory.usage,
                 events: &[],
                 devices: &[],
                 page: Bytes(4096),
                 huge_page: Bytes(2 << 20),
             };
-            view::vmstat::vmstat(&counts, names)
+            model::vmstat::vmstat(&counts, names)
         },
         |view, out| render::vmstat::vmstat(view, out),
     );
@@ -111,7 +120,7 @@ fn cpu_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "proc/cpuinfo",
         parse::cpuinfo,
-        |host| view::cpu::cpuinfo(&seen, host),
+        |host| model::cpu::cpuinfo(&seen, host),
         render::cpu::cpuinfo,
     );
     steps(
@@ -119,7 +128,7 @@ fn cpu_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "sys/devices/system/cpu/online",
         |text| CpuSet::parse(text).unwrap_or_default(),
-        |online| view::cpu::seen(&Cpu::default(), online),
+        |online| model::cpu::seen(&Cpu::default(), online),
         render::cpu::list,
     );
     let usage = CpuUse {
@@ -134,7 +143,7 @@ fn cpu_files(bench: &mut Criterion, machine: &Captured) {
         parse::stat,
         |host| {
             let clock = start.at(&seen, black_box(&usage), Micros(2_000_000));
-            view::stat::stat(&clock, &Tasks::default(), Birth::Offset(0), host)
+            model::stat::stat(&clock, &Tasks::default(), Birth::Offset(0), host)
         },
         render::stat::stat,
     );
@@ -144,8 +153,8 @@ fn cpu_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "proc/uptime",
         str::len,
-        |_| view::time::Uptime {
-            up: view::time::uptime(Birth::Offset(0), Micros(3_000_000)),
+        |_| model::time::Uptime {
+            up: model::time::uptime(Birth::Offset(0), Micros(3_000_000)),
             idle: clock.total().idle,
         },
         render::time::uptime,
@@ -158,7 +167,7 @@ fn other_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "proc/loadavg",
         str::len,
-        |_| view::load::loadavg(Averages::starting_at(1).after(2), &Tasks::default()),
+        |_| model::load::loadavg(Averages::starting_at(1).after(2), &Tasks::default()),
         render::load::loadavg,
     );
     let disks = parse::diskstats(&machine.text("proc/diskstats"));
@@ -173,7 +182,7 @@ fn other_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "proc/diskstats",
         parse::diskstats,
-        |host| view::disk::diskstats(&devices, host),
+        |host| model::disk::diskstats(&devices, host),
         |view, out| render::disk::diskstats(view, out),
     );
     let v1 = machine.text("sys/fs/cgroup/memory/stage/web/memory.stat");

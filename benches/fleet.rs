@@ -24,7 +24,7 @@ mod support;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use plimsoll::files::FILES;
+use plimsoll::view::files::FILES;
 use serde::Serialize;
 use std::{
     fs,

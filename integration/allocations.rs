@@ -8,10 +8,9 @@
 )]
 
 use plimsoll::{
-    answer::Answers,
-    fuse::{Cached, Connection, Direct, Server, Side},
-    shelf::Shelf,
-    units::Micros,
+    base::{state::Shelf, units::Micros},
+    serve::fuse::{Cached, Connection, Direct, Server, Side},
+    view::answer::Answers,
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -68,7 +67,7 @@ struct Cgroup(PathBuf);
 impl Cgroup {
     fn new() -> Cgroup {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let mounts: Vec<_> = plimsoll::mounts::parse(&mounts).collect();
+        let mounts: Vec<_> = plimsoll::base::mountinfo::parse(&mounts).collect();
         let memory = mounts
             .iter()
             .find(|mount| mount.options.iter().any(|option| option == "memory"));

@@ -1,10 +1,12 @@
 //! What containers on captured machines read: the expected bytes stand beside each fixture.
 
 use plimsoll::{
-    answer::Answers,
-    container::{Caller, Container},
-    files::{Attribute, FILES, File},
-    units::Micros,
+    base::units::Micros,
+    facts::container::{Caller, Container},
+    view::{
+        answer::Answers,
+        files::{Attribute, FILES, File},
+    },
 };
 use std::{
     cell::Cell,

@@ -367,8 +367,8 @@ pub(crate) fn hierarchy(controller: &str) -> PathBuf {
     }
 }
 
-fn mounts() -> Vec<plimsoll::mounts::Mount> {
-    plimsoll::mounts::own().unwrap()
+fn mounts() -> Vec<plimsoll::base::mountinfo::Mount> {
+    plimsoll::base::mountinfo::own().unwrap()
 }
 
 fn v1_roots() -> Vec<(PathBuf, Vec<String>)> {

@@ -12,7 +12,7 @@ use nix::{
     sched::{CloneFlags, unshare},
     unistd::gettid,
 };
-use plimsoll::sys::mount::{self as tree, Reach};
+use plimsoll::base::sys::mount::{self as tree, Reach};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -255,10 +255,11 @@ impl Drop for Shared {
 
 /// How many files of that view a process has at such points.
 fn mounted(process: &str, view: &Path, is_such: impl Fn(&Path) -> bool) -> usize {
-    let source = plimsoll::mounts::source(view);
+    let source = plimsoll::base::mountinfo::source(view);
     let mountinfo = format!("/proc/{process}/mountinfo");
-    let mounts = plimsoll::mounts::at(Path::new(&mountinfo)).unwrap();
-    let such = |mount: &&plimsoll::mounts::Mount| mount.source == source && is_such(&mount.point);
+    let mounts = plimsoll::base::mountinfo::at(Path::new(&mountinfo)).unwrap();
+    let such =
+        |mount: &&plimsoll::base::mountinfo::Mount| mount.source == source && is_such(&mount.point);
     mounts.iter().filter(such).count()
 }
 
@@ -568,7 +569,7 @@ fn a_mount_point_whose_name_is_no_text_is_in_nobodys_way() {
     );
     let pid = bundle.start();
     wait_until("the container has its mount", || {
-        let mounts = plimsoll::mounts::of(pid).unwrap();
+        let mounts = plimsoll::base::mountinfo::of(pid).unwrap();
         let is_odd = |point: &Path| point.as_os_str().as_bytes().ends_with(b"/\xff");
         mounts.iter().any(|mount| is_odd(&mount.point))
     });

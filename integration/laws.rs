@@ -1,15 +1,19 @@
 //! The laws that every view obeys, whatever the facts are.
 
 use plimsoll::{
-    cgroup::{Cpu, CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit},
-    host::{self, Amount, MeminfoLine},
-    render,
-    units::{Bytes, CpuId, CpuSet, Limit, Micros},
+    base::units::{Bytes, CpuId, CpuSet, Limit, Micros},
+    facts::{
+        cgroup::{Cpu, CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit},
+        host::{self, Amount, MeminfoLine},
+    },
     view::{
-        self,
-        load::Tasks,
-        stat::{Clock, Times},
-        time::Birth,
+        model::{
+            self,
+            load::Tasks,
+            stat::{Clock, Times},
+            time::Birth,
+        },
+        render,
     },
 };
 use proptest::prelude::{
@@ -140,7 +144,7 @@ fn grew(before: &Times, now: &Times) -> bool {
 proptest! {
     #[test]
     fn free_is_at_most_available_and_that_at_most_the_total(memory in memory(), host in machine()) {
-        let sizes = view::memory::sizes(&memory, &host);
+        let sizes = model::memory::sizes(&memory, &host);
         prop_assert!(sizes.free <= sizes.available);
         prop_assert!(sizes.available <= sizes.total);
         prop_assert!(sizes.total <= host.size("MemTotal"));
@@ -155,19 +159,19 @@ proptest! {
         at in any::<prop::sample::Index>(),
         lowered in bytes(),
     ) {
-        let before = view::memory::sizes(&memory, &host);
+        let before = model::memory::sizes(&memory, &host);
         let mut memory = memory;
         if !memory.levels.is_empty() {
             let level = at.index(memory.levels.len());
             let level = &mut memory.levels[level];
             level.max = level.max.stricter(Limit::At(lowered));
         }
-        let after = view::memory::sizes(&memory, &host);
+        let after = model::memory::sizes(&memory, &host);
         prop_assert!(after.total <= before.total);
         prop_assert!(after.available <= before.available);
         prop_assert!(after.free <= before.free);
         // On v1 less memory may mean more swap, as their limit is a common one.
-        let both = |sizes: view::memory::Sizes| sizes.total.plus(sizes.swap_total);
+        let both = |sizes: model::memory::Sizes| sizes.total.plus(sizes.swap_total);
         prop_assert!(both(after) <= both(before));
     }
 
@@ -187,8 +191,8 @@ proptest! {
             }],
             usage: MemoryUse::default(),
         };
-        let before = view::memory::sizes(&under(used), &host);
-        let after = view::memory::sizes(&under(used + more), &host);
+        let before = model::memory::sizes(&under(used), &host);
+        let after = model::memory::sizes(&under(used + more), &host);
         let taken = (used + more).min(max) - used.min(max);
         prop_assert_eq!(before.available.less(after.available), Bytes(taken));
         prop_assert_eq!(before.total, after.total);
@@ -196,7 +200,7 @@ proptest! {
 
     #[test]
     fn what_meminfo_says_is_read_back(memory in memory(), host in machine()) {
-        let view = view::memory::meminfo(&memory, &[], &host);
+        let view = model::memory::meminfo(&memory, &[], &host);
         let mut out = Vec::new();
         render::memory::meminfo(&view, &mut out);
         let read = host::parse::meminfo(std::str::from_utf8(&out).unwrap());
@@ -215,7 +219,7 @@ proptest! {
     ) {
         let quota = Quota::new(Micros(quota), Micros(100_000)).unwrap();
         let cpu = Cpu { cpuset, quota: Limit::At(quota), ..Cpu::default() };
-        let seen = view::cpu::seen(&cpu, &online);
+        let seen = model::cpu::seen(&cpu, &online);
         prop_assert!(!seen.is_empty());
         prop_assert!(seen.iter().all(|cpu| online.contains(cpu)));
         prop_assert!(seen.len() <= quota.cpus());
@@ -226,7 +230,7 @@ proptest! {
         let text: String = online.iter().map(|cpu| format!("processor\t: {}\n\n", cpu.0)).collect();
         let quota = Quota::new(Micros(quota), Micros(100_000)).map_or(Limit::Unlimited, Limit::At);
         let cpu = Cpu { quota, ..Cpu::default() };
-        let seen = view::cpu::seen(&cpu, &online);
+        let seen = model::cpu::seen(&cpu, &online);
 
         let mut list = Vec::new();
         render::cpu::list(&seen, &mut list);
@@ -234,7 +238,7 @@ proptest! {
         prop_assert_eq!(listed, Some(seen.clone()));
 
         let mut cpuinfo = Vec::new();
-        let view = view::cpu::cpuinfo(&seen, &host::parse::cpuinfo(&text));
+        let view = model::cpu::cpuinfo(&seen, &host::parse::cpuinfo(&text));
         render::cpu::cpuinfo(&view, &mut cpuinfo);
         let blocks = host::parse::cpuinfo(std::str::from_utf8(&cpuinfo).unwrap()).blocks;
         let shown: CpuSet = blocks.iter().filter_map(|block| block.cpu).collect();
@@ -244,7 +248,7 @@ proptest! {
         let clock = Clock::started(&seen, &CpuUse::default(), Micros::SECOND, Micros::SECOND);
         let host = host::parse::stat("cpu  1 2 3 4 5 6 7 8 9 10\nbtime 5\n");
         let view =
-            view::stat::stat(&clock, &Tasks::default(), Birth::Started(Micros::ZERO), &host);
+            model::stat::stat(&clock, &Tasks::default(), Birth::Started(Micros::ZERO), &host);
         render::stat::stat(&view, &mut stat);
         let read = host::parse::stat(std::str::from_utf8(&stat).unwrap());
         prop_assert_eq!(read.cpus.into_iter().collect::<CpuSet>(), seen);

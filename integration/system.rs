@@ -1,7 +1,7 @@
 //! The trees below `/sys/devices/system`: whoever looks finds the CPUs and the memory that are its own.
 
 use crate::harness::{Cgroup, Daemon, field, printed};
-use plimsoll::files::Attribute;
+use plimsoll::view::files::Attribute;
 use std::{
     fs,
     path::{Path, PathBuf},

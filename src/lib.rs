@@ -1,14 +1,14 @@
 //! Plimsoll shows every container its own machine.
 //!
 //! ```text
-//! fuse::session   reads a request                  an inode, a caller
-//! fuse::cached    the same for what the kernel caches: an inode alone
-//! fuse::tree      inode -> files::File             which file
-//! container       caller -> Container              who asks
-//! answer          cgroup::read, host::read         their limits and use, the machine
-//!                 view::*                          what they should see
-//!                 render::*                        bytes
-//! fuse::texts     keeps them for whoever asks next; fuse::session replies with a slice
+//! serve::fuse::session   reads a request                  an inode, a caller
+//! serve::fuse::cached    the same for what the kernel caches: an inode alone
+//! serve::fuse::tree      inode -> files::File             which file
+//! facts::containercaller -> Container              who asks
+//! view::answer    facts::cgroup, facts::host         their limits and use, the machine
+//!                 view::model                        what they should see
+//!                 view::render                        bytes
+//! serve::fuse::texts     keeps them for whoever asks next; serve::fuse::session replies with a slice
 //! ```
 //!
 //! The rooms stand in the order of the data's way from the kernel's files to the reply.
@@ -25,123 +25,40 @@
     )
 )]
 
-/// Quantities that may not be mixed up: bytes, time, CPUs, and limits that may be absent.
-pub mod units;
+/// What every other wing stands on: quantities, system calls, configuration, state.
+pub mod base;
 
-/// The tables of the files that are served.
+/// What the kernel and the engines say, as types: the machine, cgroups, containers.
 ///
-/// Uses [`units`].
-pub mod files;
+/// Uses [`base`].
+pub mod facts;
 
-/// The mounts of a mount namespace.
-pub mod mounts;
-
-/// What the host's administrator has set.
+/// What a container should see, and the bytes that say it.
 ///
-/// Uses [`mounts`].
-pub mod config;
-
-/// The containers that the engines of this machine run, and their names.
-pub mod engines;
-
-/// What is counted about ourselves.
-pub mod metrics;
-
-/// System calls that the standard library lacks; the only room with unsafe code.
-///
-/// Uses [`units`].
-pub mod sys;
-
-/// Our mounts in the containers: taken out, or healed.
-///
-/// Uses [`mounts`], [`sys`].
-pub mod reach;
-
-/// What a daemon keeps for its successor, in memory that outlives it.
-///
-/// Uses [`sys`].
-pub mod shelf;
-
-/// What the machine says about itself.
-///
-/// Uses [`units`], [`sys`].
-pub mod host;
-
-/// What a cgroup and its ancestors say: limits and use.
-///
-/// Uses [`units`], [`mounts`], [`sys`].
-pub mod cgroup;
-
-/// Who asks, since when and with how many tasks they run, and what is remembered of them
-/// between two reads.
-///
-/// Uses [`units`], [`sys`], [`host`], [`cgroup`].
-pub mod container;
-
-/// What a container should see; pure and total.
-///
-/// Uses [`units`], [`host`], [`cgroup`].
+/// Uses [`base`], [`facts`].
 pub mod view;
 
-/// A view as the bytes that the kernel would have written.
+/// Puts our files into containers, and sets engines up to do so.
 ///
-/// Uses [`units`], [`view`].
-pub mod render;
-
-/// The whole flow in one call: caller, limits, view, bytes.
-///
-/// Uses [`units`], [`files`], [`metrics`], [`sys`], [`shelf`], [`host`], [`cgroup`],
-/// [`container`], [`view`], [`render`].
-pub mod answer;
-
-/// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
-///
-/// Uses [`units`], [`files`], [`mounts`], [`metrics`], [`sys`], [`shelf`], [`cgroup`],
-/// [`container`], [`answer`].
-pub mod fuse;
-
-/// What goes from one daemon to the next, and what they say to each other.
-///
-/// Uses [`sys`], [`fuse`].
-pub mod handover;
-
-/// The process that holds a daemon's descriptors, and has another daemon follow one that died.
-///
-/// Uses [`sys`], [`handover`].
-pub mod keeper;
-
-/// Puts our files into containers.
-///
-/// Uses [`files`], [`mounts`], [`sys`], [`container`].
+/// Uses [`base`], [`facts`], [`view`].
 pub mod inject;
-
-/// An OCI runtime that is another one with our hook.
-///
-/// Uses [`units`], [`sys`].
-pub mod wrapper;
-
-/// Sets engines up to bring the view into every container, and takes that back.
-///
-/// Uses [`sys`], [`wrapper`].
-pub mod install;
 
 /// The bundled runtime: a container in one command.
 ///
-/// Uses [`units`], [`mounts`], [`sys`], [`inject`].
-pub mod runtime;
+/// Uses [`base`], [`inject`].
+pub mod run;
 
-/// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
+/// The host daemon: it answers the kernel, and outlives its own death.
 ///
-/// Uses [`units`], [`mounts`], [`metrics`], [`sys`], [`reach`], [`shelf`], [`answer`], [`fuse`],
-/// [`handover`], [`keeper`], [`inject`].
-pub mod daemon;
+/// Uses [`base`], [`facts`], [`view`], [`inject`].
+pub mod serve;
 
-/// What is well on this machine and what is not, each with its mend.
+/// What an administrator asks of a machine on which Plimsoll runs.
 ///
-/// Uses [`mounts`], [`config`], [`engines`], [`sys`], [`reach`], [`inject`], [`daemon`].
-pub mod doctor;
+/// Uses [`base`], [`facts`], [`inject`], [`serve`].
+pub mod ops;
 
 /// The command line: each subcommand is one call into a room.
 ///
-/// Uses every room.
+/// Uses every wing.
 pub mod cli;

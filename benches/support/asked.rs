@@ -9,7 +9,7 @@ use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
     OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, Request,
 };
-use plimsoll::fuse::{Connection, Side, attributes, slice};
+use plimsoll::serve::fuse::{Connection, Side, attributes, slice};
 use std::{
     ffi::OsStr,
     fs,

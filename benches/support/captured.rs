@@ -3,10 +3,9 @@
 
 use anyhow::{Context, bail};
 use plimsoll::{
-    answer::Answers,
-    container::{Caller, Container},
-    sys,
-    units::Micros,
+    base::{sys, units::Micros},
+    facts::container::{Caller, Container},
+    view::answer::Answers,
 };
 use std::sync::Arc;
 use std::{

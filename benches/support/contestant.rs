@@ -12,7 +12,7 @@ use nix::{
     time::clock_getcpuclockid,
     unistd::Pid,
 };
-use plimsoll::files::CPUS;
+use plimsoll::view::files::CPUS;
 use serde::Serialize;
 use std::{
     fs,

@@ -15,7 +15,7 @@ use nix::{
     },
     unistd::{Pid, geteuid, setsid},
 };
-use plimsoll::sys::process::{Lifeline, forked, reset_signals};
+use plimsoll::base::sys::process::{Lifeline, forked, reset_signals};
 use signal_hook::{
     consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,

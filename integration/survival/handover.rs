@@ -10,9 +10,11 @@ use nix::{
     },
 };
 use plimsoll::{
-    daemon::lock_path,
-    handover::{Held, KEEPER, Message, ROSTER},
-    sys::fd,
+    base::sys::fd,
+    serve::{
+        daemon::lock_path,
+        handover::{Held, KEEPER, Message, ROSTER},
+    },
 };
 use std::{
     fs::{self, File},

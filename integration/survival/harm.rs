@@ -3,7 +3,7 @@
 
 use super::{Guest, MIB, handover::asked};
 use crate::harness::{Cgroup, Daemon, field, is_v2, kill, wait_until};
-use plimsoll::handover::STATE;
+use plimsoll::serve::handover::STATE;
 use std::{
     fs::{self, File},
     os::unix::fs::FileExt,

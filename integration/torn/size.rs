@@ -3,7 +3,7 @@
 //! more where the file ended a moment ago.
 
 use crate::harness::{Cgroup, Daemon, wait_until};
-use plimsoll::files::CPUS;
+use plimsoll::view::files::CPUS;
 use std::{
     fs,
     path::Path,

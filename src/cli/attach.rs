@@ -1,16 +1,18 @@
 //! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
 
 use crate::{
-    answer::Answers,
-    config::{self, Config},
-    container::Caller,
-    engines::{self, Container},
+    base::config::{self, Config},
+    facts::{
+        container::Caller,
+        engines::{self, Container},
+    },
     inject::{
         self, Delivered,
         attach::{self, Extent},
         attached::Note,
         waiting::{self, Waiting},
     },
+    view::answer::Answers,
 };
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};

@@ -1,9 +1,8 @@
 //! `plimsoll daemon`.
 
 use crate::{
-    config,
-    daemon::{self, Config},
-    units::Micros,
+    base::{config, units::Micros},
+    serve::daemon::{self, Config},
 };
 use clap::Args;
 use std::{path::PathBuf, time::Duration};

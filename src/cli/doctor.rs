@@ -1,8 +1,8 @@
 //! `plimsoll doctor`.
 
 use crate::{
-    config,
-    doctor::{self, Finding, Level},
+    base::config,
+    ops::doctor::{self, Finding, Level},
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};

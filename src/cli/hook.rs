@@ -1,7 +1,7 @@
 //! `plimsoll hook`: what a container runtime calls; hidden, for no person types it.
 
 use crate::{
-    config::{self, Config},
+    base::config::{self, Config},
     inject::{
         Delivered,
         hook::{self, HookError, Site, State},

@@ -10,8 +10,8 @@ use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
 use crate::{
-    config,
-    install::{self, Change, Engine, Host, Plan},
+    base::config,
+    inject::install::{self, Change, Engine, Host, Plan},
 };
 
 /// Set up engines, so that every container that they make has the view.

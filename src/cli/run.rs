@@ -9,13 +9,15 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    config,
-    runtime::{
+    base::{
+        config,
+        units::{CpuSet, Limit},
+    },
+    run::{
         self,
         request::{Limits, Network, Request, RequestError, Root},
         words,
     },
-    units::{CpuSet, Limit},
 };
 
 /// Run a command in a new container that sees its own machine.
@@ -131,7 +133,7 @@ random, urandom and its terminals; it cannot make containers itself. Its network
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let request = self.request()?;
-        let outcome = runtime::run(request)?;
+        let outcome = run::run(request)?;
         if let Some(kept) = outcome.kept {
             let _ = writeln!(
                 std::io::stderr(),

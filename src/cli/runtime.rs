@@ -3,8 +3,8 @@
 use std::{ffi::OsString, path::Path};
 
 use crate::{
-    config::{self, Config},
-    wrapper::Wrapper,
+    base::config::{self, Config},
+    inject::oci::Wrapper,
 };
 
 /// Be an OCI runtime: runc or crun, with the view in every container.

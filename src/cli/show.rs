@@ -1,9 +1,11 @@
 //! `plimsoll show`.
 
 use crate::{
-    answer::{Answers, Explained},
-    container::Caller,
-    files::{Attribute, FILES, File, Text},
+    facts::container::Caller,
+    view::{
+        answer::{Answers, Explained},
+        files::{Attribute, FILES, File, Text},
+    },
 };
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args, ValueEnum};

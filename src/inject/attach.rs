@@ -11,8 +11,8 @@ use super::{
     own::{Own, Tree, Whose},
     target::Target,
 };
-use crate::{
-    mounts::KIND,
+use crate::base::{
+    mountinfo::KIND,
     sys::{
         chain,
         mount::{self, Reach},

@@ -2,7 +2,7 @@
 //! file system of the container's own.
 
 use super::deliver::Delivered;
-use crate::sys::{fd, process};
+use crate::base::sys::{fd, process};
 use nix::{
     errno::Errno,
     fcntl::OFlag,

@@ -5,7 +5,7 @@ use super::{
     own::{Own, OwnError, Whose},
     target::Root,
 };
-use crate::{mounts::Mount, sys::chain};
+use crate::base::{mountinfo::Mount, sys::chain};
 use std::{os::fd::AsFd, path::Path};
 
 /// What became of a container.

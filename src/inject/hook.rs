@@ -17,7 +17,10 @@ use super::{
     own::{Own, Whose},
     target::{self, Root},
 };
-use crate::{container, mounts, sys::chain};
+use crate::{
+    base::{mountinfo, sys::chain},
+    facts::container,
+};
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
@@ -146,7 +149,7 @@ impl State {
     fn root_beside(&self) -> Option<PathBuf> {
         let root = self.root.clone();
         let root = root.or_else(|| env::current_dir().ok())?;
-        let mounts = mounts::own().ok()?;
+        let mounts = mountinfo::own().ok()?;
         let is_mounted = mounts.iter().any(|mount| mount.point == root);
         (is_mounted && root != Path::new("/")).then_some(root)
     }
@@ -224,7 +227,7 @@ fn opened(path: &Path) -> Result<Root, HookError> {
     let directory =
         open(path, flags, Mode::empty()).map_err(|error| refused(path, error.into()))?;
     let mounts =
-        mounts::own().map_err(|error| refused(Path::new("/proc/self/mountinfo"), error))?;
+        mountinfo::own().map_err(|error| refused(Path::new("/proc/self/mountinfo"), error))?;
     let path = target::name(&directory).map_err(|error| refused(path, error))?;
     let outside = mounts
         .iter()

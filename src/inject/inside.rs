@@ -4,8 +4,8 @@ use super::{
     hook::HookError,
     target::{self, OpenFiles, Root},
 };
-use crate::{
-    mounts::{self, Mount},
+use crate::base::{
+    mountinfo::{self, Mount},
     sys::fd,
 };
 use nix::{
@@ -111,8 +111,8 @@ impl Inside {
         let top = open(path.as_str(), flags, Mode::empty());
         let top = top.map_err(|error| refused(&path, error.into()))?;
         let path = format!("/proc/{pid}/mountinfo");
-        let mounts = mounts::of(pid).map_err(|error| refused(&path, error))?;
-        let here = mounts::own().map_err(|error| refused("/proc/self/mountinfo", error))?;
+        let mounts = mountinfo::of(pid).map_err(|error| refused(&path, error))?;
+        let here = mountinfo::own().map_err(|error| refused("/proc/self/mountinfo", error))?;
         let root = match root {
             Some(root) if is_being_made(pid) => within(&top, root, mounts, &here)
                 .map_err(|error| refused(&root.to_string_lossy(), error.into()))?,

@@ -2,9 +2,11 @@
 
 use super::{Bind, target};
 use crate::{
-    files::CPUS,
-    mounts::{KIND, Mount},
-    sys::mount::{self, Forbid, Reach},
+    base::{
+        mountinfo::{KIND, Mount},
+        sys::mount::{self, Forbid, Reach},
+    },
+    view::files::CPUS,
 };
 use nix::{
     errno::Errno,

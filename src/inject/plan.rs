@@ -1,6 +1,6 @@
 //! Pure. Which served file covers which file of a container.
 
-use crate::files::{CPUS, FILES, NODES};
+use crate::view::files::{CPUS, FILES, NODES};
 
 /// The kernel's file system in which a covered file lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

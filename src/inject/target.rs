@@ -5,8 +5,8 @@
 //! asks a file system of the container's own anything, unless it is put there this very moment.
 
 use super::{Below, Bind};
-use crate::{
-    mounts::{KIND, Mount},
+use crate::base::{
+    mountinfo::{KIND, Mount},
     sys::mount,
 };
 use nix::{
@@ -203,14 +203,14 @@ pub(super) fn mount_of(file: impl AsFd, mounts: &[Mount]) -> Option<&Mount> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mounts;
+    use crate::base::mountinfo;
 
     /// The type of what is in the way to /proc/meminfo, of a container with that mount.
     fn in_the_way(mount: &str) -> Option<String> {
         let root = Root {
             directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),
             path: "/merged".into(),
-            mounts: mounts::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),
+            mounts: mountinfo::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),
             shared: BTreeSet::new(),
         };
         let kind = root.in_the_way(Path::new("/merged/proc/meminfo"));

@@ -4,7 +4,7 @@
 //! up must not believe it.
 
 use super::{hook::Site, inside::mount_namespace};
-use crate::sys::owner_of;
+use crate::base::sys::owner_of;
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
     fs::{self, File, OpenOptions, Permissions},

@@ -1,11 +1,17 @@
-//! What a container should see: from facts to views, without any I/O; every function is total.
+//! What a container should see, and the bytes that say it.
 
-pub mod cpu;
-pub mod disk;
-pub mod load;
-pub mod memory;
-pub mod node;
-pub mod stat;
-pub mod time;
-pub mod topology;
-pub mod vmstat;
+/// The tables of the files that are served.
+pub mod files;
+
+/// What a container should see; pure and total.
+pub mod model;
+
+/// A view as the bytes that the kernel would have written.
+///
+/// Uses [`model`].
+pub mod render;
+
+/// The whole flow in one call: caller, limits, view, bytes.
+///
+/// Uses [`files`], [`model`], [`render`].
+pub mod answer;

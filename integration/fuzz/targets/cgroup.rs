@@ -2,10 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::{
-    cgroup::{Membership, Trigger, parse},
-    units::Bytes,
-};
+use plimsoll::{base::units::Bytes, facts::cgroup::{Membership, Trigger, parse}};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(trigger) = Trigger::parse(bytes, true) {

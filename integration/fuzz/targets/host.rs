@@ -2,21 +2,21 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::{cgroup::Memory, host::parse, render, units::CpuSet, view};
+use plimsoll::{base::units::CpuSet, facts::{cgroup::Memory, host::parse}, view::{model, render}};
 
 fuzz_target!(|text: &str| {
     let meminfo = parse::meminfo(text);
-    let view = view::memory::meminfo(&Memory::default(), &[], &meminfo);
+    let view = model::memory::meminfo(&Memory::default(), &[], &meminfo);
     let mut bytes = Vec::new();
     render::memory::meminfo(&view, &mut bytes);
     let again = parse::meminfo(&String::from_utf8_lossy(&bytes));
     assert_eq!(again.lines.len(), meminfo.lines.len());
-    let sizes = view::memory::sizes(&Memory::default(), &meminfo);
+    let sizes = model::memory::sizes(&Memory::default(), &meminfo);
     assert!(sizes.free <= sizes.available && sizes.available <= sizes.total);
     let cpuinfo = parse::cpuinfo(text);
     let seen: CpuSet = cpuinfo.blocks.iter().filter_map(|block| block.cpu).collect();
     let mut bytes = Vec::new();
-    render::cpu::cpuinfo(&view::cpu::cpuinfo(&seen, &cpuinfo), &mut bytes);
+    render::cpu::cpuinfo(&model::cpu::cpuinfo(&seen, &cpuinfo), &mut bytes);
     assert!(bytes.len() <= text.len() * 4 + 64);
     let _ = (parse::stat(text), parse::node_meminfo(text), parse::diskstats(text));
     let _ = (parse::vmstat(text), parse::slabinfo_header(text), parse::task_stat(text));

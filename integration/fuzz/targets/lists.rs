@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::units::CpuSet;
+use plimsoll::base::units::CpuSet;
 
 fuzz_target!(|text: &str| {
     let Some(set) = CpuSet::parse(text) else {

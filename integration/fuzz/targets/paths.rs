@@ -2,15 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::{
-    files::{Attribute, File},
-    fuse::tree::{Entry, ROOT},
-    mounts,
-};
+use plimsoll::{base::mountinfo, serve::fuse::tree::{Entry, ROOT}, view::files::{Attribute, File}};
 
 fuzz_target!(|text: &str| {
-    let all: Vec<_> = mounts::parse(text).collect();
-    assert!(mounts::visible(&all).len() <= all.len());
+    let all: Vec<_> = mountinfo::parse(text).collect();
+    assert!(mountinfo::visible(&all).len() <= all.len());
     let _ = File::named(text);
     if let Some(attribute) = Attribute::at(text) {
         assert_eq!(attribute.path(), text);

@@ -1,0 +1,358 @@
+//! What a daemon keeps for its successor: entries in memory that outlives it, whole or absent at
+//! whatever moment it is killed.
+//!
+//! An entry that is put again is written to another slot first; then the old slot is free. A slot
+//! never changes its size, so that a successor finds them all by walking from one to the next.
+
+mod slot;
+
+use crate::base::sys::Shared;
+use parking_lot::Mutex;
+use slot::{CLASSES, HEAD, Head, SMALLEST, WORD};
+use std::{
+    collections::HashMap,
+    io,
+    num::NonZeroUsize,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+/// The version of this layout and of the entries in it.
+pub const VERSION: u64 = 1;
+/// So much is kept at most; what does not fit is lost with the daemon.
+const MOST: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
+/// The first eight bytes.
+const MAGIC: u64 = u64::from_le_bytes(*b"plimsoll");
+/// Where marks begin, in the head of the memory, and how many there are.
+const MARKS: (usize, usize) = (64, 16);
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A container's counters, by its key.
+    Container,
+    /// An open file, by its handle.
+    OpenFile,
+}
+
+impl Kind {
+    fn number(self) -> u64 {
+        match self {
+            Kind::Container => 1,
+            Kind::OpenFile => 2,
+        }
+    }
+
+    fn of_number(number: u64) -> Option<Kind> {
+        [Kind::Container, Kind::OpenFile]
+            .into_iter()
+            .find(|kind| kind.number() == number)
+    }
+}
+
+/// Why memory that was handed over cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// The kernel refuses.
+    #[error("cannot map the state")]
+    Refused(#[from] io::Error),
+    /// It is not ours.
+    #[error("it holds no state of this program")]
+    Foreign,
+    /// Another version of this program has written it.
+    #[error("it holds state of version {0}; this program knows version {VERSION}")]
+    Unknown(u64),
+}
+
+/// Entries by kind and key, in memory that a successor can be handed.
+#[derive(Debug)]
+pub struct Shelf {
+    memory: Shared,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: HashMap<(Kind, u64), Slot>,
+    free: [Vec<Slot>; CLASSES],
+    /// Where the next slot is made.
+    end: usize,
+    sequence: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    at: usize,
+    class: usize,
+}
+
+impl Shelf {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// When the kernel has no memory for it.
+    pub fn new() -> io::Result<Shelf> {
+        let memory = Shared::new("plimsoll-state", MOST)?;
+        memory.grow(4096)?;
+        memory.write(0, &MAGIC.to_le_bytes());
+        memory.write(WORD, &VERSION.to_le_bytes());
+        let table = Mutex::new(Table {
+            end: SMALLEST,
+            ..Table::default()
+        });
+        Ok(Shelf { memory, table })
+    }
+
+    /// The one that a daemon before this one has left; entries that are not whole are absent.
+    ///
+    /// # Errors
+    /// When it is of another version or not a shelf at all.
+    pub fn of(fd: OwnedFd) -> Result<Shelf, ShelfError> {
+        let memory = Shared::of(fd, MOST)?;
+        let head = memory.read(0, 2 * WORD).ok_or(ShelfError::Foreign)?;
+        match slot::words(&head) {
+            Some([MAGIC, VERSION]) => {}
+            Some([MAGIC, version]) => return Err(ShelfError::Unknown(version)),
+            _ => return Err(ShelfError::Foreign),
+        }
+        let table = Mutex::new(found(&memory));
+        Ok(Shelf { memory, table })
+    }
+
+    /// Keeps the entry, in place of the one before; without room for it there is none.
+    pub fn put(&self, kind: Kind, key: u64, bytes: &[u8]) {
+        let mut table = self.table.lock();
+        let Some(slot) = table.room(&self.memory, bytes.len()) else {
+            self.forget(&mut table, kind, key);
+            return;
+        };
+        table.sequence += 1;
+        let head = Head {
+            kind: kind.number(),
+            key,
+            sequence: table.sequence,
+        };
+        let words = slot::encode(&head, bytes);
+        self.memory.write(slot.at + 2 * WORD, &words);
+        self.memory.write(slot.at + HEAD, bytes);
+        self.memory.write(slot.at + WORD, &head.kind.to_le_bytes());
+        if let Some(old) = table.entries.insert((kind, key), slot) {
+            self.release(&mut table, old);
+        }
+    }
+
+    /// Forgets the entry.
+    pub fn remove(&self, kind: Kind, key: u64) {
+        self.forget(&mut self.table.lock(), kind, key);
+    }
+
+    /// The entry, if there is one.
+    #[must_use]
+    pub fn get(&self, kind: Kind, key: u64) -> Option<Vec<u8>> {
+        let table = self.table.lock();
+        let slot = table.entries.get(&(kind, key))?;
+        let bytes = whole(&self.memory, *slot)?;
+        let (_, bytes) = slot::decode(&bytes)?;
+        Some(bytes.to_vec())
+    }
+
+    /// The keys of all entries of a kind, in no order.
+    #[must_use]
+    pub fn keys(&self, kind: Kind) -> Vec<u64> {
+        let table = self.table.lock();
+        let keys = table.entries.keys();
+        keys.filter(|(other, _)| *other == kind)
+            .map(|(_, key)| *key)
+            .collect()
+    }
+
+    /// Remembers a number at one of a few places; cheap enough for every request.
+    pub fn mark(&self, place: u8, number: u64) {
+        if usize::from(place) < MARKS.1 {
+            let at = MARKS.0 + usize::from(place) * WORD;
+            self.memory.write(at, &number.to_le_bytes());
+        }
+    }
+
+    /// The number that was remembered at that place last; 0 if none was.
+    #[must_use]
+    pub fn marked(&self, place: u8) -> u64 {
+        let at = MARKS.0 + usize::from(place).min(MARKS.1 - 1) * WORD;
+        let word = self.memory.read(at, WORD);
+        word.and_then(|word| slot::words(&word))
+            .map_or(0, |[word]| word)
+    }
+
+    fn forget(&self, table: &mut Table, kind: Kind, key: u64) {
+        if let Some(slot) = table.entries.remove(&(kind, key)) {
+            self.release(table, slot);
+        }
+    }
+
+    fn release(&self, table: &mut Table, slot: Slot) {
+        self.memory.write(slot.at + WORD, &0u64.to_le_bytes());
+        if let Some(free) = table.free.get_mut(slot.class) {
+            free.push(slot);
+        }
+    }
+}
+
+impl AsFd for Shelf {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.memory.as_fd()
+    }
+}
+
+impl Table {
+    /// A free slot with room for so many bytes.
+    fn room(&mut self, memory: &Shared, length: usize) -> Option<Slot> {
+        let class = slot::class(length)?;
+        if let Some(slot) = self.free.get_mut(class).and_then(Vec::pop) {
+            return Some(slot);
+        }
+        let at = self.end;
+        let end = at + slot::size(class);
+        // One word more: the walk over the slots ends at a zero.
+        if end + WORD > memory.size() {
+            memory.grow((end + WORD).next_multiple_of(1 << 16)).ok()?;
+        }
+        let number = u64::try_from(class + 1).ok()?;
+        memory.write(at, &number.to_le_bytes());
+        self.end = end;
+        Some(Slot { at, class })
+    }
+}
+
+/// Walks over the slots.
+fn found(memory: &Shared) -> Table {
+    let mut table = Table {
+        end: SMALLEST,
+        ..Table::default()
+    };
+    let mut sequences: HashMap<(Kind, u64), u64> = HashMap::new();
+    while let Some(slot) = slot_at(memory, table.end) {
+        table.end += slot::size(slot.class);
+        let bytes = whole(memory, slot);
+        let entry = bytes.as_ref().and_then(|bytes| slot::decode(bytes));
+        let named = entry.and_then(|(head, _)| Some((Kind::of_number(head.kind)?, head)));
+        let mut useless = Some(slot);
+        if let Some((kind, head)) = named {
+            table.sequence = table.sequence.max(head.sequence);
+            let place = (kind, head.key);
+            if sequences
+                .get(&place)
+                .is_none_or(|other| *other < head.sequence)
+            {
+                sequences.insert(place, head.sequence);
+                useless = table.entries.insert(place, slot);
+            }
+        }
+        if let Some(slot) = useless {
+            memory.write(slot.at + WORD, &0u64.to_le_bytes());
+            if let Some(free) = table.free.get_mut(slot.class) {
+                free.push(slot);
+            }
+        }
+    }
+    table
+}
+
+fn slot_at(memory: &Shared, at: usize) -> Option<Slot> {
+    let [word] = slot::words(&memory.read(at, WORD)?)?;
+    let class = slot::class_of(word)?;
+    (at + slot::size(class) <= memory.size()).then_some(Slot { at, class })
+}
+
+/// A slot's bytes but its word 0.
+fn whole(memory: &Shared, slot: Slot) -> Option<Vec<u8>> {
+    memory.read(slot.at + WORD, slot::size(slot.class) - WORD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn successor(shelf: &Shelf) -> Shelf {
+        Shelf::of(shelf.as_fd().try_clone_to_owned().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_successor_finds_the_latest_of_each_entry() {
+        let shelf = Shelf::new().unwrap();
+        shelf.put(Kind::OpenFile, 7, b"first");
+        shelf.put(Kind::OpenFile, 7, &[b'x'; 5000]);
+        shelf.put(Kind::Container, 7, b"counters");
+        shelf.put(Kind::Container, 8, b"gone");
+        shelf.remove(Kind::Container, 8);
+        let next = successor(&shelf);
+        assert_eq!(next.get(Kind::OpenFile, 7).unwrap(), [b'x'; 5000]);
+        assert_eq!(next.get(Kind::Container, 7).unwrap(), b"counters");
+        assert_eq!(next.get(Kind::Container, 8), None);
+        assert_eq!(next.keys(Kind::OpenFile), [7]);
+    }
+
+    #[test]
+    fn an_entry_that_was_being_written_leaves_the_one_before() {
+        let shelf = Shelf::new().unwrap();
+        shelf.put(Kind::Container, 1, b"whole");
+        // What a writer leaves that is killed before it frees the old slot, or writes all bytes.
+        let head = Head {
+            kind: 1,
+            key: 1,
+            sequence: 9,
+        };
+        let slot = shelf.table.lock().room(&shelf.memory, 4).unwrap();
+        let words = slot::encode(&head, b"torn");
+        shelf.memory.write(slot.at + 2 * WORD, &words);
+        shelf.memory.write(slot.at + HEAD, b"to");
+        shelf.memory.write(slot.at + WORD, &1u64.to_le_bytes());
+        assert_eq!(successor(&shelf).get(Kind::Container, 1).unwrap(), b"whole");
+        shelf.memory.write(slot.at + HEAD, b"torn");
+        shelf.memory.write(slot.at + WORD, &1u64.to_le_bytes());
+        assert_eq!(successor(&shelf).get(Kind::Container, 1).unwrap(), b"torn");
+    }
+
+    #[test]
+    fn entries_that_come_and_go_take_no_more_memory_than_a_few() {
+        let shelf = Shelf::new().unwrap();
+        for round in 0..10_000u64 {
+            shelf.put(Kind::OpenFile, round, &[1; 3000]);
+            shelf.put(Kind::OpenFile, round, &[2; 3000]);
+            shelf.remove(Kind::OpenFile, round);
+        }
+        assert!(shelf.memory.size() < 1 << 17, "{}", shelf.memory.size());
+        assert!(successor(&shelf).keys(Kind::OpenFile).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_kept_and_harms_nothing() {
+        let shelf = Shelf::new().unwrap();
+        shelf.put(Kind::OpenFile, 1, b"small");
+        shelf.put(Kind::OpenFile, 1, &vec![0; 2 << 20]);
+        shelf.put(Kind::OpenFile, 2, b"other");
+        let next = successor(&shelf);
+        assert_eq!(next.get(Kind::OpenFile, 1), None);
+        assert_eq!(next.get(Kind::OpenFile, 2).unwrap(), b"other");
+    }
+
+    #[test]
+    fn memory_of_another_version_or_program_is_refused() {
+        let shelf = Shelf::new().unwrap();
+        let fd = || shelf.as_fd().try_clone_to_owned().unwrap();
+        shelf.memory.write(WORD, &9u64.to_le_bytes());
+        let refused = Shelf::of(fd()).unwrap_err().to_string();
+        assert!(refused.contains("version 9"), "{refused}");
+        shelf.memory.write(0, &[0; 8]);
+        assert!(matches!(Shelf::of(fd()), Err(ShelfError::Foreign)));
+    }
+
+    #[test]
+    fn a_mark_outlives_its_daemon() {
+        let shelf = Shelf::new().unwrap();
+        shelf.mark(1, 77);
+        assert_eq!(
+            (successor(&shelf).marked(0), successor(&shelf).marked(1)),
+            (0, 77)
+        );
+        shelf.mark(99, 1);
+    }
+}

@@ -1,0 +1,298 @@
+//! Where each controller is mounted and where a process stands in it: v1, v2 and hybrid hosts
+//! look alike from here on.
+
+use super::{Fact, Membership, Place, fact as facts, parse};
+use crate::base::{
+    mountinfo::{self, Mount},
+    sys::{self, Budget, Dir, ReadError, Records},
+    units::{Id, IdSet},
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The version of a hierarchy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
+
+/// A mounted hierarchy.
+#[derive(Debug)]
+pub(super) struct Hierarchy {
+    pub(super) version: Version,
+    pub(super) root: Dir,
+}
+
+/// The hierarchies of a machine, by controller.
+#[derive(Debug)]
+pub struct Layout {
+    pub(super) memory: Option<Arc<Hierarchy>>,
+    pub(super) cpu: Option<Arc<Hierarchy>>,
+    pub(super) cpuacct: Option<Arc<Hierarchy>>,
+    pub(super) cpuset: Option<Arc<Hierarchy>>,
+    pub(super) io: Option<Arc<Hierarchy>>,
+    pub(super) hugetlb: Option<Arc<Hierarchy>>,
+    /// The hierarchy whose directories give containers their keys: memory's, where there is one.
+    pub(super) home: Arc<Hierarchy>,
+}
+
+impl Layout {
+    /// The hierarchies that are mounted on the machine whose root directory is `root`.
+    ///
+    /// # Errors
+    /// When `proc/self/mountinfo` cannot be read, a hierarchy cannot be opened, or there is none.
+    pub fn read(root: &Path) -> Result<Layout, ReadError> {
+        let mountinfo = root.join("proc/self/mountinfo");
+        let mounts = mountinfo::at(&mountinfo).map_err(ReadError::refused(&mountinfo))?;
+        let mounts = mountinfo::visible(&mounts);
+        let budget = Budget::of_this_process();
+        let open = |mount: &Mount, version| {
+            let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
+            let mut root = Dir::open(&point).map_err(ReadError::refused(&point))?;
+            if root.is_of_kernel() {
+                root = root.keeping(budget.clone(), Records::Short);
+            }
+            Ok::<_, ReadError>(Arc::new(Hierarchy { version, root }))
+        };
+        let v2 = whole(&mounts, |mount| mount.kind == "cgroup2")
+            .map(|mount| open(mount, Version::V2))
+            .transpose()?;
+        let enabled = match &v2 {
+            Some(v2) => v2.text("/", "cgroup.controllers")?.unwrap_or_default(),
+            None => String::new(),
+        };
+        let find = |controller: &str| -> Result<Option<Arc<Hierarchy>>, ReadError> {
+            let v1 = whole(&mounts, |mount| {
+                mount.kind == "cgroup" && mount.options.iter().any(|name| name == controller)
+            });
+            match v1 {
+                Some(mount) => open(mount, Version::V1).map(Some),
+                None if enabled.split_whitespace().any(|name| name == controller) => Ok(v2.clone()),
+                None => Ok(None),
+            }
+        };
+        let (memory, cpu) = (find("memory")?, find("cpu")?);
+        // cpu.stat counts time in every cgroup of v2, whether the controller is enabled or not.
+        let cpuacct = find("cpuacct")?.or_else(|| v2.clone());
+        let home = memory
+            .clone()
+            .or_else(|| v2.clone())
+            .or_else(|| cpu.clone());
+        Ok(Layout {
+            home: home.ok_or_else(|| {
+                ReadError::refused(Path::new("/sys/fs/cgroup"))(io::ErrorKind::NotFound.into())
+            })?,
+            cpuset: find("cpuset")?,
+            io: find("blkio")?.or(find("io")?),
+            hugetlb: find("hugetlb")?,
+            memory,
+            cpu,
+            cpuacct,
+        })
+    }
+
+    /// Whether a process with that membership has its key in a hierarchy that is mounted here: whoever
+    /// sees a part of the hierarchies would take another one's inode numbers for keys.
+    #[must_use]
+    pub fn has_keys_of(&self, membership: &Membership) -> bool {
+        let is_v1 = |hierarchy: &Arc<Hierarchy>| matches!(hierarchy.version, Version::V1);
+        membership.v1("memory").is_none() || self.memory.as_ref().is_some_and(is_v1)
+    }
+
+    /// Where a process with that membership stands.
+    ///
+    /// `None` if the membership lacks the hierarchy that gives the keys, or names a place outside
+    /// of what is mounted here (`/..`, as another cgroup namespace may).
+    #[must_use]
+    pub fn place(&self, membership: &Membership) -> Option<Place> {
+        let path = |hierarchy: &Option<Arc<Hierarchy>>, controller: &str| match hierarchy {
+            Some(hierarchy) => hierarchy.path(membership, controller),
+            None => Some(PathBuf::from("/")),
+        };
+        let memory = path(&self.memory, "memory")?;
+        Some(Place {
+            home: match &self.memory {
+                Some(_) => memory.clone(),
+                None => self.home.path(membership, "cpu")?,
+            },
+            cpu: path(&self.cpu, "cpu")?,
+            cpuacct: path(&self.cpuacct, "cpuacct")?,
+            cpuset: path(&self.cpuset, "cpuset")?,
+            io: path(&self.io, "blkio")?,
+            hugetlb: path(&self.hugetlb, "hugetlb")?,
+            memory,
+        })
+    }
+
+    /// A path from the root of the hierarchy that gives the keys; one that leads to its mount from
+    /// `/` is cut short.
+    #[must_use]
+    pub fn below(&self, path: &Path) -> PathBuf {
+        let mount = self.home.root.path().unwrap_or_default();
+        let below = path.strip_prefix(&mount).unwrap_or(path);
+        Path::new("/").join(below)
+    }
+
+    /// The path of the directory with that inode number in the hierarchy that gives the keys.
+    ///
+    /// # Errors
+    /// [`ReadError::is_gone`] when there is none.
+    pub fn path_of(&self, key: u64) -> Result<PathBuf, ReadError> {
+        let asked = PathBuf::from(key.to_string());
+        let gone = || ReadError::refused(&asked)(io::ErrorKind::NotFound.into());
+        // Whoever cannot look must not say that there is nothing.
+        let refused = |error: io::Error| match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ReadError::refused(&asked)(error),
+            _ => gone(),
+        };
+        let found = sys::directory_by_inode(&self.home.root, key)
+            .and_then(|dir| dir.path())
+            .map_err(refused)?;
+        let root = self.home.root.path().map_err(ReadError::refused(&asked))?;
+        let below = found.strip_prefix(&root).map_err(|_| gone())?;
+        let path = Path::new("/").join(below);
+        // A directory that was removed keeps its old path, with a mark, while it is held open.
+        match self.inode(&path) {
+            Ok(inode) if inode == key => Ok(path),
+            Err(error) if error.is_shortage() => Err(error),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Whether all controllers are in one hierarchy, so that a container has one path.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        let others = [
+            &self.memory,
+            &self.cpu,
+            &self.cpuacct,
+            &self.cpuset,
+            &self.io,
+            &self.hugetlb,
+        ];
+        let mut others = others.into_iter().flatten();
+        others.all(|hierarchy| Arc::ptr_eq(hierarchy, &self.home))
+    }
+
+    /// The key of a place: the inode number of its directory in the hierarchy that gives the keys.
+    ///
+    /// # Errors
+    /// [`ReadError::is_gone`] when the cgroup was removed.
+    pub fn key(&self, place: &Place) -> Result<u64, ReadError> {
+        self.inode(&place.home)
+    }
+
+    fn inode(&self, path: &Path) -> Result<u64, ReadError> {
+        (self.home.root.inode(path)).map_err(ReadError::refused(path))
+    }
+
+    /// The file that tells the fact, in the cgroup so many steps above the container at `place`,
+    /// and the key there for one of `memory.stat` in v2; `None` where nobody tells it.
+    #[must_use]
+    pub fn origin(
+        &self,
+        place: &Place,
+        asked: Fact,
+        steps: usize,
+        key: Option<&str>,
+    ) -> Option<(PathBuf, Option<String>)> {
+        let (hierarchy, path) = match asked {
+            Fact::MemoryMax | Fact::MemoryCurrent | Fact::MemoryStat => {
+                (&self.memory, &place.memory)
+            }
+            Fact::SwapMax | Fact::SwapCurrent => (&self.memory, &place.memory),
+            Fact::Quota | Fact::Throttled => (&self.cpu, &place.cpu),
+            Fact::CpuUse => (&self.cpuacct, &place.cpuacct),
+            Fact::Cpus | Fact::Mems => (&self.cpuset, &place.cpuset),
+            Fact::Devices => (&self.io, &place.io),
+            Fact::Tasks => (&self.memory, &place.home),
+        };
+        let hierarchy = hierarchy.as_ref()?;
+        let level = path.ancestors().nth(steps)?;
+        let (file, key) = match hierarchy.version {
+            Version::V1 => (
+                facts::v1(asked),
+                key.map(|key| parse::v1_key(key).map(str::to_owned)),
+            ),
+            Version::V2 => (facts::v2(asked), key.map(|key| Some(key.to_owned()))),
+        };
+        let key = match key {
+            Some(None) => return None,
+            key => key.flatten(),
+        };
+        let root = hierarchy.root.path().ok()?;
+        Some((
+            root.join(level.strip_prefix("/").unwrap_or(level))
+                .join(file),
+            key,
+        ))
+    }
+}
+
+impl Hierarchy {
+    fn path(&self, membership: &Membership, controller: &str) -> Option<PathBuf> {
+        let path = match self.version {
+            Version::V1 => membership.v1(controller),
+            Version::V2 => membership.v2(),
+        }?;
+        let outside = path.components().any(|part| part.as_os_str() == "..");
+        (!outside).then(|| path.clone())
+    }
+
+    fn text(&self, path: &str, file: &str) -> Result<Option<String>, ReadError> {
+        optional(&self.root, &Path::new(path).join(file))
+    }
+}
+
+/// The text of a file that a cgroup may lack (the controller is not enabled there, or the kernel
+/// is older), `None` then.
+pub(super) fn optional(root: &Dir, path: &Path) -> Result<Option<String>, ReadError> {
+    match root.text_again(path).map_err(ReadError::refused(path)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.is_gone() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A fact in such a file; `None` where the file is lacking.
+pub(super) fn fact<T>(
+    root: &Dir,
+    path: &Path,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ReadError> {
+    optional(root, path)?
+        .map(|text| parse(&text).ok_or_else(|| ReadError::garbled(path)))
+        .transpose()
+}
+
+/// The numbers in the first of the `files` that a cgroup has, of the nearest cgroup from `path` up
+/// in which there are any.
+pub(super) fn nearest<I: Id>(
+    root: &Dir,
+    path: &Path,
+    files: &[&str],
+) -> Result<Option<IdSet<I>>, ReadError> {
+    for level in path.ancestors() {
+        for file in files {
+            match fact(root, &level.join(file), IdSet::parse)? {
+                Some(ids) if ids.is_empty() => break,
+                Some(ids) => return Ok(Some(ids)),
+                None => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+// The mount that shows most of a hierarchy; a container's bind of it shows a part.
+fn whole<'a>(mounts: &[&'a Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&'a Mount> {
+    mounts
+        .iter()
+        .copied()
+        .filter(|mount| wanted(mount))
+        .min_by_key(|mount| mount.root.components().count())
+}

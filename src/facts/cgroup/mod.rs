@@ -1,0 +1,329 @@
+//! What a cgroup says: its limits and its use, the same facts for v1, v2 and hybrid hosts.
+
+mod fact;
+mod layout;
+mod membership;
+pub mod parse;
+mod place;
+mod told;
+mod trigger;
+mod v1;
+mod v2;
+
+pub use fact::Fact;
+pub use layout::Layout;
+pub use membership::Membership;
+pub use place::Place;
+pub use trigger::Trigger;
+
+use crate::base::units::{Bytes, CpuId, CpuSet, Limit, Micros, NodeId, NodeSet};
+
+/// The memory of a container: its own use, and every limit that binds it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// The container's own cgroup and its ancestors that have a limit, from the inside out.
+    ///
+    /// Empty for the root of the hierarchy, which has no limit and no counter of its own.
+    pub levels: Vec<MemoryLevel>,
+    /// What the container's own cgroup holds, its descendants included.
+    pub usage: MemoryUse,
+}
+
+/// Limit and use of memory in one cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryLevel {
+    /// How many steps it is above the container's own cgroup.
+    pub steps: usize,
+    /// `memory.max`, `memory.limit_in_bytes`.
+    pub max: Limit<Bytes>,
+    /// `memory.current`, `memory.usage_in_bytes`.
+    pub current: Bytes,
+    /// What the kernel can take back without swapping: page cache and reclaimable slab.
+    pub reclaimable: Bytes,
+    /// Swap, where the kernel accounts for it.
+    pub swap: Option<SwapLevel>,
+}
+
+/// Limit and use of swap in one cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwapLevel {
+    /// The limit.
+    pub max: SwapLimit,
+    /// `memory.swap.current`; v1: `memory.memsw.usage_in_bytes` less the memory in use.
+    pub current: Bytes,
+}
+
+/// What a limit on swap limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapLimit {
+    /// Swap: `memory.swap.max` of v2.
+    Alone(Limit<Bytes>),
+    /// Memory and swap together: `memory.memsw.limit_in_bytes` of v1.
+    WithMemory(Limit<Bytes>),
+}
+
+/// What a cgroup's memory is used for (`memory.stat`); zero where the kernel does not count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are those of memory.stat in cgroup v2"
+)]
+pub struct MemoryUse {
+    pub anon: Bytes,
+    pub file: Bytes,
+    pub swapcached: Bytes,
+    pub shmem: Bytes,
+    pub file_mapped: Bytes,
+    pub file_dirty: Bytes,
+    pub file_writeback: Bytes,
+    pub inactive_anon: Bytes,
+    pub active_anon: Bytes,
+    pub inactive_file: Bytes,
+    pub active_file: Bytes,
+    pub unevictable: Bytes,
+    pub slab_reclaimable: Bytes,
+    pub slab_unreclaimable: Bytes,
+    pub kernel_stack: Bytes,
+    pub pagetables: Bytes,
+    pub sec_pagetables: Bytes,
+    pub percpu: Bytes,
+    pub vmalloc: Bytes,
+    pub anon_thp: Bytes,
+    pub file_thp: Bytes,
+    pub shmem_thp: Bytes,
+    pub zswap: Bytes,
+    pub zswapped: Bytes,
+}
+
+impl MemoryUse {
+    /// The amount under a key of `memory.stat` in cgroup v2; nothing under any other.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Bytes {
+        let mut copy = *self;
+        parse::field(&mut copy, key).map_or(Bytes::ZERO, |field| *field)
+    }
+
+    /// What the kernel can take back without swapping: page cache on the file lists, and
+    /// reclaimable slab.
+    #[must_use]
+    pub fn reclaimable(&self) -> Bytes {
+        self.active_file
+            .plus(self.inactive_file)
+            .plus(self.slab_reclaimable)
+    }
+}
+
+/// The memory nodes of a container: which it may use, and how much it uses of each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Numa {
+    /// The effective nodes; `None` where no cpuset controller tells.
+    pub mems: Option<NodeSet>,
+    /// What it uses by node (`memory.numa_stat`); none where the kernel does not count it.
+    pub usage: Vec<(NodeId, MemoryUse)>,
+}
+
+/// Limit and use of huge pages of one size in one cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HugetlbLevel {
+    /// `hugetlb.SIZE.max`, `hugetlb.SIZE.limit_in_bytes`.
+    pub max: Limit<Bytes>,
+    /// `hugetlb.SIZE.current`, `hugetlb.SIZE.usage_in_bytes`.
+    pub current: Bytes,
+}
+
+/// What a container did to one block device, since its cgroup was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceUse {
+    /// The device's numbers, major and minor.
+    pub number: (u32, u32),
+    /// Read.
+    pub read: Transfers,
+    /// Written.
+    pub written: Transfers,
+    /// Discarded.
+    pub discarded: Transfers,
+}
+
+/// Requests of one kind to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Transfers {
+    /// How many.
+    pub requests: u64,
+    /// How much, together.
+    pub bytes: Bytes,
+}
+
+/// The CPUs of a container: which, how much of them, and how much was used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cpu {
+    /// The effective cpuset; `None` where no cpuset controller tells.
+    pub cpuset: Option<CpuSet>,
+    /// The strictest quota of the container and its ancestors.
+    pub quota: Limit<Quota>,
+    /// How many steps the cgroup that has it is above the container's own.
+    pub quota_steps: usize,
+    /// The time used by the container's own cgroup and its descendants, since its creation.
+    pub usage: CpuUse,
+}
+
+/// `cpu.max`, `cpu.cfs_quota_us` / `cpu.cfs_period_us`: so much CPU time in each period.
+///
+/// Ordered by the share of a CPU that it grants.
+#[derive(Debug, Clone, Copy)]
+pub struct Quota {
+    quota: Micros,
+    period: Micros,
+}
+
+impl Quota {
+    /// `None` for a period of zero, which the kernel never has.
+    #[must_use]
+    pub fn new(quota: Micros, period: Micros) -> Option<Quota> {
+        (period > Micros::ZERO).then_some(Quota { quota, period })
+    }
+
+    /// The number of whole CPUs that hold the quota, rounded up, at least one.
+    #[must_use]
+    pub fn cpus(&self) -> usize {
+        let cpus = self.quota.0.div_ceil(self.period.0).max(1);
+        usize::try_from(cpus).unwrap_or(usize::MAX)
+    }
+
+    fn cross(&self, other: &Quota) -> (u128, u128) {
+        (
+            u128::from(self.quota.0) * u128::from(other.period.0),
+            u128::from(other.quota.0) * u128::from(self.period.0),
+        )
+    }
+}
+
+/// The strictest quota so far, and how many steps up it was found.
+#[derive(Debug, Clone, Copy, Default)]
+struct Strictest {
+    quota: Limit<Quota>,
+    steps: usize,
+}
+
+impl Strictest {
+    /// This one, unless the other is stricter.
+    fn or(self, quota: Limit<Quota>, steps: usize) -> Strictest {
+        let strictest = self.quota.stricter(quota);
+        match strictest == self.quota {
+            true => self,
+            false => Strictest { quota, steps },
+        }
+    }
+}
+
+/// The quota in microseconds, and the period.
+impl std::fmt::Display for Quota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} us", self.quota.0, self.period.0)
+    }
+}
+
+impl Ord for Quota {
+    fn cmp(&self, other: &Quota) -> std::cmp::Ordering {
+        let (mine, theirs) = self.cross(other);
+        mine.cmp(&theirs)
+    }
+}
+
+impl PartialOrd for Quota {
+    fn partial_cmp(&self, other: &Quota) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Quota {
+    fn eq(&self, other: &Quota) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Quota {}
+
+/// CPU time used since the cgroup was made; each counter only grows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CpuUse {
+    /// In user mode, niced time included (v2).
+    pub user: Micros,
+    /// In the kernel (v2).
+    pub system: Micros,
+    /// The part of `user` that was niced (v2, Linux 6.11 and later).
+    pub nice: Micros,
+    /// The time that the cgroup's queues stood still for its quota, summed over the CPUs.
+    pub throttled: Micros,
+    /// The time on each of the machine's CPUs (v1, which has it by CPU only).
+    pub per_cpu: Option<Vec<CpuShare>>,
+}
+
+impl CpuUse {
+    /// Each counter as far as either has seen it: facts that were read at two moments may reach
+    /// who books them in the other order.
+    #[must_use]
+    pub fn latest(&self, other: &CpuUse) -> CpuUse {
+        let per_cpu = match (&self.per_cpu, &other.per_cpu) {
+            (Some(mine), Some(theirs)) if mine.len() == theirs.len() => {
+                let both = mine.iter().zip(theirs);
+                Some(both.map(|(mine, theirs)| mine.latest(theirs)).collect())
+            }
+            (mine, theirs) => theirs.clone().or_else(|| mine.clone()),
+        };
+        CpuUse {
+            user: self.user.max(other.user),
+            system: self.system.max(other.system),
+            nice: self.nice.max(other.nice),
+            throttled: self.throttled.max(other.throttled),
+            per_cpu,
+        }
+    }
+}
+
+impl CpuShare {
+    fn latest(&self, other: &CpuShare) -> CpuShare {
+        CpuShare {
+            cpu: other.cpu,
+            total: self.total.max(other.total),
+            user: self.user.max(other.user),
+            system: self.system.max(other.system),
+        }
+    }
+}
+
+/// Time used on one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuShare {
+    /// Which CPU.
+    pub cpu: CpuId,
+    /// All of it, exactly.
+    pub total: Micros,
+    /// In user mode, as the timer's ticks found it: short by every tick that was lost.
+    pub user: Micros,
+    /// In the kernel, likewise.
+    pub system: Micros,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quota(quota: u64, period: u64) -> Quota {
+        Quota::new(Micros(quota), Micros(period)).unwrap()
+    }
+
+    #[test]
+    fn a_quota_is_rounded_up_to_whole_cpus() {
+        assert_eq!(quota(250_000, 100_000).cpus(), 3);
+        assert_eq!(quota(200_000, 100_000).cpus(), 2);
+        assert_eq!(quota(1_000, 100_000).cpus(), 1);
+        assert_eq!(quota(0, 100_000).cpus(), 1);
+        assert_eq!(Quota::new(Micros(1), Micros::ZERO), None);
+    }
+
+    #[test]
+    fn quotas_compare_by_share_and_not_by_number() {
+        assert!(quota(50_000, 10_000) > quota(400_000, 100_000));
+        assert_eq!(quota(10, 10), quota(70, 70));
+    }
+}

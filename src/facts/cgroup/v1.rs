@@ -1,0 +1,159 @@
+//! Reads the v1 directories of one cgroup and its ancestors
+//! (`Documentation/admin-guide/cgroup-v1/`).
+
+use super::{
+    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Strictest, SwapLevel,
+    SwapLimit,
+    fact::{Fact, v1},
+    layout::{fact, nearest, optional},
+    parse,
+};
+use crate::base::{
+    sys::{self, Dir, ReadError},
+    units::{Bytes, CpuSet, Limit, Micros, NodeId, NodeSet},
+};
+use std::path::Path;
+
+/// The memory of the cgroup at `path`; accounting is hierarchical (always, since Linux 5.11).
+pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
+    let mut memory = Memory::default();
+    let levels = path.ancestors().enumerate();
+    for (steps, level) in levels.filter(|(_, level)| level.parent().is_some()) {
+        let inner = level != path;
+        let limit = level.join(v1(Fact::MemoryMax));
+        let max = match fact(root, &limit, parse::limit_in_bytes)? {
+            Some(max) => max,
+            None if inner => continue,
+            None => return Err(gone(&limit)),
+        };
+        let memsw = match has_swap {
+            true => fact(root, &level.join(v1(Fact::SwapMax)), parse::limit_in_bytes)?,
+            false => None,
+        };
+        if inner && max == Limit::Unlimited && memsw.unwrap_or_default() == Limit::Unlimited {
+            continue;
+        }
+        let current = bytes(root, &level.join(v1(Fact::MemoryCurrent)))?;
+        let stat = stat(root, level)?;
+        memory.levels.push(MemoryLevel {
+            steps,
+            max,
+            current,
+            reclaimable: stat.reclaimable(),
+            swap: match memsw {
+                None => None,
+                Some(memsw) => Some(SwapLevel {
+                    max: SwapLimit::WithMemory(memsw),
+                    current: bytes(root, &level.join(v1(Fact::SwapCurrent)))?.less(current),
+                }),
+            },
+        });
+        if !inner {
+            memory.usage = stat;
+        }
+    }
+    if memory.levels.is_empty() {
+        memory.usage = stat(root, path)?;
+    }
+    Ok(memory)
+}
+
+fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {
+    let text = optional(root, &level.join(v1(Fact::MemoryStat)))?.unwrap_or_default();
+    Ok(parse::memory_stat_v1(&text))
+}
+
+/// The counts in `memory.stat` of the cgroup at `path` that include its descendants', by the names
+/// that they have in v2. What v1 calls `pgpgin` counts pages charged, and is left out.
+pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
+    let text = optional(root, &path.join(v1(Fact::MemoryStat)))?.unwrap_or_default();
+    let total = parse::flat(&text).filter_map(|(name, count)| {
+        let name = name.strip_prefix("total_")?;
+        (!name.starts_with("pgpg")).then(|| (name.to_owned(), count))
+    });
+    Ok(total.collect())
+}
+
+/// What the cgroup at `path` and its descendants did to block devices.
+pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
+    let text = |file: &str| {
+        let path = path.join(format!("blkio.throttle.{file}_recursive"));
+        Ok::<_, ReadError>(optional(root, &path)?.unwrap_or_default())
+    };
+    Ok(parse::blkio(
+        &text("io_service_bytes")?,
+        &text("io_serviced")?,
+    ))
+}
+
+/// The huge pages of that size in the cgroup at `path` and in its ancestors.
+pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
+    let mut levels = Vec::new();
+    for level in path.ancestors() {
+        let max = level.join(format!("hugetlb.{size}.limit_in_bytes"));
+        if let Some(max) = fact(root, &max, parse::limit_in_bytes)? {
+            let current = bytes(root, &level.join(format!("hugetlb.{size}.usage_in_bytes")))?;
+            levels.push(HugetlbLevel { max, current });
+        }
+    }
+    Ok(levels)
+}
+
+fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
+    Ok(Bytes(fact(root, path, parse::number)?.unwrap_or_default()))
+}
+
+fn gone(path: &Path) -> ReadError {
+    ReadError::refused(path)(std::io::ErrorKind::NotFound.into())
+}
+
+/// The use of each memory node by the cgroup at `path` and its descendants.
+pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse)>, ReadError> {
+    let text = optional(root, &path.join("memory.numa_stat"))?.unwrap_or_default();
+    Ok(parse::numa_stat_v1(&text, sys::page_size()))
+}
+
+/// The effective CPUs of the cgroup at `path`, or of the nearest ancestor that has any: a new
+/// cpuset has none and no process until it is given some.
+pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
+    nearest(root, path, &[v1(Fact::Cpus), "cpuset.cpus"])
+}
+
+/// The effective memory nodes of the cgroup at `path`, likewise.
+pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
+    nearest(root, path, &[v1(Fact::Mems), "cpuset.mems"])
+}
+
+/// The strictest quota from the cgroup at `path` up; the root has none.
+pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
+    let mut levels = path.ancestors().enumerate();
+    levels.try_fold(Strictest::default(), |strictest, (steps, level)| {
+        let Some(quota) = optional(root, &level.join(v1(Fact::Quota)))? else {
+            return Ok(strictest);
+        };
+        let period = match quota.starts_with('-') {
+            true => None,
+            false => optional(root, &level.join("cpu.cfs_period_us"))?,
+        };
+        let period = period.unwrap_or_default();
+        let quota = parse::cfs(&quota, &period).ok_or_else(|| ReadError::garbled(level))?;
+        Ok(strictest.or(quota, steps))
+    })
+}
+
+/// The time that the cgroup at `path` has used, by CPU.
+pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
+    let all = path.join("cpuacct.usage_all");
+    let all = root.text_again(&all).map_err(ReadError::refused(&all))?;
+    let totals = optional(root, &path.join(v1(Fact::CpuUse)))?.unwrap_or_default();
+    Ok(CpuUse {
+        per_cpu: Some(parse::cpuacct(&totals, &all)),
+        ..CpuUse::default()
+    })
+}
+
+/// The time that the cgroup at `path` stood still for its quota.
+pub(super) fn throttled(root: &Dir, path: &Path) -> Result<Micros, ReadError> {
+    let text = optional(root, &path.join(v1(Fact::Throttled)))?.unwrap_or_default();
+    Ok(parse::throttled_time(&text))
+}

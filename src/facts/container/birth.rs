@@ -1,0 +1,58 @@
+//! Since when a container is up.
+
+use super::{Container, namespace, pids};
+use crate::{
+    base::units::Micros,
+    facts::{
+        cgroup::Layout,
+        host::{Birth, Machine, parse},
+    },
+};
+
+/// Finds out since when a container is up, and the process that tells, if that is an init of its;
+/// `None` for one without processes. `known` is what was found out before: as long as that init
+/// lives, nobody else is asked.
+#[must_use]
+pub fn birth(
+    container: &Container,
+    cgroups: &Layout,
+    machine: &Machine,
+    known: Option<(u32, Birth)>,
+) -> Option<(Option<u32>, Birth)> {
+    if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
+        return Some((container.init, birth));
+    }
+    // The pid may be another's by now, who was not born at the same time.
+    if let Some((init, birth)) =
+        known.filter(|(init, birth)| of_process(machine, *init) == Some(*birth))
+    {
+        return Some((Some(init), birth));
+    }
+    let processes = cgroups.processes(&container.place).unwrap_or_default();
+    // A container inside this one has an init too, but stands deeper in pid namespaces.
+    let init = processes
+        .iter()
+        .map(|pid| (pids(machine, *pid), *pid))
+        .filter(|(pids, _)| pids.last() == Some(&1))
+        .min_by_key(|(pids, _)| pids.len());
+    init.and_then(|(_, init)| Some((Some(init), of_process(machine, init)?)))
+        .or_else(|| Some((None, oldest(machine, &processes)?)))
+}
+
+fn of_process(machine: &Machine, pid: u32) -> Option<Birth> {
+    let time = |pid: &str| namespace(machine, pid, "time").ok();
+    if time(&pid.to_string()).is_some_and(|own| Some(own) != time("self")) {
+        let offsets = machine.proc_text(format!("{pid}/timens_offsets")).ok()?;
+        return parse::boottime_offset(&offsets).map(Birth::Offset);
+    }
+    let started = machine.process(pid).ok()?.started;
+    Some(Birth::Started(started))
+}
+
+fn oldest(machine: &Machine, processes: &[u32]) -> Option<Birth> {
+    let births = processes.iter().filter_map(|pid| of_process(machine, *pid));
+    births.min_by_key(|birth| match birth {
+        Birth::Offset(offset) => Micros(offset.unsigned_abs()),
+        Birth::Started(started) => *started,
+    })
+}

@@ -1,0 +1,274 @@
+//! From the thread id in a request to the container that asks.
+//!
+//! | who asks | whose numbers |
+//! |---|---|
+//! | a process of the host: in the pid and mount namespace of PID 1 | the host's own bytes |
+//! | a process whose pid namespace has its init in the same cgroup or in one above | the init's cgroup: the whole container, for each of its services too |
+//! | the same, and the init stands in `init.scope` (systemd) | the cgroup above `init.scope` |
+//! | a container in a container, with a pid namespace of its own | the inner init's cgroup; the limits above it bind as well |
+//! | containers of a pod that share a pid namespace: the init stands elsewhere | each its own cgroup |
+//! | a process in the host's pid namespace, with a mount namespace of its own | its own cgroup |
+//!
+//! Who opened a file is who it tells of as long as it is open, wherever its reader moves. A cgroup
+//! that is gone is answered from its last good facts, by an error where there are none.
+
+use super::{
+    Container, namespace, pids,
+    recent::{Member, Namespace, Recent},
+};
+use crate::{
+    base::sys::{self, ReadError},
+    facts::{
+        cgroup::{Layout, Membership, Place},
+        host::Machine,
+    },
+};
+use nix::fcntl::OFlag;
+use parking_lot::Mutex;
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A process of the host itself: in the same pid and mount namespace as PID 1.
+    Host,
+    /// A process in a container.
+    Container(Arc<Container>),
+}
+
+/// Why nobody knows who asks.
+#[derive(Debug, thiserror::Error)]
+pub enum CallerError {
+    /// The caller's pid is not visible in this process's pid namespace.
+    #[error("cannot see the caller: its pid namespace is not below this one")]
+    Unseen,
+    /// The caller's cgroup is outside of what this process sees.
+    #[error("cannot place thread {tid}: its cgroup lies outside of this cgroup namespace")]
+    Outside {
+        /// The caller.
+        tid: u32,
+    },
+    /// The kernel does not tell.
+    #[error("cannot tell who thread {tid} is")]
+    Unread {
+        /// The caller.
+        tid: u32,
+        /// What it did not tell.
+        source: ReadError,
+    },
+}
+
+/// A pid and a mount namespace, by inode number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Namespaces {
+    pid: u64,
+    mount: u64,
+}
+
+/// Finds out who asks.
+#[derive(Debug)]
+pub struct Callers {
+    host: Namespaces,
+    recent: Recent,
+    /// Whether files of `/proc` may be held open: those of a captured machine are only files.
+    is_live: bool,
+    /// Inits by pid namespace, for kernels that do not tell. An init lives as long as its
+    /// namespace has processes, so its pid is another's only once the namespace is gone.
+    inits: Mutex<HashMap<u64, u32>>,
+}
+
+impl Callers {
+    /// Remembers the host's namespaces: those of PID 1, or, where it is protected even from
+    /// root, those of this process, which has to live in them.
+    ///
+    /// # Errors
+    /// When `/proc` tells neither.
+    pub fn new(machine: &Machine) -> Result<Callers, ReadError> {
+        Ok(Callers {
+            host: namespaces(machine, "1").or_else(|_| namespaces(machine, "self"))?,
+            recent: Recent::default(),
+            is_live: machine.proc().is_of_kernel(),
+            inits: Mutex::default(),
+        })
+    }
+
+    /// Who the thread `tid` is, which must wait for the answer meanwhile: its id could be
+    /// another's otherwise.
+    ///
+    /// A container's root is the cgroup of the init of the caller's pid namespace, if the caller
+    /// stands in or below it; else (pods that share one pid namespace, the host's own) the
+    /// caller's own cgroup.
+    ///
+    /// # Errors
+    /// When the kernel does not tell, or the caller lives outside of what this process sees.
+    pub fn identify(
+        &self,
+        tid: u32,
+        cgroups: &Layout,
+        machine: &Machine,
+    ) -> Result<Caller, CallerError> {
+        if tid == 0 {
+            return Err(CallerError::Unseen);
+        }
+        if let Some(container) = self.recent.container(tid)
+            && cgroups.key(&container.place).ok() == Some(container.key)
+        {
+            return Ok(Caller::Container(container));
+        }
+        let unread = |source| CallerError::Unread { tid, source };
+        let thread = tid.to_string();
+        let pid = namespace_of(machine, &thread, "pid").map_err(unread)?;
+        // Who has a pid namespace of its own may be in any mount namespace.
+        let is_own = pid != self.host.pid;
+        if !is_own && namespace_of(machine, &thread, "mnt").map_err(unread)? == self.host.mount {
+            return Ok(Caller::Host);
+        }
+        let member = Member::of(tid, machine).map_err(unread)?;
+        let own = place(tid, member.text(), cgroups)?;
+        let namespace = if is_own {
+            // Whoever cannot look must not take the caller for another one.
+            self.namespace(tid, pid, machine).map_err(unread)?
+        } else {
+            None
+        };
+        let root = namespace
+            .as_ref()
+            .and_then(|known| place(known.init, known.member.text(), cgroups).ok())
+            .map(Place::out_of_init_scope)
+            .filter(|root| root.holds(&own))
+            .unwrap_or(own);
+        let key = cgroups.key(&root).map_err(unread)?;
+        let container = Arc::new(Container {
+            key,
+            place: root,
+            init: namespace.as_ref().map(|known| known.init),
+        });
+        if let Some(namespace) = namespace.filter(|_| self.is_live) {
+            (self.recent).remember(tid, member, namespace, Arc::clone(&container));
+        }
+        Ok(Caller::Container(container))
+    }
+
+    /// The container with that key, and whether it is known where it stands in every hierarchy:
+    /// before it has a process, that may change.
+    ///
+    /// # Errors
+    /// [`ReadError::is_gone`] when there is none (any more).
+    pub fn container(
+        &self,
+        key: u64,
+        cgroups: &Layout,
+        machine: &Machine,
+    ) -> Result<(Container, bool), ReadError> {
+        let path = cgroups.path_of(key)?;
+        let same = Place::at(&path);
+        let at = |place| Container {
+            key,
+            place,
+            init: None,
+        };
+        if cgroups.is_single() {
+            return Ok((at(same), true));
+        }
+        // Other hierarchies of v1 may name the container differently; its processes tell.
+        let member = cgroups.processes(&same)?.into_iter().find_map(|pid| {
+            let membership = machine.proc_text(format!("{pid}/cgroup")).ok()?;
+            place(pid, &membership, cgroups).ok()?.up_to(&path)
+        });
+        let is_known = member.is_some();
+        Ok((at(member.unwrap_or(same)), is_known))
+    }
+
+    /// The pid namespace of that thread, whose inode number is known; `None` if its init cannot be
+    /// found.
+    fn namespace(
+        &self,
+        tid: u32,
+        inode: u64,
+        machine: &Machine,
+    ) -> Result<Option<Arc<Namespace>>, ReadError> {
+        if let Some(known) = self.recent.namespace(inode) {
+            return Ok(Some(known));
+        }
+        let Some(init) = self.init(tid, inode, machine)? else {
+            return Ok(None);
+        };
+        let member = match Member::of(init, machine) {
+            Ok(member) => member,
+            Err(error) if error.is_shortage() => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let namespace = Namespace {
+            inode,
+            init,
+            member,
+        };
+        Ok(Some(if self.is_live {
+            self.recent.hold(namespace)
+        } else {
+            Arc::new(namespace)
+        }))
+    }
+
+    fn init(&self, tid: u32, namespace: u64, machine: &Machine) -> Result<Option<u32>, ReadError> {
+        let link = format!("{tid}/ns/pid");
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let mode = nix::sys::stat::Mode::empty();
+        let ns = match nix::fcntl::openat(machine.proc(), link.as_str(), flags, mode) {
+            Ok(ns) => ns,
+            Err(error) => {
+                let error = ReadError::refused(Path::new(&link))(error.into());
+                return if error.is_shortage() {
+                    Err(error)
+                } else {
+                    Ok(None)
+                };
+            }
+        };
+        Ok(match sys::init_of(&ns) {
+            Ok(init) => Some(init),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
+                self.init_among_all(namespace, machine)
+            }
+            Err(_) => None,
+        })
+    }
+
+    // Before Linux 6.11 nobody tells, so every process is looked at, once for a namespace.
+    fn init_among_all(&self, wanted: u64, machine: &Machine) -> Option<u32> {
+        let is_in = |pid: u32| {
+            namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
+        };
+        let known = self.inits.lock().get(&wanted).copied();
+        if let Some(init) = known.filter(|init| is_in(*init)) {
+            return Some(init);
+        }
+        let all = machine.proc().directories(Path::new("/")).ok()?;
+        let init = all
+            .iter()
+            .filter_map(|name| name.to_str()?.parse::<u32>().ok())
+            .find(|pid| is_in(*pid) && pids(machine, *pid).last() == Some(&1))?;
+        let mut inits = self.inits.lock();
+        inits.retain(|_, init| machine.process(*init).is_ok());
+        inits.insert(wanted, init);
+        Some(init)
+    }
+}
+
+fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
+    cgroups
+        .place(&Membership::parse(membership))
+        .ok_or(CallerError::Outside { tid })
+}
+
+fn namespaces(machine: &Machine, pid: &str) -> Result<Namespaces, ReadError> {
+    Ok(Namespaces {
+        pid: namespace_of(machine, pid, "pid")?,
+        mount: namespace_of(machine, pid, "mnt")?,
+    })
+}
+
+fn namespace_of(machine: &Machine, pid: &str, name: &str) -> Result<u64, ReadError> {
+    namespace(machine, pid, name)
+        .map_err(|error| ReadError::refused(Path::new(&format!("/proc/{pid}/ns/{name}")))(error))
+}

@@ -1,0 +1,264 @@
+//! Pure. Text of `/proc` files into facts; lines that nobody here knows are kept.
+
+use super::{
+    Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine,
+    TaskStat, Vmstat,
+};
+use crate::base::units::{Bytes, CpuId, Ticks};
+
+/// `/proc/meminfo` (`fs/proc/meminfo.c`); a line without a colon or a number is left out.
+#[must_use]
+pub fn meminfo(text: &str) -> Meminfo {
+    let lines = text
+        .lines()
+        .filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let mut words = value.split_ascii_whitespace();
+            let number: u64 = words.next()?.parse().ok()?;
+            let amount = match words.next() {
+                Some(_) => Amount::Size(Bytes::from_kib(number)),
+                None => Amount::Count(number),
+            };
+            let name = name.to_owned();
+            Some(MeminfoLine { name, amount })
+        })
+        .collect();
+    Meminfo { lines }
+}
+
+/// `meminfo` in the directory of a memory node (`drivers/base/node.c`): as [`meminfo`], each line
+/// behind `Node` and its number, which are left out.
+#[must_use]
+pub fn node_meminfo(text: &str) -> Meminfo {
+    let lines = text.lines().filter_map(|line| {
+        let (_, line) = line.strip_prefix("Node ")?.split_once(' ')?;
+        Some(line)
+    });
+    let lines: Vec<MeminfoLine> = lines.flat_map(|line| meminfo(line).lines).collect();
+    Meminfo { lines }
+}
+
+/// `/proc/stat` (`fs/proc/stat.c`); a value that is no number is left out.
+#[must_use]
+pub fn stat(text: &str) -> Stat {
+    let mut stat = Stat::default();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(name) = words.next() else { continue };
+        match name.strip_prefix("cpu") {
+            Some("") => stat.columns = words.count(),
+            Some(number) => stat.cpus.extend(number.parse().ok().map(CpuId)),
+            None => stat.lines.push(StatLine {
+                name: name.to_owned(),
+                values: words.filter_map(|word| word.parse().ok()).collect(),
+            }),
+        }
+    }
+    stat
+}
+
+/// `/proc/cpuinfo` of any architecture: blocks are separated by empty lines, and the line
+/// `processor` (`cpu number` on s390) says whose a block is.
+#[must_use]
+pub fn cpuinfo(text: &str) -> Cpuinfo {
+    let blocks = text.split_inclusive("\n\n").map(cpuinfo_block);
+    let blocks = blocks.filter(|block| !block.lines.is_empty()).collect();
+    Cpuinfo { blocks }
+}
+
+fn cpuinfo_block(text: &str) -> CpuinfoBlock {
+    let lines: Vec<CpuinfoLine> = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|text| CpuinfoLine {
+            key: text.split(':').next().unwrap_or(text).trim().to_owned(),
+            text: text.to_owned(),
+        })
+        .collect();
+    CpuinfoBlock {
+        cpu: lines
+            .iter()
+            .find(|line| line.key == "processor" || line.key == "cpu number")
+            .and_then(|line| line.value().parse().ok().map(CpuId)),
+        ended: text.ends_with("\n\n"),
+        lines,
+    }
+}
+
+/// `/proc/diskstats` (`Documentation/admin-guide/iostats.rst`); a line of another shape is left out.
+#[must_use]
+pub fn diskstats(text: &str) -> Vec<Disk> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let number = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            Some(Disk {
+                number,
+                name: words.next()?.to_owned(),
+                columns: words.count(),
+            })
+        })
+        .collect()
+}
+
+/// `/proc/vmstat`: a name and a number a line (`mm/vmstat.c`).
+#[must_use]
+pub fn vmstat(text: &str) -> Vmstat {
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    Vmstat {
+        names: names.map(str::to_owned).collect(),
+    }
+}
+
+/// The first lines of `/proc/slabinfo`, up to the first cache: the version and the columns' names.
+#[must_use]
+pub fn slabinfo_header(text: &str) -> Vec<String> {
+    let header = text
+        .lines()
+        .take_while(|line| line.starts_with("slabinfo") || line.starts_with('#'));
+    header.map(str::to_owned).collect()
+}
+
+/// `/proc/PID/stat` (`fs/proc/array.c`): the name may hold anything, parentheses too, so the
+/// fields are counted from the last `)`.
+#[must_use]
+pub fn task_stat(text: &str) -> Option<TaskStat> {
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // The state is field 3 and the start field 22.
+    let started: u64 = fields.nth(18)?.parse().ok()?;
+    Some(TaskStat {
+        state,
+        started: Ticks(started).micros(),
+    })
+}
+
+/// The pid that a process has in each pid namespace, from the outermost to its own: the line
+/// `NSpid` of `/proc/PID/status`.
+#[must_use]
+pub fn ns_pids(status: &str) -> Vec<u32> {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .map(|pids| {
+            pids.split_ascii_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+/// Whether the capability with that number is effective, from `/proc/PID/status`.
+#[must_use]
+pub fn has_capability(status: &str, number: u32) -> bool {
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set.checked_shr(number).is_some_and(|rest| rest & 1 == 1))
+}
+
+/// The offset of a time namespace's boot clock in microseconds, from `/proc/PID/timens_offsets`
+/// (`time_namespaces(7)`); `None` without such a line.
+#[must_use]
+pub fn boottime_offset(text: &str) -> Option<i64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("boottime"))?;
+    let mut words = line.split_ascii_whitespace();
+    let seconds: i64 = words.next()?.parse().ok()?;
+    let nanos: i64 = words.next()?.parse().ok()?;
+    seconds.checked_mul(1_000_000)?.checked_add(nanos / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::units::Micros;
+    use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn the_lines_of_a_node_are_those_of_meminfo_behind_its_number() {
+        let node = node_meminfo("Node 1 MemTotal:       12 kB\nNode 1 HugePages_Free:      3\n");
+        assert_eq!(node.size("MemTotal"), Bytes::from_kib(12));
+        assert_eq!(node.count("HugePages_Free"), 3);
+    }
+
+    #[test]
+    fn meminfo_keeps_lines_that_nobody_knows() {
+        let facts = meminfo("MemTotal:  1024 kB\nFuture:   7\nno colon\n");
+        assert_eq!(facts.lines.len(), 2);
+        assert_eq!(facts.size("MemTotal"), Bytes(1 << 20));
+        assert_eq!(facts.lines[1].amount, Amount::Count(7));
+        assert_eq!(facts.size("Absent"), Bytes::ZERO);
+    }
+
+    #[test]
+    fn stat_tells_cpus_from_other_lines() {
+        let facts = stat("cpu  1 2 3 4\ncpu5 1 2 3 4\ncpu7 1 2 3 4\nintr 9 0 0\nbtime 12\n");
+        assert_eq!(facts.cpus, [CpuId(5), CpuId(7)]);
+        assert_eq!(facts.columns, 4);
+        assert_eq!(facts.value("btime"), Some(12));
+        assert_eq!(facts.lines[0].values, [9, 0, 0]);
+    }
+
+    #[test]
+    fn cpuinfo_tells_whose_a_block_is() {
+        let facts = cpuinfo("processor\t: 3\nflags\t: a b\n\nHardware\t: X\n");
+        assert_eq!(facts.blocks.len(), 2);
+        assert_eq!(facts.blocks[0].cpu, Some(CpuId(3)));
+        assert_eq!(facts.blocks[0].lines[1].value(), "a b");
+        assert_eq!(facts.blocks[1].cpu, None);
+    }
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
+        let text = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 250 20 21\n";
+        let task = task_stat(text).unwrap();
+        assert_eq!((task.state, task.started), ('S', Micros(2_500_000)));
+    }
+
+    #[test]
+    fn a_disk_is_known_by_its_numbers_and_its_columns_are_counted() {
+        let disks = diskstats(" 259       0 nvme0n1 1 2 3 4\n   7       1 loop1 0\n");
+        assert_eq!(disks[0].number, (259, 0));
+        assert_eq!((disks[0].name.as_str(), disks[0].columns), ("nvme0n1", 4));
+        assert_eq!(disks[1].columns, 1);
+    }
+
+    #[test]
+    fn of_slabinfo_only_the_header_is_read() {
+        let text = "slabinfo - version: 2.1\n# name <a>\nkmalloc-8 1 2\n";
+        assert_eq!(
+            slabinfo_header(text),
+            ["slabinfo - version: 2.1", "# name <a>"]
+        );
+    }
+
+    #[test]
+    fn an_offset_is_negative_for_a_clock_that_starts_late() {
+        let text = "monotonic       -100         0\nboottime        -101 500000000\n";
+        assert_eq!(boottime_offset(text), Some(-100_500_000));
+    }
+
+    #[test]
+    fn a_capability_is_a_bit_of_the_effective_set() {
+        let status = "CapPrm:\t000001ffffffffff\nCapEff:\t0000000001000000\n";
+        assert!(has_capability(status, 24));
+        assert!(!has_capability(status, 21) && !has_capability(status, 64));
+        assert!(!has_capability("", 24));
+    }
+
+    #[test]
+    fn pids_stand_from_the_outermost_namespace_inwards() {
+        assert_eq!(ns_pids("Name:\tx\nNSpid:\t812\t7\t1\n"), [812, 7, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text in any::<String>()) {
+            let _ = (meminfo(&text), stat(&text), cpuinfo(&text));
+            let _ = (diskstats(&text), vmstat(&text), slabinfo_header(&text));
+            let _ = (task_stat(&text), ns_pids(&text), boottime_offset(&text));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Reads the machine's files below a root directory: the real one, or a captured copy.
+
+use super::{Cpuinfo, Disk, Meminfo, Node, Stat, TaskStat, Vmstat, parse};
+use crate::base::{
+    sys::{Budget, Dir, ReadError, Records},
+    units::{CpuSet, Id, IdSet, NodeId, NodeSet},
+};
+use std::path::{Path, PathBuf};
+
+/// So many files below `/proc` are held open.
+const KEPT: usize = 16;
+/// So many bytes hold the header of `/proc/slabinfo`.
+const SLABINFO_START: usize = 1024;
+
+/// A machine: its root directory, held open.
+#[derive(Debug)]
+pub struct Machine {
+    root: Dir,
+    proc: Dir,
+}
+
+impl Machine {
+    /// The machine whose root directory is `root`: `/`, or a captured copy.
+    ///
+    /// # Errors
+    /// When `root` or `proc` below it is no directory.
+    pub fn at(root: &Path) -> Result<Machine, ReadError> {
+        let proc = root.join("proc");
+        Ok(Machine {
+            root: Dir::open(root).map_err(ReadError::refused(root))?,
+            proc: match Dir::open(&proc).map_err(ReadError::refused(&proc))? {
+                dir if dir.is_of_kernel() => dir.keeping(Budget::of(KEPT), Records::Any),
+                captured => captured,
+            },
+        })
+    }
+
+    /// The bytes of the file at `path` below the machine's root.
+    ///
+    /// # Errors
+    /// When the kernel does not give them.
+    pub fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
+        self.root.read(path).map_err(ReadError::refused(path))
+    }
+
+    /// The text of the file at `path` below `/proc`.
+    ///
+    /// # Errors
+    /// When the kernel does not give it.
+    pub fn proc_text(&self, path: impl AsRef<Path>) -> Result<String, ReadError> {
+        let path = path.as_ref();
+        self.proc
+            .text(path)
+            .map_err(|source| ReadError::refused(&Path::new("proc").join(path))(source))
+    }
+
+    /// The same of a file that will be read again, which is not one of a process.
+    fn fact(&self, name: &str) -> Result<String, ReadError> {
+        self.proc
+            .text_again(Path::new(name))
+            .map_err(|source| ReadError::refused(&Path::new("proc").join(name))(source))
+    }
+
+    /// `/proc`, held open.
+    #[must_use]
+    pub fn proc(&self) -> &Dir {
+        &self.proc
+    }
+
+    /// `/proc/meminfo`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn meminfo(&self) -> Result<Meminfo, ReadError> {
+        self.fact("meminfo").map(|text| parse::meminfo(&text))
+    }
+
+    /// `/proc/stat`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stat(&self) -> Result<Stat, ReadError> {
+        self.fact("stat").map(|text| parse::stat(&text))
+    }
+
+    /// `/proc/cpuinfo`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn cpuinfo(&self) -> Result<Cpuinfo, ReadError> {
+        self.fact("cpuinfo").map(|text| parse::cpuinfo(&text))
+    }
+
+    /// `/proc/diskstats`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn diskstats(&self) -> Result<Vec<Disk>, ReadError> {
+        self.fact("diskstats").map(|text| parse::diskstats(&text))
+    }
+
+    /// `/proc/vmstat`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn vmstat(&self) -> Result<Vmstat, ReadError> {
+        self.fact("vmstat").map(|text| parse::vmstat(&text))
+    }
+
+    /// The header of `/proc/slabinfo`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn slabinfo_header(&self) -> Result<Vec<String>, ReadError> {
+        // The kernel takes milliseconds to count all slabs, and its header has some 300 bytes.
+        let start = self.proc.start(Path::new("slabinfo"), SLABINFO_START);
+        start
+            .map(|text| parse::slabinfo_header(&String::from_utf8_lossy(&text)))
+            .map_err(ReadError::refused(Path::new("proc/slabinfo")))
+    }
+
+    /// The CPUs that are online, from `/sys/devices/system/cpu/online`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or names no CPU.
+    pub fn online(&self) -> Result<CpuSet, ReadError> {
+        let path = "sys/devices/system/cpu/online";
+        let online: CpuSet = self.list(path)?;
+        match online.is_empty() {
+            true => Err(ReadError::garbled(Path::new(path))),
+            false => Ok(online),
+        }
+    }
+
+    /// Whether there is something at `path` below the machine's root.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.root.has(Path::new(path))
+    }
+
+    /// The text of the file at `path` below the machine's root.
+    ///
+    /// # Errors
+    /// When the kernel does not give it.
+    pub fn text(&self, path: &str) -> Result<String, ReadError> {
+        let path = Path::new(path);
+        self.root.text(path).map_err(ReadError::refused(path))
+    }
+
+    /// The machine's root directory, held open.
+    #[must_use]
+    pub fn root(&self) -> &Dir {
+        &self.root
+    }
+
+    /// The numbers in the list at `path` below the machine's root.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no list.
+    pub fn list<I: Id>(&self, path: &str) -> Result<IdSet<I>, ReadError> {
+        let list = IdSet::parse(&self.text(path)?);
+        list.ok_or_else(|| ReadError::garbled(Path::new(path)))
+    }
+
+    /// The memory nodes that are online, each with its CPUs; none where the kernel knows of none.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn nodes(&self) -> Result<Vec<Node>, ReadError> {
+        const NODES: &str = "sys/devices/system/node";
+        if !self.has(NODES) {
+            return Ok(Vec::new());
+        }
+        let online: NodeSet = self.list(&format!("{NODES}/online"))?;
+        let memory: NodeSet = self.list(&format!("{NODES}/has_memory"))?;
+        let node = |id: NodeId| {
+            let cpus = self.list(&format!("{NODES}/node{}/cpulist", id.0))?;
+            let has_memory = memory.contains(id);
+            Ok(Node {
+                id,
+                cpus,
+                has_memory,
+            })
+        };
+        online.iter().map(node).collect()
+    }
+
+    /// The lines of `meminfo` in the directory of a memory node, without what they begin with.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn node_meminfo(&self, node: NodeId) -> Result<Meminfo, ReadError> {
+        let text = self.text(&format!("sys/devices/system/node/node{}/meminfo", node.0))?;
+        Ok(parse::node_meminfo(&text))
+    }
+
+    /// `/proc/PID/stat` of the process `pid`.
+    ///
+    /// # Errors
+    /// When it cannot be read; [`ReadError::is_gone`] when there is no such process.
+    pub fn process(&self, pid: u32) -> Result<TaskStat, ReadError> {
+        self.task_stat(format!("{pid}/stat").into())
+    }
+
+    /// `/proc/TID/task/TID/stat` of the thread `tid`.
+    ///
+    /// `/proc/TID/stat` would have the kernel walk every thread of the process
+    /// (`do_task_stat` in `fs/proc/array.c`, `whole`).
+    ///
+    /// # Errors
+    /// As for [`Machine::process`].
+    pub fn thread(&self, tid: u32) -> Result<TaskStat, ReadError> {
+        self.task_stat(format!("{tid}/task/{tid}/stat").into())
+    }
+
+    fn task_stat(&self, path: PathBuf) -> Result<TaskStat, ReadError> {
+        parse::task_stat(&self.proc_text(&path)?).ok_or(ReadError::Garbled { path })
+    }
+}

@@ -1,0 +1,161 @@
+//! A file as it is and as it shall be, and how it becomes so.
+
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use similar::TextDiff;
+
+use super::InstallError;
+use crate::base::sys;
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) enum Kind {
+    /// A file, by its text.
+    Text,
+    /// A symbolic link, by where it leads.
+    Link,
+}
+
+/// What a file shall hold, or where a link shall lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The file, as the host names it.
+    pub path: PathBuf,
+    pub(super) kind: Kind,
+    /// What it holds; `None` if it is not there.
+    pub before: Option<String>,
+    /// What it shall hold; `None` if it shall not be there.
+    pub after: Option<String>,
+}
+
+impl Change {
+    /// Whether anything is to be done.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// The change as git-diff(1) prints it, to be applied in the root directory; empty if there is
+    /// none.
+    #[must_use]
+    pub fn diff(&self) -> String {
+        if !self.is_needed() {
+            return String::new();
+        }
+        let name = |side: char, text: &Option<String>| match text {
+            Some(_) => format!("{side}{}", self.path.display()),
+            None => "/dev/null".to_owned(),
+        };
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let mode = match self.kind {
+            Kind::Text => "",
+            Kind::Link if self.after.is_some() => "new file mode 120000\n",
+            Kind::Link => "deleted file mode 120000\n",
+        };
+        let (before, after) = (text(&self.before), text(&self.after));
+        let lines = TextDiff::from_lines(&before, &after);
+        let header = (name('a', &self.before), name('b', &self.after));
+        let lines = lines
+            .unified_diff()
+            .header(&header.0, &header.1)
+            .to_string();
+        format!("{mode}{lines}")
+    }
+
+    /// The directories that will have to be made for it below that root, the innermost first.
+    pub(super) fn missing(&self, root: &Path) -> Vec<PathBuf> {
+        let above = self.path.ancestors().skip(1);
+        above
+            .take_while(|directory| !below(root, directory).exists())
+            .map(Path::to_owned)
+            .collect()
+    }
+
+    /// Makes the file so, below that root, with the directories it lies in.
+    pub(super) fn make(&self, root: &Path) -> Result<(), InstallError> {
+        let at = below(root, &self.path);
+        let made = match (&self.after, self.kind) {
+            _ if !self.is_needed() => Ok(()),
+            (None, _) => fs::remove_file(&at),
+            (Some(after), kind) => {
+                let directory = at.parent().unwrap_or(root);
+                fs::create_dir_all(directory).and_then(|()| match kind {
+                    Kind::Text => sys::replace(&at, after.as_bytes()),
+                    Kind::Link => symlink(after, &at),
+                })
+            }
+        };
+        made.map_err(|source| InstallError::Write {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// A path of the host, below another root.
+pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// What stands at a path below that root; `None` if nothing does.
+pub(super) fn read(root: &Path, path: &Path, kind: Kind) -> Result<Option<String>, InstallError> {
+    let at = below(root, path);
+    let read = match kind {
+        Kind::Text => fs::read_to_string(&at),
+        Kind::Link => fs::read_link(&at).map(|leads| leads.to_string_lossy().into_owned()),
+    };
+    match read {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InstallError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_reads_as_a_patch() {
+        let change = Change {
+            path: "/etc/a".into(),
+            kind: Kind::Text,
+            before: None,
+            after: Some("x\n".into()),
+        };
+        let expected = "--- /dev/null\n+++ b/etc/a\n@@ -0,0 +1 @@\n+x\n";
+        assert_eq!(change.diff(), expected);
+        let change = Change {
+            before: Some("x\ny\n".into()),
+            after: Some("x\n".into()),
+            ..change
+        };
+        let expected = "--- a/etc/a\n+++ b/etc/a\n@@ -1,2 +1 @@\n x\n-y\n";
+        assert_eq!(change.diff(), expected);
+    }
+
+    #[test]
+    fn a_file_is_made_with_its_directories() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        let change = Change {
+            path: "/etc/a/b/c".into(),
+            kind: Kind::Text,
+            before: None,
+            after: Some("x\n".into()),
+        };
+        let missing = change.missing(root.path());
+        assert_eq!(missing, ["/etc/a/b", "/etc/a"].map(PathBuf::from));
+        change.make(root.path()).unwrap();
+        assert_eq!(change.missing(root.path()), Vec::<PathBuf>::new());
+        let held = read(root.path(), &change.path, Kind::Text).unwrap();
+        assert_eq!(held.as_deref(), Some("x\n"));
+    }
+}

@@ -1,0 +1,117 @@
+//! What a file held before it was changed, kept so that it can be as it was.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    InstallError,
+    change::{Kind, below},
+};
+use crate::base::sys;
+
+/// Where the records are; beside the daemon's mount point, which hides what lies in it.
+const DIRECTORY: &str = "/var/lib/plimsoll-state/install";
+
+/// The record of one file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Record {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// What stands there.
+    pub(super) kind: Kind,
+    /// For which engines it was changed.
+    pub(super) engines: Vec<String>,
+    /// What it held; `None` if it was not there.
+    pub(super) before: Option<String>,
+    /// What it was changed to.
+    pub(super) after: String,
+    /// Directories that were made for it, the innermost first.
+    #[serde(default)]
+    pub(super) made: Vec<PathBuf>,
+}
+
+/// Where the record of a file is.
+fn file(path: &Path) -> PathBuf {
+    // As systemd-escape(1) names units after paths: no two have the same name.
+    let name = path.to_string_lossy();
+    let name = name.trim_start_matches('/').replace('-', "\\x2d");
+    Path::new(DIRECTORY).join(format!("{}.json", name.replace('/', "-")))
+}
+
+impl Record {
+    /// The record of that file below that root; `None` if it was never changed.
+    pub(super) fn read(root: &Path, path: &Path) -> Result<Option<Record>, InstallError> {
+        let file = file(path);
+        let refused = |source| InstallError::Read {
+            path: file.clone(),
+            source,
+        };
+        match fs::read(below(root, &file)) {
+            Ok(text) => {
+                let record = serde_json::from_slice(&text);
+                record.map(Some).map_err(|error| refused(error.into()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// Keeps it below that root.
+    pub(super) fn keep(&self, root: &Path) -> Result<(), InstallError> {
+        let file = file(&self.path);
+        let at = below(root, &file);
+        let refused = |source| InstallError::Write { path: file, source };
+        let text = match serde_json::to_vec_pretty(self) {
+            Ok(text) => text,
+            Err(error) => return Err(refused(error.into())),
+        };
+        let directory = at.parent().unwrap_or(root);
+        fs::create_dir_all(directory)
+            .and_then(|()| sys::replace(&at, &text))
+            .map_err(refused)
+    }
+
+    /// Forgets it, with the directory of the records if it was the last.
+    pub(super) fn forget(&self, root: &Path) -> Result<(), InstallError> {
+        let file = file(&self.path);
+        let at = below(root, &file);
+        match fs::remove_file(&at) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(InstallError::Write { path: file, source });
+            }
+            _ => {}
+        }
+        for directory in at.ancestors().skip(1).take(2) {
+            let _ = fs::remove_dir(directory);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_kept_and_leaves_nothing_when_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let record = Record {
+            path: "/etc/a-b/c".into(),
+            kind: Kind::Text,
+            engines: vec!["docker".into()],
+            before: None,
+            after: "x\n".into(),
+            made: vec!["/etc/a-b".into()],
+        };
+        fs::create_dir_all(root.path().join("var/lib")).unwrap();
+        record.keep(root.path()).unwrap();
+        let read = |path: &str| Record::read(root.path(), Path::new(path)).unwrap();
+        assert_eq!(read("/etc/a-b/c"), Some(record.clone()));
+        assert_eq!(read("/etc/a/b/c"), None);
+        record.forget(root.path()).unwrap();
+        let left = fs::read_dir(root.path().join("var/lib")).unwrap().count();
+        assert_eq!(left, 0);
+    }
+}

@@ -1,0 +1,113 @@
+//! Files of ours in containers for which nobody answers any more.
+
+use super::{Finding, Level};
+use crate::{
+    base::mountinfo::{self, KIND, Mount},
+    facts::engines::{self, Container, Engine},
+    inject::{
+        attached::{self, Note},
+        repair::{self, Dead},
+    },
+};
+use nix::unistd::geteuid;
+use std::{io, path::Path};
+
+/// Looks through the containers of the machine; `is_well` says whether the daemon at `mountpoint`
+/// serves.
+pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
+    if !geteuid().is_root() {
+        let text = "containers are looked into only by root";
+        return vec![Finding::new(Level::Warning, "containers", text).mend("run it as root")];
+    }
+    let failed = |what: &str, error: io::Error| {
+        let text = format!("cannot {what}: {error}");
+        vec![Finding::new(Level::Warning, "containers", text)]
+    };
+    let living = is_well.then_some(mountpoint);
+    let dead = repair::dead().map_or_else(
+        |error| failed("look into containers", error),
+        |dead| judged(&dead, living),
+    );
+    let lost = lost().map_or_else(
+        |error| failed("find those that were attached", error),
+        |lost| lost.iter().map(judged_lost).collect(),
+    );
+    [dead, lost].concat()
+}
+
+/// Those that were attached, were started again, and have none of our files any more.
+fn lost() -> io::Result<Vec<Container>> {
+    let notes = attached::all();
+    if notes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lost = engines::all(Path::new("/"))?;
+    lost.retain(|one| {
+        let engine = one.engine.to_string();
+        let is_it = |note: &Note| note.engine == engine && note.id == one.id;
+        let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == KIND);
+        // One that ends this very moment has lost nothing.
+        notes.iter().any(is_it) && !mountinfo::of(one.pid).map_or(true, has_ours)
+    });
+    Ok(lost)
+}
+
+fn judged_lost(container: &Container) -> Finding {
+    let (engine, shown) = (container.engine, container.shown());
+    let text = format!(
+        "{engine}'s {shown} has lost the files that it was given: it was started again without the hook"
+    );
+    let attach = format!("plimsoll attach {shown}");
+    let mend = match engine {
+        // It has no hooks.
+        Engine::Nspawn => attach,
+        engine => format!("{attach}; plimsoll install {engine} for the next time"),
+    };
+    Finding::new(Level::Warning, "containers", text).mend(mend)
+}
+
+/// `living` is a view that is served: its daemon heals when it starts, and has started.
+fn judged(dead: &[Dead], living: Option<&Path>) -> Vec<Finding> {
+    if dead.is_empty() {
+        let text = "none has a file that nobody answers for";
+        return vec![Finding::new(Level::Ok, "containers", text)];
+    }
+    let found = dead.iter().map(|Dead { pid, mounts, view }| {
+        let text = format!(
+            "the container of process {pid} has {mounts} dead files of {}: reads of them fail",
+            view.display()
+        );
+        let mend = match living == Some(view.as_path()) {
+            true => format!(
+                "restart that container, or take it out: nsenter -t {pid} -m umount -l FILE"
+            ),
+            false => format!(
+                "plimsoll daemon {}: it heals them as it starts",
+                view.display()
+            ),
+        };
+        Finding::new(Level::Error, "containers", text).mend(mend)
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_files_are_an_error_with_the_process_that_has_them() {
+        let dead = Dead {
+            pid: 4711,
+            mounts: 9,
+            view: "/var/lib/plimsoll".into(),
+        };
+        let found = judged(&[dead], None);
+        assert_eq!(found[0].level, Level::Error);
+        assert!(
+            found[0].finding.contains("4711 has 9 dead files"),
+            "{found:?}"
+        );
+        assert_eq!(judged(&[], None)[0].level, Level::Ok);
+    }
+}

@@ -1,0 +1,61 @@
+//! Containers that were started while no daemon served get their files from this one.
+
+use super::Config;
+use crate::{base::sys::process, inject::waiting};
+use std::{
+    cell::Cell,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::SystemTime,
+};
+
+/// Looks for containers that wait for their files.
+///
+/// It asks now and then rather than for a notice: a process that holds an inotify takes 10 ms more
+/// to end (`fsnotify_destroy_group` waits for a grace period), and readers wait for its end.
+#[derive(Debug)]
+pub(super) struct Welcome {
+    mountpoint: PathBuf,
+    /// The file with the configuration that says which containers get their files.
+    configuration: PathBuf,
+    /// When the notes had changed last that were looked at.
+    seen: Cell<Option<SystemTime>>,
+}
+
+impl Welcome {
+    /// For the view that is served so.
+    pub(super) fn of(config: &Config) -> Welcome {
+        if let Err(error) = waiting::make_room() {
+            tracing::warn!(%error, "containers cannot say that they wait for their files");
+        }
+        Welcome {
+            mountpoint: config.mountpoint.clone(),
+            configuration: config.configuration.clone(),
+            seen: Cell::default(),
+        }
+    }
+
+    /// Has every container that waits get its files, which is not waited for; unless no note was
+    /// left since this was asked last.
+    pub(super) fn look(&self) {
+        let changed = waiting::changed();
+        if self.seen.replace(changed) == changed || !waiting::is_any() {
+            return;
+        }
+        // By a process of its own: a file system in a container may have it wait for ever.
+        let mut attach = Command::new("/proc/self/exe");
+        process::with_fresh_signals(&mut attach)
+            .args(["attach", "--waiting", "--view"])
+            .arg(&self.mountpoint)
+            .arg("--config")
+            .arg(&self.configuration)
+            .stdin(Stdio::null());
+        thread::spawn(move || match attach.status() {
+            Ok(status) => {
+                tracing::info!(%status, "containers that waited have been looked at");
+            }
+            Err(error) => tracing::warn!(%error, "cannot look for containers that wait"),
+        });
+    }
+}

@@ -1,0 +1,302 @@
+//! The requests of the cached connection, one by one.
+//!
+//! The kernel keeps what it has read, and asks for the attributes once their time is over: only
+//! if the file has changed since are its pages dropped and read again (`FUSE_AUTO_INVAL_DATA`, in
+//! `fuse_change_attributes` of `fs/fuse/inode.c`). So the content is made when attributes are asked
+//! for, and is what is read after that; a lookup of what nobody reads makes none. Files are not
+//! opened: the first open is told that nobody cares, and the kernel asks never again.
+//!
+//! | what is read | how old it can be |
+//! |---|---|
+//! | a file that was just opened | [`Answers::max_age`] and two jiffies, in which the kernel does not ask |
+//! | a descriptor that is kept, or a file that was opened while one is read on and on | five times the age, and two jiffies: a reader that takes many steps finds one moment |
+//!
+//! Who opens a file asks, and then its first read may ask once more, if the time is over just then.
+//! That read looks to us as one of a descriptor that is kept. So it is told what was said last, but
+//! not for long, and the next open asks again; only who comes back at once without an open is
+//! believed to keep it.
+//!
+//! [`Answers::max_age`]: crate::view::answer::Answers::max_age
+
+use super::{
+    branch::Branch,
+    mount::Side,
+    server::{BRIEF, RequestError, Server},
+    session::{guarded, slice},
+    texts::Text,
+    tree::{Entry, Owner},
+};
+use crate::base::units::Micros;
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEntry,
+    ReplyOpen, ReplyStatfs, Request,
+};
+use std::{ffi::OsStr, io, sync::Arc, time::Duration};
+
+// The kernel counts it in jiffies, and rounds up.
+const TTL: Duration = Duration::from_millis(1);
+// Whoever opens a file asks for its attributes; those who open it at once share the answer.
+const AT_ONCE: Micros = Micros(1_000);
+// So many times the age of an answer, the content that a kept descriptor reads may be old.
+const KEPT: usize = 4;
+// A read that follows the one before within that time has opened nothing in between: the kernel
+// asks on every read of a file whose attributes have no time.
+const NEXT: Micros = Micros(1_000);
+
+/// The cached connection.
+#[derive(Debug)]
+pub struct Cached(pub Arc<Server>);
+
+impl Cached {
+    fn lookup(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+    ) -> Result<(Duration, Duration, FileAttr), RequestError> {
+        let parent = Branch::of_inode(parent.0).ok_or(RequestError::Absent)?;
+        let name = name.to_str().ok_or(RequestError::Absent)?;
+        let child = parent.child(name, |file| self.0.answers.is_constant(file));
+        let child = child.ok_or(RequestError::Absent)?;
+        match (parent, child) {
+            (Branch::Root, Branch::Inside(Entry::Directory(Owner::Container(key), _))) => {
+                self.0.answers.container(key)?;
+            }
+            (_, Branch::Inside(entry) | Branch::Link(entry))
+                if !self.0.answers.has(&entry.path()) =>
+            {
+                return Err(RequestError::Absent);
+            }
+            _ => {}
+        }
+        let entry_ttl = if child == Branch::Own {
+            Duration::ZERO
+        } else {
+            BRIEF
+        };
+        if let Some(attributes) = self.unread(child) {
+            return Ok((Duration::ZERO, entry_ttl, attributes));
+        }
+        let attributes = self.attributes(child, AT_ONCE)?;
+        Ok((ttl(child), entry_ttl, attributes))
+    }
+
+    /// The attributes of a file that nobody has read yet, or long ago: whoever mounts it reads
+    /// nothing, and whoever reads it asks for its attributes then.
+    fn unread(&self, branch: Branch) -> Option<FileAttr> {
+        let Branch::Inside(entry @ Entry::File(_, file)) = branch else {
+            return None;
+        };
+        if self.0.texts.changed(entry.inode()).is_some() {
+            return None;
+        }
+        let size = self.0.answers.constant_size(file)?;
+        Some(FileAttr {
+            size: u64::try_from(size).ok()?,
+            ..self.bare(branch)
+        })
+    }
+
+    /// The attributes of whatever it is, with no content.
+    fn bare(&self, branch: Branch) -> FileAttr {
+        let attributes = match branch {
+            Branch::Root => FileAttr {
+                kind: FileType::Directory,
+                ..self.0.attributes(Entry::Containers)
+            },
+            Branch::Inside(entry) => self.0.attributes(entry),
+            Branch::Own | Branch::Link(_) => FileAttr {
+                kind: FileType::Symlink,
+                perm: 0o777,
+                size: 0,
+                ..self.0.attributes(Entry::Containers)
+            },
+        };
+        FileAttr {
+            ino: INodeNo(branch.inode()),
+            ..attributes
+        }
+    }
+
+    /// The attributes, of a file with a content that is not older than that.
+    fn attributes(&self, branch: Branch, age: Micros) -> Result<FileAttr, RequestError> {
+        let mut attributes = self.bare(branch);
+        if let Branch::Inside(entry @ Entry::File(..)) = branch {
+            let text = self.text(entry, age)?;
+            attributes.size = u64::try_from(text.bytes.len()).unwrap_or(0);
+            attributes.mtime = text.changed;
+            attributes.ctime = text.changed;
+        }
+        Ok(attributes)
+    }
+
+    fn text(&self, entry: Entry, age: Micros) -> Result<Text, RequestError> {
+        let now = self.0.answers.now();
+        if let Some(text) = self.0.texts.within(entry.inode(), age, now) {
+            return Ok(text);
+        }
+        let Entry::File(Owner::Container(key), _) = entry else {
+            return Err(RequestError::Absent);
+        };
+        let container = self.0.answers.container(key)?;
+        self.0.said(entry, &container)
+    }
+
+    // What was read of a kept descriptor is not replaced in the middle of a reader's many steps.
+    fn kept(&self) -> Micros {
+        self.0.answers.max_age().times(KEPT).max(AT_ONCE)
+    }
+
+    /// How long the kernel need not ask again; `is_kept` of a descriptor.
+    fn ttl(&self, branch: Branch, is_kept: bool) -> Duration {
+        let (texts, now) = (&self.0.texts, self.0.answers.now());
+        match branch {
+            Branch::Inside(entry @ Entry::File(..))
+                if is_kept
+                    && texts.within(entry.inode(), AT_ONCE, now).is_none()
+                    && texts.doubt(entry.inode(), NEXT, now) =>
+            {
+                Duration::ZERO
+            }
+            _ => ttl(branch),
+        }
+    }
+
+    fn refused(&self, branch: Branch, error: &RequestError) -> Errno {
+        match branch {
+            Branch::Inside(entry @ Entry::File(..)) => self.0.refused(&entry.path(), error),
+            _ => error.errno(),
+        }
+    }
+}
+
+/// How long the kernel need not ask again.
+fn ttl(branch: Branch) -> Duration {
+    match branch {
+        Branch::Inside(Entry::File(..)) => TTL,
+        _ => BRIEF,
+    }
+}
+
+impl Filesystem for Cached {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        config
+            .add_capabilities(InitFlags::FUSE_AUTO_INVAL_DATA)
+            .map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.0.saw(Side::Cached, request, parent);
+        guarded(|| match self.lookup(parent, name) {
+            Ok((ttl, entry_ttl, attributes)) => {
+                reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
+            }
+            Err(error) => reply.error(error.errno()),
+        });
+    }
+
+    fn getattr(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        kept: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        self.0.saw(Side::Cached, request, inode);
+        guarded(|| {
+            let Some(branch) = Branch::of_inode(inode.0) else {
+                return reply.error(Errno::ENOENT);
+            };
+            let age = if kept.is_some() { self.kept() } else { AT_ONCE };
+            match self.attributes(branch, age) {
+                Ok(attributes) => reply.attr(&self.ttl(branch, kept.is_some()), &attributes),
+                Err(error) => reply.error(self.refused(branch, &error)),
+            }
+        });
+    }
+
+    fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
+        guarded(|| match Branch::of_inode(inode.0) {
+            Some(Branch::Own) => match self.0.own(request.pid()) {
+                Ok(key) => reply.data(key.to_string().as_bytes()),
+                Err(error) => reply.error(error.errno()),
+            },
+            Some(link) => match link.target() {
+                Some(target) => reply.data(target.as_bytes()),
+                None => reply.error(Errno::EINVAL),
+            },
+            None => reply.error(Errno::ENOENT),
+        });
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn read(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.0.saw(Side::Cached, request, inode);
+        guarded(|| match Branch::of_inode(inode.0) {
+            Some(branch @ Branch::Inside(entry)) => match self.text(entry, self.kept()) {
+                Ok(text) => reply.data(slice(&text.bytes, offset, size)),
+                Err(error) => reply.error(self.refused(branch, &error)),
+            },
+            _ => reply.error(Errno::EINVAL),
+        });
+    }
+
+    fn readdir(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        guarded(|| {
+            let list = match self.0.branches(inode) {
+                Ok(list) => list,
+                Err(error) => return reply.error(error.errno()),
+            };
+            for (at, name, branch) in list.into_iter().filter(|(at, ..)| *at > offset) {
+                let kind = match branch {
+                    Branch::Root => FileType::Directory,
+                    Branch::Inside(entry) if entry.is_directory() => FileType::Directory,
+                    Branch::Inside(_) => FileType::RegularFile,
+                    Branch::Own | Branch::Link(_) => FileType::Symlink,
+                };
+                if reply.add(INodeNo(branch.inode()), at, kind, name) {
+                    break;
+                }
+            }
+            reply.ok();
+        });
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        // No blocks: df leaves such file systems out.
+        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_asked_for_again_at_once() {
+        assert_eq!(ttl(Branch::Root), BRIEF);
+        let file = crate::view::files::File::Meminfo;
+        let file = Entry::File(Owner::Container(1), file);
+        assert_eq!(ttl(Branch::Inside(file)), TTL);
+    }
+}

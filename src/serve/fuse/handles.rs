@@ -1,0 +1,145 @@
+//! The open files of the direct connection: what opening, reading, writing and closing them does.
+
+use super::{
+    open::Open,
+    server::{RequestError, Server},
+    tree::{Entry, Owner},
+    trigger::READY,
+};
+use crate::facts::container::Caller;
+use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, PollEvents, PollNotifier};
+use std::sync::Arc;
+
+impl Server {
+    pub(super) fn open(
+        &self,
+        inode: INodeNo,
+        tid: u32,
+        flags: OpenFlags,
+    ) -> Result<FileHandle, Errno> {
+        let (entry, owner) = file(inode)?;
+        let is_written = flags.acc_mode() != OpenAccMode::O_RDONLY;
+        let is_pressure = entry.is_pressure();
+        if is_written && !is_pressure {
+            return Err(RequestError::ReadOnly.errno());
+        }
+        let handle = self
+            .caller(owner, tid)
+            .and_then(|caller| {
+                // Whoever opened the file is asked, not whoever writes to it later.
+                let is_privileged = is_written && self.answers.is_privileged(tid);
+                Ok(self.open.add(caller, is_privileged)?)
+            })
+            .map_err(|error| self.refused(&entry.path(), &error))?;
+        Ok(FileHandle(handle))
+    }
+
+    /// Sets the trigger that was written to a pressure file.
+    pub(super) fn write(
+        &self,
+        inode: INodeNo,
+        handle: FileHandle,
+        data: &[u8],
+    ) -> Result<(), Errno> {
+        let (Entry::File(_, file), _) = file(inode)? else {
+            return Err(Errno::EACCES);
+        };
+        // A trigger ends with the daemon that it was given to.
+        let open = self.open.get(handle.0).ok_or(Errno::EBADF)?;
+        self.triggers
+            .set(handle.0, &open, data, |trigger| {
+                self.answers.trigger(file, &open.caller, trigger)
+            })
+            .map_err(|error| error.errno())
+    }
+
+    /// What an open file is ready for; whoever waits for more is told.
+    pub(super) fn poll(
+        &self,
+        inode: INodeNo,
+        handle: FileHandle,
+        waiter: Option<PollNotifier>,
+    ) -> PollEvents {
+        match Entry::of_inode(inode.0) {
+            Some(Entry::File(_, file)) if file.pressure().is_some() => {
+                self.triggers.poll(handle.0, waiter)
+            }
+            _ => READY,
+        }
+    }
+
+    /// Forgets an open file and what hangs on it.
+    pub(super) fn release(&self, handle: FileHandle) {
+        self.triggers.remove(handle.0);
+        self.open.remove(handle.0);
+    }
+
+    /// The content of an open file: made anew for whoever reads from its start, as procfs does
+    /// (`top` keeps its files open), and kept for those who read on.
+    pub(super) fn read(
+        &self,
+        inode: INodeNo,
+        handle: FileHandle,
+        tid: u32,
+        offset: u64,
+    ) -> Result<Arc<[u8]>, Errno> {
+        let (entry, owner) = file(inode)?;
+        let caller = match self.open.get(handle.0) {
+            Some(Open {
+                content: Some(content),
+                ..
+            }) if offset > 0 => return Ok(content),
+            Some(open) => Ok(open.caller),
+            None => match self.resumed(handle, owner, tid) {
+                Ok(Open {
+                    content: Some(content),
+                    ..
+                }) if offset > 0 => return Ok(content),
+                resumed => resumed.map(|open| open.caller),
+            },
+        };
+        caller
+            .and_then(|caller| {
+                let content = self.content(entry, &caller)?;
+                let open = Open {
+                    caller,
+                    content: Some(Arc::clone(&content)),
+                    is_privileged: false,
+                };
+                self.open.keep(handle.0, open)?;
+                Ok(content)
+            })
+            .map_err(|error| self.refused(&entry.path(), &error))
+    }
+
+    /// A file that was opened before this daemon's time.
+    fn resumed(&self, handle: FileHandle, owner: Owner, tid: u32) -> Result<Open, RequestError> {
+        let Some(before) = self.open.before(handle.0) else {
+            return Ok(Open {
+                caller: self.caller(owner, tid)?,
+                content: None,
+                is_privileged: false,
+            });
+        };
+        let caller = match before.key {
+            Some(key) => Caller::Container(self.answers.container(key)?),
+            None => Caller::Host,
+        };
+        let open = Open {
+            caller,
+            content: before.content,
+            is_privileged: before.is_privileged,
+        };
+        self.open.keep(handle.0, open.clone())?;
+        Ok(open)
+    }
+}
+
+/// The file with that inode number, and whose it is.
+fn file(inode: INodeNo) -> Result<(Entry, Owner), Errno> {
+    match Entry::of_inode(inode.0) {
+        Some(entry) if entry.is_directory() => Err(Errno::EISDIR),
+        Some(entry @ (Entry::File(owner, _) | Entry::System(owner, _))) => Ok((entry, owner)),
+        _ => Err(Errno::ENOENT),
+    }
+}

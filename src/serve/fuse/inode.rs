@@ -1,0 +1,177 @@
+//! Pure. The inode numbers of the direct connection's tree.
+//!
+//! An inode number is a container's key (0 in the shared tree, which no cgroup has) and a node's
+//! number below it; it never changes, in no version and over no restart. A node's number is
+//!
+//! ```text
+//!  0 | a directory, a file or an attribute of the machine, by its row
+//!  1 | a CPU (13 bits, NR_CPUS is at most 8192)        | an attribute of it, by its row (9 bits)
+//!  2 | a memory node (10 bits, NODES_SHIFT is at most 10) | likewise
+//!  3 | 0, a CPU, or 1, a memory node                   | (a link to its directory)
+//! ```
+
+use super::tree::{DIRECTORIES, Directory, Entry, Link, Owner};
+use crate::{
+    base::units::{CpuId, NodeId},
+    view::files::{Attribute, FILES, Subject},
+};
+
+const NODE_BITS: u32 = 24;
+const KIND_SHIFT: u32 = 22;
+const FIRST_DIRECTORY: u64 = 1;
+const CONTAINERS: u64 = 32;
+const OWN_TREES: u64 = 34;
+const FIRST_FILE: u64 = 64;
+const FIRST_OF_MACHINE: u64 = 128;
+const OF_CPU: u64 = 1;
+const OF_NODE: u64 = 2;
+const LINK: u64 = 3;
+const ROW_BITS: u32 = 9;
+pub(super) const LARGEST_CPU: u64 = (1 << 13) - 1;
+pub(super) const LARGEST_NODE: u64 = (1 << 10) - 1;
+const LINK_TO_NODE: u64 = 1 << 13;
+
+/// The largest key that fits into an inode number.
+///
+/// A key is a kernfs node's id: a number that is used again only after 2^31 others, and how
+/// often that has happened, from bit 32 on (`fs/kernfs/dir.c`, `__kernfs_new_node`).
+pub(super) const LARGEST_KEY: u64 = u64::MAX >> NODE_BITS;
+
+impl Entry {
+    /// The inode number; never 0.
+    #[must_use]
+    pub fn inode(self) -> u64 {
+        let row = |at: Option<usize>| at.and_then(|at| u64::try_from(at).ok()).unwrap_or(0);
+        let (owner, node) = match self {
+            Entry::Directory(owner, directory) => (owner, FIRST_DIRECTORY + row(Some(directory.0))),
+            Entry::File(owner, file) => {
+                let at = FILES.iter().position(|other| *other == file);
+                (owner, FIRST_FILE + row(at))
+            }
+            Entry::System(owner, attribute) => (owner, attribute_number(attribute)),
+            Entry::Link(owner, link) => (owner, link_number(link)),
+            Entry::Containers => (Owner::Caller, CONTAINERS),
+            Entry::OwnTrees => (Owner::Caller, OWN_TREES),
+        };
+        match owner {
+            Owner::Caller => node,
+            Owner::Container(key) => (key << NODE_BITS) | node,
+        }
+    }
+
+    /// What has that inode number, if anything can.
+    #[must_use]
+    pub fn of_inode(inode: u64) -> Option<Entry> {
+        let owner = match inode >> NODE_BITS {
+            0 => Owner::Caller,
+            key => Owner::Container(key),
+        };
+        let node = inode & ((1 << NODE_BITS) - 1);
+        let number = node & ((1 << KIND_SHIFT) - 1);
+        match node >> KIND_SHIFT {
+            0 => Entry::of_row(owner, number),
+            LINK => link(number).map(|link| Entry::Link(owner, link)),
+            kind => attribute(kind, number).map(|attribute| Entry::System(owner, attribute)),
+        }
+    }
+
+    fn of_row(owner: Owner, number: u64) -> Option<Entry> {
+        if owner == Owner::Caller && number == CONTAINERS {
+            return Some(Entry::Containers);
+        }
+        if owner == Owner::Caller && number == OWN_TREES {
+            return Some(Entry::OwnTrees);
+        }
+        let from = |first: u64| number.checked_sub(first);
+        if let Some(row) = from(FIRST_OF_MACHINE) {
+            let attribute = Attribute::of_number(Subject::Machine, row.try_into().ok()?)?;
+            return Some(Entry::System(owner, attribute));
+        }
+        if let Some(row) = from(FIRST_FILE) {
+            let file = FILES.get(usize::try_from(row).ok()?)?;
+            return Some(Entry::File(owner, *file));
+        }
+        let directory = usize::try_from(from(FIRST_DIRECTORY)?).ok()?;
+        (directory < DIRECTORIES.len()).then_some(Entry::Directory(owner, Directory(directory)))
+    }
+}
+
+fn attribute_number(attribute: Attribute) -> u64 {
+    let row = u64::from(attribute.number());
+    let of = |kind: u64, id: u32| (kind << KIND_SHIFT) | (u64::from(id) << ROW_BITS) | row;
+    match attribute.subject() {
+        Subject::Machine => FIRST_OF_MACHINE + row,
+        Subject::Cpu(CpuId(cpu)) => of(OF_CPU, cpu),
+        Subject::Node(NodeId(node)) => of(OF_NODE, node),
+    }
+}
+
+fn attribute(kind: u64, number: u64) -> Option<Attribute> {
+    let (id, row) = (number >> ROW_BITS, number & ((1 << ROW_BITS) - 1));
+    let subject = match kind {
+        OF_CPU => Subject::Cpu(CpuId(id.try_into().ok()?)),
+        OF_NODE if id <= LARGEST_NODE => Subject::Node(NodeId(id.try_into().ok()?)),
+        _ => return None,
+    };
+    Attribute::of_number(subject, row.try_into().ok()?)
+}
+
+fn link_number(link: Link) -> u64 {
+    (LINK << KIND_SHIFT)
+        | match link {
+            Link::Cpu(CpuId(cpu)) => u64::from(cpu),
+            Link::Node(NodeId(node)) => LINK_TO_NODE | u64::from(node),
+        }
+}
+
+fn link(number: u64) -> Option<Link> {
+    match number.checked_sub(LINK_TO_NODE) {
+        None => Some(Link::Cpu(CpuId(number.try_into().ok()?))),
+        Some(node) if node <= LARGEST_NODE => Some(Link::Node(NodeId(node.try_into().ok()?))),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::fuse::{
+        tree::ROOT,
+        walk::{at, walk},
+    };
+
+    #[test]
+    fn an_inode_number_leads_back_to_its_entry() {
+        let mut entries = Vec::new();
+        walk(ROOT, &mut entries);
+        walk(Entry::container(LARGEST_KEY).unwrap(), &mut entries);
+        for entry in &entries {
+            assert_eq!(Entry::of_inode(entry.inode()), Some(*entry));
+        }
+        // A link is the same in every directory.
+        entries.retain(|entry| !matches!(entry, Entry::Link(..)));
+        let numbers: std::collections::BTreeSet<u64> =
+            entries.iter().map(|entry| entry.inode()).collect();
+        assert_eq!(numbers.len(), entries.len());
+    }
+
+    #[test]
+    fn numbers_that_were_given_once_stay() {
+        assert_eq!(ROOT.inode(), 1);
+        assert_eq!(at("containers").unwrap().inode(), 32);
+        assert_eq!(at(".direct").unwrap().inode(), 34);
+        assert_eq!(at("proc/meminfo").unwrap().inode(), 64);
+        assert_eq!(at("sys/devices/system/cpu/online").unwrap().inode(), 70);
+        assert_eq!(at("sys/devices/system/cpu/present").unwrap().inode(), 129);
+        let core = at("sys/devices/system/cpu/cpu1/topology/core_id").unwrap();
+        assert_eq!(core.inode(), (1 << 22) + (1 << 9) + 4);
+        let key = 2 << 24;
+        assert_eq!(at(".direct/2/proc/stat").unwrap().inode(), key + 66);
+    }
+
+    #[test]
+    fn what_was_never_given_is_no_entry() {
+        assert_eq!(Entry::of_inode(0), None);
+        assert_eq!(Entry::of_inode(31), None);
+    }
+}

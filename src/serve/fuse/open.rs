@@ -1,0 +1,240 @@
+//! The open files: who opened each, and what its reader saw at its start.
+
+use crate::{
+    base::{
+        state::{Kind, Shelf},
+        sys,
+    },
+    facts::container::Caller,
+};
+use parking_lot::Mutex;
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
+
+/// So many files one container may hold open. The daemon pays for what they say.
+const MOST: usize = 1024;
+
+/// So many bytes of a buffer are kept for the next use.
+const MOST_KEPT: usize = 16 << 10;
+
+/// A container has as many files open as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a container holds {MOST} files open")]
+pub(super) struct TooMany;
+
+/// An open file.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    /// Who opened it: what it says depends on that, whoever reads it later.
+    pub(super) caller: Caller,
+    /// What its reader saw at the start of the file, so that the rest is of the same moment.
+    pub(super) content: Option<Arc<[u8]>>,
+    /// Whether it was opened for writing with `CAP_SYS_RESOURCE`.
+    pub(super) is_privileged: bool,
+}
+
+/// An open file of a daemon before this one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Before {
+    /// The container that opened it; `None` for the host.
+    pub(super) key: Option<u64>,
+    /// What its reader saw.
+    pub(super) content: Option<Arc<[u8]>>,
+    pub(super) is_privileged: bool,
+}
+
+/// Open files by handle, each kept for a successor too.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    table: Mutex<Table>,
+    shelf: Arc<Shelf>,
+}
+
+#[derive(Debug)]
+struct Table {
+    last: u64,
+    files: HashMap<u64, Open>,
+    /// How many each container holds.
+    held: HashMap<u64, usize>,
+}
+
+impl OpenFiles {
+    /// None, but those that a daemon before this one kept on the shelf.
+    pub(super) fn new(shelf: Arc<Shelf>) -> OpenFiles {
+        OpenFiles {
+            table: Mutex::new(Table {
+                // Nobody opens a file every nanosecond: no daemon before this one has given out
+                // these handles.
+                last: sys::since_boot().0.saturating_mul(1000),
+                files: HashMap::new(),
+                held: HashMap::new(),
+            }),
+            shelf,
+        }
+    }
+
+    /// A handle that nobody has.
+    pub(super) fn add(&self, caller: Caller, is_privileged: bool) -> Result<u64, TooMany> {
+        let open = Open {
+            caller,
+            content: None,
+            is_privileged,
+        };
+        let mut table = self.table.lock();
+        table.last += 1;
+        let handle = table.last;
+        table.put(handle, open.clone())?;
+        drop(table);
+        self.put(handle, &open);
+        Ok(handle)
+    }
+
+    /// What a daemon before this one knew of a handle that this one does not.
+    pub(super) fn before(&self, handle: u64) -> Option<Before> {
+        Before::of(&self.shelf.get(Kind::OpenFile, handle)?)
+    }
+
+    /// What is open under that handle.
+    pub(super) fn get(&self, handle: u64) -> Option<Open> {
+        self.table.lock().files.get(&handle).cloned()
+    }
+
+    /// Keeps what the reader saw; a handle of a daemon before this one becomes one of ours.
+    pub(super) fn keep(&self, handle: u64, open: Open) -> Result<(), TooMany> {
+        let mut table = self.table.lock();
+        let known = match table.files.get_mut(&handle) {
+            Some(known) => {
+                known.content = open.content;
+                known.clone()
+            }
+            None => {
+                table.put(handle, open.clone())?;
+                open
+            }
+        };
+        drop(table);
+        // The reader gets it after this: what it has read is kept, whenever we are killed.
+        self.put(handle, &known);
+        Ok(())
+    }
+
+    fn put(&self, handle: u64, open: &Open) {
+        thread_local! {
+            static RECORD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        RECORD.with_borrow_mut(|record| {
+            record.clear();
+            open.record(record);
+            self.shelf.put(Kind::OpenFile, handle, record);
+            // One large file should not hold its memory for ever.
+            record.shrink_to(MOST_KEPT);
+        });
+    }
+
+    /// Forgets what was open under that handle.
+    pub(super) fn remove(&self, handle: u64) {
+        self.shelf.remove(Kind::OpenFile, handle);
+        let mut table = self.table.lock();
+        let Some(open) = table.files.remove(&handle) else {
+            return;
+        };
+        if let Some(held) = open.key().and_then(|key| table.held.get_mut(&key)) {
+            *held = held.saturating_sub(1);
+        }
+        table.held.retain(|_, held| *held > 0);
+    }
+}
+
+impl Open {
+    /// The container that opened it.
+    pub(super) fn key(&self) -> Option<u64> {
+        match &self.caller {
+            Caller::Host => None,
+            Caller::Container(container) => Some(container.key),
+        }
+    }
+
+    /// What a successor must know of it: a key, which is never 0, and flags; then the content.
+    fn record(&self, record: &mut Vec<u8>) {
+        let content = self.content.as_deref();
+        let flags = u8::from(self.is_privileged) | u8::from(content.is_some()) << 1;
+        record.extend(self.key().unwrap_or(0).to_le_bytes());
+        record.push(flags);
+        record.extend_from_slice(content.unwrap_or_default());
+    }
+}
+
+impl Before {
+    fn of(record: &[u8]) -> Option<Before> {
+        let (key, rest) = record.split_first_chunk()?;
+        let (flags, content) = rest.split_first()?;
+        let key = u64::from_le_bytes(*key);
+        Some(Before {
+            key: (key != 0).then_some(key),
+            content: (flags & 2 != 0).then(|| content.into()),
+            is_privileged: flags & 1 != 0,
+        })
+    }
+}
+
+impl Table {
+    fn put(&mut self, handle: u64, open: Open) -> Result<(), TooMany> {
+        if let Some(key) = open.key() {
+            let held = self.held.entry(key).or_default();
+            if *held >= MOST {
+                return Err(TooMany);
+            }
+            *held += 1;
+        }
+        self.last = self.last.max(handle);
+        self.files.insert(handle, open);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{cgroup::Place, container::Container};
+
+    fn container(key: u64) -> Caller {
+        Caller::Container(Arc::new(Container {
+            key,
+            place: Place::at("/box".as_ref()),
+            init: None,
+        }))
+    }
+
+    #[test]
+    fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
+        let files = OpenFiles::new(Arc::new(Shelf::new().unwrap()));
+        let handles: Vec<u64> = (0..MOST)
+            .map(|_| files.add(container(1), false).unwrap())
+            .collect();
+        assert_eq!(files.add(container(1), false), Err(TooMany));
+        assert!(files.add(container(2), false).is_ok() && files.add(Caller::Host, false).is_ok());
+        files.remove(handles[0]);
+        assert!(files.add(container(1), false).is_ok());
+    }
+
+    #[test]
+    fn a_handle_of_an_earlier_daemon_is_known_and_given_to_nobody_else() {
+        let shelf = Arc::new(Shelf::new().unwrap());
+        let earlier = OpenFiles::new(Arc::clone(&shelf));
+        let handle = earlier.add(container(3), true).unwrap();
+        let open = Open {
+            content: Some(Arc::from(&b"x"[..])),
+            ..earlier.get(handle).unwrap()
+        };
+        earlier.keep(handle, open).unwrap();
+        let later = OpenFiles::new(shelf);
+        let before = Before {
+            key: Some(3),
+            content: Some(Arc::from(&b"x"[..])),
+            is_privileged: true,
+        };
+        assert_eq!(later.before(handle), Some(before));
+        assert!(later.add(Caller::Host, false).unwrap() > handle);
+        later.remove(handle);
+        assert_eq!(later.before(handle), None);
+    }
+}

@@ -1,0 +1,317 @@
+//! The requests of the direct connection, one by one.
+
+use super::{
+    gate::GATE,
+    mount::Side,
+    server::{FOREVER, Server, at_work},
+    tree::Entry,
+};
+use crate::base::metrics;
+use fuser::{
+    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
+    OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, Request,
+    TimeOrNow, WriteFlags,
+};
+use std::{
+    ffi::OsStr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
+
+/// Runs the handler of one request. Should it panic, the request alone is lost: its reply, which
+/// was moved into the handler, says EIO when it is dropped.
+pub(super) fn guarded(handler: impl FnOnce()) {
+    GATE.pass(|| {
+        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+            metrics::PANICS.count();
+            tracing::error!(file = at_work(), "a request panicked and was answered EIO");
+        }
+    });
+}
+
+/// The direct connection: every open asks who opens, and every read is answered here.
+#[derive(Debug)]
+pub struct Direct(pub Arc<Server>);
+
+impl Filesystem for Direct {
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.0.saw(Side::Direct, request, parent);
+        guarded(|| match self.0.lookup(parent, name, request.pid()) {
+            Ok((ttl, entry)) => {
+                let attributes = self.0.attributes(entry);
+                reply.entry_with_ttls(&FOREVER, &ttl, &attributes, Generation(0));
+            }
+            Err(error) => reply.error(error.errno()),
+        });
+    }
+
+    fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        self.0.saw(Side::Direct, request, inode);
+        guarded(|| match Entry::of_inode(inode.0) {
+            Some(entry) => reply.attr(&FOREVER, &self.0.attributes(entry)),
+            None => reply.error(Errno::ENOENT),
+        });
+    }
+
+    fn readlink(&self, _: &Request, inode: INodeNo, reply: ReplyData) {
+        guarded(|| match Entry::of_inode(inode.0) {
+            Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
+            _ => reply.error(Errno::EINVAL),
+        });
+    }
+
+    fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.0.saw(Side::Direct, request, inode);
+        guarded(|| match self.0.open(inode, request.pid(), flags) {
+            Ok(handle) => reply.opened(
+                handle,
+                FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
+            ),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    fn read(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.0.saw(Side::Direct, request, inode);
+        guarded(|| {
+            // sendfile and splice fill the page cache, which belongs to the inode: the next
+            // reader would be given these bytes, whoever that is. They fall back to read.
+            if lock_owner.is_none() {
+                return reply.error(Errno::EINVAL);
+            }
+            match self.0.read(inode, handle, request.pid(), offset) {
+                Ok(content) => reply.data(slice(&content, offset, size)),
+                Err(errno) => reply.error(errno),
+            }
+        });
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        guarded(|| {
+            self.0.release(handle);
+            reply.ok();
+        });
+    }
+
+    fn readdir(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        guarded(|| {
+            let list = match self.0.list(inode, request.pid()) {
+                Ok(list) => list,
+                Err(error) => return reply.error(error.errno()),
+            };
+            for (at, name, entry) in list.into_iter().filter(|(at, ..)| *at > offset) {
+                let kind = self.0.attributes(entry).kind;
+                if reply.add(INodeNo(entry.inode()), at, kind, name) {
+                    break;
+                }
+            }
+            reply.ok();
+        });
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        _: u64,
+        data: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        guarded(|| match self.0.write(inode, handle, data) {
+            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    fn poll(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        notifier: PollNotifier,
+        _: PollEvents,
+        flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        guarded(|| {
+            let waits = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
+            reply.poll(self.0.poll(inode, handle, waits.then_some(notifier)));
+        });
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let other = mode.or(uid).or(gid).is_some() || atime.or(mtime).is_some();
+        guarded(|| match Entry::of_inode(inode.0) {
+            // A shell that redirects to a pressure file truncates it first, to no effect.
+            Some(entry) if size.is_some() && !other && entry.is_pressure() => {
+                reply.attr(&FOREVER, &self.0.attributes(entry));
+            }
+            _ => reply.error(Errno::EROFS),
+        });
+    }
+
+    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rmdir(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: INodeNo,
+        _: &OsStr,
+        _: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn create(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: u32,
+        _: u32,
+        _: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        // No blocks: df leaves such file systems out.
+        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
+    }
+}
+
+/// What a read of so many bytes at that offset gets of the content; nothing from its end on.
+#[must_use]
+pub fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
+    let start = usize::try_from(offset).map_or(content.len(), |start| start.min(content.len()));
+    let rest = content.get(start..).unwrap_or_default();
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    rest.get(..size).unwrap_or(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::fuse::{Connection, attributes};
+
+    #[test]
+    fn a_slice_ends_where_the_content_ends() {
+        assert_eq!(slice(b"abc", 1, 1), b"b");
+        assert_eq!(slice(b"abc", 1, 100), b"bc");
+        assert_eq!(slice(b"abc", 3, 1), b"");
+        assert_eq!(slice(b"abc", u64::MAX, 1), b"");
+    }
+
+    /// Panics when it is asked for `bad`.
+    struct Panicking;
+
+    impl Filesystem for Panicking {
+        fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+            guarded(|| {
+                assert_ne!(name, "bad");
+                reply.error(Errno::ENXIO);
+            });
+        }
+
+        fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+            let told = (fuser::FileType::Directory, 0o555, 0);
+            let root = attributes(inode, told, SystemTime::now());
+            guarded(|| reply.attr(&FOREVER, &root));
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root and /dev/fuse"]
+    fn a_request_that_panics_costs_its_caller_eio_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let mut connection = Connection::begin(Side::Direct, place.path()).unwrap();
+        let session = connection.session(Panicking, 1).unwrap();
+        std::thread::spawn(|| session.run());
+        let before = metrics::PANICS.value();
+        let errno = |name| {
+            let asked = std::fs::metadata(place.path().join(name));
+            asked.unwrap_err().raw_os_error()
+        };
+        for _ in 0..3 {
+            assert_eq!(errno("bad"), Some(libc::EIO));
+            assert_eq!(errno("good"), Some(libc::ENXIO));
+        }
+        assert_eq!(metrics::PANICS.value(), before + 3);
+    }
+}

@@ -1,0 +1,52 @@
+//! A container's counters on the shelf, where the next daemon finds them.
+
+use super::{Answers, page::Page, record::Record, sampler};
+use crate::base::state::{Kind, Shelf};
+use std::sync::Arc;
+
+impl Answers {
+    /// Goes on with the counters that a daemon before this one left on the shelf, and keeps those
+    /// to come there. What is corrupt there counts as absent.
+    #[must_use]
+    pub fn kept_on(mut self, shelf: Arc<Shelf>) -> Answers {
+        for key in shelf.keys(Kind::Container) {
+            let kept = shelf.get(Kind::Container, key);
+            match kept.as_deref().and_then(Record::parse) {
+                Some(kept) => self.go_on(key, kept),
+                None => tracing::warn!(container = key, "its counters are lost: they start anew"),
+            }
+        }
+        self.shelf = Some(shelf);
+        self
+    }
+
+    fn go_on(&self, key: u64, kept: Record) {
+        let now = (self.now)();
+        let is_wanted = kept.load.is_some_and(|load| sampler::is_wanted(&load, now));
+        // The container may be dead.
+        if is_wanted && let Ok(container) = self.container(key) {
+            self.sampler.want(&container);
+        }
+        let page = self.ledger.page(key);
+        let mut page = page.lock();
+        page.clock = kept.clock;
+        page.load = kept.load;
+        if let Some(birth) = kept.birth {
+            page.birth.recall(birth);
+        }
+    }
+
+    /// Keeps the container's counters for a successor.
+    pub(super) fn keep(&self, key: u64, page: &Page) {
+        if let Some(shelf) = &self.shelf {
+            shelf.put(Kind::Container, key, &Record::of(page).bytes());
+        }
+    }
+
+    /// Forgets the counters of a container that is dead.
+    pub(super) fn drop_kept(&self, key: u64) {
+        if let Some(shelf) = &self.shelf {
+            shelf.remove(Kind::Container, key);
+        }
+    }
+}

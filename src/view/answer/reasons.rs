@@ -1,0 +1,368 @@
+//! What goes into each line that a container reads, and by which formula.
+
+use super::{AnswerError, Answers, Explained, Input};
+use crate::{
+    base::units::{Bytes, Limit},
+    facts::{
+        cgroup::{Fact, Memory, SwapLimit},
+        container::Container,
+        host::{self, Birth},
+    },
+    view::{
+        files::File,
+        model::{
+            memory::{Decided, Lowest, Source, decided},
+            vmstat,
+        },
+    },
+};
+use std::sync::Arc;
+
+/// The formula of a line and what went into it.
+struct Reason {
+    formula: &'static str,
+    decided: Option<Lowest>,
+    inputs: Vec<Input>,
+}
+
+impl Reason {
+    fn new(formula: &'static str) -> Reason {
+        Reason {
+            formula,
+            decided: None,
+            inputs: Vec::new(),
+        }
+    }
+
+    fn with(mut self, input: impl IntoIterator<Item = Input>) -> Reason {
+        self.inputs.extend(input);
+        self
+    }
+}
+
+fn machine(file: &str, key: &str, value: impl ToString) -> Input {
+    Input {
+        file: format!("/proc/{file}"),
+        key: Some(key.to_owned()),
+        value: value.to_string(),
+    }
+}
+
+/// A container, and the facts that decide what it reads.
+pub(super) struct Explaining<'a> {
+    answers: &'a Answers,
+    container: &'a Container,
+    memory: Memory,
+    decided: Decided,
+    host: Arc<host::Meminfo>,
+}
+
+impl<'a> Explaining<'a> {
+    /// That container, as it is now.
+    pub(super) fn of(
+        answers: &'a Answers,
+        container: &'a Container,
+    ) -> Result<Explaining<'a>, AnswerError> {
+        let memory = answers.memory(container)?;
+        let host = answers.host_meminfo()?;
+        Ok(Explaining {
+            decided: decided(&memory, &host),
+            answers,
+            container,
+            memory,
+            host,
+        })
+    }
+
+    /// Why it reads that line of the file.
+    pub(super) fn line(&self, file: File, line: &str) -> Result<Explained, AnswerError> {
+        let (name, value) = match file {
+            File::Meminfo | File::Cpuinfo => line.split_once(':').unwrap_or((line, "")),
+            File::Stat | File::Vmstat => line.split_once(' ').unwrap_or((line, "")),
+            _ => (file.name(), line),
+        };
+        let (name, value) = (name.trim(), value.trim());
+        let reason = match file {
+            File::Meminfo => self.meminfo(name),
+            File::Vmstat => self.vmstat(name),
+            File::Swaps => self.meminfo("SwapTotal").with(self.meminfo("SwapFree").inputs),
+            File::Stat => self.stat(name)?,
+            File::Cpuinfo | File::CpuOnline => self.cpus(name)?,
+            File::Uptime => self.uptime()?,
+            File::Loadavg => Reason::new(
+                "the kernel's averages over the container's runnable and uninterruptible tasks, sampled every 5 s; running/all tasks; youngest pid",
+            )
+            .with(self.cgroup(Fact::Tasks, 0, None, "every task below")),
+            File::Diskstats => {
+                Reason::new("the machine's devices that the container used, with its own requests; the rest 0")
+                    .with(self.cgroup(Fact::Devices, 0, None, "its requests"))
+            }
+            File::Slabinfo => Reason::new("the machine's header; nobody counts slabs by cgroup"),
+            File::PressureCpu | File::PressureMemory | File::PressureIo | File::PressureIrq => {
+                Reason::new("the cgroup's own, as it is").with(self.pressure(file, value))
+            }
+        };
+        Ok(Explained {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            formula: reason.formula.to_owned(),
+            decided_by: reason.decided.map(|lowest| self.level(lowest)),
+            inputs: reason.inputs,
+        })
+    }
+
+    /// The cgroup that decided, by its path on the host.
+    fn level(&self, lowest: Lowest) -> String {
+        let place = &self.container.place;
+        let file = lowest
+            .steps
+            .and_then(|steps| (self.answers.cgroups).origin(place, Fact::MemoryMax, steps, None));
+        match file.as_ref().and_then(|(file, _)| file.parent()) {
+            Some(directory) => directory.display().to_string(),
+            None => "the machine".to_owned(),
+        }
+    }
+
+    fn cgroup(
+        &self,
+        fact: Fact,
+        steps: usize,
+        key: Option<&str>,
+        value: impl ToString,
+    ) -> Option<Input> {
+        let place = &self.container.place;
+        let (file, key) = self.answers.cgroups.origin(place, fact, steps, key)?;
+        Some(Input {
+            file: file.display().to_string(),
+            key,
+            value: value.to_string(),
+        })
+    }
+
+    fn used(&self, key: &str) -> Option<Input> {
+        self.cgroup(Fact::MemoryStat, 0, Some(key), self.memory.usage.of(key).0)
+    }
+
+    fn host(&self, name: &str) -> Input {
+        machine(
+            "meminfo",
+            name,
+            format!("{} kB", self.host.size(name).kib()),
+        )
+    }
+
+    fn meminfo(&self, name: &str) -> Reason {
+        let source = Source::of(name);
+        let mut reason = Reason::new(source.formula());
+        let (decided, own) = match source {
+            Source::Total => (Some(self.decided.total), "MemTotal"),
+            Source::Free => (Some(self.decided.free), "MemAvailable"),
+            Source::Available => (Some(self.decided.available), "MemAvailable"),
+            Source::SwapTotal => (Some(self.decided.swap_total), "SwapTotal"),
+            Source::SwapFree => (Some(self.decided.swap_free), "SwapFree"),
+            _ => (None, name),
+        };
+        reason.decided = decided;
+        match source {
+            Source::Total => reason.with([self.host(own)]).with(self.limits(false)),
+            Source::Free | Source::Available => {
+                reason.with([self.host(own)]).with(self.limits(true))
+            }
+            Source::SwapTotal | Source::SwapFree => {
+                reason.with([self.host(own)]).with(self.swaps())
+            }
+            Source::CommitLimit => {
+                let names = ["CommitLimit", "SwapTotal", "MemTotal"];
+                reason.with(names.map(|name| self.host(name)))
+            }
+            Source::CommittedAs => {
+                reason.with(["anon", "shmem"].iter().filter_map(|key| self.used(key)))
+            }
+            Source::HugePagesTotal | Source::HugePagesFree | Source::Hugetlb => {
+                let count = self.host.count("HugePages_Total");
+                reason.with([
+                    machine("meminfo", "HugePages_Total", count),
+                    self.host("Hugepagesize"),
+                ])
+            }
+            Source::Fact => reason.with([self.host(name)]),
+            Source::Use(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
+            Source::Less(first, second) => {
+                reason.with([first, second].iter().filter_map(|key| self.used(key)))
+            }
+            Source::Nothing => reason,
+        }
+    }
+
+    fn limits(&self, with_use: bool) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for level in &self.memory.levels {
+            let Limit::At(Bytes(max)) = level.max else {
+                continue;
+            };
+            inputs.extend(self.cgroup(Fact::MemoryMax, level.steps, None, max));
+            if with_use {
+                let steps = level.steps;
+                let reclaimable = format!("{} reclaimable", level.reclaimable.0);
+                inputs.extend(self.cgroup(Fact::MemoryCurrent, steps, None, level.current.0));
+                inputs.extend(self.cgroup(Fact::MemoryStat, steps, None, reclaimable));
+            }
+        }
+        inputs
+    }
+
+    fn swaps(&self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for level in &self.memory.levels {
+            let Some(swap) = level.swap else { continue };
+            let (SwapLimit::Alone(max) | SwapLimit::WithMemory(max)) = swap.max;
+            let max = match max {
+                Limit::At(Bytes(max)) => max.to_string(),
+                Limit::Unlimited => "no limit".to_owned(),
+            };
+            inputs.extend(self.cgroup(Fact::SwapMax, level.steps, None, max));
+        }
+        let own = self.memory.levels.first().and_then(|level| level.swap);
+        // On v1 the file counts memory too, and the difference is what is shown.
+        let used = own.map(|swap| format!("{} of swap", swap.current.0));
+        inputs.extend(used.and_then(|used| self.cgroup(Fact::SwapCurrent, 0, None, used)));
+        inputs
+    }
+
+    fn vmstat(&self, name: &str) -> Reason {
+        let source = vmstat::Source::of(name);
+        let reason = Reason::new(source.formula());
+        match source {
+            vmstat::Source::Free => {
+                let free = self.meminfo("MemFree");
+                Reason {
+                    formula: reason.formula,
+                    ..free
+                }
+            }
+            vmstat::Source::Pages(keys) => {
+                reason.with(keys.iter().filter_map(|key| self.used(key)))
+            }
+            vmstat::Source::HugePages(key) | vmstat::Source::Kib(key) => {
+                reason.with(self.used(key))
+            }
+            vmstat::Source::Read | vmstat::Source::Written => {
+                reason.with(self.cgroup(Fact::Devices, 0, None, "its requests"))
+            }
+            vmstat::Source::Event => reason,
+        }
+    }
+
+    /// What decides which CPUs it sees.
+    pub(super) fn seen(&self) -> Result<Vec<Input>, AnswerError> {
+        let (_, cpu, _) = self.answers.cpu(self.container)?;
+        let mut inputs = Vec::new();
+        if let Some(cpuset) = &cpu.cpuset {
+            inputs.extend(self.cgroup(Fact::Cpus, 0, None, cpuset));
+        }
+        if let Limit::At(quota) = cpu.quota {
+            inputs.extend(self.cgroup(Fact::Quota, cpu.quota_steps, None, quota));
+        }
+        Ok(inputs)
+    }
+
+    /// What decides which memory nodes it sees.
+    pub(super) fn mems(&self) -> Result<Vec<Input>, AnswerError> {
+        let mems = self.answers.numa(self.container)?.mems;
+        let mems = mems.and_then(|mems| self.cgroup(Fact::Mems, 0, None, mems));
+        Ok(mems.into_iter().collect())
+    }
+
+    fn cpus(&self, name: &str) -> Result<Reason, AnswerError> {
+        Ok(match name {
+            "processor" | "online" | "cpu number" => Reason::new(
+                "the first of the cpuset's CPUs that are online, as many as the quota needs rounded up",
+            )
+            .with(self.seen()?),
+            "siblings" | "cpu cores" | "# processors" => {
+                Reason::new("the seen CPUs of the same package").with(self.seen()?)
+            }
+            name => Reason::new("a fact of the machine's CPU").with([Input {
+                file: "/proc/cpuinfo".to_owned(),
+                key: Some(name.to_owned()),
+                value: "as it is".to_owned(),
+            }]),
+        })
+    }
+
+    fn stat(&self, name: &str) -> Result<Reason, AnswerError> {
+        let (_, cpu, _) = self.answers.cpu(self.container)?;
+        Ok(match name {
+            name if name.starts_with("cpu") => {
+                let mut reason = Reason::new(
+                    "user, nice, system: the cgroup's own use over the seen CPUs; steal: its throttled time; idle: the rest of the time that passed",
+                );
+                let total = match &cpu.usage.per_cpu {
+                    Some(shares) => shares.iter().map(|share| share.total.0).sum(),
+                    None => cpu.usage.user.plus(cpu.usage.system).0,
+                };
+                let used = self.cgroup(Fact::CpuUse, 0, None, format!("{total} us used"));
+                let throttled = format!("{} us throttled", cpu.usage.throttled.0);
+                reason.inputs.extend(used);
+                reason
+                    .inputs
+                    .extend(self.cgroup(Fact::Throttled, 0, None, throttled));
+                reason.with(self.seen()?)
+            }
+            "btime" => {
+                Reason::new("the machine's, less the offset of the container's time namespace")
+                    .with(self.birth())
+            }
+            "procs_running" | "procs_blocked" => {
+                Reason::new("the container's tasks in that state; the reader runs")
+                    .with(self.cgroup(Fact::Tasks, 0, None, "every task below"))
+            }
+            _ => Reason::new("0: nobody counts it by cgroup"),
+        })
+    }
+
+    fn uptime(&self) -> Result<Reason, AnswerError> {
+        let formula = match self.answers.birth(self.container) {
+            Birth::Offset(_) => {
+                "the boot clock of the container's time namespace; idle time of the seen CPUs"
+            }
+            Birth::Started(_) => {
+                "now - start of the container's init, or of its oldest process; idle time of the seen CPUs"
+            }
+        };
+        Ok(Reason::new(formula).with(self.birth()).with(self.seen()?))
+    }
+
+    fn birth(&self) -> Option<Input> {
+        let pid = self
+            .container
+            .init
+            .map_or("PID".to_owned(), |pid| pid.to_string());
+        let (file, key, value) = match self.answers.birth(self.container) {
+            Birth::Offset(offset) => ("timens_offsets", "boottime", format!("{offset} us")),
+            Birth::Started(since) => ("stat", "starttime", format!("{} us after boot", since.0)),
+        };
+        Some(Input {
+            file: format!("/proc/{pid}/{file}"),
+            key: Some(key.to_owned()),
+            value,
+        })
+    }
+
+    fn pressure(&self, file: File, value: &str) -> Option<Input> {
+        let home = self.container.place.clone();
+        let (root, path) = self
+            .answers
+            .cgroups
+            .pressure_file(&home, file.pressure()?)?;
+        let root = root.path().ok()?;
+        Some(Input {
+            file: root
+                .join(path.strip_prefix("/").unwrap_or(&path))
+                .display()
+                .to_string(),
+            key: None,
+            value: value.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,275 @@
+//! Pure. What is served below `/sys/devices/system`: the files of the machine as a whole, of each
+//! CPU and of each memory node. Nothing can be written.
+
+use super::rows::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Row, Text, joined};
+use crate::base::units::{CpuId, CpuSet, Id, NodeId};
+
+/// What an attribute is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The machine.
+    Machine,
+    /// One CPU.
+    Cpu(CpuId),
+    /// One memory node.
+    Node(NodeId),
+}
+
+/// A file or directory below `/sys/devices/system`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Attribute {
+    subject: Subject,
+    number: u16,
+}
+
+/// The directory of the CPUs.
+pub const CPUS: &str = "sys/devices/system/cpu";
+
+/// The directory of the memory nodes.
+pub const NODES: &str = "sys/devices/system/node";
+
+/// The CPUs and memory nodes that have a directory of their own for whoever looks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// The CPUs.
+    pub cpus: CpuSet,
+    /// The nodes, each with those of the CPUs that belong to it.
+    pub nodes: Vec<(NodeId, CpuSet)>,
+}
+
+impl Shown {
+    /// Whether what `subject` stands for is one of them; the machine always is.
+    #[must_use]
+    pub fn has(&self, subject: Subject) -> bool {
+        match subject {
+            Subject::Machine => true,
+            Subject::Cpu(cpu) => self.cpus.contains(cpu),
+            Subject::Node(node) => self.nodes.iter().any(|(shown, _)| *shown == node),
+        }
+    }
+}
+
+impl Subject {
+    fn rows(self) -> &'static [Row] {
+        match self {
+            Subject::Machine => &MACHINE_ROWS,
+            Subject::Cpu(_) => &CPU_ROWS,
+            Subject::Node(_) => &NODE_ROWS,
+        }
+    }
+
+    /// The path of its directory; nothing for the machine, whose rows have whole paths.
+    fn directory(self) -> String {
+        match self {
+            Subject::Machine => String::new(),
+            Subject::Cpu(CpuId(number)) => format!("{CPUS}/cpu{number}"),
+            Subject::Node(NodeId(number)) => format!("{NODES}/node{number}"),
+        }
+    }
+
+    /// The CPU or node whose directory has that path.
+    fn at(path: &str) -> Option<Subject> {
+        let (directory, name) = path.rsplit_once('/')?;
+        match directory {
+            CPUS => number_after(name, "cpu").map(Subject::Cpu),
+            NODES => number_after(name, "node").map(Subject::Node),
+            _ => None,
+        }
+    }
+}
+
+/// The number behind `kind` in a name such as `cpu3`; `None` unless the kernel would write it so.
+#[must_use]
+pub fn number_after<I: Id>(name: &str, kind: &str) -> Option<I> {
+    let digits = name.strip_prefix(kind)?;
+    let number: u32 = digits.parse().ok()?;
+    (number.to_string() == digits).then(|| I::from(number))
+}
+
+impl Attribute {
+    /// The attribute of `subject` with that number, if there is one.
+    #[must_use]
+    pub fn of_number(subject: Subject, number: u16) -> Option<Attribute> {
+        let rows = subject.rows();
+        rows.binary_search_by_key(&number, |row| row.number).ok()?;
+        Some(Attribute { subject, number })
+    }
+
+    /// The directory of a CPU or node; of the machine, that of its nodes.
+    #[must_use]
+    pub fn directory(subject: Subject) -> Attribute {
+        Attribute { subject, number: 0 }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn subject(self) -> Subject {
+        self.subject
+    }
+
+    /// Its number among those of its subject, less than 512; the machine's, less than 128.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.number
+    }
+
+    fn row(self) -> Option<&'static Row> {
+        let rows = self.subject.rows();
+        let at = rows.binary_search_by_key(&self.number, |row| row.number);
+        at.ok().and_then(|at| rows.get(at))
+    }
+
+    /// What a container reads from it.
+    #[must_use]
+    pub fn text(self) -> Text {
+        self.row().map_or(Text::Zeros, |row| row.text)
+    }
+
+    /// Its path below `/`; never begins with `/`.
+    #[must_use]
+    pub fn path(self) -> String {
+        let path = self.row().map_or("", |row| &row.path);
+        match self.subject {
+            Subject::Machine => path.to_owned(),
+            subject => joined(&subject.directory(), path),
+        }
+    }
+
+    /// The attribute with that path below `/`.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Attribute> {
+        let mut ancestor = path;
+        let mut subject = Subject::at(ancestor);
+        while subject.is_none() {
+            let Some((above, _)) = ancestor.rsplit_once('/') else {
+                break;
+            };
+            ancestor = above;
+            subject = Subject::at(ancestor);
+        }
+        let (subject, below) = match subject {
+            Some(subject) => match path.strip_prefix(ancestor)? {
+                "" => (subject, ""),
+                below => (
+                    subject,
+                    below.strip_prefix('/').filter(|name| !name.is_empty())?,
+                ),
+            },
+            None => (Subject::Machine, path),
+        };
+        let row = subject.rows().iter().find(|row| row.path == below)?;
+        let number = row.number;
+        Some(Attribute { subject, number })
+    }
+
+    /// What stands in the directory with that path, but for the directories of CPUs and nodes.
+    #[must_use]
+    pub fn in_directory(path: &str) -> Vec<Attribute> {
+        let inside = |subject: Subject, path: &str| {
+            let within = |row: &&Row| {
+                let (parent, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
+                !name.is_empty() && parent == path
+            };
+            let rows = subject.rows().iter().filter(within);
+            let attribute = |row: &Row| Attribute {
+                subject,
+                number: row.number,
+            };
+            rows.map(attribute).collect::<Vec<_>>()
+        };
+        match Attribute::at(path).map(|attribute| (attribute, attribute.row())) {
+            Some((attribute, Some(row))) if attribute.text() == Text::Directory => {
+                inside(attribute.subject, &row.path)
+            }
+            Some(_) => Vec::new(),
+            None => inside(Subject::Machine, path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_back_to_its_attribute() {
+        let subjects = [
+            Subject::Machine,
+            Subject::Cpu(CpuId(12)),
+            Subject::Node(NodeId(1)),
+        ];
+        for subject in subjects {
+            for row in subject.rows() {
+                let attribute = Attribute::of_number(subject, row.number).unwrap();
+                assert_eq!(Attribute::at(&attribute.path()), Some(attribute));
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_path_itself_leads_to_an_attribute() {
+        for path in [
+            "sys/devices/system/cpu/cpu4/",
+            "sys/devices/system/cpu/cpu4//online",
+            "sys/devices/system/cpu/cpu04",
+            "sys/devices/system/cpu/online/",
+        ] {
+            assert_eq!(Attribute::at(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_a_cpu_holds_what_its_table_names() {
+        let names = |path: &str| -> Vec<String> {
+            let inside = Attribute::in_directory(path).into_iter();
+            inside.map(Attribute::path).collect()
+        };
+        assert!(names(CPUS).contains(&"sys/devices/system/cpu/present".to_owned()));
+        let cpu = names("sys/devices/system/cpu/cpu3");
+        assert!(cpu.contains(&"sys/devices/system/cpu/cpu3/topology".to_owned()));
+        assert!(!cpu.iter().any(|path| path.ends_with("core_id")));
+        let cache = names("sys/devices/system/cpu/cpu3/cache/index2");
+        assert!(cache.contains(&"sys/devices/system/cpu/cpu3/cache/index2/size".to_owned()));
+        assert_eq!(names("sys/devices/system"), [NODES]);
+    }
+
+    #[test]
+    fn every_attribute_stands_in_a_directory_that_is_served() {
+        for subject in [
+            Subject::Machine,
+            Subject::Cpu(CpuId(0)),
+            Subject::Node(NodeId(0)),
+        ] {
+            for row in subject.rows() {
+                let path = Attribute::of_number(subject, row.number).unwrap().path();
+                let (parent, _) = path.rsplit_once('/').unwrap();
+                let parent = Attribute::at(parent).map(Attribute::text);
+                let known = [CPUS, NODES, "sys/devices/system"];
+                assert!(
+                    parent == Some(Text::Directory)
+                        || known.iter().any(|known| path.starts_with(known)),
+                    "{path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_would_not_write_is_no_number() {
+        assert_eq!(number_after::<CpuId>("cpu7", "cpu"), Some(CpuId(7)));
+        for name in ["cpu", "cpu07", "cpu+7", "cpufreq", "node7"] {
+            assert_eq!(number_after::<CpuId>(name, "cpu"), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_fit_where_the_tree_keeps_them() {
+        assert!(MACHINE_ROWS.iter().all(|row| row.number < 128));
+        assert!(
+            CPU_ROWS
+                .iter()
+                .chain(NODE_ROWS.iter())
+                .all(|row| row.number < 512)
+        );
+    }
+}

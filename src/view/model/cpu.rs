@@ -1,0 +1,188 @@
+//! Pure. The CPUs that a container sees: the host with the other CPUs switched off.
+//!
+//! | what | meaning |
+//! |---|---|
+//! | allowed | the effective cpuset, as far as it is online |
+//! | n | the strictest quota of the container and its ancestors in CPUs, rounded up, at least 1; without a quota, all allowed |
+//! | seen | the first n of the allowed, with the host's numbers |
+//! | `cpuinfo` | the host's blocks of the seen CPUs; `siblings` and `cpu cores` count the seen ones only |
+//! | `cpu/online` | the seen CPUs |
+
+use crate::{
+    base::units::{CpuSet, Limit},
+    facts::{
+        cgroup::Cpu,
+        host::{self, CpuinfoBlock, CpuinfoLine},
+    },
+};
+use std::collections::BTreeSet;
+
+/// The CPUs that the container sees; never none as long as the machine has one online.
+#[must_use]
+pub fn seen(cpu: &Cpu, online: &CpuSet) -> CpuSet {
+    let allowed = match &cpu.cpuset {
+        Some(cpuset) => cpuset.intersection(online),
+        None => online.clone(),
+    };
+    // A cpuset may be out of date for a moment while CPUs are switched on and off.
+    let allowed = if allowed.is_empty() { online } else { &allowed };
+    match cpu.quota {
+        Limit::Unlimited => allowed.clone(),
+        Limit::At(quota) => allowed.first(quota.cpus()),
+    }
+}
+
+/// `/proc/cpuinfo` as the container should see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cpuinfo {
+    /// The blocks.
+    pub blocks: Vec<Block>,
+}
+
+/// Lines of `/proc/cpuinfo` that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Block {
+    /// The lines.
+    pub lines: Vec<String>,
+    /// Whether an empty line follows.
+    pub ended: bool,
+}
+
+/// `/proc/cpuinfo` of the machine without the CPUs that are not `seen`.
+#[must_use]
+pub fn cpuinfo(seen: &CpuSet, host: &host::Cpuinfo) -> Cpuinfo {
+    let is_seen = |block: &&CpuinfoBlock| block.cpu.is_none_or(|cpu| seen.contains(cpu));
+    let shown: Vec<&CpuinfoBlock> = host.blocks.iter().filter(is_seen).collect();
+    let blocks = shown
+        .iter()
+        .map(|block| {
+            let lines = block.lines.iter().filter(|line| is_shown(line, seen));
+            Block {
+                lines: lines.map(|line| shown_line(line, block, &shown)).collect(),
+                ended: block.ended,
+            }
+        })
+        .collect();
+    Cpuinfo { blocks }
+}
+
+// The header of s390 has a line for each CPU (`processor 3: ...`).
+fn is_shown(line: &CpuinfoLine, seen: &CpuSet) -> bool {
+    match line.key.strip_prefix("processor ").map(str::parse) {
+        Some(Ok(cpu)) => seen.contains(crate::base::units::CpuId(cpu)),
+        _ => true,
+    }
+}
+
+// show_cpuinfo in arch/x86/kernel/cpu/proc.c counts what is switched on in the same package.
+fn shown_line(line: &CpuinfoLine, block: &CpuinfoBlock, shown: &[&CpuinfoBlock]) -> String {
+    let package = value(block, "physical id");
+    let in_package = || {
+        shown
+            .iter()
+            .filter(|other| other.cpu.is_some() && value(other, "physical id") == package)
+    };
+    let count = match line.key.as_str() {
+        "siblings" => in_package().count(),
+        "cpu cores" => in_package()
+            .map(|other| value(other, "core id"))
+            .collect::<BTreeSet<_>>()
+            .len(),
+        "# processors" => shown.iter().filter(|other| other.cpu.is_some()).count(),
+        _ => return line.text.clone(),
+    };
+    match line.text.split_once(':') {
+        Some((key, _)) => format!("{key}: {count}"),
+        None => line.text.clone(),
+    }
+}
+
+fn value<'block>(block: &'block CpuinfoBlock, key: &str) -> Option<&'block str> {
+    let line = block.lines.iter().find(|line| line.key == key)?;
+    Some(line.value())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::units::Micros,
+        facts::{cgroup::Quota, host::parse},
+    };
+
+    fn cpu(cpuset: &str, quota: Option<u64>) -> Cpu {
+        Cpu {
+            cpuset: CpuSet::parse(cpuset).filter(|set| !set.is_empty()),
+            quota: quota
+                .and_then(|quota| Quota::new(Micros(quota), Micros(100_000)))
+                .map_or(Limit::Unlimited, Limit::At),
+            ..Cpu::default()
+        }
+    }
+
+    fn seen_on_eight(cpuset: &str, quota: Option<u64>) -> String {
+        seen(&cpu(cpuset, quota), &CpuSet::parse("0-7").unwrap()).to_string()
+    }
+
+    #[test]
+    fn a_cpuset_keeps_the_hosts_numbers() {
+        assert_eq!(seen_on_eight("5,7", None), "5,7");
+    }
+
+    #[test]
+    fn a_quota_shows_the_first_of_the_allowed() {
+        assert_eq!(seen_on_eight("4-7", Some(150_000)), "4-5");
+        assert_eq!(seen_on_eight("", Some(1_000)), "0");
+        assert_eq!(seen_on_eight("2", Some(900_000)), "2");
+    }
+
+    #[test]
+    fn a_cpu_that_is_switched_off_is_not_seen() {
+        assert_eq!(seen_on_eight("6-9", None), "6-7");
+    }
+
+    #[test]
+    fn a_cpuset_that_is_all_switched_off_still_leaves_a_cpu() {
+        assert_eq!(seen_on_eight("9", Some(100_000)), "0");
+    }
+
+    const TWO_PACKAGES: &str = "processor\t: 0\nphysical id\t: 0\nsiblings\t: 4\ncore id\t\t: 0\ncpu cores\t: 2\n\n\
+        processor\t: 1\nphysical id\t: 0\nsiblings\t: 4\ncore id\t\t: 0\ncpu cores\t: 2\n\n\
+        processor\t: 2\nphysical id\t: 1\nsiblings\t: 4\ncore id\t\t: 0\ncpu cores\t: 2\n\n";
+
+    #[test]
+    fn siblings_and_cores_count_what_is_seen_in_the_package() {
+        let host = parse::cpuinfo(TWO_PACKAGES);
+        let view = cpuinfo(&CpuSet::parse("0-2").unwrap(), &host);
+        assert_eq!(view.blocks[0].lines[2], "siblings\t: 2");
+        assert_eq!(view.blocks[0].lines[4], "cpu cores\t: 1");
+        assert_eq!(view.blocks[2].lines[2], "siblings\t: 1");
+    }
+
+    #[test]
+    fn header_and_trailer_stay_when_a_cpu_is_hidden() {
+        let host =
+            parse::cpuinfo("Machine\t: X\n\nprocessor\t: 0\n\nprocessor\t: 1\n\nSerial\t: 7\n");
+        let view = cpuinfo(&CpuSet::parse("1").unwrap(), &host);
+        let lines: Vec<&str> = view
+            .blocks
+            .iter()
+            .map(|block| block.lines[0].as_str())
+            .collect();
+        assert_eq!(lines, ["Machine\t: X", "processor\t: 1", "Serial\t: 7"]);
+    }
+
+    #[test]
+    fn the_header_of_s390_counts_and_lists_what_is_seen() {
+        let host = parse::cpuinfo(
+            "vendor_id       : IBM\n# processors    : 2\nprocessor 0: version = FF\n\
+             processor 1: version = FF\n\ncpu number      : 0\n\ncpu number      : 1\n",
+        );
+        let view = cpuinfo(&CpuSet::parse("1").unwrap(), &host);
+        assert_eq!(
+            view.blocks[0].lines[1..],
+            ["# processors    : 1", "processor 1: version = FF"]
+        );
+        assert_eq!(view.blocks.len(), 2);
+    }
+}

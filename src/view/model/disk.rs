@@ -1,0 +1,84 @@
+//! Pure. The block devices that a container sees: those it used, with its own requests.
+//!
+//! | column | meaning |
+//! |---|---|
+//! | reads, writes, discards completed; sectors of each | the cgroup's own, over all partitions of the device |
+//! | merged, milliseconds, in flight, flushes | 0: no cgroup counts them |
+
+use crate::facts::{cgroup::DeviceUse, host};
+
+/// A line of `/proc/diskstats` as the container should see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// The device's numbers, major and minor.
+    pub number: (u32, u32),
+    /// The device's name.
+    pub name: String,
+    /// As many columns as the kernel has.
+    pub columns: Vec<u64>,
+}
+
+// Sectors have 512 bytes here, whatever the device's have.
+const SECTOR: u64 = 512;
+
+/// `/proc/diskstats`: the machine's devices that the container used.
+#[must_use]
+pub fn diskstats(devices: &[DeviceUse], host: &[host::Disk]) -> Vec<Disk> {
+    let used = |disk: &host::Disk| devices.iter().find(|device| device.number == disk.number);
+    host.iter()
+        .filter_map(|disk| {
+            let device = used(disk)?;
+            let mut columns = vec![0; disk.columns];
+            // Documentation/admin-guide/iostats.rst counts the columns from 1.
+            let known = [
+                (1, device.read.requests),
+                (3, device.read.bytes.0 / SECTOR),
+                (5, device.written.requests),
+                (7, device.written.bytes.0 / SECTOR),
+                (12, device.discarded.requests),
+                (14, device.discarded.bytes.0 / SECTOR),
+            ];
+            for (column, value) in known {
+                if let Some(place) = columns.get_mut(column - 1) {
+                    *place = value;
+                }
+            }
+            Some(Disk {
+                number: disk.number,
+                name: disk.name.clone(),
+                columns,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::units::Bytes,
+        facts::{cgroup::Transfers, host::parse},
+    };
+
+    #[test]
+    fn only_what_the_container_used_is_shown_with_what_it_did() {
+        let host =
+            parse::diskstats("8 0 sda 9 9 9 9 9 9 9 9 9 9 9\n8 16 sdb 9 9 9 9 9 9 9 9 9 9 9\n");
+        let device = DeviceUse {
+            number: (8, 16),
+            read: Transfers {
+                requests: 2,
+                bytes: Bytes(1024),
+            },
+            discarded: Transfers {
+                requests: 7,
+                bytes: Bytes(512),
+            },
+            ..DeviceUse::default()
+        };
+        let view = diskstats(&[device], &host);
+        assert_eq!(view.len(), 1);
+        assert_eq!(view[0].name, "sdb");
+        assert_eq!(view[0].columns, [2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}

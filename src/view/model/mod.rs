@@ -1,0 +1,11 @@
+//! What a container should see: from facts to views, without any I/O; every function is total.
+
+pub mod cpu;
+pub mod disk;
+pub mod load;
+pub mod memory;
+pub mod node;
+pub mod stat;
+pub mod time;
+pub mod topology;
+pub mod vmstat;

@@ -1,0 +1,98 @@
+//! Pure. The time of the CPUs that a container sees: its own use, whoever else keeps them busy.
+//!
+//! | column | meaning, over any interval |
+//! |---|---|
+//! | `user`, `nice`, `system` | the cgroup's own use, spread over the seen CPUs; v1: on the CPU it ran on, where that is seen |
+//! | `steal` | the time that the cgroup was throttled, as far as it fits |
+//! | `idle` | the rest: the columns of a CPU grow by exactly the time that has passed |
+//! | `iowait`, `irq`, `softirq`, `guest`, `guest_nice` | 0: no cgroup counts them |
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `cpu` | the sum over every CPU that was ever seen, as the kernel sums over possible CPUs |
+//! | `btime` | see [`time`](super::time) |
+//! | `procs_running`, `procs_blocked` | the container's tasks; at least the reader is running |
+//! | `intr` | 0, without the host's hundreds of interrupts by number |
+//! | `ctxt`, `processes`, `softirq`, lines of kernels to come | 0 in the same format |
+//!
+//! Use that does not fit (four threads burn a quota of one CPU in a quarter of the period) is
+//! owed, and shown in later intervals.
+
+mod clock;
+mod numbers;
+
+pub use clock::{Clock, Times};
+
+use super::{load::Tasks, time::Birth};
+use crate::{
+    base::units::CpuId,
+    facts::host::{self, StatLine},
+};
+
+/// `/proc/stat` as the container should see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// The line `cpu`.
+    pub total: Times,
+    /// The lines `cpuN`.
+    pub cpus: Vec<(CpuId, Times)>,
+    /// How many columns those lines have.
+    pub columns: usize,
+    /// The lines after them.
+    pub lines: Vec<StatLine>,
+}
+
+/// `/proc/stat` from a container's clock, its tasks and its birth.
+#[must_use]
+pub fn stat(clock: &Clock, tasks: &Tasks, birth: Birth, host: &host::Stat) -> Stat {
+    let lines = host
+        .lines
+        .iter()
+        .map(|line| StatLine {
+            name: line.name.clone(),
+            values: match line.name.as_str() {
+                "btime" => vec![super::time::btime(
+                    birth,
+                    host.value("btime").unwrap_or_default(),
+                )],
+                "procs_running" => vec![tasks.running.max(1)],
+                "procs_blocked" => vec![tasks.blocked],
+                "intr" => vec![0],
+                _ => vec![0; line.values.len()],
+            },
+        })
+        .collect();
+    Stat {
+        total: clock.total(),
+        cpus: clock.cpus().collect(),
+        columns: host.columns,
+        lines,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::units::{CpuSet, Micros},
+        facts::{cgroup::CpuUse, host::parse},
+    };
+
+    #[test]
+    fn nothing_of_the_machines_counters_is_shown() {
+        let host = parse::stat(
+            "cpu 9 9\ncpu0 9 9\nintr 9 4 5\nctxt 7\nbtime 50\nprocs_running 8\nnew 3\n",
+        );
+        let tasks = Tasks {
+            running: 2,
+            ..Tasks::default()
+        };
+        let now = Micros::ZERO;
+        let cpus = CpuSet::parse("0").unwrap();
+        let clock = Clock::started(&cpus, &CpuUse::default(), now, now);
+        let view = stat(&clock, &tasks, Birth::Started(Micros::ZERO), &host);
+        let values: Vec<&[u64]> = view.lines.iter().map(|line| &line.values[..]).collect();
+        assert_eq!(values, [&[0][..], &[0], &[50], &[2], &[0]]);
+        assert_eq!(view.columns, 2);
+    }
+}

@@ -1,0 +1,155 @@
+//! Pure. The CPUs and memory nodes below `/sys/devices/system`: the host with the other CPUs
+//! switched off and without the memory that may not be used.
+//!
+//! | what | meaning |
+//! |---|---|
+//! | memory nodes | those of the effective `cpuset.mems` that have memory |
+//! | nodes that are seen | these, and the nodes of the seen CPUs: as a node without memory |
+//! | lists and masks of CPUs | the host's, without those that are not seen |
+//! | `smt/active` | whether two of the seen CPUs are threads of one core |
+//! | `distance` | the host's row, without the columns of nodes that are not seen |
+//! | `numastat` | 0 in the host's lines: nobody counts these by cgroup |
+
+use crate::{
+    base::units::{CpuId, CpuSet, NodeId, NodeSet},
+    facts::host::Node,
+};
+
+/// The memory nodes that a container sees.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Nodes {
+    /// All of them, each with those of its CPUs that are seen.
+    pub seen: Vec<(NodeId, CpuSet)>,
+    /// Those whose memory it may use; never none as long as the machine has one.
+    pub memory: NodeSet,
+}
+
+/// The memory nodes that a container sees, from its effective `mems` (`None` where no cpuset
+/// controller tells) and the CPUs that are seen.
+#[must_use]
+pub fn nodes(mems: Option<&NodeSet>, seen: &CpuSet, host: &[Node]) -> Nodes {
+    let with_memory: NodeSet = host
+        .iter()
+        .filter(|node| node.has_memory)
+        .map(|node| node.id)
+        .collect();
+    let allowed = mems.map(|mems| mems.intersection(&with_memory));
+    let memory = allowed
+        .filter(|mems| !mems.is_empty())
+        .unwrap_or(with_memory);
+    let shown = host
+        .iter()
+        .map(|node| (node.id, node.cpus.intersection(seen)));
+    let seen = shown.filter(|(id, cpus)| memory.contains(*id) || !cpus.is_empty());
+    Nodes {
+        seen: seen.collect(),
+        memory,
+    }
+}
+
+impl Nodes {
+    /// The numbers of those that are seen.
+    #[must_use]
+    pub fn ids(&self) -> NodeSet {
+        self.seen.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// The numbers of those that have a CPU that is seen.
+    #[must_use]
+    pub fn with_cpus(&self) -> NodeSet {
+        let with = self.seen.iter().filter(|(_, cpus)| !cpus.is_empty());
+        with.map(|(id, _)| *id).collect()
+    }
+
+    /// A row of distances, one for each node of the host in ascending order, without those to
+    /// nodes that are not seen.
+    #[must_use]
+    pub fn distances(&self, row: &str, host: &[Node]) -> String {
+        let ids = self.ids();
+        let columns = row.split_ascii_whitespace().zip(host);
+        let kept: Vec<&str> = columns
+            .filter(|(_, node)| ids.contains(node.id))
+            .map(|(distance, _)| distance)
+            .collect();
+        kept.join(" ")
+    }
+}
+
+/// Whether two of the seen CPUs are threads of one core, from the threads of each CPU's core.
+#[must_use]
+pub fn is_smt(seen: &CpuSet, threads: impl IntoIterator<Item = CpuSet>) -> bool {
+    let mut threads = threads.into_iter();
+    threads.any(|core| core.intersection(seen).len() > 1)
+}
+
+/// CPUs with spaces between them, as cpufreq has them, without those that are not seen.
+#[must_use]
+pub fn words(text: &str, seen: &CpuSet) -> String {
+    let cpus = text.split_ascii_whitespace();
+    let kept: Vec<&str> = cpus
+        .filter(|cpu| cpu.parse().is_ok_and(|cpu| seen.contains(CpuId(cpu))))
+        .collect();
+    kept.join(" ")
+}
+
+/// Lines of a name and a count, with a count of 0 each; without the last newline.
+#[must_use]
+pub fn zeros(text: &str) -> String {
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    let lines: Vec<String> = names.map(|name| format!("{name} 0")).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u32, cpus: &str, has_memory: bool) -> Node {
+        Node {
+            id: NodeId(id),
+            cpus: CpuSet::parse(cpus).unwrap(),
+            has_memory,
+        }
+    }
+
+    fn machine() -> Vec<Node> {
+        vec![
+            node(0, "0-3", true),
+            node(2, "4-7", true),
+            node(4, "", true),
+        ]
+    }
+
+    fn ids(nodes: &NodeSet) -> String {
+        nodes.to_string()
+    }
+
+    #[test]
+    fn a_node_is_seen_for_its_memory_or_for_its_cpus() {
+        let mems = NodeSet::parse("2").unwrap();
+        let nodes = nodes(Some(&mems), &CpuSet::parse("1").unwrap(), &machine());
+        assert_eq!(ids(&nodes.ids()), "0,2");
+        assert_eq!(ids(&nodes.memory), "2");
+        assert_eq!(ids(&nodes.with_cpus()), "0");
+        assert_eq!(nodes.distances("10 21 40\n", &machine()), "10 21");
+    }
+
+    #[test]
+    fn without_a_cpuset_all_memory_may_be_used() {
+        let nodes = nodes(None, &CpuSet::parse("4").unwrap(), &machine());
+        assert_eq!(ids(&nodes.ids()), "0,2,4");
+        assert_eq!(nodes.seen[1].1.to_string(), "4");
+    }
+
+    #[test]
+    fn two_threads_of_a_core_are_active_only_if_both_are_seen() {
+        let cores = || ["0,2", "1,3"].map(|core| CpuSet::parse(core).unwrap());
+        assert!(!is_smt(&CpuSet::parse("0-1").unwrap(), cores()));
+        assert!(is_smt(&CpuSet::parse("0,2").unwrap(), cores()));
+    }
+
+    #[test]
+    fn words_lose_what_is_not_seen() {
+        assert_eq!(words("0 1 2 3 \n", &CpuSet::parse("1,3").unwrap()), "1 3");
+    }
+}

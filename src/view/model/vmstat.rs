@@ -1,0 +1,179 @@
+//! Pure. `/proc/vmstat` as a container sees it: the machine's names with the container's counts.
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `nr_free_pages` | `MemFree` in pages |
+//! | `nr_anon_pages`, `nr_dirty`, `nr_slab_*`, ... | `memory.stat` of the container's own cgroup in pages |
+//! | `pgpgin`, `pgpgout` | KiB that it read from and wrote to block devices |
+//! | what `memory.stat` counts under the same name (`pgfault`, `pgscan_direct`, `thp_fault_alloc`, ...) | its count |
+//! | all else, and lines of kernels to come | 0 |
+
+use super::memory::Sizes;
+use crate::{
+    base::units::Bytes,
+    facts::{
+        cgroup::{DeviceUse, MemoryUse},
+        host,
+    },
+};
+
+/// What a container's `/proc/vmstat` is made from.
+#[derive(Debug, Clone)]
+pub struct Counts<'facts> {
+    /// Its memory.
+    pub sizes: Sizes,
+    /// What its memory is used for.
+    pub usage: &'facts MemoryUse,
+    /// What its cgroup counts, by name.
+    pub events: &'facts [(String, u64)],
+    /// What it did to block devices.
+    pub devices: &'facts [DeviceUse],
+    /// The size of a page.
+    pub page: Bytes,
+    /// The size of a huge page (`Hugepagesize`).
+    pub huge_page: Bytes,
+}
+
+/// The lines of `/proc/vmstat`, in the machine's order.
+#[must_use]
+pub fn vmstat(counts: &Counts<'_>, host: &host::Vmstat) -> Vec<(String, u64)> {
+    let names = host.names.iter();
+    names
+        .map(|name| (name.clone(), Source::of(name).count(name, counts)))
+        .collect()
+}
+
+/// Where the count in a line of `/proc/vmstat` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `MemFree`, in pages.
+    Free,
+    /// The sum of these keys of `memory.stat` (by their names in v2), in pages.
+    Pages(&'static [&'static str]),
+    /// That key in huge pages.
+    HugePages(&'static str),
+    /// That key in KiB.
+    Kib(&'static str),
+    /// What was read from block devices, in KiB.
+    Read,
+    /// What was written to block devices, in KiB.
+    Written,
+    /// What `memory.stat` counts under the line's own name; 0 where it does not.
+    Event,
+}
+
+impl Source {
+    /// The source of the line with that name.
+    #[must_use]
+    pub fn of(name: &str) -> Source {
+        Source::Pages(match name {
+            "nr_free_pages" => return Source::Free,
+            "nr_inactive_anon" | "nr_zone_inactive_anon" => &["inactive_anon"],
+            "nr_active_anon" | "nr_zone_active_anon" => &["active_anon"],
+            "nr_inactive_file" | "nr_zone_inactive_file" => &["inactive_file"],
+            "nr_active_file" | "nr_zone_active_file" => &["active_file"],
+            "nr_unevictable" | "nr_zone_unevictable" => &["unevictable"],
+            "nr_zone_write_pending" => &["file_dirty", "file_writeback"],
+            "nr_slab_reclaimable" => &["slab_reclaimable"],
+            "nr_slab_unreclaimable" => &["slab_unreclaimable"],
+            "nr_anon_pages" => &["anon"],
+            "nr_mapped" => &["file_mapped"],
+            "nr_file_pages" => &["file"],
+            "nr_dirty" => &["file_dirty"],
+            "nr_writeback" => &["file_writeback"],
+            "nr_shmem" => &["shmem"],
+            "nr_swapcached" => &["swapcached"],
+            "nr_page_table_pages" => &["pagetables"],
+            "nr_sec_page_table_pages" => &["sec_pagetables"],
+            // mm/vmstat.c counts stacks in KiB, and huge pages by the piece.
+            "nr_kernel_stack" => return Source::Kib("kernel_stack"),
+            "nr_shmem_hugepages" => return Source::HugePages("shmem_thp"),
+            "nr_file_hugepages" => return Source::HugePages("file_thp"),
+            "nr_anon_transparent_hugepages" => return Source::HugePages("anon_thp"),
+            "pgpgin" => return Source::Read,
+            "pgpgout" => return Source::Written,
+            _ => return Source::Event,
+        })
+    }
+
+    /// What is computed, in words.
+    #[must_use]
+    pub fn formula(self) -> &'static str {
+        match self {
+            Source::Free => "MemFree of /proc/meminfo in pages",
+            Source::Pages(_) => "the container's own use in pages",
+            Source::HugePages(_) => "the container's own use in huge pages",
+            Source::Kib(_) => "the container's own use in KiB",
+            Source::Read => "what the container read from block devices, in KiB",
+            Source::Written => "what the container wrote to block devices, in KiB",
+            Source::Event => "the count of the same name; 0 where nobody counts it by cgroup",
+        }
+    }
+
+    fn count(self, name: &str, counts: &Counts<'_>) -> u64 {
+        let usage = counts.usage;
+        let moved = |bytes: fn(&DeviceUse) -> Bytes| {
+            let sum = counts.devices.iter().map(bytes);
+            sum.fold(Bytes::ZERO, Bytes::plus).kib()
+        };
+        match self {
+            Source::Free => counts.sizes.free.0 / counts.page.0.max(1),
+            Source::Pages(keys) => {
+                let sum = keys.iter().map(|key| usage.of(key));
+                sum.fold(Bytes::ZERO, Bytes::plus).0 / counts.page.0.max(1)
+            }
+            Source::HugePages(key) => usage.of(key).0 / counts.huge_page.0.max(1),
+            Source::Kib(key) => usage.of(key).kib(),
+            Source::Read => moved(|device| device.read.bytes),
+            Source::Written => moved(|device| device.written.bytes),
+            Source::Event => {
+                let mut events = counts.events.iter();
+                let known = events.find(|(event, _)| event == name);
+                known.map_or(0, |(_, count)| *count)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{cgroup::Transfers, host::parse};
+
+    #[test]
+    fn pages_events_and_transfers_are_the_containers_and_the_rest_is_nothing() {
+        let usage = MemoryUse {
+            anon: Bytes(8192),
+            kernel_stack: Bytes(16384),
+            anon_thp: Bytes(2 << 20),
+            ..MemoryUse::default()
+        };
+        let device = DeviceUse {
+            read: Transfers {
+                requests: 1,
+                bytes: Bytes(4096),
+            },
+            ..DeviceUse::default()
+        };
+        let counts = Counts {
+            sizes: Sizes {
+                free: Bytes(12288),
+                ..Sizes::default()
+            },
+            usage: &usage,
+            events: &[("pgfault".to_owned(), 7)],
+            devices: &[device],
+            page: Bytes(4096),
+            huge_page: Bytes(2 << 20),
+        };
+        let host = parse::vmstat(
+            "nr_free_pages 9\nnr_anon_pages 9\nnr_kernel_stack 9\n\
+             nr_anon_transparent_hugepages 9\npgpgin 9\npgfault 9\noom_kill 9\n",
+        );
+        let values: Vec<u64> = vmstat(&counts, &host)
+            .iter()
+            .map(|(_, count)| *count)
+            .collect();
+        assert_eq!(values, [3, 2, 16, 1, 4, 7, 0]);
+    }
+}
