@@ -206,7 +206,9 @@ fn called_about(pid: u32, bundle: &Path, view: &Path) -> Output {
 
 /// Where that process has mounts of ours, there or below.
 fn ours(pid: u32, place: &Path) -> Vec<PathBuf> {
-    let mounts = plimsoll::base::mountinfo::of(pid).unwrap().into_iter();
+    let mounts = plimsoll::base::mountinfo::of(plimsoll::base::units::Pid(pid))
+        .unwrap()
+        .into_iter();
     let ours = mounts.filter(|mount| mount.kind == plimsoll::base::mountinfo::KIND);
     let points = ours.map(|mount| mount.point);
     points.filter(|point| point.starts_with(place)).collect()
@@ -336,7 +338,7 @@ fn a_container_that_waited_gets_its_files_by_the_configuration_that_the_daemon_h
     let pid = bundle.start();
     let _daemon = Daemon::with(view.path().to_owned(), &["--config", &config]);
     wait_until("the container has its files", || {
-        let mounts = plimsoll::base::mountinfo::of(pid).unwrap();
+        let mounts = plimsoll::base::mountinfo::of(plimsoll::base::units::Pid(pid)).unwrap();
         mounts
             .iter()
             .any(|mount| mount.kind == plimsoll::base::mountinfo::KIND)

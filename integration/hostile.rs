@@ -569,7 +569,7 @@ fn a_mount_point_whose_name_is_no_text_is_in_nobodys_way() {
     );
     let pid = bundle.start();
     wait_until("the container has its mount", || {
-        let mounts = plimsoll::base::mountinfo::of(pid).unwrap();
+        let mounts = plimsoll::base::mountinfo::of(plimsoll::base::units::Pid(pid)).unwrap();
         let is_odd = |point: &Path| point.as_os_str().as_bytes().ends_with(b"/\xff");
         mounts.iter().any(|mount| is_odd(&mount.point))
     });

@@ -1,7 +1,10 @@
 //! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
 
 use crate::{
-    base::config::{self, Config},
+    base::{
+        config::{self, Config},
+        units::Pid,
+    },
     facts::{
         container::Caller,
         engines::{self, Container},
@@ -64,7 +67,7 @@ struct Which {
     containers: Vec<String>,
     /// The container of this process
     #[arg(long, value_name = "PID", group = "which")]
-    pid: Vec<u32>,
+    pid: Vec<Pid>,
     /// Every container of every engine
     #[arg(long, group = "which", conflicts_with_all = ["containers", "pid"])]
     all: bool,
@@ -112,7 +115,7 @@ Exit status:
 #[derive(Debug)]
 struct Asked {
     container: Option<Container>,
-    pid: u32,
+    pid: Pid,
     /// Whether it was named, and not only one of all.
     is_named: bool,
 }
@@ -142,7 +145,7 @@ struct Row {
     engine: Option<engines::Engine>,
     id: Option<String>,
     name: Option<String>,
-    pid: u32,
+    pid: Pid,
     state: &'static str,
     mounts: usize,
     kept: usize,
@@ -223,12 +226,12 @@ fn told(delivered: Option<Delivered>, patience: Duration) -> Delivered {
 fn attach_one(
     answers: &Answers,
     view: &Path,
-    pid: u32,
+    pid: Pid,
     unlimited: bool,
     extent: Extent,
     patience: Duration,
 ) -> Delivered {
-    let container = match answers.caller(pid) {
+    let container = match answers.caller(pid.main_thread()) {
         Ok(Caller::Container(container)) => container,
         Ok(Caller::Host) => {
             return Delivered::Failed("it is a process of the host itself".to_owned());

@@ -1,6 +1,7 @@
 //! `plimsoll show`.
 
 use crate::{
+    base::units::Pid,
     facts::container::Caller,
     view::{
         answer::{Answers, Explained},
@@ -26,7 +27,7 @@ use std::{
 pub(super) struct Show {
     /// As the process PID would see it (a process of the host itself sees the host's)
     #[arg(long, value_name = "PID", group = "whose")]
-    pid: Option<u32>,
+    pid: Option<Pid>,
     /// As the container in the cgroup PATH would see it (from the hierarchy's root, or its mount;
     /// on cgroup v1 the memory controller's hierarchy)
     #[arg(long, value_name = "PATH", group = "whose")]
@@ -115,7 +116,7 @@ impl Show {
     fn whose(&self, answers: &Answers) -> Result<Caller> {
         if let Some(pid) = self.pid {
             return answers
-                .caller(pid)
+                .caller(pid.main_thread())
                 .with_context(|| format!("cannot tell whose process {pid} is"));
         }
         let path = self.cgroup.as_deref().unwrap_or(Path::new("/"));

@@ -17,6 +17,7 @@ use crate::base::{
         chain,
         mount::{self, Reach},
     },
+    units::{Key, Pid},
 };
 use nix::{
     errno::Errno,
@@ -49,7 +50,7 @@ pub enum Extent {
 #[must_use]
 pub fn attach(
     view: &Path,
-    (pid, key): (u32, u64),
+    (pid, key): (Pid, Key),
     unlimited: bool,
     extent: Extent,
     patience: Duration,
@@ -69,7 +70,7 @@ pub fn attach(
 ///
 /// The caller must have one thread only.
 #[must_use]
-pub fn detach(pid: u32, extent: Extent, patience: Duration) -> Option<Delivered> {
+pub fn detach(pid: Pid, extent: Extent, patience: Duration) -> Option<Delivered> {
     let mut mounts = 0;
     for _ in 0..LAYERS {
         let taken = bounded::delivered(patience, || match Inside::look(pid, None) {

@@ -18,7 +18,7 @@ use super::{
     target::{self, Root},
 };
 use crate::{
-    base::{mountinfo, sys::chain},
+    base::{mountinfo, sys::chain, units::Pid},
     facts::container,
 };
 use nix::{
@@ -45,7 +45,7 @@ pub enum Site {
     /// Around another process.
     There {
         /// It, by its number in this process's pid namespace.
-        pid: u32,
+        pid: Pid,
         /// The directory that will be its root, as it is there.
         root: PathBuf,
     },
@@ -126,11 +126,11 @@ impl State {
     /// The container's first process, if this one is outside of the container, and the pid thus one
     /// that it can use: inside, a runtime may say the container's own number, and there is still the
     /// host's `/proc`.
-    fn elsewhere(&self) -> Option<u32> {
-        let pid = self.pid.and_then(|pid| u32::try_from(pid).ok())?;
+    fn elsewhere(&self) -> Option<Pid> {
+        let pid = self.pid.and_then(|pid| u32::try_from(pid).ok()).map(Pid)?;
         let own = fs::read_link("/proc/self").ok()?;
         let is_own = own == Path::new(&process::id().to_string());
-        (pid != 0 && is_own && inside::is_elsewhere(pid)).then_some(pid)
+        (pid != Pid(0) && is_own && inside::is_elsewhere(pid)).then_some(pid)
     }
 
     fn root(&self) -> Result<PathBuf, HookError> {
@@ -184,7 +184,7 @@ pub fn bind(view: &Path, site: &Site, unlimited: bool, patience: Duration) -> Op
     })
 }
 
-fn bind_there(view: &Path, pid: u32, root: &Path, unlimited: bool) -> Delivered {
+fn bind_there(view: &Path, pid: Pid, root: &Path, unlimited: bool) -> Delivered {
     let inside = match Inside::look(pid, Some(root)) {
         Ok(inside) => inside,
         Err(error) => return Delivered::Failed(chain(&error)),

@@ -7,6 +7,7 @@ use super::{
 use crate::base::{
     mountinfo::{self, Mount},
     sys::fd,
+    units::Pid,
 };
 use nix::{
     errno::Errno,
@@ -14,7 +15,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sched::{CloneFlags, setns},
     sys::stat::{Mode, fstat},
-    unistd::{Pid, chroot, fchdir},
+    unistd::{self, chroot, fchdir},
 };
 use std::{
     fs::{self, File},
@@ -33,7 +34,7 @@ const TRIES: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EnterError {
     #[error("process {0} has ended")]
-    Ended(u32),
+    Ended(Pid),
     #[error("it has the host's mounts and no others")]
     Host,
     #[error(transparent)]
@@ -55,17 +56,17 @@ pub(super) struct Inside {
     pub(super) here: Vec<Mount>,
     lifeline: OwnedFd,
     namespace: File,
-    pid: u32,
+    pid: Pid,
 }
 
 /// Whether the container of that process is still being made: its root is the host's as yet.
 #[must_use]
-pub fn is_being_made(pid: u32) -> bool {
+pub fn is_being_made(pid: Pid) -> bool {
     is_root_of(Path::new("/"), pid)
 }
 
 /// Whether that directory is the root of that process.
-fn is_root_of(directory: &Path, pid: u32) -> bool {
+fn is_root_of(directory: &Path, pid: Pid) -> bool {
     let number = |path: &Path| {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.dev(), metadata.ino()))
@@ -76,7 +77,7 @@ fn is_root_of(directory: &Path, pid: u32) -> bool {
 
 /// Whether that process has a mount namespace which is not this process's. A process that may not
 /// be looked at is taken for one beside this: at the stages that run outside the hook is root there.
-pub(super) fn is_elsewhere(pid: u32) -> bool {
+pub(super) fn is_elsewhere(pid: Pid) -> bool {
     let namespaces = mount_namespace(&pid.to_string()).zip(mount_namespace("self"));
     namespaces.is_some_and(|(theirs, own)| theirs != own)
 }
@@ -91,13 +92,14 @@ pub(super) fn mount_namespace(process: &str) -> Option<u64> {
 impl Inside {
     /// Looks at the container of that process. `root` is the directory that will be its root, if
     /// it is still being made.
-    pub(super) fn look(pid: u32, root: Option<&Path>) -> Result<Inside, EnterError> {
+    pub(super) fn look(pid: Pid, root: Option<&Path>) -> Result<Inside, EnterError> {
         let refused = |path: &str, source: io::Error| {
             let path = PathBuf::from(path);
             EnterError::Refused(HookError::Refused { path, source })
         };
-        let number = i32::try_from(pid).map_err(|_| EnterError::Ended(pid))?;
-        let lifeline = fd::of_process(Pid::from_raw(number)).map_err(|_| EnterError::Ended(pid))?;
+        let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
+        let lifeline =
+            fd::of_process(unistd::Pid::from_raw(number)).map_err(|_| EnterError::Ended(pid))?;
         let path = format!("/proc/{pid}/ns/mnt");
         let namespace = File::open(&path).map_err(|error| refused(&path, error))?;
         let theirs = namespace.metadata().map(|metadata| metadata.ino());

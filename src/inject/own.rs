@@ -5,6 +5,7 @@ use crate::{
     base::{
         mountinfo::{KIND, Mount},
         sys::mount::{self, Forbid, Reach},
+        units::Key,
     },
     view::files::CPUS,
 };
@@ -52,7 +53,7 @@ pub(super) enum Whose {
     /// The container's that this process is in.
     Caller,
     /// That of the container with this key.
-    Container(u64),
+    Container(Key),
 }
 
 /// What is to be mounted for a bind.

@@ -4,7 +4,7 @@
 //! up must not believe it.
 
 use super::{hook::Site, inside::mount_namespace};
-use crate::base::sys::owner_of;
+use crate::base::{sys::owner_of, units::Pid};
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -37,7 +37,7 @@ pub struct Waiting {
     /// Its name, as its engine has it.
     pub id: String,
     /// A process in it.
-    pub pid: u32,
+    pub pid: Pid,
 }
 
 impl Note {
@@ -119,7 +119,7 @@ pub fn take_up(view: &Path) -> Vec<Waiting> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
             continue;
         };
         let Some(namespace) = mount_namespace(&pid.to_string()) else {
@@ -150,7 +150,7 @@ pub fn changed() -> Option<SystemTime> {
 }
 
 /// Whether that user is root, or somebody in the process's own user namespace, or who made it.
-fn may_speak_for(user: u32, pid: u32) -> bool {
+fn may_speak_for(user: u32, pid: Pid) -> bool {
     if user == 0 {
         return true;
     }

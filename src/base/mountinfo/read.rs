@@ -1,6 +1,7 @@
 //! Reads the mounts of a process.
 
 use super::{Mount, parse};
+use crate::base::units::Pid;
 use std::{
     fs::File,
     io::{self, Read},
@@ -19,7 +20,7 @@ pub fn own() -> io::Result<Vec<Mount>> {
 ///
 /// # Errors
 /// When it has ended, or is none of this user's.
-pub fn of(pid: u32) -> io::Result<Vec<Mount>> {
+pub fn of(pid: Pid) -> io::Result<Vec<Mount>> {
     at(Path::new(&format!("/proc/{pid}/mountinfo")))
 }
 

@@ -4,10 +4,12 @@ mod bytes;
 mod clocks;
 mod ids;
 mod limit;
+mod process;
 mod time;
 
 pub use bytes::{Bytes, SizeError};
 pub use clocks::{Clocks, Offset};
 pub use ids::{CpuId, CpuSet, Id, IdSet, NodeId, NodeSet};
 pub use limit::Limit;
+pub use process::{Key, Pid, Tid};
 pub use time::{Micros, Ticks};

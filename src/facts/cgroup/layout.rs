@@ -5,7 +5,7 @@ use super::{Fact, Membership, Place, fact as facts, parse};
 use crate::base::{
     mountinfo::{self, Mount},
     sys::{self, Budget, Dir, ReadError, Records},
-    units::{Id, IdSet},
+    units::{Id, IdSet, Key},
 };
 use std::{
     io,
@@ -141,7 +141,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when there is none.
-    pub fn path_of(&self, key: u64) -> Result<PathBuf, ReadError> {
+    pub fn path_of(&self, key: Key) -> Result<PathBuf, ReadError> {
         let asked = PathBuf::from(key.to_string());
         let gone = || ReadError::refused(&asked)(io::ErrorKind::NotFound.into());
         // Whoever cannot look must not say that there is nothing.
@@ -149,7 +149,7 @@ impl Layout {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ReadError::refused(&asked)(error),
             _ => gone(),
         };
-        let found = sys::directory_by_inode(&self.home.root, key)
+        let found = sys::directory_by_inode(&self.home.root, key.0)
             .and_then(|dir| dir.path())
             .map_err(refused)?;
         let root = self.home.root.path().map_err(ReadError::refused(&asked))?;
@@ -157,7 +157,7 @@ impl Layout {
         let path = Path::new("/").join(below);
         // A directory that was removed keeps its old path, with a mark, while it is held open.
         match self.inode(&path) {
-            Ok(inode) if inode == key => Ok(path),
+            Ok(inode) if inode == key.0 => Ok(path),
             Err(error) if error.is_shortage() => Err(error),
             _ => Err(gone()),
         }
@@ -182,8 +182,8 @@ impl Layout {
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when the cgroup was removed.
-    pub fn key(&self, place: &Place) -> Result<u64, ReadError> {
-        self.inode(&place.home)
+    pub fn key(&self, place: &Place) -> Result<Key, ReadError> {
+        self.inode(&place.home).map(Key)
     }
 
     fn inode(&self, path: &Path) -> Result<u64, ReadError> {

@@ -5,9 +5,9 @@ use super::{
 };
 use crate::base::{
     sys::{Dir, ReadError},
-    units::Bytes,
+    units::{Bytes, Pid, Tid},
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 impl Layout {
     /// The memory of the container at `place`; no limit and no use where no controller counts. What
@@ -138,23 +138,23 @@ impl Layout {
     ///
     /// # Errors
     /// When the container's own directory cannot be read.
-    pub fn threads(&self, place: &Place) -> Result<Vec<u32>, ReadError> {
+    pub fn threads(&self, place: &Place) -> Result<Vec<Tid>, ReadError> {
         let file = match self.home.version {
             Version::V1 => "tasks",
             Version::V2 => "cgroup.threads",
         };
-        self.pids(place, file)
+        self.numbers(place, file)
     }
 
     /// The processes of the container at `place`, as [`Layout::threads`] has its threads.
     ///
     /// # Errors
     /// When the container's own directory cannot be read.
-    pub fn processes(&self, place: &Place) -> Result<Vec<u32>, ReadError> {
-        self.pids(place, "cgroup.procs")
+    pub fn processes(&self, place: &Place) -> Result<Vec<Pid>, ReadError> {
+        self.numbers(place, "cgroup.procs")
     }
 
-    fn pids(&self, place: &Place, file: &str) -> Result<Vec<u32>, ReadError> {
+    fn numbers<N: FromStr>(&self, place: &Place, file: &str) -> Result<Vec<N>, ReadError> {
         let root = &self.home.root;
         let mut pids = Vec::new();
         let mut left = vec![place.home.clone()];
@@ -165,7 +165,7 @@ impl Layout {
                 root.dir(&path).map_err(ReadError::refused(&path))?;
             }
             let text = text.unwrap_or_default();
-            pids.extend(text.lines().filter_map(|pid| pid.parse::<u32>().ok()));
+            pids.extend(text.lines().filter_map(|pid| pid.parse().ok()));
             let below = root.directories(&path).unwrap_or_default();
             left.extend(below.into_iter().map(|name| path.join(name)));
         }

@@ -2,7 +2,7 @@
 
 use super::{Container, namespace, pids};
 use crate::{
-    base::units::Micros,
+    base::units::{Micros, Pid},
     facts::{
         cgroup::Layout,
         host::{Birth, Machine, parse},
@@ -17,8 +17,8 @@ pub fn birth(
     container: &Container,
     cgroups: &Layout,
     machine: &Machine,
-    known: Option<(u32, Birth)>,
-) -> Option<(Option<u32>, Birth)> {
+    known: Option<(Pid, Birth)>,
+) -> Option<(Option<Pid>, Birth)> {
     if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
         return Some((container.init, birth));
     }
@@ -32,14 +32,14 @@ pub fn birth(
     // A container inside this one has an init too, but stands deeper in pid namespaces.
     let init = processes
         .iter()
-        .map(|pid| (pids(machine, *pid), *pid))
-        .filter(|(pids, _)| pids.last() == Some(&1))
+        .map(|pid| (pids(machine, pid.main_thread()), *pid))
+        .filter(|(pids, _)| pids.last() == Some(&Pid(1)))
         .min_by_key(|(pids, _)| pids.len());
     init.and_then(|(_, init)| Some((Some(init), of_process(machine, init)?)))
         .or_else(|| Some((None, oldest(machine, &processes)?)))
 }
 
-fn of_process(machine: &Machine, pid: u32) -> Option<Birth> {
+fn of_process(machine: &Machine, pid: Pid) -> Option<Birth> {
     let time = |pid: &str| namespace(machine, pid, "time").ok();
     if time(&pid.to_string()).is_some_and(|own| Some(own) != time("self")) {
         let offsets = machine.proc_text(format!("{pid}/timens_offsets")).ok()?;
@@ -49,7 +49,7 @@ fn of_process(machine: &Machine, pid: u32) -> Option<Birth> {
     Some(Birth::Started(started))
 }
 
-fn oldest(machine: &Machine, processes: &[u32]) -> Option<Birth> {
+fn oldest(machine: &Machine, processes: &[Pid]) -> Option<Birth> {
     let births = processes.iter().filter_map(|pid| of_process(machine, *pid));
     births.min_by_key(|birth| match birth {
         Birth::Offset(offset) => Micros(offset.unsigned_abs()),

@@ -17,7 +17,10 @@ use super::{
     recent::{Member, Namespace, Recent},
 };
 use crate::{
-    base::sys::{self, ReadError},
+    base::{
+        sys::{self, ReadError},
+        units::{Key, Pid, Tid},
+    },
     facts::{
         cgroup::{Layout, Membership, Place},
         host::Machine,
@@ -46,13 +49,13 @@ pub enum CallerError {
     #[error("cannot place thread {tid}: its cgroup lies outside of this cgroup namespace")]
     Outside {
         /// The caller.
-        tid: u32,
+        tid: Tid,
     },
     /// The kernel does not tell.
     #[error("cannot tell who thread {tid} is")]
     Unread {
         /// The caller.
-        tid: u32,
+        tid: Tid,
         /// What it did not tell.
         source: ReadError,
     },
@@ -74,7 +77,7 @@ pub struct Callers {
     is_live: bool,
     /// Inits by pid namespace, for kernels that do not tell. An init lives as long as its
     /// namespace has processes, so its pid is another's only once the namespace is gone.
-    inits: Mutex<HashMap<u64, u32>>,
+    inits: Mutex<HashMap<u64, Pid>>,
 }
 
 impl Callers {
@@ -103,11 +106,11 @@ impl Callers {
     /// When the kernel does not tell, or the caller lives outside of what this process sees.
     pub fn identify(
         &self,
-        tid: u32,
+        tid: Tid,
         cgroups: &Layout,
         machine: &Machine,
     ) -> Result<Caller, CallerError> {
-        if tid == 0 {
+        if tid == Tid(0) {
             return Err(CallerError::Unseen);
         }
         if let Some(container) = self.recent.container(tid)
@@ -133,7 +136,7 @@ impl Callers {
         };
         let root = namespace
             .as_ref()
-            .and_then(|known| place(known.init, known.member.text(), cgroups).ok())
+            .and_then(|known| place(known.init.main_thread(), known.member.text(), cgroups).ok())
             .map(Place::out_of_init_scope)
             .filter(|root| root.holds(&own))
             .unwrap_or(own);
@@ -156,7 +159,7 @@ impl Callers {
     /// [`ReadError::is_gone`] when there is none (any more).
     pub fn container(
         &self,
-        key: u64,
+        key: Key,
         cgroups: &Layout,
         machine: &Machine,
     ) -> Result<(Container, bool), ReadError> {
@@ -173,7 +176,9 @@ impl Callers {
         // Other hierarchies of v1 may name the container differently; its processes tell.
         let member = cgroups.processes(&same)?.into_iter().find_map(|pid| {
             let membership = machine.proc_text(format!("{pid}/cgroup")).ok()?;
-            place(pid, &membership, cgroups).ok()?.up_to(&path)
+            place(pid.main_thread(), &membership, cgroups)
+                .ok()?
+                .up_to(&path)
         });
         let is_known = member.is_some();
         Ok((at(member.unwrap_or(same)), is_known))
@@ -183,7 +188,7 @@ impl Callers {
     /// found.
     fn namespace(
         &self,
-        tid: u32,
+        tid: Tid,
         inode: u64,
         machine: &Machine,
     ) -> Result<Option<Arc<Namespace>>, ReadError> {
@@ -193,7 +198,7 @@ impl Callers {
         let Some(init) = self.init(tid, inode, machine)? else {
             return Ok(None);
         };
-        let member = match Member::of(init, machine) {
+        let member = match Member::of(init.main_thread(), machine) {
             Ok(member) => member,
             Err(error) if error.is_shortage() => return Err(error),
             Err(_) => return Ok(None),
@@ -210,7 +215,7 @@ impl Callers {
         }))
     }
 
-    fn init(&self, tid: u32, namespace: u64, machine: &Machine) -> Result<Option<u32>, ReadError> {
+    fn init(&self, tid: Tid, namespace: u64, machine: &Machine) -> Result<Option<Pid>, ReadError> {
         let link = format!("{tid}/ns/pid");
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let mode = nix::sys::stat::Mode::empty();
@@ -226,7 +231,7 @@ impl Callers {
             }
         };
         Ok(match sys::init_of(&ns) {
-            Ok(init) => Some(init),
+            Ok(init) => Some(Pid(init)),
             Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
                 self.init_among_all(namespace, machine)
             }
@@ -235,8 +240,8 @@ impl Callers {
     }
 
     // Before Linux 6.11 nobody tells, so every process is looked at, once for a namespace.
-    fn init_among_all(&self, wanted: u64, machine: &Machine) -> Option<u32> {
-        let is_in = |pid: u32| {
+    fn init_among_all(&self, wanted: u64, machine: &Machine) -> Option<Pid> {
+        let is_in = |pid: Pid| {
             namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
         };
         let known = self.inits.lock().get(&wanted).copied();
@@ -246,8 +251,8 @@ impl Callers {
         let all = machine.proc().directories(Path::new("/")).ok()?;
         let init = all
             .iter()
-            .filter_map(|name| name.to_str()?.parse::<u32>().ok())
-            .find(|pid| is_in(*pid) && pids(machine, *pid).last() == Some(&1))?;
+            .filter_map(|name| name.to_str()?.parse::<Pid>().ok())
+            .find(|pid| is_in(*pid) && pids(machine, pid.main_thread()).last() == Some(&Pid(1)))?;
         let mut inits = self.inits.lock();
         inits.retain(|_, init| machine.process(*init).is_ok());
         inits.insert(wanted, init);
@@ -255,7 +260,7 @@ impl Callers {
     }
 }
 
-fn place(tid: u32, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
+fn place(tid: Tid, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
     cgroups
         .place(&Membership::parse(membership))
         .ok_or(CallerError::Outside { tid })

@@ -2,7 +2,10 @@
 
 use super::CallerError;
 use crate::{
-    base::sys::ReadError,
+    base::{
+        sys::ReadError,
+        units::{Key, Pid},
+    },
     facts::cgroup::{Layout, Membership},
 };
 use std::{fs, path::Path};
@@ -12,8 +15,11 @@ use std::{fs, path::Path};
 ///
 /// # Errors
 /// When the kernel does not tell, or the process lives outside of what this one sees.
-pub fn key_of_first(pid: u32) -> Result<u64, CallerError> {
-    let unread = |source| CallerError::Unread { tid: pid, source };
+pub fn key_of_first(pid: Pid) -> Result<Key, CallerError> {
+    let unread = |source| CallerError::Unread {
+        tid: pid.main_thread(),
+        source,
+    };
     let path = format!("/proc/{pid}/cgroup");
     let membership = fs::read_to_string(&path)
         .map_err(ReadError::refused(Path::new(&path)))
@@ -22,6 +28,8 @@ pub fn key_of_first(pid: u32) -> Result<u64, CallerError> {
     let cgroups = Layout::read(Path::new("/")).map_err(unread)?;
     let place = cgroups.place(&membership);
     let place = place.filter(|_| cgroups.has_keys_of(&membership));
-    let place = place.ok_or(CallerError::Outside { tid: pid })?;
+    let place = place.ok_or(CallerError::Outside {
+        tid: pid.main_thread(),
+    })?;
     cgroups.key(&place.out_of_init_scope()).map_err(unread)
 }

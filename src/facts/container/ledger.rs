@@ -1,5 +1,6 @@
 //! What is remembered of each container between two reads; the dead are forgotten.
 
+use crate::base::units::Key;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -15,7 +16,7 @@ const FEW: usize = 64;
 /// A page for each container, by key. One container's readers never wait for another's.
 #[derive(Debug)]
 pub struct Ledger<T> {
-    pages: Mutex<HashMap<u64, Arc<Mutex<T>>>>,
+    pages: Mutex<HashMap<Key, Arc<Mutex<T>>>>,
     /// At so many pages the dead are due to be forgotten.
     crowd: AtomicUsize,
 }
@@ -32,19 +33,19 @@ impl<T> Default for Ledger<T> {
 impl<T: Default> Ledger<T> {
     /// The page of the container `key`; a fresh one at its first read.
     #[must_use]
-    pub fn page(&self, key: u64) -> Arc<Mutex<T>> {
+    pub fn page(&self, key: Key) -> Arc<Mutex<T>> {
         Arc::clone(self.pages.lock().entry(key).or_default())
     }
 
     /// The page of the container `key`, if it has read before.
     #[must_use]
-    pub fn known(&self, key: u64) -> Option<Arc<Mutex<T>>> {
+    pub fn known(&self, key: Key) -> Option<Arc<Mutex<T>>> {
         self.pages.lock().get(&key).map(Arc::clone)
     }
 
     /// Every page, with the container's key, in no order.
     #[must_use]
-    pub fn pages(&self) -> Vec<(u64, Arc<Mutex<T>>)> {
+    pub fn pages(&self) -> Vec<(Key, Arc<Mutex<T>>)> {
         let pages = self.pages.lock();
         pages
             .iter()
@@ -60,8 +61,8 @@ impl<T: Default> Ledger<T> {
     }
 
     /// Forgets the containers of which `is_alive` says that they are gone.
-    pub fn forget_dead(&self, is_alive: impl Fn(u64) -> bool) {
-        let dead: Vec<u64> = self
+    pub fn forget_dead(&self, is_alive: impl Fn(Key) -> bool) {
+        let dead: Vec<Key> = self
             .pages()
             .into_iter()
             .map(|(key, _)| key)
@@ -85,7 +86,7 @@ mod tests {
         let ledger = Ledger::<u32>::default();
         for key in 0..FEW {
             assert!(!ledger.is_crowded());
-            let _ = ledger.page(u64::try_from(key).unwrap());
+            let _ = ledger.page(Key(u64::try_from(key).unwrap()));
         }
         assert!(ledger.is_crowded());
         ledger.forget_dead(|_| true);
@@ -95,10 +96,10 @@ mod tests {
     #[test]
     fn a_page_is_kept_until_its_container_is_dead() {
         let ledger = Ledger::<u32>::default();
-        *ledger.page(1).lock() = 7;
-        *ledger.page(2).lock() = 8;
-        ledger.forget_dead(|key| key == 1);
-        assert_eq!(*ledger.page(1).lock(), 7);
-        assert_eq!(*ledger.page(2).lock(), 0);
+        *ledger.page(Key(1)).lock() = 7;
+        *ledger.page(Key(2)).lock() = 8;
+        ledger.forget_dead(|key| key == Key(1));
+        assert_eq!(*ledger.page(Key(1)).lock(), 7);
+        assert_eq!(*ledger.page(Key(2)).lock(), 0);
     }
 }

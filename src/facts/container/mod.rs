@@ -13,9 +13,12 @@ pub use first::key_of_first;
 pub use ledger::Ledger;
 pub use tasks::{Youngest, count};
 
-use crate::facts::{
-    cgroup::Place,
-    host::{Machine, parse},
+use crate::{
+    base::units::{Key, Pid, Tid},
+    facts::{
+        cgroup::Place,
+        host::{Machine, parse},
+    },
 };
 use nix::{fcntl::AtFlags, sys::stat::fstatat};
 use std::io;
@@ -25,17 +28,17 @@ use std::io;
 pub struct Container {
     /// The inode number of its directory, in the hierarchy of the memory controller: its name
     /// below `containers/`, never used twice while the machine is up.
-    pub key: u64,
+    pub key: Key,
     /// Where it stands in each hierarchy.
     pub place: Place,
     /// The init of its pid namespace as the host counts pids, where it has one of its own.
-    pub init: Option<u32>,
+    pub init: Option<Pid>,
 }
 
 // The pids of a process from the outermost pid namespace to its own; none when it is gone.
-fn pids(machine: &Machine, pid: u32) -> Vec<u32> {
+fn pids(machine: &Machine, tid: Tid) -> Vec<Pid> {
     machine
-        .proc_text(format!("{pid}/status"))
+        .proc_text(format!("{tid}/status"))
         .map(|status| parse::ns_pids(&status))
         .unwrap_or_default()
 }

@@ -8,7 +8,10 @@
 
 use super::Container;
 use crate::{
-    base::sys::{self, ReadError},
+    base::{
+        sys::{self, ReadError},
+        units::{Pid, Tid},
+    },
     facts::host::Machine,
 };
 use nix::sys::uio::pread;
@@ -34,7 +37,7 @@ impl Member {
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub(super) fn of(tid: u32, machine: &Machine) -> Result<Member, ReadError> {
+    pub(super) fn of(tid: Tid, machine: &Machine) -> Result<Member, ReadError> {
         let path = format!("{tid}/cgroup");
         let (file, bytes) = machine
             .proc()
@@ -65,13 +68,13 @@ impl Member {
 #[derive(Debug)]
 pub(super) struct Namespace {
     pub(super) inode: u64,
-    pub(super) init: u32,
+    pub(super) init: Pid,
     pub(super) member: Member,
 }
 
 #[derive(Debug)]
 struct Asker {
-    tid: u32,
+    tid: Tid,
     member: Member,
     namespace: Arc<Namespace>,
     container: Arc<Container>,
@@ -96,8 +99,8 @@ impl Default for Recent {
 impl Recent {
     /// The container of that thread, if it asked lately, and nothing has changed since; the caller
     /// has to see that the container is still there.
-    pub(super) fn container(&self, tid: u32) -> Option<Arc<Container>> {
-        let mut slot = slot(&self.askers, tid.into())?.lock();
+    pub(super) fn container(&self, tid: Tid) -> Option<Arc<Container>> {
+        let mut slot = slot(&self.askers, tid.0.into())?.lock();
         let asker = slot.as_ref().filter(|asker| asker.tid == tid)?;
         if asker.member.is_as_it_was() && asker.namespace.member.is_as_it_was() {
             return Some(Arc::clone(&asker.container));
@@ -109,7 +112,7 @@ impl Recent {
     /// Remembers whose the thread is.
     pub(super) fn remember(
         &self,
-        tid: u32,
+        tid: Tid,
         member: Member,
         namespace: Arc<Namespace>,
         container: Arc<Container>,
@@ -120,7 +123,7 @@ impl Recent {
             namespace,
             container,
         };
-        if let Some(slot) = slot(&self.askers, tid.into()) {
+        if let Some(slot) = slot(&self.askers, tid.0.into()) {
             // What was there is closed once the lock is free.
             let _before = slot.lock().replace(asker);
         }
@@ -150,6 +153,7 @@ fn slot<T>(slots: &[T], number: u64) -> Option<&T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::units::Key;
     use crate::facts::cgroup::Place;
     use std::{
         os::unix::process::CommandExt,
@@ -166,7 +170,7 @@ mod tests {
 
     fn container() -> Arc<Container> {
         Arc::new(Container {
-            key: 1,
+            key: Key(1),
             place: Place::at("/a".as_ref()),
             init: None,
         })
@@ -178,15 +182,15 @@ mod tests {
         for is_inits_turn in [false, true] {
             let (mut thread, mut init) = (sleeper(), sleeper());
             let recent = Recent::default();
-            let member = |child: &Child| Member::of(child.id(), &machine).unwrap();
+            let member = |child: &Child| Member::of(Tid(child.id()), &machine).unwrap();
             let namespace = recent.hold(Namespace {
                 inode: 7,
-                init: init.id(),
+                init: Pid(init.id()),
                 member: member(&init),
             });
-            recent.remember(thread.id(), member(&thread), namespace, container());
-            assert!(recent.container(thread.id()).is_some());
-            assert!(recent.container(thread.id() + 16).is_none());
+            recent.remember(Tid(thread.id()), member(&thread), namespace, container());
+            assert!(recent.container(Tid(thread.id())).is_some());
+            assert!(recent.container(Tid(thread.id() + 16)).is_none());
             assert!(recent.namespace(7).is_some() && recent.namespace(7 + 32).is_none());
             let ends = if is_inits_turn {
                 &mut init
@@ -195,7 +199,7 @@ mod tests {
             };
             ends.kill().unwrap();
             ends.wait().unwrap();
-            assert!(recent.container(thread.id()).is_none());
+            assert!(recent.container(Tid(thread.id())).is_none());
             assert_eq!(recent.namespace(7).is_none(), is_inits_turn);
             for mut child in [thread, init] {
                 let _ = child.kill();
@@ -215,16 +219,16 @@ mod tests {
         std::fs::create_dir(&cgroup).unwrap();
         let mut thread = sleeper();
         let recent = Recent::default();
-        let member = || Member::of(thread.id(), &machine).unwrap();
+        let member = || Member::of(Tid(thread.id()), &machine).unwrap();
         let namespace = recent.hold(Namespace {
             inode: 7,
-            init: thread.id(),
+            init: Pid(thread.id()),
             member: member(),
         });
-        recent.remember(thread.id(), member(), namespace, container());
-        let before = recent.container(thread.id());
+        recent.remember(Tid(thread.id()), member(), namespace, container());
+        let before = recent.container(Tid(thread.id()));
         std::fs::write(cgroup.join("cgroup.procs"), thread.id().to_string()).unwrap();
-        let after = recent.container(thread.id());
+        let after = recent.container(Tid(thread.id()));
         thread.kill().unwrap();
         thread.wait().unwrap();
         std::fs::remove_dir(&cgroup).unwrap();

@@ -2,7 +2,10 @@
 
 use super::{Container, pids};
 use crate::{
-    base::{sys::ReadError, units::Micros},
+    base::{
+        sys::ReadError,
+        units::{Micros, Pid, Tid},
+    },
     facts::{
         cgroup::Layout,
         host::{Machine, Tasks},
@@ -16,9 +19,9 @@ const MOST: usize = 8192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Youngest {
     started: Micros,
-    tid: u32,
+    tid: Tid,
     /// Its id as the container counts them.
-    own: u32,
+    own: Pid,
 }
 
 /// Counts the tasks of the container's whole subtree; one that ends meanwhile is left out. `youngest`
@@ -61,6 +64,6 @@ pub fn count(
         }),
         known => known,
     };
-    tasks.last_pid = youngest.map_or(0, |youngest| youngest.own);
+    tasks.last_pid = youngest.map_or(0, |youngest| youngest.own.0);
     Ok(tasks)
 }

@@ -11,6 +11,7 @@
 //! | LXC, Incus | `lxc.payload.NAME`, `lxc.payload/NAME` | the id |
 //! | systemd-nspawn | `machine-NAME.scope`, `systemd-nspawn@NAME.service` | the id |
 
+use crate::base::units::Pid;
 mod cgroup;
 mod names;
 
@@ -32,7 +33,7 @@ pub struct Container {
     /// What people call it, where that is something else and is known.
     pub name: Option<String>,
     /// Its first process, as this process counts pids.
-    pub pid: u32,
+    pub pid: Pid,
 }
 
 impl Container {
@@ -93,10 +94,10 @@ pub fn find<'a>(containers: &'a [Container], word: &str) -> Result<&'a Container
 /// # Errors
 /// When its processes cannot be listed.
 pub fn all(root: &Path) -> io::Result<Vec<Container>> {
-    let mut found: BTreeMap<Label, (bool, u32)> = BTreeMap::new();
+    let mut found: BTreeMap<Label, (bool, Pid)> = BTreeMap::new();
     for entry in fs::read_dir(root.join("proc"))? {
         let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
             continue;
         };
         let process = root.join("proc").join(pid.to_string());
@@ -148,7 +149,7 @@ mod tests {
         fs::write(path, text).unwrap();
     }
 
-    fn process(root: &Path, pid: u32, cgroup: &str, inside: &str) {
+    fn process(root: &Path, pid: Pid, cgroup: &str, inside: &str) {
         file(
             root,
             &format!("proc/{pid}/cgroup"),
@@ -161,23 +162,33 @@ mod tests {
     fn machine() -> tempfile::TempDir {
         let machine = tempfile::tempdir().unwrap();
         let root = machine.path();
-        process(root, 1, "/init.scope", "");
-        process(root, 90, &format!("/system.slice/docker-{ID}.scope"), "7");
-        process(root, 91, &format!("/system.slice/docker-{ID}.scope"), "1");
+        process(root, Pid(1), "/init.scope", "");
+        process(
+            root,
+            Pid(90),
+            &format!("/system.slice/docker-{ID}.scope"),
+            "7",
+        );
+        process(
+            root,
+            Pid(91),
+            &format!("/system.slice/docker-{ID}.scope"),
+            "1",
+        );
         let config = format!("var/lib/docker/containers/{ID}/config.v2.json");
         file(
             root,
             &config,
             r#"{"ID": "x", "State": {"Pid": 91}, "Name": "/web"}"#,
         );
-        process(root, 92, "/lxc.payload.box/init.scope", "1");
-        process(root, 93, "/default/plain", "1");
+        process(root, Pid(92), "/lxc.payload.box/init.scope", "1");
+        process(root, Pid(93), "/default/plain", "1");
         file(
             root,
             "run/containerd/io.containerd.runtime.v2.task/default/plain/init.pid",
             "93",
         );
-        process(root, 94, "/user.slice/plain", "1");
+        process(root, Pid(94), "/user.slice/plain", "1");
         machine
     }
 
@@ -190,9 +201,9 @@ mod tests {
         assert_eq!(
             found,
             [
-                (Engine::Docker, "web", 91),
-                (Engine::Containerd, "plain", 93),
-                (Engine::Lxc, "box", 92)
+                (Engine::Docker, "web", Pid(91)),
+                (Engine::Containerd, "plain", Pid(93)),
+                (Engine::Lxc, "box", Pid(92))
             ]
         );
     }
@@ -202,7 +213,7 @@ mod tests {
         let machine = machine();
         let all = all(machine.path()).unwrap();
         for word in ["web", ID, "3fa0"] {
-            assert_eq!(find(&all, word).unwrap().pid, 91, "{word}");
+            assert_eq!(find(&all, word).unwrap().pid, Pid(91), "{word}");
         }
         for word in ["3fa", "wrong", "plai", ""] {
             assert!(
@@ -219,7 +230,7 @@ mod tests {
             engine: Engine::Podman,
             id: "a".repeat(64),
             name: Some("web".to_owned()),
-            pid: 7,
+            pid: Pid(7),
         });
         let said = find(&all, "web").unwrap_err().to_string();
         assert!(

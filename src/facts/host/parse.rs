@@ -4,7 +4,7 @@ use super::{
     Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine,
     TaskStat, Vmstat,
 };
-use crate::base::units::{Bytes, CpuId, Ticks};
+use crate::base::units::{Bytes, CpuId, Pid, Ticks};
 
 /// `/proc/meminfo` (`fs/proc/meminfo.c`); a line without a colon or a number is left out.
 #[must_use]
@@ -137,7 +137,7 @@ pub fn task_stat(text: &str) -> Option<TaskStat> {
 /// The pid that a process has in each pid namespace, from the outermost to its own: the line
 /// `NSpid` of `/proc/PID/status`.
 #[must_use]
-pub fn ns_pids(status: &str) -> Vec<u32> {
+pub fn ns_pids(status: &str) -> Vec<Pid> {
     status
         .lines()
         .find_map(|line| line.strip_prefix("NSpid:"))
@@ -250,7 +250,10 @@ mod tests {
 
     #[test]
     fn pids_stand_from_the_outermost_namespace_inwards() {
-        assert_eq!(ns_pids("Name:\tx\nNSpid:\t812\t7\t1\n"), [812, 7, 1]);
+        assert_eq!(
+            ns_pids("Name:\tx\nNSpid:\t812\t7\t1\n"),
+            [812, 7, 1].map(Pid)
+        );
     }
 
     proptest! {

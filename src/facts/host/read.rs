@@ -3,7 +3,7 @@
 use super::{Cpuinfo, Disk, Meminfo, Node, Stat, TaskStat, Vmstat, parse};
 use crate::base::{
     sys::{Budget, Dir, ReadError, Records},
-    units::{CpuSet, Id, IdSet, NodeId, NodeSet},
+    units::{CpuSet, Id, IdSet, NodeId, NodeSet, Pid, Tid},
 };
 use std::path::{Path, PathBuf};
 
@@ -198,7 +198,7 @@ impl Machine {
     ///
     /// # Errors
     /// When it cannot be read; [`ReadError::is_gone`] when there is no such process.
-    pub fn process(&self, pid: u32) -> Result<TaskStat, ReadError> {
+    pub fn process(&self, pid: Pid) -> Result<TaskStat, ReadError> {
         self.task_stat(format!("{pid}/stat").into())
     }
 
@@ -209,7 +209,7 @@ impl Machine {
     ///
     /// # Errors
     /// As for [`Machine::process`].
-    pub fn thread(&self, tid: u32) -> Result<TaskStat, ReadError> {
+    pub fn thread(&self, tid: Tid) -> Result<TaskStat, ReadError> {
         self.task_stat(format!("{tid}/task/{tid}/stat").into())
     }
 

@@ -13,7 +13,10 @@ pub(super) fn oci(program: &str) -> String {
 
 /// A device of the Container Device Interface, for whoever wants the view by name.
 pub(super) fn cdi(program: &str) -> String {
-    with(include_str!("../../../packaging/cdi/plimsoll.json"), program)
+    with(
+        include_str!("../../../packaging/cdi/plimsoll.json"),
+        program,
+    )
 }
 
 /// What LXC's containers include: a mount hook (lxc.container.conf(5)).

@@ -1,6 +1,7 @@
 //! Looks for mounts of ours for which nobody answers, and touches none.
 
 use super::{namespaces::Namespace, repair::is_dead};
+use crate::base::units::Pid;
 use std::{
     collections::BTreeMap,
     io,
@@ -11,7 +12,7 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dead {
     /// A process in the container.
-    pub pid: u32,
+    pub pid: Pid,
     /// How many they are.
     pub mounts: usize,
     /// The mount point of the view that they are of.

@@ -1,6 +1,9 @@
 //! The mount namespaces of the machine, each entered by a thread of its own.
 
-use crate::base::mountinfo::{self, KIND, Mount};
+use crate::base::{
+    mountinfo::{self, KIND, Mount},
+    units::Pid,
+};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::{
     collections::BTreeSet,
@@ -15,7 +18,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Namespace {
     /// The process.
-    pub(super) pid: u32,
+    pub(super) pid: Pid,
     /// Whether it is this process's own.
     pub(super) is_own: bool,
     namespace: File,

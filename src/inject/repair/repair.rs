@@ -7,6 +7,7 @@ use crate::base::{
         self,
         mount::{self, Forbid, Reach},
     },
+    units::Pid,
 };
 use nix::{
     errno::Errno,
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Repaired {
     /// A process in the container.
-    pub pid: u32,
+    pub pid: Pid,
     /// How many mounts are as they should be now.
     pub mounts: usize,
     /// What stands in the way of another one.

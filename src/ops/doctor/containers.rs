@@ -94,11 +94,12 @@ fn judged(dead: &[Dead], living: Option<&Path>) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::units::Pid;
 
     #[test]
     fn dead_files_are_an_error_with_the_process_that_has_them() {
         let dead = Dead {
-            pid: 4711,
+            pid: Pid(4711),
             mounts: 9,
             view: "/var/lib/plimsoll".into(),
         };

@@ -2,7 +2,10 @@
 
 use super::{Finding, Level, ask, is_there, text};
 use crate::{
-    base::mountinfo::{KIND, Mount},
+    base::{
+        mountinfo::{KIND, Mount},
+        units::Pid,
+    },
     serve::daemon,
 };
 use std::{
@@ -39,7 +42,7 @@ enum Overseer {
 /// The process that serves.
 #[derive(Debug)]
 struct Process {
-    pid: u32,
+    pid: Pid,
     overseer: Overseer,
     /// The version of the program that it runs; `None` where it was not asked.
     version: Option<String>,
@@ -96,16 +99,16 @@ fn answer(mountpoint: &Path) -> Answer {
 fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<Process> {
     let lock = daemon::lock_path(mountpoint);
     let lock = lock.strip_prefix("/").unwrap_or(&lock);
-    let pid: u32 = text(root, &lock.to_string_lossy())?.parse().ok()?;
-    let of = |pid: u32, name: &str| text(root, &format!("proc/{pid}/{name}"));
+    let pid: Pid = text(root, &lock.to_string_lossy())?.parse().ok()?;
+    let of = |pid: Pid, name: &str| text(root, &format!("proc/{pid}/{name}"));
     // The lock outlives its holder, whose number another process may have.
-    let is_ours = |pid: u32| of(pid, "comm").is_some_and(|name| name.contains("plimsoll"));
+    let is_ours = |pid: Pid| of(pid, "comm").is_some_and(|name| name.contains("plimsoll"));
     if !is_ours(pid) {
         return None;
     }
     let status = of(pid, "status").unwrap_or_default();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-    let parent: Option<u32> = parent.and_then(|parent| parent.trim().parse().ok());
+    let parent: Option<Pid> = parent.and_then(|parent| parent.trim().parse().ok());
     // A keeper that was started in the place of one that died is a child.
     let mut kin = children(root, pid).into_iter().chain(parent);
     let overseer = if of(pid, "cgroup").is_some_and(|cgroup| cgroup.contains(UNIT)) {
@@ -124,7 +127,7 @@ fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<Process> {
 }
 
 /// The processes that a process has started, by any of its threads.
-fn children(root: &Path, pid: u32) -> Vec<u32> {
+fn children(root: &Path, pid: Pid) -> Vec<Pid> {
     let Ok(threads) = fs::read_dir(root.join(format!("proc/{pid}/task"))) else {
         return Vec::new();
     };
@@ -134,7 +137,7 @@ fn children(root: &Path, pid: u32) -> Vec<u32> {
     lists
         .flat_map(|list| {
             let pids = list.split_whitespace().map(|pid| pid.parse().ok());
-            pids.collect::<Vec<Option<u32>>>()
+            pids.collect::<Vec<Option<Pid>>>()
         })
         .flatten()
         .collect()
@@ -277,7 +280,7 @@ mod tests {
             mountpoint: "/var/lib/plimsoll".into(),
             mounted: Some(KIND.to_owned()),
             process: Some(Process {
-                pid: 7,
+                pid: Pid(7),
                 overseer,
                 version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             }),

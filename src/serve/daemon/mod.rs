@@ -288,10 +288,14 @@ fn tell(what: &str, repaired: &[Repaired]) {
     } in repaired
     {
         if *mounts > 0 {
-            tracing::info!(pid, mounts, "{what} in the container of this process");
+            tracing::info!(
+                pid = pid.0,
+                mounts,
+                "{what} in the container of this process"
+            );
         }
         if let Some(error) = failed {
-            tracing::warn!(pid, %error, "cannot reach all of the container of this process");
+            tracing::warn!(pid = pid.0, %error, "cannot reach all of the container of this process");
         }
     }
 }

@@ -12,7 +12,7 @@
 //! number, for a number that changes its type is dead for ever.
 
 use super::tree::{Entry, OWN_TREES_NAME, Owner, key_named};
-use crate::view::files::File;
+use crate::{base::units::Key, view::files::File};
 
 const ROOT_INODE: u64 = 1;
 const OWN: u64 = 33;
@@ -107,7 +107,7 @@ impl Branch {
 }
 
 /// The container whose tree an entry is in.
-fn key(entry: Entry) -> Option<u64> {
+fn key(entry: Entry) -> Option<Key> {
     match entry {
         Entry::Directory(Owner::Container(key), _)
         | Entry::File(Owner::Container(key), _)

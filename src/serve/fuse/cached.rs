@@ -26,7 +26,7 @@ use super::{
     texts::Text,
     tree::{Entry, Owner},
 };
-use crate::base::units::Micros;
+use crate::base::units::{Micros, Tid};
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags,
     KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEntry,
@@ -217,7 +217,7 @@ impl Filesystem for Cached {
 
     fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
         guarded(|| match Branch::of_inode(inode.0) {
-            Some(Branch::Own) => match self.0.own(request.pid()) {
+            Some(Branch::Own) => match self.0.own(Tid(request.pid())) {
                 Ok(key) => reply.data(key.to_string().as_bytes()),
                 Err(error) => reply.error(error.errno()),
             },
@@ -291,12 +291,13 @@ impl Filesystem for Cached {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::units::Key;
 
     #[test]
     fn only_files_are_asked_for_again_at_once() {
         assert_eq!(ttl(Branch::Root), BRIEF);
         let file = crate::view::files::File::Meminfo;
-        let file = Entry::File(Owner::Container(1), file);
+        let file = Entry::File(Owner::Container(Key(1)), file);
         assert_eq!(ttl(Branch::Inside(file)), TTL);
     }
 }

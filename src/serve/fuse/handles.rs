@@ -6,7 +6,7 @@ use super::{
     tree::{Entry, Owner},
     trigger::READY,
 };
-use crate::facts::container::Caller;
+use crate::{base::units::Tid, facts::container::Caller};
 use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, PollEvents, PollNotifier};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ impl Server {
     pub(super) fn open(
         &self,
         inode: INodeNo,
-        tid: u32,
+        tid: Tid,
         flags: OpenFlags,
     ) -> Result<FileHandle, Errno> {
         let (entry, owner) = file(inode)?;
@@ -80,7 +80,7 @@ impl Server {
         &self,
         inode: INodeNo,
         handle: FileHandle,
-        tid: u32,
+        tid: Tid,
         offset: u64,
     ) -> Result<Arc<[u8]>, Errno> {
         let (entry, owner) = file(inode)?;
@@ -113,7 +113,7 @@ impl Server {
     }
 
     /// A file that was opened before this daemon's time.
-    fn resumed(&self, handle: FileHandle, owner: Owner, tid: u32) -> Result<Open, RequestError> {
+    fn resumed(&self, handle: FileHandle, owner: Owner, tid: Tid) -> Result<Open, RequestError> {
         let Some(before) = self.open.before(handle.0) else {
             return Ok(Open {
                 caller: self.caller(owner, tid)?,

@@ -12,7 +12,7 @@
 
 use super::tree::{DIRECTORIES, Directory, Entry, Link, Owner};
 use crate::{
-    base::units::{CpuId, NodeId},
+    base::units::{CpuId, Key, NodeId},
     view::files::{Attribute, FILES, Subject},
 };
 
@@ -55,7 +55,7 @@ impl Entry {
         };
         match owner {
             Owner::Caller => node,
-            Owner::Container(key) => (key << NODE_BITS) | node,
+            Owner::Container(key) => (key.0 << NODE_BITS) | node,
         }
     }
 
@@ -64,7 +64,7 @@ impl Entry {
     pub fn of_inode(inode: u64) -> Option<Entry> {
         let owner = match inode >> NODE_BITS {
             0 => Owner::Caller,
-            key => Owner::Container(key),
+            key => Owner::Container(Key(key)),
         };
         let node = inode & ((1 << NODE_BITS) - 1);
         let number = node & ((1 << KIND_SHIFT) - 1);
@@ -144,7 +144,7 @@ mod tests {
     fn an_inode_number_leads_back_to_its_entry() {
         let mut entries = Vec::new();
         walk(ROOT, &mut entries);
-        walk(Entry::container(LARGEST_KEY).unwrap(), &mut entries);
+        walk(Entry::container(Key(LARGEST_KEY)).unwrap(), &mut entries);
         for entry in &entries {
             assert_eq!(Entry::of_inode(entry.inode()), Some(*entry));
         }

@@ -5,6 +5,7 @@ use super::{
     server::{RequestError, Server},
     tree::Entry,
 };
+use crate::base::units::Tid;
 use fuser::INodeNo;
 
 // Offsets in a directory: its own entries come first, then the containers by key.
@@ -16,7 +17,7 @@ impl Server {
     pub(super) fn list(
         &self,
         inode: INodeNo,
-        tid: u32,
+        tid: Tid,
     ) -> Result<Vec<(u64, String, Entry)>, RequestError> {
         let entry = Entry::of_inode(inode.0).ok_or(RequestError::Absent)?;
         let own = [".", ".."].map(|name| (name.to_owned(), entry));
@@ -66,7 +67,7 @@ impl Server {
         if branch == Branch::Root {
             let known = self.answers.known().into_iter();
             list.extend(known.filter_map(|key| {
-                let offset = key.checked_add(CONTAINERS_FROM)?;
+                let offset = key.0.checked_add(CONTAINERS_FROM)?;
                 let entry = Entry::container(key)?;
                 Some((offset, key.to_string(), Branch::Inside(entry)))
             }));

@@ -4,6 +4,7 @@ use crate::{
     base::{
         state::{Kind, Shelf},
         sys,
+        units::Key,
     },
     facts::container::Caller,
 };
@@ -36,7 +37,7 @@ pub(super) struct Open {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Before {
     /// The container that opened it; `None` for the host.
-    pub(super) key: Option<u64>,
+    pub(super) key: Option<Key>,
     /// What its reader saw.
     pub(super) content: Option<Arc<[u8]>>,
     pub(super) is_privileged: bool,
@@ -54,7 +55,7 @@ struct Table {
     last: u64,
     files: HashMap<u64, Open>,
     /// How many each container holds.
-    held: HashMap<u64, usize>,
+    held: HashMap<Key, usize>,
 }
 
 impl OpenFiles {
@@ -146,7 +147,7 @@ impl OpenFiles {
 
 impl Open {
     /// The container that opened it.
-    pub(super) fn key(&self) -> Option<u64> {
+    pub(super) fn key(&self) -> Option<Key> {
         match &self.caller {
             Caller::Host => None,
             Caller::Container(container) => Some(container.key),
@@ -157,7 +158,7 @@ impl Open {
     fn record(&self, record: &mut Vec<u8>) {
         let content = self.content.as_deref();
         let flags = u8::from(self.is_privileged) | u8::from(content.is_some()) << 1;
-        record.extend(self.key().unwrap_or(0).to_le_bytes());
+        record.extend(self.key().unwrap_or_default().0.to_le_bytes());
         record.push(flags);
         record.extend_from_slice(content.unwrap_or_default());
     }
@@ -169,7 +170,7 @@ impl Before {
         let (flags, content) = rest.split_first()?;
         let key = u64::from_le_bytes(*key);
         Some(Before {
-            key: (key != 0).then_some(key),
+            key: (key != 0).then_some(Key(key)),
             content: (flags & 2 != 0).then(|| content.into()),
             is_privileged: flags & 1 != 0,
         })
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
     use crate::facts::{cgroup::Place, container::Container};
 
-    fn container(key: u64) -> Caller {
+    fn container(key: Key) -> Caller {
         Caller::Container(Arc::new(Container {
             key,
             place: Place::at("/box".as_ref()),
@@ -208,19 +209,21 @@ mod tests {
     fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
         let files = OpenFiles::new(Arc::new(Shelf::new().unwrap()));
         let handles: Vec<u64> = (0..MOST)
-            .map(|_| files.add(container(1), false).unwrap())
+            .map(|_| files.add(container(Key(1)), false).unwrap())
             .collect();
-        assert_eq!(files.add(container(1), false), Err(TooMany));
-        assert!(files.add(container(2), false).is_ok() && files.add(Caller::Host, false).is_ok());
+        assert_eq!(files.add(container(Key(1)), false), Err(TooMany));
+        assert!(
+            files.add(container(Key(2)), false).is_ok() && files.add(Caller::Host, false).is_ok()
+        );
         files.remove(handles[0]);
-        assert!(files.add(container(1), false).is_ok());
+        assert!(files.add(container(Key(1)), false).is_ok());
     }
 
     #[test]
     fn a_handle_of_an_earlier_daemon_is_known_and_given_to_nobody_else() {
         let shelf = Arc::new(Shelf::new().unwrap());
         let earlier = OpenFiles::new(Arc::clone(&shelf));
-        let handle = earlier.add(container(3), true).unwrap();
+        let handle = earlier.add(container(Key(3)), true).unwrap();
         let open = Open {
             content: Some(Arc::from(&b"x"[..])),
             ..earlier.get(handle).unwrap()
@@ -228,7 +231,7 @@ mod tests {
         earlier.keep(handle, open).unwrap();
         let later = OpenFiles::new(shelf);
         let before = Before {
-            key: Some(3),
+            key: Some(Key(3)),
             content: Some(Arc::from(&b"x"[..])),
             is_privileged: true,
         };

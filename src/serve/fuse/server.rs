@@ -13,6 +13,7 @@ use crate::{
         metrics,
         state::Shelf,
         sys::{ReadError, chain},
+        units::{Key, Tid},
     },
     facts::container::{Caller, CallerError, Container},
     view::{
@@ -152,7 +153,7 @@ impl Server {
         &self,
         parent: INodeNo,
         name: &OsStr,
-        tid: u32,
+        tid: Tid,
     ) -> Result<(Duration, Entry), RequestError> {
         let parent = Entry::of_inode(parent.0).ok_or(RequestError::Absent)?;
         let name = name.to_str().ok_or(RequestError::Absent)?;
@@ -201,7 +202,7 @@ impl Server {
         Ok((ttl, entry))
     }
 
-    pub(super) fn caller(&self, owner: Owner, tid: u32) -> Result<Caller, RequestError> {
+    pub(super) fn caller(&self, owner: Owner, tid: Tid) -> Result<Caller, RequestError> {
         Ok(match owner {
             Owner::Container(key) => Caller::Container(self.answers.container(key)?),
             Owner::Caller => self.answers.caller(tid)?,
@@ -238,7 +239,7 @@ impl Server {
         Ok(self.texts.put(own.inode(), bytes.into(), taken))
     }
 
-    pub(super) fn own(&self, tid: u32) -> Result<u64, RequestError> {
+    pub(super) fn own(&self, tid: Tid) -> Result<Key, RequestError> {
         match self.answers.caller(tid)? {
             Caller::Host => Err(RequestError::IsHost),
             Caller::Container(container) => Ok(container.key),

@@ -6,7 +6,7 @@ use super::{
     server::{FOREVER, Server, at_work},
     tree::Entry,
 };
-use crate::base::metrics;
+use crate::base::{metrics, units::Tid};
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
     OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
@@ -39,7 +39,7 @@ pub struct Direct(pub Arc<Server>);
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.0.saw(Side::Direct, request, parent);
-        guarded(|| match self.0.lookup(parent, name, request.pid()) {
+        guarded(|| match self.0.lookup(parent, name, Tid(request.pid())) {
             Ok((ttl, entry)) => {
                 let attributes = self.0.attributes(entry);
                 reply.entry_with_ttls(&FOREVER, &ttl, &attributes, Generation(0));
@@ -65,7 +65,7 @@ impl Filesystem for Direct {
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         self.0.saw(Side::Direct, request, inode);
-        guarded(|| match self.0.open(inode, request.pid(), flags) {
+        guarded(|| match self.0.open(inode, Tid(request.pid()), flags) {
             Ok(handle) => reply.opened(
                 handle,
                 FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
@@ -92,7 +92,7 @@ impl Filesystem for Direct {
             if lock_owner.is_none() {
                 return reply.error(Errno::EINVAL);
             }
-            match self.0.read(inode, handle, request.pid(), offset) {
+            match self.0.read(inode, handle, Tid(request.pid()), offset) {
                 Ok(content) => reply.data(slice(&content, offset, size)),
                 Err(errno) => reply.error(errno),
             }
@@ -124,7 +124,7 @@ impl Filesystem for Direct {
         mut reply: ReplyDirectory,
     ) {
         guarded(|| {
-            let list = match self.0.list(inode, request.pid()) {
+            let list = match self.0.list(inode, Tid(request.pid())) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };

@@ -10,7 +10,7 @@
 
 use super::inode::{LARGEST_CPU, LARGEST_KEY, LARGEST_NODE};
 use crate::{
-    base::units::{CpuId, NodeId},
+    base::units::{CpuId, Key, NodeId},
     view::files::{
         Attribute, CPUS, FILES, File, NODES, PRESSURE, Shown, Subject, Text, number_after,
     },
@@ -42,7 +42,7 @@ pub enum Owner {
     /// Whoever asks.
     Caller,
     /// The container with that key.
-    Container(u64),
+    Container(Key),
 }
 
 /// Something that has a name in the tree.
@@ -106,15 +106,15 @@ impl Entry {
     ///
     /// `None` for a key that no container has.
     #[must_use]
-    pub fn container(key: u64) -> Option<Entry> {
+    pub fn container(key: Key) -> Option<Entry> {
         (1..=LARGEST_KEY)
-            .contains(&key)
+            .contains(&key.0)
             .then_some(Entry::Directory(Owner::Container(key), Directory(0)))
     }
 
     /// The same in the tree of the container with that key.
     #[must_use]
-    pub fn of(self, key: u64) -> Entry {
+    pub fn of(self, key: Key) -> Entry {
         let own = Owner::Container(key);
         match self {
             Entry::Directory(_, directory) => Entry::Directory(own, directory),
@@ -289,8 +289,8 @@ impl Entry {
 }
 
 /// The key that a directory is named after.
-pub(super) fn key_named(name: &str) -> Option<u64> {
-    let key = name.parse::<u64>().ok()?;
+pub(super) fn key_named(name: &str) -> Option<Key> {
+    let key = name.parse::<Key>().ok()?;
     (key.to_string() == name).then_some(key)
 }
 
@@ -309,7 +309,7 @@ mod tests {
         for file in FILES {
             assert_eq!(at(file.path()), Some(Entry::File(Owner::Caller, file)));
             let own = format!(".direct/77/{}", file.path());
-            assert_eq!(at(&own), Some(Entry::File(Owner::Container(77), file)));
+            assert_eq!(at(&own), Some(Entry::File(Owner::Container(Key(77)), file)));
         }
         for path in [
             "sys/devices/system/cpu/cpu9/topology/core_id",

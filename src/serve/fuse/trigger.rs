@@ -4,7 +4,7 @@
 //! it fires. A reader's poll consumes what fired, as the kernel's own does.
 
 use super::open::Open;
-use crate::facts::cgroup::Trigger;
+use crate::{base::units::Key, facts::cgroup::Trigger};
 use fuser::{Errno, PollEvents, PollNotifier};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use parking_lot::Mutex;
@@ -69,7 +69,7 @@ pub(super) struct Triggers {
 #[derive(Debug)]
 struct Set {
     /// The container that has it.
-    key: Option<u64>,
+    key: Option<Key>,
     /// The cgroup's own file. `None` when the cgroup is gone.
     file: Option<File>,
     has_fired: bool,

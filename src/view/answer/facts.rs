@@ -146,7 +146,7 @@ impl Answers {
                 Some(fact) => {
                     metrics::FALLBACKS.count();
                     if page.warned.insert(source.to_string()) {
-                        tracing::warn!(container = key, error = %source, "answered from the last good facts");
+                        tracing::warn!(container = key.0, error = %source, "answered from the last good facts");
                     }
                     Ok((now, fact))
                 }

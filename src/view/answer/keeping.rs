@@ -1,7 +1,10 @@
 //! A container's counters on the shelf, where the next daemon finds them.
 
 use super::{Answers, page::Page, record::Record, sampler};
-use crate::base::state::{Kind, Shelf};
+use crate::base::{
+    state::{Kind, Shelf},
+    units::Key,
+};
 use std::sync::Arc;
 
 impl Answers {
@@ -9,18 +12,18 @@ impl Answers {
     /// to come there. What is corrupt there counts as absent.
     #[must_use]
     pub fn kept_on(mut self, shelf: Arc<Shelf>) -> Answers {
-        for key in shelf.keys(Kind::Container) {
-            let kept = shelf.get(Kind::Container, key);
+        for key in shelf.keys(Kind::Container).into_iter().map(Key) {
+            let kept = shelf.get(Kind::Container, key.0);
             match kept.as_deref().and_then(Record::parse) {
                 Some(kept) => self.go_on(key, kept),
-                None => tracing::warn!(container = key, "its counters are lost: they start anew"),
+                None => tracing::warn!(container = key.0, "its counters are lost: they start anew"),
             }
         }
         self.shelf = Some(shelf);
         self
     }
 
-    fn go_on(&self, key: u64, kept: Record) {
+    fn go_on(&self, key: Key, kept: Record) {
         let now = (self.now)();
         let is_wanted = kept.load.is_some_and(|load| sampler::is_wanted(&load, now));
         // The container may be dead.
@@ -37,16 +40,16 @@ impl Answers {
     }
 
     /// Keeps the container's counters for a successor.
-    pub(super) fn keep(&self, key: u64, page: &Page) {
+    pub(super) fn keep(&self, key: Key, page: &Page) {
         if let Some(shelf) = &self.shelf {
-            shelf.put(Kind::Container, key, &Record::of(page).bytes());
+            shelf.put(Kind::Container, key.0, &Record::of(page).bytes());
         }
     }
 
     /// Forgets the counters of a container that is dead.
-    pub(super) fn drop_kept(&self, key: u64) {
+    pub(super) fn drop_kept(&self, key: Key) {
         if let Some(shelf) = &self.shelf {
-            shelf.remove(Kind::Container, key);
+            shelf.remove(Kind::Container, key.0);
         }
     }
 }

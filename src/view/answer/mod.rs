@@ -22,7 +22,7 @@ use crate::{
         metrics,
         state::Shelf,
         sys::{self, ReadError},
-        units::{CpuSet, Micros},
+        units::{CpuSet, Key, Micros, Tid},
     },
     facts::{
         cgroup::{Layout, Place},
@@ -50,7 +50,7 @@ pub enum AnswerError {
     #[error("cannot tell the limits of container {key}")]
     Container {
         /// The container.
-        key: u64,
+        key: Key,
         /// What it did not tell.
         source: ReadError,
     },
@@ -133,7 +133,7 @@ impl Answers {
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub fn caller(&self, tid: u32) -> Result<Caller, CallerError> {
+    pub fn caller(&self, tid: Tid) -> Result<Caller, CallerError> {
         self.callers.identify(tid, &self.cgroups, &self.machine)
     }
 
@@ -141,7 +141,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when there is none.
-    pub fn container(&self, key: u64) -> Result<Arc<Container>, ReadError> {
+    pub fn container(&self, key: Key) -> Result<Arc<Container>, ReadError> {
         let now = (self.now)();
         if let Some(page) = self.ledger.known(key) {
             let mut page = page.lock();
@@ -174,9 +174,9 @@ impl Answers {
 
     /// The keys of the containers that have read something, in ascending order.
     #[must_use]
-    pub fn known(&self) -> Vec<u64> {
+    pub fn known(&self) -> Vec<Key> {
         self.forget_dead();
-        let mut keys: Vec<u64> = self.ledger.pages().iter().map(|(key, _)| *key).collect();
+        let mut keys: Vec<Key> = self.ledger.pages().iter().map(|(key, _)| *key).collect();
         keys.sort_unstable();
         keys
     }

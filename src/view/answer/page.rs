@@ -1,7 +1,7 @@
 //! What is remembered of one container.
 
 use crate::{
-    base::units::{CpuSet, Micros},
+    base::units::{CpuSet, Micros, Pid},
     facts::{
         cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
         container::{Container, Youngest},
@@ -39,7 +39,7 @@ pub(super) struct Page {
     /// Since when it is up.
     pub(super) birth: Kept<Birth>,
     /// The init that was born then.
-    pub(super) init: Option<u32>,
+    pub(super) init: Option<Pid>,
     /// Its tasks.
     pub(super) tasks: Kept<Tasks>,
     /// Held by who counts its tasks: the youngest of those that were counted last.

@@ -6,6 +6,7 @@ use crate::{
     base::{
         metrics,
         sys::{Dir, ReadError},
+        units::Tid,
     },
     facts::{
         cgroup::Trigger,
@@ -78,7 +79,7 @@ impl Answers {
     /// Whether the thread `tid` has `CAP_SYS_RESOURCE`, in whatever user namespace
     /// (`kernel/sched/psi.c`, `psi_trigger_create` asks the one who opened the file).
     #[must_use]
-    pub fn is_privileged(&self, tid: u32) -> bool {
+    pub fn is_privileged(&self, tid: Tid) -> bool {
         let status = self
             .machine
             .proc_text(Path::new(&tid.to_string()).join("status"));

@@ -2,7 +2,7 @@
 
 use super::{AnswerError, Answers, LONG, page::Load};
 use crate::{
-    base::units::Micros,
+    base::units::{Key, Micros},
     facts::container::{self, Container, Youngest},
     view::model::{
         self,
@@ -19,7 +19,7 @@ const LATELY: Micros = Micros(90 * 1_000_000);
 /// Whose load is wanted; rings when there is a first one.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
-    wanted: Mutex<BTreeMap<u64, Container>>,
+    wanted: Mutex<BTreeMap<Key, Container>>,
     first: Condvar,
 }
 
