@@ -80,7 +80,7 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
     let view = daemon.mountpoint.to_str().unwrap();
     bundle.config["hooks"] = json!({options.stage.as_str(): [{
         "path": std::env::current_exe()?,
-        "args": timed::called(&options.program, &notes, &["--view", view, "--require", "--patience", "1m"]),
+        "args": timed::called(&options.program, &notes, &["--view", view, "--require", "--hook-timeout", "1m"]),
         "env": [],
     }]});
     for _ in 0..options.containers {

@@ -8,7 +8,7 @@
 )]
 
 use plimsoll::{
-    base::{state::Shelf, units::Micros},
+    base::{state::Store, units::Micros},
     serve::fuse::{Cached, Connection, Direct, Server, Side},
     view::answer::Answers,
 };
@@ -107,7 +107,7 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
         .with_max_age(Micros::SECOND.times(3600));
     let server = Arc::new(Server::new(
         Arc::new(answers),
-        Arc::new(Shelf::new().unwrap()),
+        Arc::new(Store::new().unwrap()),
     ));
     let direct = serve(Direct(Arc::clone(&server)), point.path(), Side::Direct);
     let cached = serve(Cached(server), point.path(), Side::Cached);

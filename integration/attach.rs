@@ -16,7 +16,7 @@ fn total(bundle: &Bundle) -> u64 {
 
 fn attach(daemon: &Daemon, args: &[&str]) -> Output {
     // An emulated machine is slow.
-    let (_directory, config) = configured("patience = \"1m\"");
+    let (_directory, config) = configured("hook-timeout = \"1m\"");
     let mut command = plimsoll();
     command.arg("attach").arg("--view").arg(&daemon.mountpoint);
     command.args(["--config", &config]).args(args);
@@ -24,7 +24,7 @@ fn attach(daemon: &Daemon, args: &[&str]) -> Output {
 }
 
 fn detach(args: &[&str]) -> Output {
-    let (_directory, config) = configured("patience = \"1m\"");
+    let (_directory, config) = configured("hook-timeout = \"1m\"");
     let mut command = plimsoll();
     command.args(["detach", "--config", &config]).args(args);
     command.output().unwrap()
@@ -165,8 +165,8 @@ fn a_container_that_was_attached_and_is_started_again_without_the_hook_is_named_
     assert_eq!(total(&bundle), kib());
     let said = lost(&id[..12]).expect("doctor names it");
     assert!(said.starts_with("warning  containers"), "{said}");
-    let mend = format!("-> plimsoll attach {}; plimsoll install podman", &id[..12]);
-    assert!(said.contains(&mend), "{said}");
+    let fix = format!("-> plimsoll attach {}; plimsoll install podman", &id[..12]);
+    assert!(said.contains(&fix), "{said}");
 
     printed(&attach(&daemon, &[&id]));
     assert_eq!(lost(&id[..12]), None);

@@ -104,11 +104,11 @@ fn programs_get_the_same_as_an_array_of_objects() {
         "level": "warning",
         "subject": "podman",
         "finding": "of an unknown version; its containers do not get the view",
-        "mend": "plimsoll install podman",
+        "fix": "plimsoll install podman",
     });
     assert!(found.contains(&expected), "{found:?}");
     let expected = serde_json::json!({
-        "level": "ok", "subject": "fuse", "finding": "/dev/fuse is there", "mend": null,
+        "level": "ok", "subject": "fuse", "finding": "/dev/fuse is there", "fix": null,
     });
     assert!(found.contains(&expected), "{found:?}");
 }

@@ -23,7 +23,10 @@ fn kib() -> u64 {
 fn sees_its_own(bundle: Bundle, stage: &str, daemon: &Daemon) {
     let view = daemon.mountpoint.to_str().unwrap();
     let bundle = bundle.script(READ);
-    let bundle = bundle.hook_at(stage, &["--view", view, "--require", "--patience", "1m"]);
+    let bundle = bundle.hook_at(
+        stage,
+        &["--view", view, "--require", "--hook-timeout", "1m"],
+    );
     let text = printed(&bundle.run());
     assert_eq!(field(&text, "MemTotal"), 64 << 10, "{text}");
     assert!(text.ends_with("\n1\n0\n"), "{text}");
@@ -138,7 +141,7 @@ fn a_container_is_not_held_up_by_a_daemon_that_hangs() {
     crate::harness::kill("STOP", daemon.process.id());
     crate::harness::kill("STOP", serving);
     let begun = Instant::now();
-    let output = without_a_daemon(&daemon.mountpoint, "patience = \"1s\"\n");
+    let output = without_a_daemon(&daemon.mountpoint, "hook-timeout = \"1s\"\n");
     let took = begun.elapsed();
     crate::harness::kill("CONT", serving);
     crate::harness::kill("CONT", daemon.process.id());
@@ -152,7 +155,7 @@ fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
     let mut command = Command::new("unshare");
     command.args(["-m", "--propagation", "private", "sh", "-ec"]);
     command.arg(format!(
-        "{prepare}\ncd /; rc=0; \"$0\" hook --view {} --unlimited --require --patience 1m || rc=$?\n\
+        "{prepare}\ncd /; rc=0; \"$0\" hook --view {} --unlimited --require --hook-timeout 1m || rc=$?\n\
          grep plimsoll /proc/self/mountinfo | cut -d' ' -f5 | grep ^{} || true; exit $rc",
         view.display(),
         bundle.display()
@@ -199,7 +202,7 @@ impl Drop for Made {
 /// Calls the hook from outside of the container of that process.
 fn called_about(pid: u32, bundle: &Path, view: &Path) -> Output {
     let mut command = plimsoll();
-    command.args(["hook", "--unlimited", "--require", "--patience", "1m"]);
+    command.args(["hook", "--unlimited", "--require", "--hook-timeout", "1m"]);
     command.arg("--view").arg(view);
     told(command, pid, bundle)
 }
@@ -209,7 +212,7 @@ fn ours(pid: u32, place: &Path) -> Vec<PathBuf> {
     let mounts = plimsoll::base::mountinfo::of(plimsoll::base::units::Pid(pid))
         .unwrap()
         .into_iter();
-    let ours = mounts.filter(|mount| mount.kind == plimsoll::base::mountinfo::KIND);
+    let ours = mounts.filter(|mount| mount.kind == plimsoll::base::paths::FS_TYPE);
     let points = ours.map(|mount| mount.point);
     points.filter(|point| point.starts_with(place)).collect()
 }
@@ -341,7 +344,7 @@ fn a_container_that_waited_gets_its_files_by_the_configuration_that_the_daemon_h
         let mounts = plimsoll::base::mountinfo::of(plimsoll::base::units::Pid(pid)).unwrap();
         mounts
             .iter()
-            .any(|mount| mount.kind == plimsoll::base::mountinfo::KIND)
+            .any(|mount| mount.kind == plimsoll::base::paths::FS_TYPE)
     });
 }
 

@@ -12,7 +12,7 @@ use nix::{
     sched::{CloneFlags, unshare},
     unistd::gettid,
 };
-use plimsoll::base::sys::mount::{self as tree, Reach};
+use plimsoll::base::sys::mount::{self as tree, Depth};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -170,7 +170,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_the_hook_up_and_gets_no
         command.args(["-m", "--propagation", "private", "sh", "-ec"]);
         command.arg(format!(
             "cd \"$1\"; {prepare}; rc=0\n\
-             \"$0\" hook --view \"$2\" --unlimited --require --patience 1m <state.json || rc=$?\n\
+             \"$0\" hook --view \"$2\" --unlimited --require --hook-timeout 1m <state.json || rc=$?\n\
              grep \"plimsoll:$2\" /proc/self/mountinfo | cut -d' ' -f5; exit $rc"
         ));
         command.arg(plimsoll().get_program());
@@ -188,7 +188,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_the_hook_up_and_gets_no
 
 fn act(action: &[&str], pid: u32) -> Output {
     // An emulated machine is slow.
-    let (_directory, config) = configured("patience = \"1m\"");
+    let (_directory, config) = configured("hook-timeout = \"1m\"");
     let mut command = plimsoll();
     command.args(action).args(["--config", &config]);
     command.args(["--pid", &pid.to_string()]).output().unwrap()
@@ -255,7 +255,7 @@ impl Drop for Shared {
 
 /// How many files of that view a process has at such points.
 fn mounted(process: &str, view: &Path, is_such: impl Fn(&Path) -> bool) -> usize {
-    let source = plimsoll::base::mountinfo::source(view);
+    let source = plimsoll::base::paths::mount_source(view);
     let mountinfo = format!("/proc/{process}/mountinfo");
     let mounts = plimsoll::base::mountinfo::at(Path::new(&mountinfo)).unwrap();
     let such =
@@ -302,7 +302,7 @@ fn hook(daemon: &Daemon, bundle: &Path, namespace: &str) -> Option<i32> {
         .arg(plimsoll().get_program())
         .args(["hook", "--view"]);
     command.arg(&daemon.mountpoint);
-    command.args(["--unlimited", "--require", "--patience", "1m"]);
+    command.args(["--unlimited", "--require", "--hook-timeout", "1m"]);
     command.stdin(File::open(bundle.join("state.json")).unwrap());
     let begun = Instant::now();
     let output = command.output().unwrap();
@@ -402,9 +402,9 @@ fn a_proc_that_others_see_and_do_not_see_in_turn_gets_nothing_where_they_would_s
 fn the_kernel_puts_nothing_where_others_would_see_it_that_is_to_stand_alone() {
     let (shared, alone) = (Shared::new(), tempfile::tempdir().unwrap());
     let opened = |path: &Path| File::open(path).unwrap();
-    let tree = tree::copied(opened(shared.path()).as_fd(), Reach::Alone).unwrap();
-    tree::part(tree.as_fd()).unwrap();
-    tree::keep_alone(tree.as_fd()).unwrap();
+    let tree = tree::clone_tree(opened(shared.path()).as_fd(), Depth::Alone).unwrap();
+    tree::make_private(tree.as_fd()).unwrap();
+    tree::make_unbindable(tree.as_fd()).unwrap();
     let attach = |to: &Path| tree::attach(tree.as_fd(), opened(to).as_fd());
     assert_eq!(attach(&shared.path().join("p")), Err(Errno::EINVAL));
     let (path, none) = (alone.path(), None::<&str>);

@@ -75,7 +75,7 @@ fn a_container_of_lxc_starts_with_its_own_files_by_our_hook() {
     let daemon = Daemon::start();
     let program = plimsoll().get_program().to_str().unwrap().to_owned();
     let view = daemon.mountpoint.display();
-    let hook = format!("{program} hook --lxc --require --patience 1m --view {view}");
+    let hook = format!("{program} hook --lxc --require --hook-timeout 1m --view {view}");
     let container = Container::start(&hook);
     assert_eq!(
         field(&container.file("/proc/meminfo"), "MemTotal"),

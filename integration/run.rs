@@ -1064,7 +1064,7 @@ fn a_container_reads_from_the_daemon_that_serves_where_the_configuration_says_an
         at = daemon.mountpoint.display()
     );
     let text = printed(&["--config", &config, "-m", "64M", "--", "sh", "-c", &script]);
-    let source = plimsoll::base::mountinfo::source(&daemon.mountpoint);
+    let source = plimsoll::base::paths::mount_source(&daemon.mountpoint);
     assert_eq!(text.matches(&source).count(), 1, "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
 }

@@ -3,12 +3,17 @@
 /// Quantities that may not be mixed up: bytes, time, CPUs, and limits that may be absent.
 pub mod units;
 
+/// The directories, files and names by which Plimsoll is known on a machine.
+pub mod paths;
+
 /// The mounts of a mount namespace.
+///
+/// Uses [`units`].
 pub mod mountinfo;
 
 /// What the host's administrator has set.
 ///
-/// Uses [`mountinfo`].
+/// Uses [`paths`].
 pub mod config;
 
 /// What is counted about ourselves.

@@ -3,6 +3,7 @@
 use crate::{
     base::{
         config::{self, Config},
+        paths,
         units::Pid,
     },
     facts::{
@@ -78,7 +79,7 @@ struct Which {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     /// Reads this configuration
-    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
 }
 
@@ -172,7 +173,7 @@ impl Attach {
                 asked.pid,
                 unlimited,
                 extent,
-                config.patience,
+                config.hook_timeout,
             );
             if extent == Extent::Done && matches!(delivered, Delivered::Given { .. }) {
                 asked.note(Note::leave);
@@ -189,7 +190,7 @@ impl Attach {
 
 impl Detach {
     pub(super) fn run(self) -> Result<u8> {
-        let Config { patience, .. } = config::read(&self.which.config)?;
+        let Config { hook_timeout, .. } = config::read(&self.which.config)?;
         must_be_root()?;
         let extent = self.which.extent();
         let words = match self.which.dry_run {
@@ -200,7 +201,10 @@ impl Detach {
             if extent == Extent::Done {
                 asked.note(Note::take_back);
             }
-            told(attach::detach(asked.pid, extent, patience), patience)
+            told(
+                attach::detach(asked.pid, extent, hook_timeout),
+                hook_timeout,
+            )
         })
     }
 }
@@ -213,11 +217,11 @@ fn must_be_root() -> Result<()> {
 }
 
 /// What became of it, of one that has not come back too.
-fn told(delivered: Option<Delivered>, patience: Duration) -> Delivered {
+fn told(delivered: Option<Delivered>, hook_timeout: Duration) -> Delivered {
     let late = || {
-        let patience = humantime::format_duration(patience);
+        let hook_timeout = humantime::format_duration(hook_timeout);
         Delivered::Failed(format!(
-            "a file system there, or the daemon, has not answered within {patience}"
+            "a file system there, or the daemon, has not answered within {hook_timeout}"
         ))
     };
     delivered.unwrap_or_else(late)
@@ -229,7 +233,7 @@ fn attach_one(
     pid: Pid,
     unlimited: bool,
     extent: Extent,
-    patience: Duration,
+    hook_timeout: Duration,
 ) -> Delivered {
     let container = match answers.caller(pid.main_thread()) {
         Ok(Caller::Container(container)) => container,
@@ -240,8 +244,8 @@ fn attach_one(
     };
     let inside = (pid, container.key);
     told(
-        attach::attach(view, inside, unlimited, extent, patience),
-        patience,
+        attach::attach(view, inside, unlimited, extent, hook_timeout),
+        hook_timeout,
     )
 }
 
@@ -263,7 +267,7 @@ fn attach_waiting(view: &Path, config: &Config) -> Result<u8> {
             pid,
             config.unlimited,
             extent,
-            config.patience,
+            config.hook_timeout,
         ) {
             Delivered::Given { refused, .. } if refused.is_empty() => {}
             Delivered::Unlimited => {}

@@ -1,7 +1,7 @@
 //! `plimsoll daemon`.
 
 use crate::{
-    base::{config, units::Micros},
+    base::{config, paths, units::Micros},
     serve::daemon::{self, Config},
 };
 use clap::Args;
@@ -37,7 +37,7 @@ pub(super) struct Daemon {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
     /// Takes what is not given here from this configuration
-    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
     /// Say "ready" on standard output, and end when the process ends that started this one
     #[arg(long, hide = true)]
@@ -71,7 +71,7 @@ impl Daemon {
         let config = Config {
             mountpoint,
             is_kept: !self.no_keeper,
-            patience: watchdog.unwrap_or(configured.watchdog),
+            watchdog: watchdog.unwrap_or(configured.watchdog),
             max_age: Micros(u64::try_from(max_age.as_micros()).unwrap_or(u64::MAX)),
             replaces: self.replace,
             is_dry_run: self.dry_run,

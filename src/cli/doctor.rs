@@ -1,14 +1,14 @@
 //! `plimsoll doctor`.
 
 use crate::{
-    base::config,
+    base::paths,
     ops::doctor::{self, Finding, Level},
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::{io::Write, path::PathBuf};
 
-/// Say what is well on this machine and what is not, each with its mend.
+/// Say what is well on this machine and what is not, each with its fix.
 ///
 /// It looks at the kernel, FUSE, cgroups, settings that hurt, the daemon, files in containers for
 /// which nobody answers, each engine and whether its containers get the view, and lxcfs; and says
@@ -19,7 +19,7 @@ use std::{io::Write, path::PathBuf};
     stands what to do.\n\n\
     Exit status: 0 if there is neither warning nor error, 1 if there are warnings, 2 if there are errors,\n\
     125 if nothing could be looked at.\n\n\
-    Examples:\n  plimsoll doctor\n  plimsoll doctor -o json | jq -r '.[] | select(.level == \"error\").mend'"
+    Examples:\n  plimsoll doctor\n  plimsoll doctor -o json | jq -r '.[] | select(.level == \"error\").fix'"
 )]
 pub(super) struct Doctor {
     /// Where the daemon serves [default: as configured, /var/lib/plimsoll]
@@ -31,7 +31,7 @@ pub(super) struct Doctor {
     #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
     root: PathBuf,
     /// Reads this configuration
-    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Doctor {
 enum Output {
     /// A line each, for people
     Table,
-    /// For programs: an array of objects with `level`, `subject`, `finding` and `mend` (or null)
+    /// For programs: an array of objects with `level`, `subject`, `finding` and `fix` (or null)
     Json,
 }
 

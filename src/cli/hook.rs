@@ -1,7 +1,10 @@
 //! `plimsoll hook`: what a container runtime calls; hidden, for no person types it.
 
 use crate::{
-    base::config::{self, Config},
+    base::{
+        config::{self, Config},
+        paths,
+    },
     inject::{
         Delivered,
         hook::{self, HookError, Site, State},
@@ -33,7 +36,7 @@ pub(super) struct Hook {
     unlimited: bool,
     /// How long the daemon is waited for, if not as long as the configuration says
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    patience: Option<Duration>,
+    hook_timeout: Option<Duration>,
     /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
     #[arg(long)]
     lxc: bool,
@@ -44,7 +47,7 @@ pub(super) struct Hook {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Reads this configuration instead
-    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
 }
 
@@ -84,7 +87,7 @@ impl Hook {
             mountpoint: self.view.clone().unwrap_or(config.mountpoint),
             require: self.require || config.require,
             unlimited: self.unlimited || config.unlimited,
-            patience: self.patience.unwrap_or(config.patience),
+            hook_timeout: self.hook_timeout.unwrap_or(config.hook_timeout),
             ..config
         }
     }
@@ -107,7 +110,7 @@ fn deliver(id: &str, site: Result<Site, HookError>, config: &Config) -> anyhow::
     let view = &config.mountpoint;
     let of = || format!("container {id} has the host's files");
     let site = site.with_context(of)?;
-    let delivered = hook::bind(view, &site, config.unlimited, config.patience);
+    let delivered = hook::bind(view, &site, config.unlimited, config.hook_timeout);
     let missing = match delivered {
         Some(Delivered::Given { refused, .. }) => {
             let mut refused = refused.into_iter();
@@ -126,7 +129,7 @@ fn deliver(id: &str, site: Result<Site, HookError>, config: &Config) -> anyhow::
         None => format!(
             "the daemon at {} has not answered within {}",
             view.display(),
-            humantime::format_duration(config.patience)
+            humantime::format_duration(config.hook_timeout)
         ),
     };
     if config.require {

@@ -10,7 +10,7 @@ use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
 use crate::{
-    base::config,
+    base::{config, paths},
     inject::install::{self, Change, Engine, Host, Plan},
 };
 
@@ -128,7 +128,7 @@ impl Uninstall {
 impl Asked {
     fn host(&self) -> Result<Host> {
         let is_here = self.root == Path::new("/");
-        let path = Path::new(config::FILE);
+        let path = Path::new(paths::CONFIG_FILE);
         let path = path.strip_prefix("/").unwrap_or(path);
         let config = config::read(&self.root.join(path))?;
         let own = std::env::current_exe().ok().filter(|_| is_here);

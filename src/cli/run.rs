@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use crate::{
     base::{
-        config,
+        config, paths,
         units::{CpuSet, Limit},
     },
     run::{
@@ -89,7 +89,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
     /// Finds in this configuration where the host's daemon serves
-    #[arg(long, value_name = "FILE", default_value = config::FILE)]
+    #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
     /// The command and its arguments; what follows CMD is never an option of ours
     ///

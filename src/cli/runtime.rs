@@ -3,7 +3,10 @@
 use std::{ffi::OsString, path::Path};
 
 use crate::{
-    base::config::{self, Config},
+    base::{
+        config::{self, Config},
+        paths,
+    },
     inject::oci::Wrapper,
 };
 
@@ -57,7 +60,7 @@ pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
         super::hook::log(line);
     };
     // A mistake in the configuration must not keep every container from being stopped and removed.
-    let config = config::read(Path::new(config::FILE)).unwrap_or_else(|error| {
+    let config = config::read(Path::new(paths::CONFIG_FILE)).unwrap_or_else(|error| {
         warn(&format!(
             "{:#}; the defaults are used",
             anyhow::Error::from(error)

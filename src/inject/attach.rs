@@ -12,10 +12,10 @@ use super::{
     target::Target,
 };
 use crate::base::{
-    mountinfo::KIND,
+    paths::FS_TYPE,
     sys::{
         chain,
-        mount::{self, Reach},
+        mount::{self, Depth},
     },
     units::{Key, Pid},
 };
@@ -44,7 +44,7 @@ pub enum Extent {
 
 /// Puts the files of the container with that key, from the view that is served at `view`, over the
 /// kernel's in the container of the process `pid`; unless its limits leave it the whole machine,
-/// where `unlimited` does not ask for it. `None` if nothing has come of it within `patience`.
+/// where `unlimited` does not ask for it. `None` if nothing has come of it within `timeout`.
 ///
 /// The caller must have one thread only.
 #[must_use]
@@ -53,9 +53,9 @@ pub fn attach(
     (pid, key): (Pid, Key),
     unlimited: bool,
     extent: Extent,
-    patience: Duration,
+    timeout: Duration,
 ) -> Option<Delivered> {
-    bounded::delivered(patience, || match Inside::look(pid, None) {
+    bounded::delivered(timeout, || match Inside::look(pid, None) {
         Ok(inside) => {
             let whose = Whose::Container(key);
             let put = |own: &Own<'_>| put(own, &inside, extent);
@@ -66,14 +66,14 @@ pub fn attach(
 }
 
 /// Takes every file of ours out of the container of the process `pid`, whichever view it is of.
-/// `None` if nothing has come of it within `patience`.
+/// `None` if nothing has come of it within `timeout`.
 ///
 /// The caller must have one thread only.
 #[must_use]
-pub fn detach(pid: Pid, extent: Extent, patience: Duration) -> Option<Delivered> {
+pub fn detach(pid: Pid, extent: Extent, timeout: Duration) -> Option<Delivered> {
     let mut mounts = 0;
     for _ in 0..LAYERS {
-        let taken = bounded::delivered(patience, || match Inside::look(pid, None) {
+        let taken = bounded::delivered(timeout, || match Inside::look(pid, None) {
             Ok(inside) => take(&inside, extent),
             Err(error) => Delivered::Failed(chain(&error)),
         })?;
@@ -129,7 +129,7 @@ pub(super) fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
     for (bind, tree, target) in &plan {
         let put = match extent {
             Extent::Planned => Ok(()),
-            Extent::Done if target.mount.kind == KIND => {
+            Extent::Done if target.mount.kind == FS_TYPE => {
                 target.replace(tree.fd.as_fd(), &inside.open)
             }
             Extent::Done => target.cover(tree.fd.as_fd()),
@@ -151,7 +151,9 @@ fn take(inside: &Inside, extent: Extent) -> Delivered {
     let mut refused = Vec::new();
     for bind in binds() {
         match inside.root.target(bind) {
-            Ok(Some(target)) if target.mount.kind == KIND => plan.push((bind, hosts(bind), target)),
+            Ok(Some(target)) if target.mount.kind == FS_TYPE => {
+                plan.push((bind, hosts(bind), target))
+            }
             // What is not ours is none of our business, whatever it is.
             Ok(_) | Err(_) => {}
         }
@@ -190,7 +192,7 @@ fn hosts(bind: Bind) -> Option<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let path = Path::new("/").join(bind.path);
     let file = open(&path, flags, Mode::empty()).ok()?;
-    let tree = mount::copied(file.as_fd(), Reach::Alone).ok()?;
-    mount::part(tree.as_fd()).ok()?;
+    let tree = mount::clone_tree(file.as_fd(), Depth::Alone).ok()?;
+    mount::make_private(tree.as_fd()).ok()?;
     Some(tree)
 }

@@ -1,6 +1,7 @@
 //! What `attach` leaves: notes of the containers that have their files by it alone, and lose them when
 //! an engine without our hook starts them again.
 
+use crate::base::paths::ATTACHED_NOTES;
 use std::{
     fs::{self, DirBuilder},
     io,
@@ -9,7 +10,6 @@ use std::{
 };
 
 /// Where the notes are; they go with the machine's next start.
-const DIRECTORY: &str = "/run/plimsoll/attached";
 
 /// A container that was attached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,7 +28,10 @@ impl Note {
     pub fn leave(&self) -> io::Result<()> {
         let path = self.path()?;
         let mut directory = DirBuilder::new();
-        directory.recursive(true).mode(0o755).create(DIRECTORY)?;
+        directory
+            .recursive(true)
+            .mode(0o755)
+            .create(ATTACHED_NOTES)?;
         fs::write(path, serde_json::to_vec(self)?)
     }
 
@@ -47,7 +50,7 @@ impl Note {
         let name = format!("{}-{}", self.engine, self.id);
         match name.contains('/') {
             true => Err(io::Error::from(io::ErrorKind::InvalidFilename)),
-            false => Ok(Path::new(DIRECTORY).join(name)),
+            false => Ok(Path::new(ATTACHED_NOTES).join(name)),
         }
     }
 }
@@ -55,7 +58,7 @@ impl Note {
 /// Every note that was left and not taken back.
 #[must_use]
 pub fn all() -> Vec<Note> {
-    let notes = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    let notes = fs::read_dir(ATTACHED_NOTES).into_iter().flatten().flatten();
     let notes =
         notes.filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok());
     notes.collect()

@@ -33,7 +33,7 @@ const LONGEST: usize = 60_000;
 ///
 /// # Errors
 /// When the kernel refuses a pipe or a child.
-fn within(patience: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
+fn within(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
     let (hears, says) = pipe2(OFlag::O_CLOEXEC)?;
     let child = process::forked(|| {
         let _ = prctl::set_pdeathsig(Signal::SIGKILL);
@@ -45,7 +45,7 @@ fn within(patience: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Opt
         i32::from(write(&says, said) != Ok(said.len()))
     })?;
     drop(says);
-    let said = hear(&hears, Instant::now() + patience);
+    let said = hear(&hears, Instant::now() + timeout);
     if !matches!(said, Ok(Some(_))) {
         let _ = kill(child, Signal::SIGKILL);
     }
@@ -54,8 +54,8 @@ fn within(patience: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Opt
 }
 
 /// [`within`] for work that brings a container its files, or takes them away.
-pub(super) fn delivered(patience: Duration, work: impl FnOnce() -> Delivered) -> Option<Delivered> {
-    match within(patience, || work().text()) {
+pub(super) fn delivered(timeout: Duration, work: impl FnOnce() -> Delivered) -> Option<Delivered> {
+    match within(timeout, || work().text()) {
         Ok(said) => said.map(|said| Delivered::parse(&said)),
         Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
     }
@@ -65,9 +65,9 @@ pub(super) fn delivered(patience: Duration, work: impl FnOnce() -> Delivered) ->
 fn leave_what_others_wait_for() -> nix::Result<()> {
     let options = File::options().read(true).write(true).open("/dev/null");
     let nothing = options.map_err(|_| Errno::ENOENT)?;
-    fd::replace(std::io::stdin().as_fd(), nothing.as_fd())?;
-    fd::replace(std::io::stdout().as_fd(), nothing.as_fd())?;
-    fd::replace(std::io::stderr().as_fd(), nothing.as_fd())
+    fd::dup_onto(std::io::stdin().as_fd(), nothing.as_fd())?;
+    fd::dup_onto(std::io::stdout().as_fd(), nothing.as_fd())?;
+    fd::dup_onto(std::io::stderr().as_fd(), nothing.as_fd())
 }
 
 fn hear(from: &OwnedFd, until: Instant) -> nix::Result<Option<Vec<u8>>> {

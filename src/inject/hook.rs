@@ -171,8 +171,8 @@ struct ConfiguredRoot {
 ///
 /// The caller must have one thread only.
 #[must_use]
-pub fn bind(view: &Path, site: &Site, unlimited: bool, patience: Duration) -> Option<Delivered> {
-    bounded::delivered(patience, || match site {
+pub fn bind(view: &Path, site: &Site, unlimited: bool, timeout: Duration) -> Option<Delivered> {
+    bounded::delivered(timeout, || match site {
         Site::Here(root) => match opened(root) {
             Ok(root) => {
                 let put = |own: &Own<'_>| cover(own, &root);

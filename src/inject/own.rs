@@ -3,8 +3,9 @@
 use super::{Bind, target};
 use crate::{
     base::{
-        mountinfo::{KIND, Mount},
-        sys::mount::{self, Forbid, Reach},
+        mountinfo::Mount,
+        paths::{CONTAINERS, FS_TYPE, SELF},
+        sys::mount::{self, Depth, Forbid},
         units::Key,
     },
     view::files::CPUS,
@@ -87,17 +88,17 @@ impl Own<'_> {
             source,
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let all = view.join("containers");
+        let all = view.join(CONTAINERS);
         let all = open(&all, flags, Mode::empty()).map_err(|error| not_served(Some(error)))?;
         let served = target::mount_of(&all, mounts);
-        if served.is_none_or(|mount| mount.kind != KIND) {
+        if served.is_none_or(|mount| mount.kind != FS_TYPE) {
             return Err(not_served(None));
         }
         let name = match whose {
-            Whose::Caller => "self".to_owned(),
+            Whose::Caller => SELF.to_owned(),
             Whose::Container(key) => key.to_string(),
         };
-        let path = view.join("containers").join(&name);
+        let path = view.join(CONTAINERS).join(&name);
         match openat(&all, name.as_str(), flags, Mode::empty()) {
             Ok(directory) => Ok(Own {
                 directory,
@@ -152,9 +153,9 @@ impl Own<'_> {
             writes: !bind.is_written,
             ..Forbid::default()
         };
-        let tree = mount::copied(file.as_fd(), Reach::Alone).and_then(|tree| {
-            mount::part(tree.as_fd())?;
-            mount::forbid(tree.as_fd(), forbidden, Reach::Alone)?;
+        let tree = mount::clone_tree(file.as_fd(), Depth::Alone).and_then(|tree| {
+            mount::make_private(tree.as_fd())?;
+            mount::forbid(tree.as_fd(), forbidden, Depth::Alone)?;
             Ok(tree)
         });
         let fd = tree.map_err(|error| self.refused(bind.path, error))?;
@@ -163,7 +164,7 @@ impl Own<'_> {
 
     /// Whether that mount, of a container, is one of the same file.
     pub(super) fn is_at(&self, tree: &Tree, mount: &Mount) -> bool {
-        if mount.kind != KIND {
+        if mount.kind != FS_TYPE {
             return false;
         }
         let own = target::mount_of(&tree.file, self.mounts);

@@ -5,10 +5,7 @@
 //! asks a file system of the container's own anything, unless it is put there this very moment.
 
 use super::{Below, Bind};
-use crate::base::{
-    mountinfo::{KIND, Mount},
-    sys::mount,
-};
+use crate::base::{mountinfo::Mount, paths::FS_TYPE, sys::mount};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
@@ -106,7 +103,7 @@ impl Root {
             Below::Proc => "proc",
             Below::Sys => "sysfs",
         };
-        if mount.kind != kernels && mount.kind != KIND {
+        if mount.kind != kernels && mount.kind != FS_TYPE {
             let kind = mount.kind.clone();
             return Err(TargetError::Foreign { path: shown, kind });
         }
@@ -124,7 +121,7 @@ impl Root {
     /// root itself the runtime has asked too.
     fn in_the_way(&self, path: &Path) -> Option<&str> {
         // Anybody may call his file system as ours is called; ours lie at the files and not above.
-        let is_ours = |mount: &Mount| mount.kind == KIND && mount.point == path;
+        let is_ours = |mount: &Mount| mount.kind == FS_TYPE && mount.point == path;
         let mut mounts = self.mounts.iter();
         let mount = mounts.find(|mount| {
             mount.kind.starts_with("fuse")
@@ -171,9 +168,9 @@ impl Target<'_> {
             // It has been seen that all who share it are in the container.
             return put(tree, self.file.as_fd());
         }
-        mount::keep_alone(tree)?;
+        mount::make_unbindable(tree)?;
         put(tree, self.file.as_fd())?;
-        mount::part(tree)
+        mount::make_private(tree)
     }
 }
 

@@ -4,7 +4,7 @@
 //! up must not believe it.
 
 use super::{hook::Site, inside::mount_namespace};
-use crate::base::{sys::owner_of, units::Pid};
+use crate::base::{paths::PENDING_NOTES, sys::owner_of, units::Pid};
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -13,9 +13,6 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
-
-/// Where the notes are.
-pub const DIRECTORY: &str = "/run/plimsoll/waiting";
 
 /// So long is a note at most.
 const LONGEST: u64 = 4096;
@@ -64,7 +61,7 @@ impl Note {
     /// When the directory is not there and this user may not make it.
     pub fn leave(&self) -> io::Result<()> {
         make_room()?;
-        let path = Path::new(DIRECTORY).join(self.mount_namespace.to_string());
+        let path = Path::new(PENDING_NOTES).join(self.mount_namespace.to_string());
         // A namespace's number is used again: what is there is another's.
         let _ = fs::remove_file(&path);
         let mut file = OpenOptions::new()
@@ -82,7 +79,7 @@ impl Note {
 /// # Errors
 /// When there is none and this user may not make it.
 pub fn make_room() -> io::Result<()> {
-    let path = Path::new(DIRECTORY);
+    let path = Path::new(PENDING_NOTES);
     if let Some(above) = path.parent() {
         make(above, 0o755)?;
     }
@@ -102,7 +99,7 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
 #[must_use]
 pub fn take_up(view: &Path) -> Vec<Waiting> {
     let mut notes = Vec::new();
-    for entry in fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(PENDING_NOTES).into_iter().flatten().flatten() {
         let note = read(&entry.path());
         if let Some((note, _)) = &note
             && note.view != view
@@ -140,13 +137,13 @@ pub fn take_up(view: &Path) -> Vec<Waiting> {
 /// Whether there may be notes to take up.
 #[must_use]
 pub fn is_any() -> bool {
-    fs::read_dir(DIRECTORY).is_ok_and(|mut entries| entries.next().is_some())
+    fs::read_dir(PENDING_NOTES).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// When a note was left or taken up last; `None` where there can be none.
 #[must_use]
 pub fn changed() -> Option<SystemTime> {
-    fs::metadata(DIRECTORY).ok()?.modified().ok()
+    fs::metadata(PENDING_NOTES).ok()?.modified().ok()
 }
 
 /// Whether that user is root, or somebody in the process's own user namespace, or who made it.

@@ -53,16 +53,14 @@ pub enum RunError {
     #[error("no cgroup file system is mounted: mount -t cgroup2 none /sys/fs/cgroup")]
     NoCgroups,
     /// A limit needs a controller that is not there.
-    #[error(
-        "{option} needs the cgroup controller \"{controller}\", which is not available: {mend}"
-    )]
+    #[error("{option} needs the cgroup controller \"{controller}\", which is not available: {fix}")]
     NoController {
         /// The option that needs it.
         option: &'static str,
         /// The controller.
         controller: &'static str,
         /// How to enable it.
-        mend: String,
+        fix: String,
     },
     /// The kernel does not limit swap.
     #[error("--memory-swap needs a kernel that counts swap: boot it with swapaccount=1")]

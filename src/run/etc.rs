@@ -18,7 +18,7 @@ use super::{
     places::Place,
     request::{Network, Request, Root},
 };
-use crate::base::sys::mount::{self as tree, Reach};
+use crate::base::sys::mount::{self as tree, Depth};
 
 /// The files of /etc that are the container's own.
 pub(crate) const OWN: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
@@ -52,7 +52,7 @@ pub(crate) fn own_files(
         };
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         let from = open(&source, flags, Mode::empty()).map_err(at("open", &source))?;
-        tree::copied(from.as_fd(), Reach::Alone)
+        tree::clone_tree(from.as_fd(), Depth::Alone)
             .and_then(|copy| tree::attach(copy.as_fd(), target.as_fd()))
             .map_err(at("mount the container's", path))?;
     }

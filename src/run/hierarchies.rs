@@ -76,7 +76,7 @@ impl Hierarchies {
     ///
     /// # Errors
     ///
-    /// At the first that is not, with the mend.
+    /// At the first that is not, with the fix.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), RunError> {
         let needed = [
             ("--memory", "memory", limits.memory.value().is_some()),
@@ -85,7 +85,7 @@ impl Hierarchies {
             ("--pids-limit", "pids", limits.pids.value().is_some()),
         ];
         for (option, controller, _) in needed.into_iter().filter(|(_, _, needed)| *needed) {
-            let mend = match self {
+            let fix = match self {
                 Hierarchies::Legacy(found) if found.contains_key(controller) => continue,
                 Hierarchies::Legacy(_) => format!(
                     "mkdir -p {UNIFIED}/{controller} && mount -t cgroup -o {controller} cgroup {UNIFIED}/{controller}"
@@ -102,7 +102,7 @@ impl Hierarchies {
             return Err(RunError::NoController {
                 option,
                 controller,
-                mend,
+                fix,
             });
         }
         Ok(())
@@ -196,7 +196,7 @@ fn enable(cgroup: &Path, limits: &Limits) -> Result<(), RunError> {
         return Err(RunError::NoController {
             option,
             controller,
-            mend: format!(
+            fix: format!(
                 "writing +{controller} to {} gave \"{error}\"; processes in that cgroup itself must first move into one below it",
                 control.display()
             ),

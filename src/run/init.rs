@@ -74,13 +74,13 @@ impl Executor for Init {
         let env = strings(process.env())?;
         let terminal = process.terminal().unwrap_or(false);
         let status = serve(&args, &env, terminal);
-        process::leave(status)
+        process::exit_now(status)
     }
 }
 
 /// Runs the command to its end, and answers with its status.
 fn serve(args: &[CString], env: &[CString], terminal: bool) -> i32 {
-    let _ = mend_null();
+    let _ = fix_null();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     let child = match process::forked(|| command(args, env, terminal)) {
         Ok(child) => child,
@@ -215,7 +215,7 @@ fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
 
 /// libcontainer 0.7 replaces a standard stream on the host's /dev/null by the container's, but
 /// opens that for reading only: writing `> /dev/null` would fail.
-fn mend_null() -> nix::Result<()> {
+fn fix_null() -> nix::Result<()> {
     let null = std::fs::OpenOptions::new()
         .read(true)
         .write(true)

@@ -170,7 +170,7 @@ fn found(
         // Who asks for a container with its view gets no other.
         "--require".to_owned(),
         "--unlimited".to_owned(),
-        "--patience=20s".to_owned(),
+        "--hook-timeout=20s".to_owned(),
         "--report".to_owned(),
         report.display().to_string(),
     ]);

@@ -4,6 +4,7 @@
 //! directory whose lock is free belongs to nobody: the next start removes it. Everything here
 //! happens under a lock of the directory above, so two starts never see each other half made.
 
+use crate::base::paths::CONTAINER_DIRS;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -18,13 +19,9 @@ use nix::{
 
 use super::{RunError, cgroups, error::at, traces::Traces};
 
-/// Where containers live, best first: changes belong on a disk (a tmpfs would be charged to the
-/// container's own memory), and not every file system can hold the changes of an overlay.
-const ROOTS: &[&str] = &["/var/lib/plimsoll-run", "/run/plimsoll-run"];
-
 /// Every directory that may hold containers; nothing of it is shown in one.
 pub(crate) fn roots() -> impl Iterator<Item = &'static Path> {
-    ROOTS.iter().map(Path::new)
+    CONTAINER_DIRS.iter().map(Path::new)
 }
 
 /// One container's directory, removed when dropped.
@@ -145,7 +142,7 @@ fn root() -> PathBuf {
         let kind = above.and_then(|path| statfs(path).ok());
         kind.is_some_and(|fs| !refused.contains(&FsType(fs.filesystem_type().0)))
     };
-    let fallback = Path::new("/run/plimsoll-run");
+    let [_, fallback] = CONTAINER_DIRS.map(Path::new);
     roots().find(fits).unwrap_or(fallback).to_owned()
 }
 

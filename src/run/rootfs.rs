@@ -33,8 +33,9 @@ use super::{
     traces::Traces,
 };
 use crate::base::{
-    mountinfo::{Mount, SERVED, visible},
-    sys::mount::{self as tree, Forbid, Reach},
+    mountinfo::{Mount, visible},
+    paths::DEFAULT_MOUNTPOINT,
+    sys::mount::{self as tree, Depth, Forbid},
 };
 
 /// A container's root, mounted; nothing of ours is left in a directory when it is dropped.
@@ -69,7 +70,7 @@ pub(crate) fn mounted(
     };
     match &request.root {
         Root::Directory(directory) => {
-            bind(&opened(directory)?, &path, Reach::Below)?;
+            bind(&opened(directory)?, &path, Depth::Below)?;
             rootfs.traces.directory = Some(directory.clone());
         }
         Root::Layers(layers) => {
@@ -147,13 +148,13 @@ impl Builder<'_> {
                 continue;
             }
             // A file, or a file system that overlay refuses, like one with case folding.
-            let copy = tree::copied(source.as_fd(), Reach::Alone);
+            let copy = tree::clone_tree(source.as_fd(), Depth::Alone);
             let forbidden = Forbid {
                 writes: true,
                 devices: true,
             };
             copy.and_then(|copy| {
-                tree::forbid(copy.as_fd(), forbidden, Reach::Alone)?;
+                tree::forbid(copy.as_fd(), forbidden, Depth::Alone)?;
                 let target = open(&target, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
                 tree::attach(copy.as_fd(), target.as_fd())
             })
@@ -182,7 +183,7 @@ impl Builder<'_> {
             // Bound without what is mounted below it, under a name without separators.
             let short = format!("l{}", self.layers);
             self.layers += 1;
-            bind(&opened(layer)?, &self.scaffold.point(&short)?, Reach::Alone)?;
+            bind(&opened(layer)?, &self.scaffold.point(&short)?, Depth::Alone)?;
             lower.push(short);
         }
         lower.reverse();
@@ -243,9 +244,9 @@ impl Builder<'_> {
                 (self.fresh(target.as_fd(), number)?, target)
             }
         };
-        tree::copied(source.as_fd(), Reach::Below)
+        tree::clone_tree(source.as_fd(), Depth::Below)
             .and_then(|copy| {
-                tree::forbid(copy.as_fd(), forbidden, Reach::Below)?;
+                tree::forbid(copy.as_fd(), forbidden, Depth::Below)?;
                 tree::attach(copy.as_fd(), target.as_fd())
             })
             .map_err(wrong)
@@ -256,7 +257,7 @@ impl Builder<'_> {
     fn fresh(&mut self, target: BorrowedFd<'_>, number: usize) -> Result<OwnedFd, RunError> {
         let path = self.scaffold.point(&format!("v{number}"))?;
         let lower = self.scaffold.point(&format!("v{number}.lower"))?;
-        let copy = tree::copied(target, Reach::Alone);
+        let copy = tree::clone_tree(target, Depth::Alone);
         let to = opened(&lower)?;
         copy.and_then(|copy| tree::attach(copy.as_fd(), to.as_fd()))
             .map_err(at("bind", &lower))?;
@@ -297,7 +298,7 @@ impl Drop for Rootfs {
 
 /// What is ours on the host: other containers' changes, and the daemon's mount points.
 fn hidden(view: &Path) -> impl Iterator<Item = &Path> {
-    let usual = Path::new(SERVED);
+    let usual = Path::new(DEFAULT_MOUNTPOINT);
     let configured = (view != usual).then_some(view);
     let ours = places::roots().map(|path: &Path| path);
     ours.chain([usual]).chain(configured)
@@ -335,7 +336,7 @@ fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
         writes: false,
         devices: true,
     };
-    tree::forbid(inside.root(), devices, Reach::Below).map_err(at("forbid devices in", "the root"))
+    tree::forbid(inside.root(), devices, Depth::Below).map_err(at("forbid devices in", "the root"))
 }
 
 /// The top of every mount of the root that can be written to.
@@ -377,7 +378,7 @@ fn forbid_writes(top: &OwnedFd) -> Result<(), RunError> {
         writes: true,
         devices: true,
     };
-    tree::forbid(top.as_fd(), writes, Reach::Alone).map_err(at("forbid writes in", "the root"))
+    tree::forbid(top.as_fd(), writes, Depth::Alone).map_err(at("forbid writes in", "the root"))
 }
 
 fn opened(path: &Path) -> Result<OwnedFd, RunError> {
@@ -385,9 +386,9 @@ fn opened(path: &Path) -> Result<OwnedFd, RunError> {
     open(path, flags, Mode::empty()).map_err(at("open", path))
 }
 
-fn bind(source: &OwnedFd, target: &Path, reach: Reach) -> Result<(), RunError> {
+fn bind(source: &OwnedFd, target: &Path, reach: Depth) -> Result<(), RunError> {
     let to = opened(target)?;
-    tree::copied(source.as_fd(), reach)
+    tree::clone_tree(source.as_fd(), reach)
         .and_then(|copy| tree::attach(copy.as_fd(), to.as_fd()))
         .map_err(io::Error::from)
         .map_err(at("bind a directory on", target))

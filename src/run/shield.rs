@@ -21,7 +21,7 @@ use nix::{
 };
 
 use crate::base::sys::{
-    mount::{self, Forbid, Reach},
+    mount::{self, Depth, Forbid},
     process,
 };
 
@@ -43,12 +43,12 @@ pub(crate) fn raise() {
 fn again() -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let exe = open(EXE, flags, Mode::empty())?;
-    let exe = mount::copied(exe.as_fd(), Reach::Alone)?;
+    let exe = mount::clone_tree(exe.as_fd(), Depth::Alone)?;
     let writes = Forbid {
         writes: true,
         devices: false,
     };
-    mount::forbid(exe.as_fd(), writes, Reach::Alone)?;
+    mount::forbid(exe.as_fd(), writes, Depth::Alone)?;
     let string = |text: OsString| CString::new(text.into_vec()).unwrap_or_default();
     let args: Vec<CString> = env::args_os().map(string).collect();
     let variable = |(name, value): (OsString, OsString)| {

@@ -17,10 +17,7 @@ use nix::{
 };
 
 use super::{RunError, error::at};
-use crate::base::{
-    mountinfo::{self, KIND},
-    sys::process,
-};
+use crate::base::{mountinfo, paths::FS_TYPE, sys::process};
 
 /// How long an embedded daemon may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +37,7 @@ impl View {
         let mounts = mountinfo::own().ok()?;
         let serves = mountinfo::visible(&mounts)
             .iter()
-            .any(|mount| mount.point == served && mount.kind == KIND);
+            .any(|mount| mount.point == served && mount.kind == FS_TYPE);
         // A mount whose daemon died is still listed, and every look into it fails.
         let answers = serves && fs::read_dir(served.join("proc")).is_ok();
         answers.then(|| View::Host(served.to_owned()))

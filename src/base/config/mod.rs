@@ -4,15 +4,12 @@ mod parse;
 
 pub use parse::parse;
 
-use crate::base::mountinfo::SERVED;
+use crate::base::paths::DEFAULT_MOUNTPOINT;
 use std::{
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
-
-/// Where the configuration is.
-pub const FILE: &str = "/etc/plimsoll/config.toml";
 
 /// Everything that can be set; what the file does not name has its default.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -27,7 +24,7 @@ pub struct Config {
     pub unlimited: bool,
     /// How long a container's start may be held up by a daemon that does not answer.
     #[serde(deserialize_with = "parse::some_time")]
-    pub patience: Duration,
+    pub hook_timeout: Duration,
     /// How old an answer may be when a reader is told it.
     #[serde(deserialize_with = "parse::time")]
     pub max_age: Duration,
@@ -60,10 +57,10 @@ impl Default for Runtime {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            mountpoint: PathBuf::from(SERVED),
+            mountpoint: PathBuf::from(DEFAULT_MOUNTPOINT),
             require: false,
             unlimited: false,
-            patience: Duration::from_secs(2),
+            hook_timeout: Duration::from_secs(2),
             max_age: Duration::from_millis(10),
             watchdog: Duration::from_secs(10),
             runtime: Runtime::default(),

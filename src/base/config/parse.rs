@@ -74,7 +74,7 @@ mod tests {
             ("\nreqire = true", "line 2: unknown field `reqire`"),
             ("require = \"yes\"", "line 1: invalid type"),
             ("watchdog = \"0s\"", "line 1: it must be 1s or longer"),
-            ("patience = \"0s\"", "line 1: it must be longer than 0"),
+            ("hook-timeout = \"0s\"", "line 1: it must be longer than 0"),
             ("max-age = \"soon\"", "line 1: \"soon\" is no time"),
             ("mountpoint = \"view\"", "line 1: view is no absolute path"),
             ("require =", "line 1: "),

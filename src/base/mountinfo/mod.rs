@@ -3,5 +3,5 @@
 mod parse;
 mod read;
 
-pub use parse::{KIND, Mount, SERVED, parse, source, visible};
+pub use parse::{Mount, parse, visible};
 pub use read::{at, of, own};

@@ -1,23 +1,7 @@
 //! Pure. The mounts of a mount namespace, from the lines of `/proc/PID/mountinfo`.
 
 use std::os::unix::ffi::OsStringExt;
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
-
-/// The type of our own mounts.
-pub const KIND: &str = "fuse.plimsoll";
-
-/// Where the host's daemon serves unless it is told otherwise.
-pub const SERVED: &str = "/var/lib/plimsoll";
-
-/// The source that our mounts name: which view they are of, even when its daemon is dead and the
-/// view itself is mounted no more.
-#[must_use]
-pub fn source(view: &Path) -> String {
-    format!("plimsoll:{}", view.display())
-}
+use std::{ffi::OsString, path::PathBuf};
 
 /// A mount (`proc_pid_mountinfo(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -51,7 +51,7 @@ impl Kind {
 
 /// Why memory that was handed over cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ShelfError {
+pub enum StoreError {
     /// The kernel refuses.
     #[error("cannot map the state")]
     Refused(#[from] io::Error),
@@ -65,7 +65,7 @@ pub enum ShelfError {
 
 /// Entries by kind and key, in memory that a successor can be handed.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct Store {
     memory: Shared,
     table: Mutex<Table>,
 }
@@ -85,12 +85,12 @@ struct Slot {
     class: usize,
 }
 
-impl Shelf {
+impl Store {
     /// An empty one.
     ///
     /// # Errors
     /// When the kernel has no memory for it.
-    pub fn new() -> io::Result<Shelf> {
+    pub fn new() -> io::Result<Store> {
         let memory = Shared::new("plimsoll-state", MOST)?;
         memory.grow(4096)?;
         memory.write(0, &MAGIC.to_le_bytes());
@@ -99,23 +99,23 @@ impl Shelf {
             end: SMALLEST,
             ..Table::default()
         });
-        Ok(Shelf { memory, table })
+        Ok(Store { memory, table })
     }
 
     /// The one that a daemon before this one has left; entries that are not whole are absent.
     ///
     /// # Errors
-    /// When it is of another version or not a shelf at all.
-    pub fn of(fd: OwnedFd) -> Result<Shelf, ShelfError> {
+    /// When it is of another version or not a store at all.
+    pub fn of(fd: OwnedFd) -> Result<Store, StoreError> {
         let memory = Shared::of(fd, MOST)?;
-        let head = memory.read(0, 2 * WORD).ok_or(ShelfError::Foreign)?;
+        let head = memory.read(0, 2 * WORD).ok_or(StoreError::Foreign)?;
         match slot::words(&head) {
             Some([MAGIC, VERSION]) => {}
-            Some([MAGIC, version]) => return Err(ShelfError::Unknown(version)),
-            _ => return Err(ShelfError::Foreign),
+            Some([MAGIC, version]) => return Err(StoreError::Unknown(version)),
+            _ => return Err(StoreError::Foreign),
         }
         let table = Mutex::new(found(&memory));
-        Ok(Shelf { memory, table })
+        Ok(Store { memory, table })
     }
 
     /// Keeps the entry, in place of the one before; without room for it there is none.
@@ -196,7 +196,7 @@ impl Shelf {
     }
 }
 
-impl AsFd for Shelf {
+impl AsFd for Store {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.memory.as_fd()
     }
@@ -271,19 +271,19 @@ fn whole(memory: &Shared, slot: Slot) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn successor(shelf: &Shelf) -> Shelf {
-        Shelf::of(shelf.as_fd().try_clone_to_owned().unwrap()).unwrap()
+    fn successor(store: &Store) -> Store {
+        Store::of(store.as_fd().try_clone_to_owned().unwrap()).unwrap()
     }
 
     #[test]
     fn a_successor_finds_the_latest_of_each_entry() {
-        let shelf = Shelf::new().unwrap();
-        shelf.put(Kind::OpenFile, 7, b"first");
-        shelf.put(Kind::OpenFile, 7, &[b'x'; 5000]);
-        shelf.put(Kind::Container, 7, b"counters");
-        shelf.put(Kind::Container, 8, b"gone");
-        shelf.remove(Kind::Container, 8);
-        let next = successor(&shelf);
+        let store = Store::new().unwrap();
+        store.put(Kind::OpenFile, 7, b"first");
+        store.put(Kind::OpenFile, 7, &[b'x'; 5000]);
+        store.put(Kind::Container, 7, b"counters");
+        store.put(Kind::Container, 8, b"gone");
+        store.remove(Kind::Container, 8);
+        let next = successor(&store);
         assert_eq!(next.get(Kind::OpenFile, 7).unwrap(), [b'x'; 5000]);
         assert_eq!(next.get(Kind::Container, 7).unwrap(), b"counters");
         assert_eq!(next.get(Kind::Container, 8), None);
@@ -292,67 +292,67 @@ mod tests {
 
     #[test]
     fn an_entry_that_was_being_written_leaves_the_one_before() {
-        let shelf = Shelf::new().unwrap();
-        shelf.put(Kind::Container, 1, b"whole");
+        let store = Store::new().unwrap();
+        store.put(Kind::Container, 1, b"whole");
         // What a writer leaves that is killed before it frees the old slot, or writes all bytes.
         let head = Head {
             kind: 1,
             key: 1,
             sequence: 9,
         };
-        let slot = shelf.table.lock().room(&shelf.memory, 4).unwrap();
+        let slot = store.table.lock().room(&store.memory, 4).unwrap();
         let words = slot::encode(&head, b"torn");
-        shelf.memory.write(slot.at + 2 * WORD, &words);
-        shelf.memory.write(slot.at + HEAD, b"to");
-        shelf.memory.write(slot.at + WORD, &1u64.to_le_bytes());
-        assert_eq!(successor(&shelf).get(Kind::Container, 1).unwrap(), b"whole");
-        shelf.memory.write(slot.at + HEAD, b"torn");
-        shelf.memory.write(slot.at + WORD, &1u64.to_le_bytes());
-        assert_eq!(successor(&shelf).get(Kind::Container, 1).unwrap(), b"torn");
+        store.memory.write(slot.at + 2 * WORD, &words);
+        store.memory.write(slot.at + HEAD, b"to");
+        store.memory.write(slot.at + WORD, &1u64.to_le_bytes());
+        assert_eq!(successor(&store).get(Kind::Container, 1).unwrap(), b"whole");
+        store.memory.write(slot.at + HEAD, b"torn");
+        store.memory.write(slot.at + WORD, &1u64.to_le_bytes());
+        assert_eq!(successor(&store).get(Kind::Container, 1).unwrap(), b"torn");
     }
 
     #[test]
     fn entries_that_come_and_go_take_no_more_memory_than_a_few() {
-        let shelf = Shelf::new().unwrap();
+        let store = Store::new().unwrap();
         for round in 0..10_000u64 {
-            shelf.put(Kind::OpenFile, round, &[1; 3000]);
-            shelf.put(Kind::OpenFile, round, &[2; 3000]);
-            shelf.remove(Kind::OpenFile, round);
+            store.put(Kind::OpenFile, round, &[1; 3000]);
+            store.put(Kind::OpenFile, round, &[2; 3000]);
+            store.remove(Kind::OpenFile, round);
         }
-        assert!(shelf.memory.size() < 1 << 17, "{}", shelf.memory.size());
-        assert!(successor(&shelf).keys(Kind::OpenFile).is_empty());
+        assert!(store.memory.size() < 1 << 17, "{}", store.memory.size());
+        assert!(successor(&store).keys(Kind::OpenFile).is_empty());
     }
 
     #[test]
     fn what_does_not_fit_is_not_kept_and_harms_nothing() {
-        let shelf = Shelf::new().unwrap();
-        shelf.put(Kind::OpenFile, 1, b"small");
-        shelf.put(Kind::OpenFile, 1, &vec![0; 2 << 20]);
-        shelf.put(Kind::OpenFile, 2, b"other");
-        let next = successor(&shelf);
+        let store = Store::new().unwrap();
+        store.put(Kind::OpenFile, 1, b"small");
+        store.put(Kind::OpenFile, 1, &vec![0; 2 << 20]);
+        store.put(Kind::OpenFile, 2, b"other");
+        let next = successor(&store);
         assert_eq!(next.get(Kind::OpenFile, 1), None);
         assert_eq!(next.get(Kind::OpenFile, 2).unwrap(), b"other");
     }
 
     #[test]
     fn memory_of_another_version_or_program_is_refused() {
-        let shelf = Shelf::new().unwrap();
-        let fd = || shelf.as_fd().try_clone_to_owned().unwrap();
-        shelf.memory.write(WORD, &9u64.to_le_bytes());
-        let refused = Shelf::of(fd()).unwrap_err().to_string();
+        let store = Store::new().unwrap();
+        let fd = || store.as_fd().try_clone_to_owned().unwrap();
+        store.memory.write(WORD, &9u64.to_le_bytes());
+        let refused = Store::of(fd()).unwrap_err().to_string();
         assert!(refused.contains("version 9"), "{refused}");
-        shelf.memory.write(0, &[0; 8]);
-        assert!(matches!(Shelf::of(fd()), Err(ShelfError::Foreign)));
+        store.memory.write(0, &[0; 8]);
+        assert!(matches!(Store::of(fd()), Err(StoreError::Foreign)));
     }
 
     #[test]
     fn a_mark_outlives_its_daemon() {
-        let shelf = Shelf::new().unwrap();
-        shelf.mark(1, 77);
+        let store = Store::new().unwrap();
+        store.mark(1, 77);
         assert_eq!(
-            (successor(&shelf).marked(0), successor(&shelf).marked(1)),
+            (successor(&store).marked(0), successor(&store).marked(1)),
             (0, 77)
         );
-        shelf.mark(99, 1);
+        store.mark(99, 1);
     }
 }

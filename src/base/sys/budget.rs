@@ -8,7 +8,7 @@ use std::sync::{
 
 /// The kernel keeps a page for each: 50 MiB, for which the files of 1000 containers that are read
 /// once a second need not be looked up again.
-const MOST: usize = 12 << 10;
+const MAX_OPEN_FILES: usize = 12 << 10;
 
 /// How many files may be held open, of however many directories.
 #[derive(Debug, Clone)]
@@ -17,8 +17,8 @@ pub struct Budget(Arc<AtomicUsize>);
 impl Budget {
     /// So many.
     #[must_use]
-    pub fn of(most: usize) -> Budget {
-        Budget(Arc::new(AtomicUsize::new(most)))
+    pub fn new(max: usize) -> Budget {
+        Budget(Arc::new(AtomicUsize::new(max)))
     }
 
     /// Half of the descriptors that this process may have (`RLIMIT_NOFILE`), and no more than
@@ -26,14 +26,16 @@ impl Budget {
     #[must_use]
     pub fn of_this_process() -> Budget {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / 2);
-        Budget::of(usize::try_from(limit).map_or(MOST, |limit| limit.min(MOST)))
+        Budget::new(
+            usize::try_from(limit).map_or(MAX_OPEN_FILES, |limit| limit.min(MAX_OPEN_FILES)),
+        )
     }
 
     /// A place, if there is one left.
-    pub(super) fn take(&self) -> Option<Place> {
+    pub(super) fn take(&self) -> Option<Permit> {
         let one_less = |left: usize| left.checked_sub(1);
         let taken = (self.0).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        taken.ok().map(|_| Place(Arc::clone(&self.0)))
+        taken.ok().map(|_| Permit(Arc::clone(&self.0)))
     }
 
     /// How many places are left.
@@ -45,9 +47,9 @@ impl Budget {
 
 /// A file's place in a budget, free again when dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct Permit(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     budget::Budget,
-    kept::Kept,
+    held_files::HeldFiles,
     whole::{Records, whole},
 };
 use nix::{
@@ -26,7 +26,7 @@ use std::{
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
-    kept: Option<Kept>,
+    kept: Option<HeldFiles>,
 }
 
 impl Dir {
@@ -118,7 +118,7 @@ impl Dir {
     #[must_use]
     pub fn keeping(self, budget: Budget, records: Records) -> Dir {
         Dir {
-            kept: Some(Kept::new(budget, records)),
+            kept: Some(HeldFiles::new(budget, records)),
             ..self
         }
     }

@@ -39,7 +39,7 @@ pub fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
 /// # Errors
 ///
 /// What `dup3` answers.
-pub fn replace(place: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<()> {
+pub fn dup_onto(place: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<()> {
     let (file, place) = (file.as_raw_fd(), place.as_raw_fd());
     // SAFETY: `dup3` takes integers; both numbers are open, and whoever owns `place` still does.
     let result = unsafe { libc::dup3(file, place, libc::O_CLOEXEC) };
@@ -66,7 +66,7 @@ pub fn inherited(number: RawFd) -> nix::Result<OwnedFd> {
 /// # Errors
 ///
 /// What `fcntl` answers.
-pub fn bequeath(fd: impl AsFd) -> nix::Result<()> {
+pub fn clear_cloexec(fd: impl AsFd) -> nix::Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }
 
@@ -203,7 +203,7 @@ mod tests {
     fn a_replaced_descriptor_leads_elsewhere() {
         let (mut one, _one) = std::io::pipe().unwrap();
         let (two, mut writer) = std::io::pipe().unwrap();
-        replace(one.as_fd(), two.as_fd()).unwrap();
+        dup_onto(one.as_fd(), two.as_fd()).unwrap();
         writer.write_all(b"y").unwrap();
         let mut byte = [0];
         one.read_exact(&mut byte).unwrap();

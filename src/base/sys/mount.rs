@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 /// How much of a mount is copied or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum Depth {
     /// The one mount.
     Alone,
     /// The mount and every mount below it.
@@ -73,10 +73,10 @@ pub fn number(file: BorrowedFd<'_>) -> nix::Result<u64> {
 /// # Errors
 ///
 /// What `open_tree` answers: EPERM without CAP_SYS_ADMIN, EINVAL for a mount that may not be bound.
-pub fn copied(source: BorrowedFd<'_>, reach: Reach) -> nix::Result<OwnedFd> {
+pub fn clone_tree(source: BorrowedFd<'_>, depth: Depth) -> nix::Result<OwnedFd> {
     let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
     flags |= libc::AT_EMPTY_PATH as libc::c_uint;
-    if reach == Reach::Below {
+    if depth == Depth::Below {
         flags |= libc::AT_RECURSIVE as libc::c_uint;
     }
     let fd = source.as_raw_fd();
@@ -92,7 +92,7 @@ pub fn copied(source: BorrowedFd<'_>, reach: Reach) -> nix::Result<OwnedFd> {
 /// # Errors
 ///
 /// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
-pub fn forbid(mount: BorrowedFd<'_>, forbid: Forbid, reach: Reach) -> nix::Result<()> {
+pub fn forbid(mount: BorrowedFd<'_>, forbid: Forbid, depth: Depth) -> nix::Result<()> {
     let mut attr = MountAttr::default();
     if forbid.writes {
         attr.attr_set |= MOUNT_ATTR_RDONLY;
@@ -101,7 +101,7 @@ pub fn forbid(mount: BorrowedFd<'_>, forbid: Forbid, reach: Reach) -> nix::Resul
         attr.attr_set |= MOUNT_ATTR_NODEV;
     }
     let mut flags = libc::AT_EMPTY_PATH;
-    if reach == Reach::Below {
+    if depth == Depth::Below {
         flags |= libc::AT_RECURSIVE;
     }
     set(mount, &attr, flags)
@@ -122,17 +122,17 @@ fn set(mount: BorrowedFd<'_>, attr: &MountAttr, flags: libc::c_int) -> nix::Resu
 /// # Errors
 ///
 /// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
-pub fn part(mount: BorrowedFd<'_>) -> nix::Result<()> {
+pub fn make_private(mount: BorrowedFd<'_>) -> nix::Result<()> {
     propagate(mount, libc::MS_PRIVATE)
 }
 
 /// Has the kernel refuse, with EINVAL, to put a tree where it would show in another place too; until
-/// it is [parted](part).
+/// it is [private](make_private).
 ///
 /// # Errors
 ///
 /// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
-pub fn keep_alone(tree: BorrowedFd<'_>) -> nix::Result<()> {
+pub fn make_unbindable(tree: BorrowedFd<'_>) -> nix::Result<()> {
     // do_move_mount in fs/namespace.c: what may not be bound is not moved to a mount that is shared.
     propagate(tree, libc::MS_UNBINDABLE)
 }
@@ -145,7 +145,7 @@ fn propagate(mount: BorrowedFd<'_>, how: libc::c_ulong) -> nix::Result<()> {
     set(mount, &attr, libc::AT_EMPTY_PATH)
 }
 
-/// Puts a tree (see [`copied`]) over an open file or directory.
+/// Puts a tree (see [`clone_tree`]) over an open file or directory.
 ///
 /// # Errors
 ///
@@ -155,7 +155,7 @@ pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> nix::Result<()> {
     moved(tree, target, 0)
 }
 
-/// Puts a tree (see [`copied`]) beneath the mount whose top `target` holds open: it shows when that
+/// Puts a tree (see [`clone_tree`]) beneath the mount whose top `target` holds open: it shows when that
 /// mount goes (kernel 6.5 and later).
 ///
 /// # Errors

@@ -70,13 +70,13 @@ pub fn forked(child: impl FnOnce() -> i32) -> nix::Result<Pid> {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
             let status = child();
-            leave(status)
+            exit_now(status)
         }
     }
 }
 
 /// Ends the process at once, without the handlers and buffers it shares with its parent.
-pub fn leave(status: i32) -> ! {
+pub fn exit_now(status: i32) -> ! {
     // SAFETY: `_exit` takes an integer and does not return.
     unsafe { libc::_exit(status) }
 }

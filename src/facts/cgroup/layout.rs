@@ -1,7 +1,7 @@
 //! Where each controller is mounted and where a process stands in it: v1, v2 and hybrid hosts
 //! look alike from here on.
 
-use super::{Fact, Membership, Place, fact as facts, parse};
+use super::{Fact, Membership, Paths, fact as facts, parse};
 use crate::base::{
     mountinfo::{self, Mount},
     sys::{self, Budget, Dir, ReadError, Records},
@@ -108,13 +108,13 @@ impl Layout {
     /// `None` if the membership lacks the hierarchy that gives the keys, or names a place outside
     /// of what is mounted here (`/..`, as another cgroup namespace may).
     #[must_use]
-    pub fn place(&self, membership: &Membership) -> Option<Place> {
+    pub fn place(&self, membership: &Membership) -> Option<Paths> {
         let path = |hierarchy: &Option<Arc<Hierarchy>>, controller: &str| match hierarchy {
             Some(hierarchy) => hierarchy.path(membership, controller),
             None => Some(PathBuf::from("/")),
         };
         let memory = path(&self.memory, "memory")?;
-        Some(Place {
+        Some(Paths {
             home: match &self.memory {
                 Some(_) => memory.clone(),
                 None => self.home.path(membership, "cpu")?,
@@ -178,38 +178,38 @@ impl Layout {
         others.all(|hierarchy| Arc::ptr_eq(hierarchy, &self.home))
     }
 
-    /// The key of a place: the inode number of its directory in the hierarchy that gives the keys.
+    /// The key of a paths: the inode number of its directory in the hierarchy that gives the keys.
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when the cgroup was removed.
-    pub fn key(&self, place: &Place) -> Result<Key, ReadError> {
-        self.inode(&place.home).map(Key)
+    pub fn key(&self, paths: &Paths) -> Result<Key, ReadError> {
+        self.inode(&paths.home).map(Key)
     }
 
     fn inode(&self, path: &Path) -> Result<u64, ReadError> {
         (self.home.root.inode(path)).map_err(ReadError::refused(path))
     }
 
-    /// The file that tells the fact, in the cgroup so many steps above the container at `place`,
+    /// The file that tells the fact, in the cgroup so many steps above the container at `paths`,
     /// and the key there for one of `memory.stat` in v2; `None` where nobody tells it.
     #[must_use]
     pub fn origin(
         &self,
-        place: &Place,
+        paths: &Paths,
         asked: Fact,
         steps: usize,
         key: Option<&str>,
     ) -> Option<(PathBuf, Option<String>)> {
         let (hierarchy, path) = match asked {
             Fact::MemoryMax | Fact::MemoryCurrent | Fact::MemoryStat => {
-                (&self.memory, &place.memory)
+                (&self.memory, &paths.memory)
             }
-            Fact::SwapMax | Fact::SwapCurrent => (&self.memory, &place.memory),
-            Fact::Quota | Fact::Throttled => (&self.cpu, &place.cpu),
-            Fact::CpuUse => (&self.cpuacct, &place.cpuacct),
-            Fact::Cpus | Fact::Mems => (&self.cpuset, &place.cpuset),
-            Fact::Devices => (&self.io, &place.io),
-            Fact::Tasks => (&self.memory, &place.home),
+            Fact::SwapMax | Fact::SwapCurrent => (&self.memory, &paths.memory),
+            Fact::Quota | Fact::Throttled => (&self.cpu, &paths.cpu),
+            Fact::CpuUse => (&self.cpuacct, &paths.cpuacct),
+            Fact::Cpus | Fact::Mems => (&self.cpuset, &paths.cpuset),
+            Fact::Devices => (&self.io, &paths.io),
+            Fact::Tasks => (&self.memory, &paths.home),
         };
         let hierarchy = hierarchy.as_ref()?;
         let level = path.ancestors().nth(steps)?;

@@ -28,7 +28,7 @@ pub fn birth(
     {
         return Some((Some(init), birth));
     }
-    let processes = cgroups.processes(&container.place).unwrap_or_default();
+    let processes = cgroups.processes(&container.paths).unwrap_or_default();
     // A container inside this one has an init too, but stands deeper in pid namespaces.
     let init = processes
         .iter()

@@ -22,7 +22,7 @@ use crate::{
         units::{Key, Pid, Tid},
     },
     facts::{
-        cgroup::{Layout, Membership, Place},
+        cgroup::{Layout, Membership, Paths},
         host::Machine,
     },
 };
@@ -114,7 +114,7 @@ impl Callers {
             return Err(CallerError::Unseen);
         }
         if let Some(container) = self.recent.container(tid)
-            && cgroups.key(&container.place).ok() == Some(container.key)
+            && cgroups.key(&container.paths).ok() == Some(container.key)
         {
             return Ok(Caller::Container(container));
         }
@@ -137,13 +137,13 @@ impl Callers {
         let root = namespace
             .as_ref()
             .and_then(|known| place(known.init.main_thread(), known.member.text(), cgroups).ok())
-            .map(Place::out_of_init_scope)
+            .map(Paths::out_of_init_scope)
             .filter(|root| root.holds(&own))
             .unwrap_or(own);
         let key = cgroups.key(&root).map_err(unread)?;
         let container = Arc::new(Container {
             key,
-            place: root,
+            paths: root,
             init: namespace.as_ref().map(|known| known.init),
         });
         if let Some(namespace) = namespace.filter(|_| self.is_live) {
@@ -164,10 +164,10 @@ impl Callers {
         machine: &Machine,
     ) -> Result<(Container, bool), ReadError> {
         let path = cgroups.path_of(key)?;
-        let same = Place::at(&path);
+        let same = Paths::at(&path);
         let at = |place| Container {
             key,
-            place,
+            paths: place,
             init: None,
         };
         if cgroups.is_single() {
@@ -260,7 +260,7 @@ impl Callers {
     }
 }
 
-fn place(tid: Tid, membership: &str, cgroups: &Layout) -> Result<Place, CallerError> {
+fn place(tid: Tid, membership: &str, cgroups: &Layout) -> Result<Paths, CallerError> {
     cgroups
         .place(&Membership::parse(membership))
         .ok_or(CallerError::Outside { tid })

@@ -16,7 +16,7 @@ pub use tasks::{Youngest, count};
 use crate::{
     base::units::{Key, Pid, Tid},
     facts::{
-        cgroup::Place,
+        cgroup::Paths,
         host::{Machine, parse},
     },
 };
@@ -30,7 +30,7 @@ pub struct Container {
     /// below `containers/`, never used twice while the machine is up.
     pub key: Key,
     /// Where it stands in each hierarchy.
-    pub place: Place,
+    pub paths: Paths,
     /// The init of its pid namespace as the host counts pids, where it has one of its own.
     pub init: Option<Pid>,
 }

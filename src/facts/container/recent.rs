@@ -154,7 +154,7 @@ fn slot<T>(slots: &[T], number: u64) -> Option<&T> {
 mod tests {
     use super::*;
     use crate::base::units::Key;
-    use crate::facts::cgroup::Place;
+    use crate::facts::cgroup::Paths;
     use std::{
         os::unix::process::CommandExt,
         process::{Child, Command},
@@ -171,7 +171,7 @@ mod tests {
     fn container() -> Arc<Container> {
         Arc::new(Container {
             key: Key(1),
-            place: Place::at("/a".as_ref()),
+            paths: Paths::at("/a".as_ref()),
             init: None,
         })
     }

@@ -38,7 +38,7 @@ pub fn count(
     machine: &Machine,
     youngest: &mut Option<Youngest>,
 ) -> Result<Tasks, ReadError> {
-    let threads = cgroups.threads(&container.place)?;
+    let threads = cgroups.threads(&container.paths)?;
     let step = threads.len().div_ceil(MOST).max(1);
     let weight = u64::try_from(step).unwrap_or(1);
     let mut tasks = Tasks::default();

@@ -29,7 +29,7 @@ impl Machine {
         Ok(Machine {
             root: Dir::open(root).map_err(ReadError::refused(root))?,
             proc: match Dir::open(&proc).map_err(ReadError::refused(&proc))? {
-                dir if dir.is_of_kernel() => dir.keeping(Budget::of(KEPT), Records::Any),
+                dir if dir.is_of_kernel() => dir.keeping(Budget::new(KEPT), Records::Any),
                 captured => captured,
             },
         })

@@ -84,7 +84,7 @@ impl Change {
             (Some(after), kind) => {
                 let directory = at.parent().unwrap_or(root);
                 fs::create_dir_all(directory).and_then(|()| match kind {
-                    Kind::Text => sys::replace(&at, after.as_bytes()),
+                    Kind::Text => sys::write_atomic(&at, after.as_bytes()),
                     Kind::Link => symlink(after, &at),
                 })
             }

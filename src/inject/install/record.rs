@@ -9,10 +9,9 @@ use super::{
     InstallError,
     change::{Kind, below},
 };
-use crate::base::sys;
+use crate::base::{paths::INSTALL_RECORDS, sys};
 
 /// Where the records are; beside the daemon's mount point, which hides what lies in it.
-const DIRECTORY: &str = "/var/lib/plimsoll-state/install";
 
 /// The record of one file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,7 +36,7 @@ fn file(path: &Path) -> PathBuf {
     // As systemd-escape(1) names units after paths: no two have the same name.
     let name = path.to_string_lossy();
     let name = name.trim_start_matches('/').replace('-', "\\x2d");
-    Path::new(DIRECTORY).join(format!("{}.json", name.replace('/', "-")))
+    Path::new(INSTALL_RECORDS).join(format!("{}.json", name.replace('/', "-")))
 }
 
 impl Record {
@@ -69,7 +68,7 @@ impl Record {
         };
         let directory = at.parent().unwrap_or(root);
         fs::create_dir_all(directory)
-            .and_then(|()| sys::replace(&at, &text))
+            .and_then(|()| sys::write_atomic(&at, &text))
             .map_err(refused)
     }
 

@@ -48,7 +48,7 @@ pub(super) fn with_clocks(program: &Path, memory: &Path) -> bool {
     let word = if has { "time" } else { "none" };
     // Without a memory, as for an engine without root, it is asked each time.
     let _ = fs::create_dir_all(memory);
-    let _ = sys::replace(&file, format!("{stamp} {word}\n").as_bytes());
+    let _ = sys::write_atomic(&file, format!("{stamp} {word}\n").as_bytes());
     has
 }
 

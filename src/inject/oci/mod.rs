@@ -25,7 +25,10 @@ use std::{
 use outline::Outline;
 use serde_json::json;
 
-use crate::base::sys::{self, chain};
+use crate::base::{
+    paths::RUN_DIR,
+    sys::{self, chain},
+};
 
 /// Why the real runtime was not called.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +115,6 @@ const CIRCLE: &str = "PLIMSOLL_RUNTIME_PID";
 /// The longest configuration that is edited, in bytes.
 const LONGEST: u64 = 64 << 20;
 
-/// Where it is remembered what a runtime can do.
-const MEMORY: &str = "/run/plimsoll";
-
 impl Wrapper {
     /// Does what the arguments of an OCI runtime ask for; returns only when that fails.
     ///
@@ -175,14 +175,14 @@ impl Wrapper {
         };
         let hook = own.to_string_lossy();
         let mut is_changed = add_hook(&mut outline.parts, &hook).map_err(edited)?;
-        let clocks = self.has_clocks && features::with_clocks(runtime, Path::new(MEMORY));
+        let clocks = self.has_clocks && features::with_clocks(runtime, Path::new(RUN_DIR));
         if let Some(now) = sys::clocks().filter(|_| clocks) {
             is_changed |= add_clocks(&mut outline.parts, now).map_err(edited)?;
         }
         if !is_changed {
             return Ok(());
         }
-        let written = sys::replace(path, outline.text().as_bytes());
+        let written = sys::write_atomic(path, outline.text().as_bytes());
         written.map_err(|source| ConfigurationError::Write {
             path: path.to_owned(),
             source,

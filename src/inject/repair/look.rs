@@ -1,7 +1,7 @@
 //! Looks for mounts of ours for which nobody answers, and touches none.
 
-use super::{namespaces::Namespace, repair::is_dead};
-use crate::base::units::Pid;
+use super::{heal::is_dead, namespaces::Namespace};
+use crate::base::{paths, units::Pid};
 use std::{
     collections::BTreeMap,
     io,
@@ -30,8 +30,7 @@ pub fn dead() -> io::Result<Vec<Dead>> {
     for namespace in Namespace::all()? {
         let mut views: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for mount in namespace.mounts() {
-            let view = mount.source.strip_prefix("plimsoll:");
-            let view = PathBuf::from(view.unwrap_or_default());
+            let view = paths::view_of_source(&mount.source).unwrap_or_default();
             if mount.point.starts_with(&view) && view != Path::new("") {
                 continue;
             }

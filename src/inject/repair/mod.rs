@@ -3,9 +3,9 @@
 //! Nothing here asks a container's files anything that a daemon would have to answer, for there
 //! may be none.
 
+mod heal;
 mod look;
 mod namespaces;
-mod repair;
 
+pub use heal::{Repaired, heal, take_out};
 pub use look::{Dead, dead};
-pub use repair::{Repaired, heal, take_out};

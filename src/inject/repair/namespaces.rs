@@ -1,7 +1,8 @@
 //! The mount namespaces of the machine, each entered by a thread of its own.
 
 use crate::base::{
-    mountinfo::{self, KIND, Mount},
+    mountinfo::{self, Mount},
+    paths::FS_TYPE,
     units::Pid,
 };
 use nix::sched::{CloneFlags, setns, unshare};
@@ -54,7 +55,7 @@ impl Namespace {
     /// The mounts of our kind in it.
     pub(super) fn mounts(&self) -> Vec<Mount> {
         let mut mounts = mountinfo::of(self.pid).unwrap_or_default();
-        mounts.retain(|mount| mount.kind == KIND);
+        mounts.retain(|mount| mount.kind == FS_TYPE);
         mounts
     }
 
@@ -83,6 +84,6 @@ impl Namespace {
 /// it.
 pub(super) fn device(point: &std::path::Path) -> Option<String> {
     let mounts = mountinfo::own().ok()?.into_iter();
-    let mut mounts = mounts.filter(|mount| mount.kind == KIND && mount.point == point);
+    let mut mounts = mounts.filter(|mount| mount.kind == FS_TYPE && mount.point == point);
     mounts.next_back().map(|mount| mount.device)
 }

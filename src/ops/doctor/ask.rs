@@ -18,7 +18,7 @@ pub(super) fn command(program: impl AsRef<Path>, words: &[&str]) -> Option<Strin
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
     let mut out = child.stdout.take()?;
-    let text = sys::within(PATIENCE, move || {
+    let text = sys::with_timeout(PATIENCE, move || {
         let mut text = String::new();
         let _ = out.read_to_string(&mut text);
         text
@@ -32,7 +32,7 @@ pub(super) fn command(program: impl AsRef<Path>, words: &[&str]) -> Option<Strin
 
 /// The first bytes of a file, or why there are none; `None` if nobody answers.
 pub(super) fn file(path: PathBuf) -> Option<io::Result<Vec<u8>>> {
-    sys::within(PATIENCE, move || {
+    sys::with_timeout(PATIENCE, move || {
         let mut bytes = vec![0; 512];
         let length = File::open(&path)?.read(&mut bytes)?;
         bytes.truncate(length);

@@ -51,7 +51,7 @@ pub(super) fn find(cgroups: &Cgroups) -> Vec<Finding> {
     let mode = match (is_v1, &cgroups.v2) {
         (false, None) => {
             let found = Finding::new(Level::Error, "cgroup", "no cgroups are mounted");
-            return vec![found.mend("mount -t cgroup2 cgroup2 /sys/fs/cgroup")];
+            return vec![found.fix("mount -t cgroup2 cgroup2 /sys/fs/cgroup")];
         }
         (false, Some(_)) => "version 2",
         (true, None) => "version 1",
@@ -69,12 +69,12 @@ pub(super) fn find(cgroups: &Cgroups) -> Vec<Finding> {
         };
         let text = format!("a container sees {seen}: there is no controller {name}");
         if !has {
-            let mend = format!("boot with cgroup_enable={name}, on a kernel that has it");
-            found.push(Finding::new(level, "cgroup", text).mend(mend));
+            let fix = format!("boot with cgroup_enable={name}, on a kernel that has it");
+            found.push(Finding::new(level, "cgroup", text).fix(fix));
         } else if !gives {
             let text = format!("{text} below the root");
-            let mend = format!("echo +{name} > /sys/fs/cgroup/cgroup.subtree_control");
-            found.push(Finding::new(Level::Warning, "cgroup", text).mend(mend));
+            let fix = format!("echo +{name} > /sys/fs/cgroup/cgroup.subtree_control");
+            found.push(Finding::new(Level::Warning, "cgroup", text).fix(fix));
         }
     }
     if is_v1 {
@@ -82,7 +82,7 @@ pub(super) fn find(cgroups: &Cgroups) -> Vec<Finding> {
         found.push(Finding::new(Level::Note, "cgroup", text));
     } else if !cgroups.has_pressure {
         let text = "the kernel counts no pressure, so there is no /proc/pressure";
-        found.push(Finding::new(Level::Note, "cgroup", text).mend("boot with psi=1"));
+        found.push(Finding::new(Level::Note, "cgroup", text).fix("boot with psi=1"));
     }
     found
 }

@@ -2,7 +2,10 @@
 
 use super::{Finding, Level};
 use crate::{
-    base::mountinfo::{self, KIND, Mount},
+    base::{
+        mountinfo::{self, Mount},
+        paths::FS_TYPE,
+    },
     facts::engines::{self, Container, Engine},
     inject::{
         attached::{self, Note},
@@ -17,7 +20,7 @@ use std::{io, path::Path};
 pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
     if !geteuid().is_root() {
         let text = "containers are looked into only by root";
-        return vec![Finding::new(Level::Warning, "containers", text).mend("run it as root")];
+        return vec![Finding::new(Level::Warning, "containers", text).fix("run it as root")];
     }
     let failed = |what: &str, error: io::Error| {
         let text = format!("cannot {what}: {error}");
@@ -45,7 +48,7 @@ fn lost() -> io::Result<Vec<Container>> {
     lost.retain(|one| {
         let engine = one.engine.to_string();
         let is_it = |note: &Note| note.engine == engine && note.id == one.id;
-        let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == KIND);
+        let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
         // One that ends this very moment has lost nothing.
         notes.iter().any(is_it) && !mountinfo::of(one.pid).map_or(true, has_ours)
     });
@@ -58,12 +61,12 @@ fn judged_lost(container: &Container) -> Finding {
         "{engine}'s {shown} has lost the files that it was given: it was started again without the hook"
     );
     let attach = format!("plimsoll attach {shown}");
-    let mend = match engine {
+    let fix = match engine {
         // It has no hooks.
         Engine::Nspawn => attach,
         engine => format!("{attach}; plimsoll install {engine} for the next time"),
     };
-    Finding::new(Level::Warning, "containers", text).mend(mend)
+    Finding::new(Level::Warning, "containers", text).fix(fix)
 }
 
 /// `living` is a view that is served: its daemon heals when it starts, and has started.
@@ -77,7 +80,7 @@ fn judged(dead: &[Dead], living: Option<&Path>) -> Vec<Finding> {
             "the container of process {pid} has {mounts} dead files of {}: reads of them fail",
             view.display()
         );
-        let mend = match living == Some(view.as_path()) {
+        let fix = match living == Some(view.as_path()) {
             true => format!(
                 "restart that container, or take it out: nsenter -t {pid} -m umount -l FILE"
             ),
@@ -86,7 +89,7 @@ fn judged(dead: &[Dead], living: Option<&Path>) -> Vec<Finding> {
                 view.display()
             ),
         };
-        Finding::new(Level::Error, "containers", text).mend(mend)
+        Finding::new(Level::Error, "containers", text).fix(fix)
     });
     found.collect()
 }

@@ -1,7 +1,7 @@
 //! The engines that are here, and whether their containers get the view.
 
 use super::{Finding, Level, ask};
-use crate::base::mountinfo::{KIND, Mount};
+use crate::base::{mountinfo::Mount, paths::FS_TYPE};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -139,7 +139,7 @@ fn version(printed: &str) -> Option<String> {
 /// Whether an engine's containers get the view: the one place that decides it.
 fn set_up(root: &Path, mounts: &[Mount], kind: &Kind) -> SetUp {
     let rival = mounts.iter().find(|mount| {
-        mount.kind == KIND
+        mount.kind == FS_TYPE
             && ["/var/lib/lxcfs", "/var/lib/incus-lxcfs"]
                 .map(Path::new)
                 .contains(&mount.point.as_path())
@@ -206,8 +206,8 @@ pub(super) fn find(engine: &Engine) -> Finding {
         }
         SetUp::No => {
             let text = format!("{version}; its containers do not get the view");
-            let mend = format!("plimsoll install {name}");
-            Finding::new(Level::Warning, name, text).mend(mend)
+            let fix = format!("plimsoll install {name}");
+            Finding::new(Level::Warning, name, text).fix(fix)
         }
     }
 }

@@ -49,7 +49,7 @@ pub struct Finding {
     /// What is so, in one line.
     pub finding: String,
     /// What to do about it: a command where there is one. `None` where nothing is to be done.
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Finding {
@@ -58,13 +58,13 @@ impl Finding {
             level,
             subject: subject.to_owned(),
             finding: finding.into(),
-            mend: None,
+            fix: None,
         }
     }
 
-    pub(super) fn mend(self, mend: impl Into<String>) -> Finding {
+    pub(super) fn fix(self, fix: impl Into<String>) -> Finding {
         Finding {
-            mend: Some(mend.into()),
+            fix: Some(fix.into()),
             ..self
         }
     }
@@ -74,8 +74,8 @@ impl Finding {
     pub fn line(&self) -> String {
         let (level, subject) = (self.level.name(), &self.subject);
         let line = format!("{level:<8} {subject:<11} {}", self.finding);
-        match &self.mend {
-            Some(mend) => format!("{line} -> {mend}"),
+        match &self.fix {
+            Some(fix) => format!("{line} -> {fix}"),
             None => line,
         }
     }
@@ -89,7 +89,7 @@ mod tests {
     fn a_finding_is_one_line_with_its_mend() {
         let finding = Finding::new(Level::Warning, "docker", "26.1.5 is not set up");
         assert_eq!(
-            finding.mend("plimsoll install docker").line(),
+            finding.fix("plimsoll install docker").line(),
             "warning  docker      26.1.5 is not set up -> plimsoll install docker"
         );
     }

@@ -25,14 +25,14 @@ pub(super) fn read(root: &Path) -> Fuse {
 pub(super) fn find(fuse: &Fuse) -> Vec<Finding> {
     let mut found = vec![match fuse.has_device {
         true => Finding::new(Level::Ok, "fuse", "/dev/fuse is there"),
-        false => Finding::new(Level::Error, "fuse", "there is no /dev/fuse").mend("modprobe fuse"),
+        false => Finding::new(Level::Error, "fuse", "there is no /dev/fuse").fix("modprobe fuse"),
     }];
     for (name, seconds) in fuse.timeouts.iter().filter(|(_, seconds)| *seconds > 0) {
         let text = format!(
             "fs.fuse.{name} is {seconds}: a daemon that is replaced or hangs for so many seconds loses every container"
         );
-        let mend = format!("sysctl -w fs.fuse.{name}=0, and in /etc/sysctl.d");
-        found.push(Finding::new(Level::Warning, "fuse", text).mend(mend));
+        let fix = format!("sysctl -w fs.fuse.{name}=0, and in /etc/sysctl.d");
+        found.push(Finding::new(Level::Warning, "fuse", text).fix(fix));
     }
     found
 }

@@ -46,7 +46,7 @@ pub(super) fn find(release: &str) -> Vec<Finding> {
     };
     if version < NEEDED {
         let text = format!("Linux {release} is too old: it has to be 5.12 or later");
-        return vec![Finding::new(Level::Error, "kernel", text).mend("install a newer kernel")];
+        return vec![Finding::new(Level::Error, "kernel", text).fix("install a newer kernel")];
     }
     let has: Vec<&str> = LATER
         .iter()

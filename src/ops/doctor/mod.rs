@@ -1,4 +1,4 @@
-//! What is well on this machine and what is not, each with its mend.
+//! What is well on this machine and what is not, each with its fix.
 //!
 //! Each subject reads its facts below a root directory, which is `/` or a captured machine, and
 //! judges them apart from that. What no file tells (does the daemon answer, how old is an engine,
@@ -71,7 +71,7 @@ pub fn examine(
 
 /// What the daemon would not start with, and the hook would leave aside.
 fn mistaken(error: &ConfigError) -> Finding {
-    Finding::new(Level::Error, "config", chain(error)).mend("mend that file")
+    Finding::new(Level::Error, "config", chain(error)).fix("fix that file")
 }
 
 /// The text of a file below `root`, without white space around it; `None` where there is none.

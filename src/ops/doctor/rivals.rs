@@ -32,16 +32,16 @@ pub(super) fn find(rivals: &Rivals) -> Vec<Finding> {
             "lxcfs serves {}: LXC and Incus containers see its files, not Plimsoll's",
             point.display()
         );
-        let mend = format!(
+        let fix = format!(
             "systemctl disable --now lxcfs, then plimsoll daemon {}",
             point.display()
         );
-        found.push(Finding::new(Level::Note, "lxcfs", text).mend(mend));
+        found.push(Finding::new(Level::Note, "lxcfs", text).fix(fix));
     }
     if rivals.has_both_hooks {
         let text = "LXC has the hook of lxcfs and that of Plimsoll: which files a container sees is chance";
-        let mend = format!("take one of the two out of {}", engines::LXC_HOOKS);
-        found.push(Finding::new(Level::Warning, "lxcfs", text).mend(mend));
+        let fix = format!("take one of the two out of {}", engines::LXC_HOOKS);
+        found.push(Finding::new(Level::Warning, "lxcfs", text).fix(fix));
     }
     found
 }

@@ -2,10 +2,7 @@
 
 use super::{Finding, Level, ask, is_there, text};
 use crate::{
-    base::{
-        mountinfo::{KIND, Mount},
-        units::Pid,
-    },
+    base::{mountinfo::Mount, paths::FS_TYPE, units::Pid},
     serve::daemon,
 };
 use std::{
@@ -71,7 +68,7 @@ pub(super) fn read(
     let mut there = mounts.iter().filter(|mount| mount.point == mountpoint);
     let mounted = there.next_back().map(|mount| mount.kind.clone());
     let answer = match (&mounted, is_here) {
-        (Some(kind), true) if kind == KIND => answer(mountpoint),
+        (Some(kind), true) if kind == FS_TYPE => answer(mountpoint),
         _ => Answer::Unknown,
     };
     let units = ["etc", "usr/lib", "lib"].map(|above| format!("{above}/systemd/system/{UNIT}"));
@@ -162,7 +159,7 @@ fn unit() -> Option<BTreeMap<String, String>> {
 impl Service {
     /// Whether readers get answers.
     pub(super) fn is_well(&self) -> bool {
-        self.mounted.as_deref() == Some(KIND) && self.answer == Answer::Good
+        self.mounted.as_deref() == Some(FS_TYPE) && self.answer == Answer::Good
     }
 
     fn start(&self) -> String {
@@ -190,8 +187,8 @@ pub(super) fn find(service: &Service) -> Vec<Finding> {
     let state = service.unit.get("UnitFileState").map(String::as_str);
     if state == Some("disabled") {
         let text = "systemd does not start it at boot";
-        let mend = "systemctl enable plimsoll";
-        found.push(Finding::new(Level::Warning, "daemon", text).mend(mend));
+        let fix = "systemctl enable plimsoll";
+        found.push(Finding::new(Level::Warning, "daemon", text).fix(fix));
     }
     found
 }
@@ -199,9 +196,9 @@ pub(super) fn find(service: &Service) -> Vec<Finding> {
 /// What readers get.
 fn served(service: &Service) -> Finding {
     let at = service.mountpoint.display();
-    let error = |text: String, mend: String| Finding::new(Level::Error, "daemon", text).mend(mend);
+    let error = |text: String, fix: String| Finding::new(Level::Error, "daemon", text).fix(fix);
     match (service.mounted.as_deref(), service.answer, &service.process) {
-        (Some(kind), ..) if kind != KIND => error(
+        (Some(kind), ..) if kind != FS_TYPE => error(
             format!("a file system of type {kind} is mounted on {at}"),
             format!("unmount it, then {}", service.start()),
         ),
@@ -247,7 +244,7 @@ fn served(service: &Service) -> Finding {
 /// What would become of the readers if it died, and whether it is the installed program.
 fn kept(service: &Service, process: &Process) -> Vec<Finding> {
     let mut found = Vec::new();
-    let warn = |text: &str, mend: String| Finding::new(Level::Warning, "daemon", text).mend(mend);
+    let warn = |text: &str, fix: String| Finding::new(Level::Warning, "daemon", text).fix(fix);
     if process.overseer == Overseer::Nobody {
         let text = "if it dies, every read in a container fails";
         found.push(warn(
@@ -278,7 +275,7 @@ mod tests {
     fn serving(overseer: Overseer) -> Service {
         Service {
             mountpoint: "/var/lib/plimsoll".into(),
-            mounted: Some(KIND.to_owned()),
+            mounted: Some(FS_TYPE.to_owned()),
             process: Some(Process {
                 pid: Pid(7),
                 overseer,
@@ -322,7 +319,7 @@ mod tests {
             answer: Answer::None,
             ..serving(Overseer::Keeper)
         };
-        for (service, said, mend) in [
+        for (service, said, fix) in [
             (none, "none serves", "systemctl start plimsoll"),
             (dead, "it is dead", "systemctl start plimsoll"),
             (hangs, "it hangs", "systemctl restart plimsoll"),
@@ -335,7 +332,7 @@ mod tests {
             let found = find(&service).remove(0);
             assert_eq!(found.level, Level::Error);
             assert!(found.finding.starts_with(said), "{found:?}");
-            assert_eq!(found.mend.as_deref(), Some(mend));
+            assert_eq!(found.fix.as_deref(), Some(fix));
             assert!(!service.is_well());
         }
     }

@@ -51,15 +51,15 @@ pub(super) fn find(settings: &Settings) -> Vec<Finding> {
         let value = settings.sysctls.iter().find(|(other, _)| *other == name);
         if let Some((_, value)) = value.filter(|(_, value)| *value < least) {
             let text = format!("{name} is {value}: {fails}");
-            let mend = format!("sysctl -w {name}=100000, and in /etc/sysctl.d");
-            found.push(Finding::new(Level::Warning, "settings", text).mend(mend));
+            let fix = format!("sysctl -w {name}=100000, and in /etc/sysctl.d");
+            found.push(Finding::new(Level::Warning, "settings", text).fix(fix));
         }
     }
     if settings.is_selinux_enforcing {
         let text = "SELinux enforces: its policy may forbid containers to read files of FUSE";
-        let mend =
+        let fix =
             "look for denials: ausearch -m avc -ts recent; setsebool -P virt_sandbox_use_fusefs 1";
-        found.push(Finding::new(Level::Warning, "selinux", text).mend(mend));
+        found.push(Finding::new(Level::Warning, "selinux", text).fix(fix));
     }
     found
 }

@@ -1,4 +1,4 @@
-//! What no view on this machine can mend.
+//! What no view on this machine can fix.
 
 use super::{Finding, Level, is_there};
 use crate::base::mountinfo::Mount;

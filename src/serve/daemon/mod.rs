@@ -61,7 +61,7 @@ pub struct Config {
     /// Whether a keeper watches over the daemon, unless systemd does.
     pub is_kept: bool,
     /// After how long a daemon that hangs is replaced.
-    pub patience: Duration,
+    pub watchdog: Duration,
     /// How old an answer may be when a reader is told it.
     pub max_age: Micros,
     /// Whether a daemon that serves there is to be replaced.
@@ -124,7 +124,7 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
         return live(&config, Held::default(), Overseer::None).map(|()| 0);
     }
     let adopted = config.adopts.map(adopted).transpose()?;
-    let status = keeper::keep(config.patience, adopted, |life| {
+    let status = keeper::keep(config.watchdog, adopted, |life| {
         match begin(&config, life) {
             Ok(()) => 0,
             Err(error) => {
@@ -168,7 +168,7 @@ fn adopted(pid: i32) -> Result<Adopted> {
     let stdin = std::io::stdin();
     let daemon = stdin.as_fd().try_clone_to_owned()?;
     let nothing = std::fs::File::open("/dev/null")?;
-    crate::base::sys::fd::replace(stdin.as_fd(), nothing.as_fd())?;
+    crate::base::sys::fd::dup_onto(stdin.as_fd(), nothing.as_fd())?;
     Ok(Adopted {
         pid: Pid::from_raw(pid),
         daemon,

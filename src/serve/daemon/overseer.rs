@@ -110,10 +110,10 @@ impl Overseer {
     }
 
     /// How long this daemon may say nothing.
-    fn patience(&self, config: &Config) -> Option<Duration> {
+    fn watchdog(&self, config: &Config) -> Option<Duration> {
         match self {
             Overseer::Systemd => sd_notify::watchdog_enabled(),
-            Overseer::Keeper(_) => Some(config.patience),
+            Overseer::Keeper(_) => Some(config.watchdog),
             Overseer::None => None,
         }
     }
@@ -124,10 +124,10 @@ impl Overseer {
     /// Nothing here asks the view itself: a thread that waits for an answer of its own process
     /// keeps that from ending when it is killed (`request_wait_answer` in `fs/fuse/dev.c`).
     pub(super) fn attend(&self, config: &Config, held: &Held, meanwhile: impl Fn()) {
-        let Some(patience) = self.patience(config) else {
+        let Some(watchdog) = self.watchdog(config) else {
             return;
         };
-        let pause = patience / 2;
+        let pause = watchdog / 2;
         let (mut before, mut was_asked) = (Progress::default(), false);
         let mut next = Instant::now();
         loop {
@@ -210,7 +210,7 @@ fn started(config: &Config, held: &Held) -> Result<(OwnedFd, Child)> {
         .arg("daemon")
         .arg(&config.mountpoint)
         .args(["--adopt", &std::process::id().to_string()])
-        .args(["--watchdog", &config.patience.as_secs().to_string()])
+        .args(["--watchdog", &config.watchdog.as_secs().to_string()])
         .args(["--max-age", &format!("{}us", config.max_age.0)])
         .arg("--config")
         .arg(&config.configuration)

@@ -1,6 +1,9 @@
 //! The place where a daemon serves: its lock, and what lies there when it comes.
 
-use crate::base::mountinfo;
+use crate::base::{
+    mountinfo,
+    paths::{self, RUN_DIR},
+};
 use anyhow::{Context, Result, bail};
 use nix::{
     fcntl::{Flock, FlockArg},
@@ -15,16 +18,13 @@ use std::{
     time::Duration,
 };
 
-// Where the locks and the sockets are that say which mount point is served by whom.
-const RUN: &str = "/run/plimsoll";
-
 /// So long and so often one waits for others who only look whether somebody holds it.
 const A_LOOK: Duration = Duration::from_millis(5);
 const ATTEMPTS: usize = 4;
 
 /// The file of that kind that belongs to the mount point, in a directory that is made.
 pub(super) fn file(mountpoint: &Path, kind: &str) -> Result<PathBuf> {
-    fs::create_dir_all(RUN).with_context(|| format!("cannot make {RUN}"))?;
+    fs::create_dir_all(RUN_DIR).with_context(|| format!("cannot make {RUN_DIR}"))?;
     Ok(path(mountpoint, kind))
 }
 
@@ -39,7 +39,7 @@ fn path(mountpoint: &Path, kind: &str) -> PathBuf {
     // As systemd-escape(1) names units after paths: no two have the same name.
     let name = mountpoint.to_string_lossy();
     let name = name.replace('-', "\\x2d").replace('/', "-");
-    Path::new(RUN).join(format!("daemon{name}.{kind}"))
+    Path::new(RUN_DIR).join(format!("daemon{name}.{kind}"))
 }
 
 /// Holds the mount point for this process, and for whoever is handed the lock: it goes with the
@@ -119,7 +119,7 @@ pub(super) fn resolved(mountpoint: &Path) -> Result<PathBuf> {
 /// Takes away what a dead daemon left mounted, and makes the directory if there is none.
 pub(super) fn clear(mountpoint: &Path) -> Result<()> {
     while let Some(kind) = mounted_at(mountpoint)? {
-        if kind != mountinfo::KIND {
+        if kind != paths::FS_TYPE {
             bail!(
                 "a file system of type {kind} is mounted there: unmount it, or choose another place"
             );

@@ -1,7 +1,7 @@
 //! What a daemon leaves behind that systemd had to kill when it was stopped.
 
 use super::{place, tell};
-use crate::{base::mountinfo, inject::repair, serve::fuse::Side};
+use crate::{base::paths, inject::repair, serve::fuse::Side};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
 use std::{path::Path, process::Command};
@@ -21,7 +21,7 @@ pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
     let points = Side::BOTH.map(|side| side.point(&mountpoint));
     tell("taken out", &repair::take_out(&points)?);
     // What is mounted within goes with it: the way there leads through files for which nobody answers.
-    while place::mounted_at(&mountpoint)?.as_deref() == Some(mountinfo::KIND) {
+    while place::mounted_at(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {
         umount2(&mountpoint, MntFlags::MNT_DETACH)
             .with_context(|| format!("cannot unmount {}", mountpoint.display()))?;
     }

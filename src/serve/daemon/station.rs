@@ -1,8 +1,8 @@
-//! What a daemon serves with: the lock, the shelf and the connections, its own or another's.
+//! What a daemon serves with: the lock, the store and the connections, its own or another's.
 
 use super::{Config, Event, place};
 use crate::{
-    base::{mountinfo, state::Shelf},
+    base::{paths, state::Store},
     serve::{
         fuse::{Agreed, Cached, Connection, Direct, Server, Side},
         handover::{Held, LOCK, Roster, STATE},
@@ -18,12 +18,12 @@ use std::{
     thread,
 };
 
-/// Lock, shelf and connections, and what is served on them.
+/// Lock, store and connections, and what is served on them.
 #[derive(Debug)]
 pub(super) struct Station {
     pub(super) mountpoint: PathBuf,
     lock: OwnedFd,
-    shelf: Arc<Shelf>,
+    store: Arc<Store>,
     server: Arc<Server>,
     answers: Arc<Answers>,
     /// In the order in which they were mounted.
@@ -54,9 +54,9 @@ impl Station {
     /// Mounts the direct connection anew; what a dead daemon has left there is taken away first.
     pub(super) fn begin(config: &Config, lock: OwnedFd) -> Result<Station> {
         place::clear(&config.mountpoint)?;
-        let shelf = Shelf::new().context("cannot make memory for a successor")?;
+        let store = Store::new().context("cannot make memory for a successor")?;
         let direct = Connection::begin(Side::Direct, &config.mountpoint)?;
-        Station::of(config, lock, shelf, vec![direct])
+        Station::of(config, lock, store, vec![direct])
     }
 
     /// Mounts the cached connection too. The way to its mount point leads through the direct
@@ -77,7 +77,7 @@ impl Station {
         if mountpoint != config.mountpoint {
             bail!("it was served on {}", mountpoint.display());
         }
-        let shelf = Shelf::of(held.take(STATE).context("its state is missing")?)?;
+        let store = Store::of(held.take(STATE).context("its state is missing")?)?;
         let mut connections = Vec::new();
         for agreed in agreed {
             let device = held.take(&agreed.name);
@@ -92,7 +92,7 @@ impl Station {
             Some(lock) => lock,
             None => place::lock(&config.mountpoint)?,
         };
-        let mut station = Station::of(config, lock, shelf, connections)?;
+        let mut station = Station::of(config, lock, store, connections)?;
         station.is_resumed = true;
         Ok(station)
     }
@@ -100,18 +100,18 @@ impl Station {
     fn of(
         config: &Config,
         lock: OwnedFd,
-        shelf: Shelf,
+        store: Store,
         connections: Vec<Connection>,
     ) -> Result<Station> {
-        let shelf = Arc::new(shelf);
+        let store = Arc::new(store);
         // A fact may be half as old as an answer, which is kept for the other half.
         let answers = Answers::here()?.with_max_age(config.max_age.half());
-        let answers = Arc::new(answers.kept_on(Arc::clone(&shelf)));
+        let answers = Arc::new(answers.kept_on(Arc::clone(&store)));
         Ok(Station {
             mountpoint: config.mountpoint.clone(),
             lock,
-            server: Arc::new(Server::new(Arc::clone(&answers), Arc::clone(&shelf))),
-            shelf,
+            server: Arc::new(Server::new(Arc::clone(&answers), Arc::clone(&store))),
+            store,
             answers,
             connections,
             is_resumed: false,
@@ -140,7 +140,7 @@ impl Station {
     /// Has the kernel give out again what a daemon before this one took and did not answer.
     pub(super) fn recover(&self) {
         for (place, connection) in (0..).zip(&self.connections) {
-            if !connection.recover(self.shelf.marked(place)) {
+            if !connection.recover(self.store.marked(place)) {
                 tracing::info!(
                     connection = connection.agreed().name,
                     "this kernel gives out no request twice: readers of that moment are interrupted"
@@ -157,7 +157,7 @@ impl Station {
             connections: self.agreed().cloned().collect(),
         })?;
         held.add(LOCK, &self.lock)?;
-        held.add(STATE, &*self.shelf)?;
+        held.add(STATE, &*self.store)?;
         for connection in &self.connections {
             held.add(&connection.agreed().name, connection.device())?;
         }
@@ -176,7 +176,7 @@ impl Station {
     /// Whether all of it is still mounted where it was.
     pub(super) fn is_mounted(&self) -> Result<bool> {
         let is_ours = |point: &Path| -> Result<bool> {
-            Ok(place::mounted_at(point)?.as_deref() == Some(mountinfo::KIND))
+            Ok(place::mounted_at(point)?.as_deref() == Some(paths::FS_TYPE))
         };
         let ours: Result<Vec<bool>> = self.points().iter().map(|point| is_ours(point)).collect();
         Ok(ours?.into_iter().all(|is_ours| is_ours))

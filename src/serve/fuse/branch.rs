@@ -12,7 +12,10 @@
 //! number, for a number that changes its type is dead for ever.
 
 use super::tree::{Entry, OWN_TREES_NAME, Owner, key_named};
-use crate::{base::units::Key, view::files::File};
+use crate::{
+    base::{paths::SELF, units::Key},
+    view::files::File,
+};
 
 const ROOT_INODE: u64 = 1;
 const OWN: u64 = 33;
@@ -61,7 +64,7 @@ impl Branch {
     /// What is named `name` in this directory; `is_cached` says which files the kernel may cache.
     pub(super) fn child(self, name: &str, is_cached: impl Fn(File) -> bool) -> Option<Branch> {
         match self {
-            Branch::Root if name == "self" => Some(Branch::Own),
+            Branch::Root if name == SELF => Some(Branch::Own),
             Branch::Root => key_named(name)
                 .and_then(Entry::container)
                 .map(Branch::Inside),
@@ -73,7 +76,7 @@ impl Branch {
     /// What stands in this directory by name; containers are not listed.
     pub(super) fn children(self, is_cached: impl Fn(File) -> bool) -> Vec<(String, Branch)> {
         match self {
-            Branch::Root => vec![("self".to_owned(), Branch::Own)],
+            Branch::Root => vec![(SELF.to_owned(), Branch::Own)],
             Branch::Inside(entry) => {
                 let children = entry.children().into_iter();
                 children

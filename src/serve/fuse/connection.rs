@@ -134,7 +134,7 @@ impl Connection {
         } else if self.agreed.answer != answer {
             return Err(ConnectionError::Disagrees(self.agreed.name.clone()));
         }
-        fd::replace(session.as_fd(), self.device.as_fd()).map_err(handshake)?;
+        fd::dup_onto(session.as_fd(), self.device.as_fd()).map_err(handshake)?;
         Ok(session)
     }
 

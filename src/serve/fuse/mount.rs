@@ -1,7 +1,6 @@
 //! The mount: made by hand, so that its file system type says whose it is.
 
-use super::tree::CONTAINERS_NAME;
-use crate::base::mountinfo::{self, KIND};
+use crate::base::paths::{self, CONTAINERS, FS_TYPE};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
@@ -63,7 +62,7 @@ impl Side {
     pub fn point(self, view: &Path) -> PathBuf {
         match self {
             Side::Direct => view.to_owned(),
-            Side::Cached => view.join(CONTAINERS_NAME),
+            Side::Cached => view.join(CONTAINERS),
         }
     }
 
@@ -100,9 +99,9 @@ impl Mounted {
             options_of_mount |= MsFlags::MS_RDONLY;
         }
         mount(
-            Some(mountinfo::source(view).as_str()),
+            Some(paths::mount_source(view).as_str()),
             &point,
-            Some(KIND),
+            Some(FS_TYPE),
             options_of_mount,
             Some(options.as_str()),
         )

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{
-        state::{Kind, Shelf},
+        state::{Kind, Store},
         sys,
         units::Key,
     },
@@ -47,7 +47,7 @@ pub(super) struct Before {
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     table: Mutex<Table>,
-    shelf: Arc<Shelf>,
+    store: Arc<Store>,
 }
 
 #[derive(Debug)]
@@ -59,8 +59,8 @@ struct Table {
 }
 
 impl OpenFiles {
-    /// None, but those that a daemon before this one kept on the shelf.
-    pub(super) fn new(shelf: Arc<Shelf>) -> OpenFiles {
+    /// None, but those that a daemon before this one kept on the store.
+    pub(super) fn new(store: Arc<Store>) -> OpenFiles {
         OpenFiles {
             table: Mutex::new(Table {
                 // Nobody opens a file every nanosecond: no daemon before this one has given out
@@ -69,7 +69,7 @@ impl OpenFiles {
                 files: HashMap::new(),
                 held: HashMap::new(),
             }),
-            shelf,
+            store,
         }
     }
 
@@ -91,7 +91,7 @@ impl OpenFiles {
 
     /// What a daemon before this one knew of a handle that this one does not.
     pub(super) fn before(&self, handle: u64) -> Option<Before> {
-        Before::of(&self.shelf.get(Kind::OpenFile, handle)?)
+        Before::of(&self.store.get(Kind::OpenFile, handle)?)
     }
 
     /// What is open under that handle.
@@ -125,7 +125,7 @@ impl OpenFiles {
         RECORD.with_borrow_mut(|record| {
             record.clear();
             open.record(record);
-            self.shelf.put(Kind::OpenFile, handle, record);
+            self.store.put(Kind::OpenFile, handle, record);
             // One large file should not hold its memory for ever.
             record.shrink_to(MOST_KEPT);
         });
@@ -133,7 +133,7 @@ impl OpenFiles {
 
     /// Forgets what was open under that handle.
     pub(super) fn remove(&self, handle: u64) {
-        self.shelf.remove(Kind::OpenFile, handle);
+        self.store.remove(Kind::OpenFile, handle);
         let mut table = self.table.lock();
         let Some(open) = table.files.remove(&handle) else {
             return;
@@ -195,19 +195,19 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{cgroup::Place, container::Container};
+    use crate::facts::{cgroup::Paths, container::Container};
 
     fn container(key: Key) -> Caller {
         Caller::Container(Arc::new(Container {
             key,
-            place: Place::at("/box".as_ref()),
+            paths: Paths::at("/box".as_ref()),
             init: None,
         }))
     }
 
     #[test]
     fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
-        let files = OpenFiles::new(Arc::new(Shelf::new().unwrap()));
+        let files = OpenFiles::new(Arc::new(Store::new().unwrap()));
         let handles: Vec<u64> = (0..MOST)
             .map(|_| files.add(container(Key(1)), false).unwrap())
             .collect();
@@ -221,15 +221,15 @@ mod tests {
 
     #[test]
     fn a_handle_of_an_earlier_daemon_is_known_and_given_to_nobody_else() {
-        let shelf = Arc::new(Shelf::new().unwrap());
-        let earlier = OpenFiles::new(Arc::clone(&shelf));
+        let store = Arc::new(Store::new().unwrap());
+        let earlier = OpenFiles::new(Arc::clone(&store));
         let handle = earlier.add(container(Key(3)), true).unwrap();
         let open = Open {
             content: Some(Arc::from(&b"x"[..])),
             ..earlier.get(handle).unwrap()
         };
         earlier.keep(handle, open).unwrap();
-        let later = OpenFiles::new(shelf);
+        let later = OpenFiles::new(store);
         let before = Before {
             key: Some(Key(3)),
             content: Some(Arc::from(&b"x"[..])),

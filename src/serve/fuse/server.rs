@@ -11,7 +11,7 @@ use super::{
 use crate::{
     base::{
         metrics,
-        state::Shelf,
+        state::Store,
         sys::{ReadError, chain},
         units::{Key, Tid},
     },
@@ -105,31 +105,31 @@ pub struct Server {
     pub(super) texts: Texts,
     pub(super) open: OpenFiles,
     pub(super) triggers: Triggers,
-    shelf: Arc<Shelf>,
+    store: Arc<Store>,
     /// The causes of errors that were logged.
     causes: Mutex<HashSet<String>>,
 }
 
 impl Server {
-    /// Serves those answers, and keeps on the shelf what a successor must know.
+    /// Serves those answers, and keeps on the store what a successor must know.
     #[must_use]
-    pub fn new(answers: Arc<Answers>, shelf: Arc<Shelf>) -> Server {
+    pub fn new(answers: Arc<Answers>, store: Arc<Store>) -> Server {
         Server {
             began: SystemTime::now(),
             sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
             texts: Texts::default(),
             attribute_size: answers.attribute_bound(),
             answers,
-            open: OpenFiles::new(Arc::clone(&shelf)),
+            open: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
-            shelf,
+            store,
             causes: Mutex::default(),
         }
     }
 
     /// Remembers how far the requests of a connection have come, and what this thread is at.
     pub(super) fn saw(&self, side: Side, request: &Request, inode: INodeNo) {
-        self.shelf.mark(side.place(), request.unique().0);
+        self.store.mark(side.place(), request.unique().0);
         AT.set(inode.0);
     }
 

@@ -10,7 +10,10 @@
 
 use super::inode::{LARGEST_CPU, LARGEST_KEY, LARGEST_NODE};
 use crate::{
-    base::units::{CpuId, Key, NodeId},
+    base::{
+        paths::CONTAINERS,
+        units::{CpuId, Key, NodeId},
+    },
     view::files::{
         Attribute, CPUS, FILES, File, NODES, PRESSURE, Shown, Subject, Text, number_after,
     },
@@ -34,7 +37,6 @@ const NUMBERED_FROM: u64 = 256;
 pub(super) const OWN_TREES_NAME: &str = ".direct";
 
 /// The name of the directory that the cached connection is mounted on.
-pub(super) const CONTAINERS_NAME: &str = "containers";
 
 /// Whose tree a node is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,7 +145,7 @@ impl Entry {
             Entry::File(_, file) => file.path().to_owned(),
             Entry::System(_, attribute) => attribute.path(),
             Entry::Link(_, link) => format!("sys/devices/system/{}", link.name_below()),
-            Entry::Containers => CONTAINERS_NAME.to_owned(),
+            Entry::Containers => CONTAINERS.to_owned(),
             Entry::OwnTrees => OWN_TREES_NAME.to_owned(),
         }
     }
@@ -241,7 +243,7 @@ impl Entry {
             add(&attribute.path(), Entry::System(owner, attribute));
         }
         if self == ROOT {
-            children.push((CONTAINERS_NAME.to_owned(), Entry::Containers));
+            children.push((CONTAINERS.to_owned(), Entry::Containers));
         }
         children
     }

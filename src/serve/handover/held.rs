@@ -24,7 +24,7 @@ pub const KEEPER: &str = "keeper";
 pub const PREDECESSOR: &str = "predecessor";
 /// The name of the [`Roster`].
 pub const ROSTER: &str = "roster";
-/// The name of the shelf's memory.
+/// The name of the store's memory.
 pub const STATE: &str = "state";
 
 /// How long a daemon waits for another one to speak.

@@ -62,14 +62,14 @@ pub struct Adopted {
 }
 
 /// Keeps daemons alive until one of them leaves for good, and answers its exit status. A daemon
-/// that says nothing for `patience` is killed; `live` is the life of one, up to its exit status.
+/// that says nothing for `watchdog` is killed; `live` is the life of one, up to its exit status.
 ///
 /// The caller must have one thread only.
 ///
 /// # Errors
 /// When the kernel refuses what a keeper needs.
 pub fn keep(
-    patience: Duration,
+    watchdog: Duration,
     mut adopted: Option<Adopted>,
     live: impl Fn(Life) -> i32,
 ) -> nix::Result<i32> {
@@ -90,7 +90,7 @@ pub fn keep(
                 begin(&mut held, purpose, &live)?
             }
         };
-        let mut watch = Watch::new(pid, &daemon, &signals, patience, !has_served)?;
+        let mut watch = Watch::new(pid, &daemon, &signals, watchdog, !has_served)?;
         let end = watch.until_its_end(&mut held)?;
         has_served |= watch.has_served;
         let status = waitpid(pid, Some(WaitPidFlag::WNOHANG));

@@ -51,7 +51,7 @@ pub(super) struct Watch<'keeper> {
     first_thread: Option<OwnedFd>,
     daemon: &'keeper OwnedFd,
     signals: &'keeper SignalFd,
-    patience: Duration,
+    watchdog: Duration,
     deadline: Instant,
     killed: Option<End>,
     /// Whether it was killed, by us or somebody else.
@@ -69,7 +69,7 @@ impl<'keeper> Watch<'keeper> {
         pid: Pid,
         daemon: &'keeper OwnedFd,
         signals: &'keeper SignalFd,
-        patience: Duration,
+        watchdog: Duration,
         is_first: bool,
     ) -> nix::Result<Watch<'keeper>> {
         let life = match fd::of_process(pid) {
@@ -89,8 +89,8 @@ impl<'keeper> Watch<'keeper> {
             first_thread: fd::of_thread(pid).ok(),
             daemon,
             signals,
-            patience,
-            deadline: Instant::now() + until_it_serves.max(patience),
+            watchdog,
+            deadline: Instant::now() + until_it_serves.max(watchdog),
             killed: None,
             is_dying: false,
             is_leaving: false,
@@ -174,7 +174,7 @@ impl<'keeper> Watch<'keeper> {
             Ok(None) | Err(_) => self.is_deaf = true,
         }
         if !is_ending {
-            self.deadline = Instant::now() + self.patience;
+            self.deadline = Instant::now() + self.watchdog;
         }
     }
 
@@ -183,7 +183,7 @@ impl<'keeper> Watch<'keeper> {
         let _ = self.signals.read_signal()?;
         let _ = kill(self.pid, Signal::SIGTERM);
         if !self.is_told && !self.is_dying {
-            self.deadline = Instant::now() + self.patience;
+            self.deadline = Instant::now() + self.watchdog;
         }
         self.is_told = true;
         Ok(())

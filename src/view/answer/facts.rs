@@ -70,7 +70,7 @@ impl Answers {
 
     pub(super) fn memory(&self, container: &Container) -> Result<Memory, AnswerError> {
         let has_swap = self.host_meminfo()?.size("SwapTotal") > Bytes::ZERO;
-        let read = || self.cgroups.memory(&container.place, has_swap);
+        let read = || self.cgroups.memory(&container.paths, has_swap);
         self.fact(container, |page| &mut page.memory, read)
             .map(|(_, memory)| memory)
     }
@@ -80,7 +80,7 @@ impl Answers {
     pub(super) fn cpu(&self, container: &Container) -> Result<(Micros, Cpu, CpuSet), AnswerError> {
         let online = self.host_online()?;
         let read = || {
-            let cpu = self.cgroups.cpu(&container.place)?;
+            let cpu = self.cgroups.cpu(&container.paths)?;
             let seen = model::cpu::seen(&cpu, &online);
             Ok((cpu, seen))
         };
@@ -98,19 +98,19 @@ impl Answers {
             return Ok(Vec::new());
         }
         let size = host.size("Hugepagesize");
-        let read = || self.cgroups.hugetlb(&container.place, size);
+        let read = || self.cgroups.hugetlb(&container.paths, size);
         self.fact(container, |page| &mut page.hugetlb, read)
             .map(|(_, levels)| levels)
     }
 
     pub(super) fn numa(&self, container: &Container) -> Result<Numa, AnswerError> {
-        let read = || self.cgroups.numa(&container.place);
+        let read = || self.cgroups.numa(&container.paths);
         self.fact(container, |page| &mut page.numa, read)
             .map(|(_, numa)| numa)
     }
 
     pub(super) fn devices(&self, container: &Container) -> Result<Vec<DeviceUse>, AnswerError> {
-        let read = || self.cgroups.devices(&container.place);
+        let read = || self.cgroups.devices(&container.paths);
         self.fact(container, |page| &mut page.devices, read)
             .map(|(_, devices)| devices)
     }
@@ -119,7 +119,7 @@ impl Answers {
         &self,
         container: &Container,
     ) -> Result<Vec<(String, u64)>, AnswerError> {
-        let read = || self.cgroups.memory_counts(&container.place);
+        let read = || self.cgroups.memory_counts(&container.paths);
         self.fact(container, |page| &mut page.counts, read)
             .map(|(_, counts)| counts)
     }

@@ -1,25 +1,25 @@
-//! A container's counters on the shelf, where the next daemon finds them.
+//! A container's counters on the store, where the next daemon finds them.
 
 use super::{Answers, page::Page, record::Record, sampler};
 use crate::base::{
-    state::{Kind, Shelf},
+    state::{Kind, Store},
     units::Key,
 };
 use std::sync::Arc;
 
 impl Answers {
-    /// Goes on with the counters that a daemon before this one left on the shelf, and keeps those
+    /// Goes on with the counters that a daemon before this one left on the store, and keeps those
     /// to come there. What is corrupt there counts as absent.
     #[must_use]
-    pub fn kept_on(mut self, shelf: Arc<Shelf>) -> Answers {
-        for key in shelf.keys(Kind::Container).into_iter().map(Key) {
-            let kept = shelf.get(Kind::Container, key.0);
+    pub fn kept_on(mut self, store: Arc<Store>) -> Answers {
+        for key in store.keys(Kind::Container).into_iter().map(Key) {
+            let kept = store.get(Kind::Container, key.0);
             match kept.as_deref().and_then(Record::parse) {
                 Some(kept) => self.go_on(key, kept),
                 None => tracing::warn!(container = key.0, "its counters are lost: they start anew"),
             }
         }
-        self.shelf = Some(shelf);
+        self.store = Some(store);
         self
     }
 
@@ -41,15 +41,15 @@ impl Answers {
 
     /// Keeps the container's counters for a successor.
     pub(super) fn keep(&self, key: Key, page: &Page) {
-        if let Some(shelf) = &self.shelf {
-            shelf.put(Kind::Container, key.0, &Record::of(page).bytes());
+        if let Some(store) = &self.store {
+            store.put(Kind::Container, key.0, &Record::of(page).bytes());
         }
     }
 
     /// Forgets the counters of a container that is dead.
     pub(super) fn drop_kept(&self, key: Key) {
-        if let Some(shelf) = &self.shelf {
-            shelf.remove(Kind::Container, key.0);
+        if let Some(store) = &self.store {
+            store.remove(Kind::Container, key.0);
         }
     }
 }

@@ -20,12 +20,12 @@ pub use sampler::sample_loads;
 use crate::{
     base::{
         metrics,
-        state::Shelf,
+        state::Store,
         sys::{self, ReadError},
         units::{CpuSet, Key, Micros, Tid},
     },
     facts::{
-        cgroup::{Layout, Place},
+        cgroup::{Layout, Paths},
         container::{self, Caller, CallerError, Callers, Container, Ledger},
         host::Machine,
     },
@@ -72,7 +72,7 @@ pub struct Answers {
     cgroups: Layout,
     callers: Callers,
     ledger: Ledger<Page>,
-    shelf: Option<Arc<Shelf>>,
+    store: Option<Arc<Store>>,
     sampler: sampler::Bell,
     facts: MachineFacts,
     constants: Constants,
@@ -100,7 +100,7 @@ impl Answers {
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
             ledger: Ledger::default(),
-            shelf: None,
+            store: None,
             sampler: sampler::Bell::default(),
             facts: MachineFacts::default(),
             constants: Constants::of(&machine),
@@ -150,7 +150,7 @@ impl Answers {
             }
             let last = page.container.last().filter(|_| page.is_placed);
             let is_there =
-                |container: &Arc<Container>| self.cgroups.key(&container.place).ok() == Some(key);
+                |container: &Arc<Container>| self.cgroups.key(&container.paths).ok() == Some(key);
             if let Some(container) = last.filter(is_there) {
                 return Ok(page.container.set(now, container));
             }
@@ -168,7 +168,7 @@ impl Answers {
     /// [`ReadError::is_gone`] when there is none.
     pub fn container_at(&self, path: &Path) -> Result<Arc<Container>, ReadError> {
         let path = self.cgroups.below(path);
-        let key = self.cgroups.key(&Place::at(&path))?;
+        let key = self.cgroups.key(&Paths::at(&path))?;
         self.container(key)
     }
 

@@ -41,7 +41,7 @@ impl Answers {
 
     fn own_pressure_file(&self, file: File, container: &Container) -> Option<(&Dir, PathBuf)> {
         self.cgroups
-            .pressure_file(&container.place, file.pressure()?)
+            .pressure_file(&container.paths, file.pressure()?)
     }
 
     /// The bytes of the container's own pressure file.

@@ -113,7 +113,7 @@ impl<'a> Explaining<'a> {
 
     /// The cgroup that decided, by its path on the host.
     fn level(&self, lowest: Lowest) -> String {
-        let place = &self.container.place;
+        let place = &self.container.paths;
         let file = lowest
             .steps
             .and_then(|steps| (self.answers.cgroups).origin(place, Fact::MemoryMax, steps, None));
@@ -130,7 +130,7 @@ impl<'a> Explaining<'a> {
         key: Option<&str>,
         value: impl ToString,
     ) -> Option<Input> {
-        let place = &self.container.place;
+        let place = &self.container.paths;
         let (file, key) = self.answers.cgroups.origin(place, fact, steps, key)?;
         Some(Input {
             file: file.display().to_string(),
@@ -350,7 +350,7 @@ impl<'a> Explaining<'a> {
     }
 
     fn pressure(&self, file: File, value: &str) -> Option<Input> {
-        let home = self.container.place.clone();
+        let home = self.container.paths.clone();
         let (root, path) = self
             .answers
             .cgroups

@@ -2,7 +2,7 @@
 //! reads from the start, and need not be shown the way to them.
 
 use super::{
-    budget::{Budget, Place},
+    budget::{Budget, Permit},
     whole::{Records, whole},
 };
 use nix::sys::uio::pread;
@@ -20,11 +20,11 @@ use std::{
 };
 
 /// What is not read for so long need not be held.
-const LONG: Duration = Duration::from_secs(60);
+const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// Files held open, by path.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct HeldFiles {
     files: Mutex<Files>,
     budget: Budget,
     records: Records,
@@ -32,24 +32,24 @@ pub(super) struct Kept {
 
 #[derive(Debug, Default)]
 struct Files {
-    held: HashMap<Arc<Path>, Arc<Held>>,
+    held: HashMap<Arc<Path>, Arc<HeldFile>>,
     /// In the order in which it is asked who may go, since when each waits for that.
-    order: VecDeque<(Instant, Weak<Held>)>,
+    order: VecDeque<(Instant, Weak<HeldFile>)>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldFile {
     path: Arc<Path>,
     file: Mutex<OwnedFd>,
     /// Whether it was read since that was asked.
     is_read: AtomicBool,
-    _place: Place,
+    _permit: Permit,
 }
 
-impl Kept {
+impl HeldFiles {
     /// None yet, and no more than the budget has room for, with such records.
-    pub(super) fn new(budget: Budget, records: Records) -> Kept {
-        Kept {
+    pub(super) fn new(budget: Budget, records: Records) -> HeldFiles {
+        HeldFiles {
             files: Mutex::default(),
             budget,
             records,
@@ -86,25 +86,25 @@ impl Kept {
             return;
         }
         let since = files.order.front().map(|(since, _)| *since);
-        if since.is_some_and(|since| now.saturating_duration_since(since) > LONG) {
-            files.ask_one(now);
+        if since.is_some_and(|since| now.saturating_duration_since(since) > MAX_IDLE) {
+            files.evict_one(now);
         }
-        let place = loop {
-            if let Some(place) = self.budget.take() {
-                break place;
+        let permit = loop {
+            if let Some(permit) = self.budget.take() {
+                break permit;
             }
             // Every one may have been read, and is asked twice then.
             let asked = 2 * files.order.len();
-            if !(0..asked).any(|_| files.ask_one(now)) {
+            if !(0..asked).any(|_| files.evict_one(now)) {
                 return;
             }
         };
         let path: Arc<Path> = path.into();
-        let held = Arc::new(Held {
+        let held = Arc::new(HeldFile {
             path: Arc::clone(&path),
             file: Mutex::new(file),
             is_read: AtomicBool::new(false),
-            _place: place,
+            _permit: permit,
         });
         files.order.push_back((now, Arc::downgrade(&held)));
         files.held.insert(path, held);
@@ -113,7 +113,7 @@ impl Kept {
 
 impl Files {
     /// Lets the next one go, unless it was read since it was asked last; whether it has gone.
-    fn ask_one(&mut self, now: Instant) -> bool {
+    fn evict_one(&mut self, now: Instant) -> bool {
         let Some((_, next)) = self.order.pop_front() else {
             return false;
         };
@@ -125,7 +125,7 @@ impl Files {
             self.order.push_back((now, next));
             return false;
         }
-        let is_it = |other: &Arc<Held>| Arc::ptr_eq(other, &held);
+        let is_it = |other: &Arc<HeldFile>| Arc::ptr_eq(other, &held);
         if self.held.get(&held.path).is_some_and(is_it) {
             self.held.remove(&held.path);
         }
@@ -139,7 +139,7 @@ mod tests {
     use std::fs::{self, File};
 
     /// Has a file of that name held, which says its name.
-    fn hold(kept: &Kept, place: &tempfile::TempDir, name: &str) {
+    fn hold(kept: &HeldFiles, place: &tempfile::TempDir, name: &str) {
         let path = place.path().join(name);
         fs::write(&path, name).unwrap();
         kept.hold(&path, File::open(&path).unwrap().into());
@@ -150,7 +150,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         fs::write(&path, "1").unwrap();
-        let kept = Kept::new(Budget::of(1), Records::Any);
+        let kept = HeldFiles::new(Budget::new(1), Records::Any);
         assert!(kept.read(&path).is_none());
         kept.hold(&path, File::open(&path).unwrap().into());
         assert_eq!(kept.read(&path).unwrap().unwrap(), b"1");
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn no_more_are_held_than_may_be() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(Budget::of(2), Records::Any);
+        let kept = HeldFiles::new(Budget::new(2), Records::Any);
         for name in ["a", "b", "c"] {
             hold(&kept, &place, name);
         }
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn what_is_read_again_and_again_stays_while_others_pass_by() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(Budget::of(4), Records::Any);
+        let kept = HeldFiles::new(Budget::new(4), Records::Any);
         let hold = |name: &str| hold(&kept, &place, name);
         hold("shared");
         for other in 0..100 {
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_file_that_many_read_at_once_is_held_once() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(Budget::of(10), Records::Any);
+        let kept = HeldFiles::new(Budget::new(10), Records::Any);
         for _ in 0..5 {
             hold(&kept, &place, "a");
         }
@@ -197,11 +197,11 @@ mod tests {
     #[test]
     fn what_is_not_read_for_long_goes_though_there_is_room() {
         let place = tempfile::tempdir().unwrap();
-        let kept = Kept::new(Budget::of(1000), Records::Any);
+        let kept = HeldFiles::new(Budget::new(1000), Records::Any);
         let hold = |name: &str| hold(&kept, &place, name);
         let grow_old = || {
             for (since, _) in &mut kept.files.lock().order {
-                *since -= 2 * LONG;
+                *since -= 2 * MAX_IDLE;
             }
         };
         ["live", "dead"].into_iter().for_each(hold);
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn directories_share_what_may_be_held_and_give_back_what_goes() {
         let place = tempfile::tempdir().unwrap();
-        let budget = Budget::of(3);
-        let [one, other] = [(); 2].map(|()| Kept::new(budget.clone(), Records::Any));
+        let budget = Budget::new(3);
+        let [one, other] = [(); 2].map(|()| HeldFiles::new(budget.clone(), Records::Any));
         for name in ["a", "b", "c", "d"] {
             hold(&one, &place, name);
             hold(&other, &place, name);

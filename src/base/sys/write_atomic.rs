@@ -13,7 +13,7 @@ use std::{
 /// # Errors
 ///
 /// When its directory cannot be written to; the file is as it was then.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
         path => path?,
@@ -48,7 +48,7 @@ mod tests {
         let path = directory.path().join("file");
         fs::write(&path, "before").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        replace(&path, b"after").unwrap();
+        write_atomic(&path, b"after").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -60,7 +60,7 @@ mod tests {
         let (path, link) = (directory.path().join("file"), directory.path().join("link"));
         fs::write(&path, "before").unwrap();
         symlink("file", &link).unwrap();
-        replace(&link, b"after").unwrap();
+        write_atomic(&link, b"after").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
     }
@@ -69,7 +69,7 @@ mod tests {
     fn a_file_that_is_not_there_is_made_readable_to_all() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        replace(&path, b"new").unwrap();
+        write_atomic(&path, b"new").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
     }
 }

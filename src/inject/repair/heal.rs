@@ -2,10 +2,11 @@
 
 use super::namespaces::{Namespace, device};
 use crate::base::{
-    mountinfo::{self, Mount},
+    mountinfo::Mount,
+    paths::{self, CONTAINERS},
     sys::{
         self,
-        mount::{self, Forbid, Reach},
+        mount::{self, Depth, Forbid},
     },
     units::Pid,
 };
@@ -84,7 +85,7 @@ fn is_outermost(mount: &Mount, among: &[Mount]) -> bool {
 /// When the processes of the machine cannot be listed.
 pub fn heal(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
     let ours: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
-    let source = mountinfo::source(mountpoint);
+    let source = paths::mount_source(mountpoint);
     // A copy of a whole view that somebody put elsewhere is that one's own affair.
     let is_part = |mount: &Mount| mount.root != Path::new("/") || points.contains(&mount.point);
     let is_before =
@@ -147,7 +148,7 @@ fn each(
 
 /// Whether nobody will ever answer for that file system.
 pub(super) fn is_dead(path: PathBuf) -> bool {
-    sys::within(PATIENCE, move || statfs(&path).err()) == Some(Some(Errno::ENOTCONN))
+    sys::with_timeout(PATIENCE, move || statfs(&path).err()) == Some(Some(Errno::ENOTCONN))
 }
 
 /// Where in a view the root of a mount is: the root of the connection that serves `containers/`
@@ -157,7 +158,7 @@ fn below_view(mount: &Mount) -> PathBuf {
     let first = below.components().next();
     let first = first.and_then(|first| first.as_os_str().to_str());
     if first.is_some_and(|first| first.parse::<u64>().is_ok()) {
-        Path::new("containers").join(below)
+        Path::new(CONTAINERS).join(below)
     } else {
         below.to_owned()
     }
@@ -182,14 +183,14 @@ fn living(mountpoint: &Path, mount: &Mount) -> nix::Result<OwnedFd> {
 
 fn copied(path: &Path, is_read_only: bool) -> nix::Result<OwnedFd> {
     let file = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-    let tree = mount::copied(file.as_fd(), Reach::Alone)?;
-    mount::part(tree.as_fd())?;
+    let tree = mount::clone_tree(file.as_fd(), Depth::Alone)?;
+    mount::make_private(tree.as_fd())?;
     if is_read_only {
         let forbidden = Forbid {
             writes: true,
             ..Forbid::default()
         };
-        mount::forbid(tree.as_fd(), forbidden, Reach::Alone)?;
+        mount::forbid(tree.as_fd(), forbidden, Depth::Alone)?;
     }
     Ok(tree)
 }
@@ -217,7 +218,7 @@ mod tests {
 
     fn mount(root: &str) -> Mount {
         let line = format!("30 24 0:26 {root} /proc/meminfo ro - fuse.plimsoll plimsoll rw\n");
-        mountinfo::parse(&line).next().unwrap()
+        crate::base::mountinfo::parse(&line).next().unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Where a container stands: its path in the hierarchy of each controller, from that one's root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct Paths {
     pub(super) memory: PathBuf,
     pub(super) cpu: PathBuf,
     pub(super) cpuacct: PathBuf,
@@ -14,11 +14,11 @@ pub struct Place {
     pub(super) home: PathBuf,
 }
 
-impl Place {
+impl Paths {
     /// The place whose path is the same in every hierarchy.
     #[must_use]
-    pub fn at(path: &Path) -> Place {
-        Place {
+    pub fn at(path: &Path) -> Paths {
+        Paths {
             memory: path.to_owned(),
             cpu: path.to_owned(),
             cpuacct: path.to_owned(),
@@ -31,7 +31,7 @@ impl Place {
 
     /// Whether `other` is this place or lies below it, in the hierarchy that gives the keys.
     #[must_use]
-    pub fn holds(&self, other: &Place) -> bool {
+    pub fn holds(&self, other: &Paths) -> bool {
         other.home.starts_with(&self.home)
     }
 
@@ -44,7 +44,7 @@ impl Place {
     /// The container of an init that systemd has put into `init.scope`, which lies below the
     /// container's own cgroup; any other place as it is.
     #[must_use]
-    pub fn out_of_init_scope(self) -> Place {
+    pub fn out_of_init_scope(self) -> Paths {
         if self.home.file_name() != Some("init.scope".as_ref()) {
             return self;
         }
@@ -59,7 +59,7 @@ impl Place {
     ///
     /// `None` if this place does not lie in `path`.
     #[must_use]
-    pub fn up_to(self, path: &Path) -> Option<Place> {
+    pub fn up_to(self, path: &Path) -> Option<Paths> {
         let steps = self.home.strip_prefix(path).ok()?.to_owned();
         let up = |path: PathBuf| match path.ends_with(&steps) {
             true => path
@@ -68,7 +68,7 @@ impl Place {
                 .map(Path::to_owned),
             false => Some(path),
         };
-        Some(Place {
+        Some(Paths {
             memory: up(self.memory)?,
             cpu: up(self.cpu)?,
             cpuacct: up(self.cpuacct)?,
@@ -84,8 +84,8 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn place(home: &str, cpu: &str) -> Place {
-        Place {
+    fn place(home: &str, cpu: &str) -> Paths {
+        Paths {
             memory: home.into(),
             cpu: cpu.into(),
             cpuacct: cpu.into(),

@@ -1,7 +1,7 @@
 //! What a container's cgroups say, whichever version they are of.
 
 use super::{
-    Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Place, layout::Version, parse, v1, v2,
+    Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Paths, layout::Version, parse, v1, v2,
 };
 use crate::base::{
     sys::{Dir, ReadError},
@@ -10,47 +10,47 @@ use crate::base::{
 use std::{path::PathBuf, str::FromStr};
 
 impl Layout {
-    /// The memory of the container at `place`; no limit and no use where no controller counts. What
+    /// The memory of the container at `paths`; no limit and no use where no controller counts. What
     /// a cgroup says of swap is read only if the machine `has_swap`.
     ///
     /// # Errors
     /// When a file of a cgroup cannot be read; [`ReadError::is_gone`] when it was removed.
-    pub fn memory(&self, place: &Place, has_swap: bool) -> Result<Memory, ReadError> {
+    pub fn memory(&self, paths: &Paths, has_swap: bool) -> Result<Memory, ReadError> {
         match &self.memory {
             None => Ok(Memory::default()),
             Some(hierarchy) => match hierarchy.version {
-                Version::V1 => v1::memory(&hierarchy.root, &place.memory, has_swap),
-                Version::V2 => v2::memory(&hierarchy.root, &place.memory, has_swap),
+                Version::V1 => v1::memory(&hierarchy.root, &paths.memory, has_swap),
+                Version::V2 => v2::memory(&hierarchy.root, &paths.memory, has_swap),
             },
         }
     }
 
-    /// The CPUs of the container at `place`; no limit and no use where no controller counts.
+    /// The CPUs of the container at `paths`; no limit and no use where no controller counts.
     ///
     /// # Errors
     /// As for [`Layout::memory`].
-    pub fn cpu(&self, place: &Place) -> Result<Cpu, ReadError> {
+    pub fn cpu(&self, paths: &Paths) -> Result<Cpu, ReadError> {
         let mut cpu = Cpu::default();
         if let Some(hierarchy) = &self.cpuset {
             cpu.cpuset = match hierarchy.version {
-                Version::V1 => v1::cpuset(&hierarchy.root, &place.cpuset)?,
-                Version::V2 => v2::cpuset(&hierarchy.root, &place.cpuset)?,
+                Version::V1 => v1::cpuset(&hierarchy.root, &paths.cpuset)?,
+                Version::V2 => v2::cpuset(&hierarchy.root, &paths.cpuset)?,
             };
         }
         if let Some(hierarchy) = &self.cpuacct {
             cpu.usage = match hierarchy.version {
-                Version::V1 => v1::cpu_use(&hierarchy.root, &place.cpuacct)?,
-                Version::V2 => v2::cpu_use(&hierarchy.root, &place.cpuacct)?,
+                Version::V1 => v1::cpu_use(&hierarchy.root, &paths.cpuacct)?,
+                Version::V2 => v2::cpu_use(&hierarchy.root, &paths.cpuacct)?,
             };
         }
         if let Some(hierarchy) = &self.cpu {
             let strictest;
             match hierarchy.version {
                 Version::V1 => {
-                    strictest = v1::quota(&hierarchy.root, &place.cpu)?;
-                    cpu.usage.throttled = v1::throttled(&hierarchy.root, &place.cpu)?;
+                    strictest = v1::quota(&hierarchy.root, &paths.cpu)?;
+                    cpu.usage.throttled = v1::throttled(&hierarchy.root, &paths.cpu)?;
                 }
-                Version::V2 => strictest = v2::quota(&hierarchy.root, &place.cpu)?,
+                Version::V2 => strictest = v2::quota(&hierarchy.root, &paths.cpu)?,
             }
             cpu.quota = strictest.quota;
             cpu.quota_steps = strictest.steps;
@@ -62,12 +62,12 @@ impl Layout {
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn memory_counts(&self, place: &Place) -> Result<Vec<(String, u64)>, ReadError> {
+    pub fn memory_counts(&self, paths: &Paths) -> Result<Vec<(String, u64)>, ReadError> {
         match &self.memory {
             None => Ok(Vec::new()),
             Some(hierarchy) => match hierarchy.version {
-                Version::V1 => v1::memory_counts(&hierarchy.root, &place.memory),
-                Version::V2 => v2::memory_counts(&hierarchy.root, &place.memory),
+                Version::V1 => v1::memory_counts(&hierarchy.root, &paths.memory),
+                Version::V2 => v2::memory_counts(&hierarchy.root, &paths.memory),
             },
         }
     }
@@ -77,43 +77,43 @@ impl Layout {
     ///
     /// # Errors
     /// When a file is there and cannot be read.
-    pub fn hugetlb(&self, place: &Place, size: Bytes) -> Result<Vec<HugetlbLevel>, ReadError> {
+    pub fn hugetlb(&self, paths: &Paths, size: Bytes) -> Result<Vec<HugetlbLevel>, ReadError> {
         let size = parse::huge_page_name(size);
         match &self.hugetlb {
             None => Ok(Vec::new()),
             Some(hierarchy) => match hierarchy.version {
-                Version::V1 => v1::hugetlb(&hierarchy.root, &place.hugetlb, &size),
-                Version::V2 => v2::hugetlb(&hierarchy.root, &place.hugetlb, &size),
+                Version::V1 => v1::hugetlb(&hierarchy.root, &paths.hugetlb, &size),
+                Version::V2 => v2::hugetlb(&hierarchy.root, &paths.hugetlb, &size),
             },
         }
     }
 
-    /// The memory nodes of the container at `place`.
+    /// The memory nodes of the container at `paths`.
     ///
     /// # Errors
     /// When a file is there and cannot be read.
-    pub fn numa(&self, place: &Place) -> Result<Numa, ReadError> {
+    pub fn numa(&self, paths: &Paths) -> Result<Numa, ReadError> {
         let mut numa = Numa::default();
         if let Some(hierarchy) = &self.cpuset {
             numa.mems = match hierarchy.version {
-                Version::V1 => v1::mems(&hierarchy.root, &place.cpuset)?,
-                Version::V2 => v2::mems(&hierarchy.root, &place.cpuset)?,
+                Version::V1 => v1::mems(&hierarchy.root, &paths.cpuset)?,
+                Version::V2 => v2::mems(&hierarchy.root, &paths.cpuset)?,
             };
         }
         if let Some(hierarchy) = &self.memory {
             numa.usage = match hierarchy.version {
-                Version::V1 => v1::numa_use(&hierarchy.root, &place.memory)?,
-                Version::V2 => v2::numa_use(&hierarchy.root, &place.memory)?,
+                Version::V1 => v1::numa_use(&hierarchy.root, &paths.memory)?,
+                Version::V2 => v2::numa_use(&hierarchy.root, &paths.memory)?,
             };
         }
         Ok(numa)
     }
 
-    /// The pressure file of the container at `place` for that resource; none on v1, which counts no
+    /// The pressure file of the container at `paths` for that resource; none on v1, which counts no
     /// pressure.
     #[must_use]
-    pub fn pressure_file(&self, place: &Place, resource: &str) -> Option<(&Dir, PathBuf)> {
-        let path = place.home.join(format!("{resource}.pressure"));
+    pub fn pressure_file(&self, paths: &Paths, resource: &str) -> Option<(&Dir, PathBuf)> {
+        let path = paths.home.join(format!("{resource}.pressure"));
         let root = &self.home.root;
         (self.home.version == Version::V2 && root.has(&path)).then_some((root, path))
     }
@@ -122,45 +122,45 @@ impl Layout {
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn devices(&self, place: &Place) -> Result<Vec<DeviceUse>, ReadError> {
+    pub fn devices(&self, paths: &Paths) -> Result<Vec<DeviceUse>, ReadError> {
         match &self.io {
             None => Ok(Vec::new()),
             Some(hierarchy) => match hierarchy.version {
-                Version::V1 => v1::devices(&hierarchy.root, &place.io),
-                Version::V2 => v2::devices(&hierarchy.root, &place.io),
+                Version::V1 => v1::devices(&hierarchy.root, &paths.io),
+                Version::V2 => v2::devices(&hierarchy.root, &paths.io),
             },
         }
     }
 
-    /// The threads of the container at `place`, descendants' included, at any depth.
+    /// The threads of the container at `paths`, descendants' included, at any depth.
     ///
     /// A cgroup that goes away meanwhile has none.
     ///
     /// # Errors
     /// When the container's own directory cannot be read.
-    pub fn threads(&self, place: &Place) -> Result<Vec<Tid>, ReadError> {
+    pub fn threads(&self, paths: &Paths) -> Result<Vec<Tid>, ReadError> {
         let file = match self.home.version {
             Version::V1 => "tasks",
             Version::V2 => "cgroup.threads",
         };
-        self.numbers(place, file)
+        self.numbers(paths, file)
     }
 
-    /// The processes of the container at `place`, as [`Layout::threads`] has its threads.
+    /// The processes of the container at `paths`, as [`Layout::threads`] has its threads.
     ///
     /// # Errors
     /// When the container's own directory cannot be read.
-    pub fn processes(&self, place: &Place) -> Result<Vec<Pid>, ReadError> {
-        self.numbers(place, "cgroup.procs")
+    pub fn processes(&self, paths: &Paths) -> Result<Vec<Pid>, ReadError> {
+        self.numbers(paths, "cgroup.procs")
     }
 
-    fn numbers<N: FromStr>(&self, place: &Place, file: &str) -> Result<Vec<N>, ReadError> {
+    fn numbers<N: FromStr>(&self, paths: &Paths, file: &str) -> Result<Vec<N>, ReadError> {
         let root = &self.home.root;
         let mut pids = Vec::new();
-        let mut left = vec![place.home.clone()];
+        let mut left = vec![paths.home.clone()];
         while let Some(path) = left.pop() {
             let text = root.text(&path.join(file));
-            if text.is_err() && path == place.home {
+            if text.is_err() && path == paths.home {
                 // It may have no such file to read; but it must be there.
                 root.dir(&path).map_err(ReadError::refused(&path))?;
             }

@@ -1,0 +1,67 @@
+//! Pure. The directories, files and names by which Plimsoll is known on a machine.
+
+use std::path::{Path, PathBuf};
+
+/// The configuration file.
+pub const CONFIG_FILE: &str = "/etc/plimsoll/config.toml";
+
+/// The directory on which the daemon mounts its view, unless the configuration names another one.
+pub const DEFAULT_MOUNTPOINT: &str = "/var/lib/plimsoll";
+
+/// The directory of locks, sockets and notes. A reboot empties it.
+pub const RUN_DIR: &str = "/run/plimsoll";
+
+/// The notes of containers that started while no daemon served them.
+pub const PENDING_NOTES: &str = "/run/plimsoll/waiting";
+
+/// The notes of containers that have their files by `attach` alone.
+pub const ATTACHED_NOTES: &str = "/run/plimsoll/attached";
+
+/// The records of what `install` changed. They outlive a reboot.
+pub const INSTALL_RECORDS: &str = "/var/lib/plimsoll-state/install";
+
+/// The directories in which `plimsoll run` keeps the changes of its containers, in order of
+/// preference: a disk first, for a tmpfs is charged to the container's own memory.
+pub const CONTAINER_DIRS: [&str; 2] = ["/var/lib/plimsoll-run", "/run/plimsoll-run"];
+
+/// The file system type of every mount of the view, as `/proc/PID/mountinfo` shows the type.
+pub const FS_TYPE: &str = "fuse.plimsoll";
+
+/// The directory of a view with one directory for each container, named by the container's key.
+pub const CONTAINERS: &str = "containers";
+
+/// The link in [`CONTAINERS`] that leads each reader to its own container's directory.
+pub const SELF: &str = "self";
+
+/// What the source of a mount begins with.
+const SOURCE_PREFIX: &str = "plimsoll:";
+
+/// Returns the source of every mount of the view at `view`. The source names the view even when
+/// the daemon is dead and the view itself is no longer mounted.
+#[must_use]
+pub fn mount_source(view: &Path) -> String {
+    format!("{SOURCE_PREFIX}{}", view.display())
+}
+
+/// Returns the view that the source of a mount names, the reverse of [`mount_source`]; `None` for
+/// a source of another kind.
+#[must_use]
+pub fn view_of_source(source: &str) -> Option<PathBuf> {
+    source.strip_prefix(SOURCE_PREFIX).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_names_its_view() {
+        let view = Path::new("/var/lib/lxcfs");
+        assert_eq!(mount_source(view), "plimsoll:/var/lib/lxcfs");
+        assert_eq!(
+            view_of_source("plimsoll:/var/lib/lxcfs").as_deref(),
+            Some(view)
+        );
+        assert_eq!(view_of_source("lxcfs"), None);
+    }
+}
