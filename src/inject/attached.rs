@@ -9,8 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the notes are; they go with the machine's next start.
-
 /// A container that was attached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Note {

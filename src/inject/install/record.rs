@@ -11,8 +11,6 @@ use super::{
 };
 use crate::base::{paths::INSTALL_RECORDS, sys};
 
-/// Where the records are; beside the daemon's mount point, which hides what lies in it.
-
 /// The record of one file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Record {
