@@ -36,8 +36,6 @@ const NUMBERED_FROM: u64 = 256;
 /// The name of the directory that holds the containers' own trees.
 pub(super) const OWN_TREES_NAME: &str = ".direct";
 
-/// The name of the directory that the cached connection is mounted on.
-
 /// Whose tree a node is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
