@@ -3,14 +3,14 @@
 mod birth;
 mod caller;
 mod first;
-mod ledger;
+mod per_container;
 mod recent;
 mod tasks;
 
 pub use birth::birth;
 pub use caller::{Caller, CallerError, Callers};
 pub use first::key_of_first;
-pub use ledger::Ledger;
+pub use per_container::PerContainer;
 pub use tasks::{Youngest, count};
 
 use crate::{

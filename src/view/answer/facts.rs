@@ -133,7 +133,7 @@ impl Answers {
         read: impl FnOnce() -> Result<T, ReadError>,
     ) -> Result<Told<T>, AnswerError> {
         let key = container.key;
-        let page = self.ledger.page(key);
+        let page = self.ledger.entry(key);
         if let Some(told) = kept(&mut page.lock()).told_within(self.max_age, (self.now)()) {
             return Ok(told);
         }

@@ -30,7 +30,7 @@ impl Answers {
         if is_wanted && let Ok(container) = self.container(key) {
             self.sampler.want(&container);
         }
-        let page = self.ledger.page(key);
+        let page = self.ledger.entry(key);
         let mut page = page.lock();
         page.clock = kept.clock;
         page.load = kept.load;

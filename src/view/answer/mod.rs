@@ -26,7 +26,7 @@ use crate::{
     },
     facts::{
         cgroup::{Layout, Paths},
-        container::{self, Caller, CallerError, Callers, Container, Ledger},
+        container::{self, Caller, CallerError, Callers, Container, PerContainer},
         host::Machine,
     },
     view::{
@@ -71,7 +71,7 @@ pub struct Answers {
     machine: Machine,
     cgroups: Layout,
     callers: Callers,
-    ledger: Ledger<Page>,
+    ledger: PerContainer<Page>,
     store: Option<Arc<Store>>,
     sampler: sampler::Bell,
     facts: MachineFacts,
@@ -99,7 +99,7 @@ impl Answers {
         Ok(Answers {
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
-            ledger: Ledger::default(),
+            ledger: PerContainer::default(),
             store: None,
             sampler: sampler::Bell::default(),
             facts: MachineFacts::default(),
@@ -143,7 +143,7 @@ impl Answers {
     /// [`ReadError::is_gone`] when there is none.
     pub fn container(&self, key: Key) -> Result<Arc<Container>, ReadError> {
         let now = (self.now)();
-        if let Some(page) = self.ledger.known(key) {
+        if let Some(page) = self.ledger.get(key) {
             let mut page = page.lock();
             if let Some(container) = page.container.within(LONG, now) {
                 return Ok(container);
@@ -156,7 +156,7 @@ impl Answers {
             }
         }
         let (container, is_placed) = (self.callers).container(key, &self.cgroups, &self.machine)?;
-        let page = self.ledger.page(key);
+        let page = self.ledger.entry(key);
         let mut page = page.lock();
         page.is_placed = is_placed;
         Ok(page.container.set((self.now)(), Arc::new(container)))
@@ -176,7 +176,7 @@ impl Answers {
     #[must_use]
     pub fn known(&self) -> Vec<Key> {
         self.forget_dead();
-        let mut keys: Vec<Key> = self.ledger.pages().iter().map(|(key, _)| *key).collect();
+        let mut keys: Vec<Key> = self.ledger.entries().iter().map(|(key, _)| *key).collect();
         keys.sort_unstable();
         keys
     }
@@ -227,7 +227,7 @@ impl Answers {
     /// # Errors
     /// When neither the present facts nor earlier ones are known.
     pub fn answer(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
-        if self.ledger.is_crowded() {
+        if self.ledger.has_doubled() {
             self.forget_dead();
         }
         let mut out = Vec::with_capacity(4096);
@@ -314,7 +314,7 @@ impl Answers {
         // use that seems to come from the future would have to be taken back. Nor are they much
         // older: what was used since would be booked as idle.
         let (now, cpu, seen) = self.cpu(container)?;
-        let page = self.ledger.page(container.key);
+        let page = self.ledger.entry(container.key);
         let mut page = page.lock();
         let clock = match &page.clock {
             Some(clock) => clock.at(&seen, &cpu.usage, now),
@@ -327,7 +327,7 @@ impl Answers {
 
     fn birth(&self, container: &Container) -> Birth {
         let now = (self.now)();
-        let page = self.ledger.page(container.key);
+        let page = self.ledger.entry(container.key);
         let known = {
             let page = page.lock();
             if let Some(birth) = page.birth.within(LONG, now) {

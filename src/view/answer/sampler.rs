@@ -43,7 +43,7 @@ impl Answers {
     pub(super) fn load(&self, container: &Container) -> Result<Loadavg, AnswerError> {
         let tasks = self.tasks(container)?;
         let now = (self.now)();
-        let page = self.ledger.page(container.key);
+        let page = self.ledger.entry(container.key);
         let mut page = page.lock();
         let is_sampled = |load: &Load| now.less(load.sampled) < PERIOD.times(3);
         let load = page.load.filter(is_sampled).unwrap_or(Load {
@@ -61,7 +61,7 @@ impl Answers {
     /// The container's tasks, at most a second ago; or as they were last, while another reader
     /// counts them.
     pub(super) fn tasks(&self, container: &Container) -> Result<Tasks, AnswerError> {
-        let page = self.ledger.page(container.key);
+        let page = self.ledger.entry(container.key);
         let known = || page.lock().tasks.within(LONG, (self.now)());
         if let Some(tasks) = known() {
             return Ok(tasks);
@@ -99,7 +99,7 @@ impl Answers {
         let now = (self.now)();
         let wanted: Vec<Container> = self.sampler.wanted.lock().values().cloned().collect();
         for container in wanted {
-            let page = self.ledger.page(container.key);
+            let page = self.ledger.entry(container.key);
             let (load, counting) = {
                 let page = page.lock();
                 (page.load, Arc::clone(&page.counting))
