@@ -9,7 +9,10 @@
 
 use plimsoll::{
     base::{state::Store, units::Micros},
-    serve::fuse::{Cached, Connection, Direct, Server, Side},
+    serve::{
+        fuse::{Cached, Direct, Server},
+        wire::{Connection, Side},
+    },
     view::answer::Answers,
 };
 use std::{

@@ -1,14 +1,14 @@
 //! Plimsoll shows every container its own machine.
 //!
 //! ```text
-//! serve::fuse::session   reads a request                  an inode, a caller
+//! serve::fuse::direct    reads a request                  an inode, a caller
 //! serve::fuse::cached    the same for what the kernel caches: an inode alone
-//! serve::fuse::tree      inode -> files::File             which file
+//! serve::tree            inode -> files::File             which file
 //! facts::containercaller -> Container              who asks
 //! view::answer    facts::cgroup, facts::host         their limits and use, the machine
 //!                 view::model                        what they should see
 //!                 view::render                        bytes
-//! serve::fuse::texts     keeps them for whoever asks next; serve::fuse::session replies with a slice
+//! serve::fuse::content_cache keeps them for whoever asks next; serve::fuse::direct replies with a slice
 //! ```
 //!
 //! The rooms stand in the order of the data's way from the kernel's files to the reply.

@@ -9,7 +9,10 @@ use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
     OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, Request,
 };
-use plimsoll::serve::fuse::{Connection, Side, attributes, slice};
+use plimsoll::serve::{
+    fuse::{attributes, slice},
+    wire::{Connection, Side},
+};
 use std::{
     ffi::OsStr,
     fs,

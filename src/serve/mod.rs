@@ -1,11 +1,19 @@
 //! The host daemon: it answers the kernel, and outlives its own death.
 
-/// The protocol side: names, inodes, attributes, and the loop on `/dev/fuse`.
+/// Names and inode numbers of the files on both connections to the kernel.
+pub mod tree;
+
+/// The two connections to the kernel: mount, handshake, and the gate that each request passes.
+pub mod wire;
+
+/// The two file systems: each request of the kernel, and the reply.
+///
+/// Uses [`tree`], [`wire`].
 pub mod fuse;
 
 /// What goes from one daemon to the next, and what they say to each other.
 ///
-/// Uses [`fuse`].
+/// Uses [`wire`].
 pub mod handover;
 
 /// The process that holds a daemon's descriptors, and has another daemon follow one that died.
@@ -15,5 +23,5 @@ pub mod keeper;
 
 /// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 ///
-/// Uses [`fuse`], [`handover`], [`keeper`].
+/// Uses [`wire`], [`fuse`], [`handover`], [`keeper`].
 pub mod daemon;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::{base::mountinfo, serve::fuse::tree::{Entry, ROOT}, view::files::{Attribute, File}};
+use plimsoll::{base::mountinfo, serve::tree::{Entry, ROOT}, view::files::{Attribute, File}};
 
 fuzz_target!(|text: &str| {
     let all: Vec<_> = mountinfo::parse(text).collect();

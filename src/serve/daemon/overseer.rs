@@ -5,8 +5,8 @@ use super::Config;
 use crate::{
     base::sys::{fd, process},
     serve::{
-        fuse::{GATE, Progress, Side, is_asked},
         handover::{Held, Message},
+        wire::{GATE, Progress, Side, is_asked},
     },
 };
 use anyhow::{Context, Result};

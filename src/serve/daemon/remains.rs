@@ -1,7 +1,7 @@
 //! What a daemon leaves behind that systemd had to kill when it was stopped.
 
 use super::{place, tell};
-use crate::{base::paths, inject::repair, serve::fuse::Side};
+use crate::{base::paths, inject::repair, serve::wire::Side};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
 use std::{path::Path, process::Command};

@@ -4,8 +4,9 @@ use super::{Config, Event, place};
 use crate::{
     base::{paths, state::Store},
     serve::{
-        fuse::{Agreed, Cached, Connection, Direct, Server, Side},
+        fuse::{Cached, Direct, Server},
         handover::{Held, LOCK, Roster, STATE},
+        wire::{Agreed, Connection, Side},
     },
     view::answer::Answers,
 };

@@ -9,8 +9,8 @@ use super::{Event, overseer::Overseer, station::Station};
 use crate::{
     base::sys::fd,
     serve::{
-        fuse::{GATE, Side, give_out_again},
         handover::{Held, KEEPER, Message},
+        wire::{GATE, Side, give_out_again},
     },
 };
 use anyhow::{Context, Result, bail};

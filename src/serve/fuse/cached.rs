@@ -19,14 +19,17 @@
 //! [`Answers::max_age`]: crate::view::answer::Answers::max_age
 
 use super::{
-    branch::Branch,
-    mount::Side,
+    content_cache::Text,
+    direct::{guarded, slice},
     server::{BRIEF, RequestError, Server},
-    session::{guarded, slice},
-    texts::Text,
-    tree::{Entry, Owner},
 };
-use crate::base::units::{Micros, Tid};
+use crate::{
+    base::units::{Micros, Tid},
+    serve::{
+        tree::{Branch, Entry, Owner},
+        wire::Side,
+    },
+};
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags,
     KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEntry,

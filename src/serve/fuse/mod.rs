@@ -1,27 +1,16 @@
-//! The protocol side: names, inodes and attributes, and the requests of both connections.
+//! The two file systems, and what both need: contents, open files, triggers, errors.
 
-mod attributes;
-mod branch;
 mod cached;
-mod connection;
-mod gate;
-mod handles;
-mod inode;
-mod listing;
-mod mount;
-mod open;
+mod content_cache;
+mod direct;
+mod direct_files;
+mod direct_names;
+mod open_files;
+mod reply;
 mod server;
-mod session;
-mod texts;
-pub mod tree;
-mod trigger;
-#[cfg(test)]
-mod walk;
+mod triggers;
 
-pub use attributes::attributes;
 pub use cached::Cached;
-pub use connection::{Agreed, Connection, ConnectionError, give_out_again, is_asked};
-pub use gate::{GATE, Gate, Progress};
-pub use mount::{MountError, Side};
+pub use direct::{Direct, slice};
+pub use reply::attributes;
 pub use server::Server;
-pub use session::{Direct, slice};

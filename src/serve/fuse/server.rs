@@ -1,12 +1,10 @@
 //! What a request asks for: the entry, the caller, the content; and which errno an error is.
 
 use super::{
-    attributes::attributes,
-    mount::Side,
-    open::{OpenFiles, TooMany},
-    texts::{Text, Texts},
-    tree::{Entry, Owner},
-    trigger::{TriggerError, Triggers},
+    content_cache::{Text, Texts},
+    open_files::{OpenFiles, TooMany},
+    reply::attributes,
+    triggers::{TriggerError, Triggers},
 };
 use crate::{
     base::{
@@ -16,6 +14,10 @@ use crate::{
         units::{Key, Tid},
     },
     facts::container::{Caller, CallerError, Container},
+    serve::{
+        tree::{Entry, Owner},
+        wire::Side,
+    },
     view::{
         answer::{AnswerError, Answers},
         files::{Attribute, FILES, Subject},

@@ -1,6 +1,6 @@
 //! Pure. What a successor must know of the connections that it is handed, with a version.
 
-use crate::serve::fuse::Agreed;
+use crate::serve::wire::Agreed;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

@@ -50,7 +50,7 @@ impl Progress {
 
 impl Gate {
     /// Does one request, and stops behind it while the gate is closed.
-    pub(super) fn pass(&self, work: impl FnOnce()) {
+    pub fn pass(&self, work: impl FnOnce()) {
         let own = OWN.with(|own| {
             Arc::clone(own.get_or_init(|| {
                 let own = Arc::new(AtomicU64::new(0));

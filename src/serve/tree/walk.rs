@@ -1,6 +1,6 @@
 //! For tests. Ways through the tree.
 
-use super::tree::{Entry, ROOT};
+use super::entry::{Entry, ROOT};
 use crate::{
     base::units::{CpuSet, NodeId},
     view::files::Shown,

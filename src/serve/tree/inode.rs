@@ -10,7 +10,7 @@
 //!  3 | 0, a CPU, or 1, a memory node                   | (a link to its directory)
 //! ```
 
-use super::tree::{DIRECTORIES, Directory, Entry, Link, Owner};
+use super::entry::{DIRECTORIES, Directory, Entry, Link, Owner};
 use crate::{
     base::units::{CpuId, Key, NodeId},
     view::files::{Attribute, FILES, Subject},
@@ -135,8 +135,8 @@ fn link(number: u64) -> Option<Link> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::fuse::{
-        tree::ROOT,
+    use crate::serve::tree::{
+        entry::ROOT,
         walk::{at, walk},
     };
 

@@ -302,7 +302,7 @@ fn name_in<'path>(directory: &str, path: &'path str) -> Option<&'path str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::fuse::walk::{at, shown, walk};
+    use crate::serve::tree::walk::{at, shown, walk};
 
     #[test]
     fn every_file_is_reached_by_its_path() {

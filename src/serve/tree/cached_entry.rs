@@ -11,7 +11,7 @@
 //! number with a mark: what is a file on one machine and a link on another never is both under one
 //! number, for a number that changes its type is dead for ever.
 
-use super::tree::{Entry, OWN_TREES_NAME, Owner, key_named};
+use super::entry::{Entry, OWN_TREES_NAME, Owner, key_named};
 use crate::{
     base::{paths::SELF, units::Key},
     view::files::File,
@@ -24,7 +24,7 @@ const LINKED: u64 = 1 << 21;
 
 /// Something that has a name on the cached connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Branch {
+pub enum Branch {
     /// The root.
     Root,
     /// `self`.
@@ -37,7 +37,7 @@ pub(super) enum Branch {
 
 impl Branch {
     /// The inode number; never 0.
-    pub(super) fn inode(self) -> u64 {
+    pub fn inode(self) -> u64 {
         match self {
             Branch::Root => ROOT_INODE,
             Branch::Own => OWN,
@@ -47,7 +47,7 @@ impl Branch {
     }
 
     /// What has that inode number, if anything can.
-    pub(super) fn of_inode(inode: u64) -> Option<Branch> {
+    pub fn of_inode(inode: u64) -> Option<Branch> {
         match inode {
             ROOT_INODE => return Some(Branch::Root),
             OWN => return Some(Branch::Own),
@@ -62,7 +62,7 @@ impl Branch {
     }
 
     /// What is named `name` in this directory; `is_cached` says which files the kernel may cache.
-    pub(super) fn child(self, name: &str, is_cached: impl Fn(File) -> bool) -> Option<Branch> {
+    pub fn child(self, name: &str, is_cached: impl Fn(File) -> bool) -> Option<Branch> {
         match self {
             Branch::Root if name == SELF => Some(Branch::Own),
             Branch::Root => key_named(name)
@@ -74,7 +74,7 @@ impl Branch {
     }
 
     /// What stands in this directory by name; containers are not listed.
-    pub(super) fn children(self, is_cached: impl Fn(File) -> bool) -> Vec<(String, Branch)> {
+    pub fn children(self, is_cached: impl Fn(File) -> bool) -> Vec<(String, Branch)> {
         match self {
             Branch::Root => vec![(SELF.to_owned(), Branch::Own)],
             Branch::Inside(entry) => {
@@ -98,7 +98,7 @@ impl Branch {
     }
 
     /// What a link to the direct connection holds.
-    pub(super) fn target(self) -> Option<String> {
+    pub fn target(self) -> Option<String> {
         let Branch::Link(entry) = self else {
             return None;
         };

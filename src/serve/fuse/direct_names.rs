@@ -1,11 +1,10 @@
 //! What stands in the directories of both connections.
 
-use super::{
-    branch::Branch,
-    server::{RequestError, Server},
-    tree::Entry,
+use super::server::{RequestError, Server};
+use crate::{
+    base::units::Tid,
+    serve::tree::{Branch, Entry},
 };
-use crate::base::units::Tid;
 use fuser::INodeNo;
 
 // Offsets in a directory: its own entries come first, then the containers by key.

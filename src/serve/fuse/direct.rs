@@ -1,12 +1,13 @@
 //! The requests of the direct connection, one by one.
 
-use super::{
-    gate::GATE,
-    mount::Side,
-    server::{FOREVER, Server, at_work},
-    tree::Entry,
+use super::server::{FOREVER, Server, at_work};
+use crate::{
+    base::{metrics, units::Tid},
+    serve::{
+        tree::Entry,
+        wire::{GATE, Side},
+    },
 };
-use crate::base::{metrics, units::Tid};
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
     OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
@@ -268,7 +269,7 @@ pub fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::fuse::{Connection, attributes};
+    use crate::serve::{fuse::attributes, wire::Connection};
 
     #[test]
     fn a_slice_ends_where_the_content_ends() {

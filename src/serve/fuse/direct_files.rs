@@ -1,12 +1,15 @@
 //! The open files of the direct connection: what opening, reading, writing and closing them does.
 
 use super::{
-    open::Open,
+    open_files::Open,
     server::{RequestError, Server},
-    tree::{Entry, Owner},
-    trigger::READY,
+    triggers::READY,
 };
-use crate::{base::units::Tid, facts::container::Caller};
+use crate::{
+    base::units::Tid,
+    facts::container::Caller,
+    serve::tree::{Entry, Owner},
+};
 use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, PollEvents, PollNotifier};
 use std::sync::Arc;
 

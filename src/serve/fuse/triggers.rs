@@ -3,7 +3,7 @@
 //! Each is a file of the cgroup's own that the daemon holds open, so that the kernel decides when
 //! it fires. A reader's poll consumes what fired, as the kernel's own does.
 
-use super::open::Open;
+use super::open_files::Open;
 use crate::{base::units::Key, facts::cgroup::Trigger};
 use fuser::{Errno, PollEvents, PollNotifier};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};

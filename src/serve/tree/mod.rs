@@ -1,0 +1,10 @@
+//! Pure. The names and the inode numbers of the files on both connections.
+
+mod cached_entry;
+mod entry;
+mod inode;
+#[cfg(test)]
+mod walk;
+
+pub use cached_entry::Branch;
+pub use entry::{Directory, Entry, Link, Owner, ROOT};
