@@ -15,8 +15,10 @@ use crate::{
     },
     run::{
         self,
-        request::{Limits, Network, Request, RequestError, Root},
-        words,
+        options::{
+            parse,
+            request::{Limits, Network, Request, RequestError, Root},
+        },
     },
 };
 
@@ -147,10 +149,10 @@ impl Run {
     fn request(self) -> anyhow::Result<Request> {
         let limits = self.limits()?;
         let view = config::read(&self.config)?.mountpoint;
-        let volumes: Result<_, _> = self.volume.iter().map(|text| words::volume(text)).collect();
+        let volumes: Result<_, _> = self.volume.iter().map(|text| parse::volume(text)).collect();
         let mut environment = Vec::new();
         for text in &self.env {
-            let (name, value) = words::variable(text)?;
+            let (name, value) = parse::variable(text)?;
             environment.extend(
                 value
                     .or_else(|| env::var(&name).ok())
@@ -166,11 +168,11 @@ impl Run {
             (None, _) => Root::Host,
         };
         Ok(Request {
-            name: self.name.as_deref().map(words::name).transpose()?,
-            hostname: self.hostname.as_deref().map(words::hostname).transpose()?,
+            name: self.name.as_deref().map(parse::name).transpose()?,
+            hostname: self.hostname.as_deref().map(parse::hostname).transpose()?,
             command: self.entrypoint.into_iter().chain(self.command).collect(),
             environment,
-            directory: words::directory(&self.workdir)?,
+            directory: parse::directory(&self.workdir)?,
             user: self.user,
             limits,
             volumes: volumes?,
@@ -189,22 +191,22 @@ impl Run {
 
     fn limits(&self) -> anyhow::Result<Limits> {
         let machine = machine()?;
-        let memory = self.memory.as_deref().map(words::memory).transpose()?;
+        let memory = self.memory.as_deref().map(parse::memory).transpose()?;
         let memory = memory.map_or(Limit::Unlimited, Limit::At);
         let swap = self.memory_swap.as_deref();
         let cpu = self.cpus.as_deref();
-        let cpu = cpu.map(|text| words::cpus(text, &machine)).transpose()?;
+        let cpu = cpu.map(|text| parse::cpus(text, &machine)).transpose()?;
         let cpuset = self.cpuset_cpus.as_deref();
-        let pids = self.pids_limit.as_deref().map(words::pids).transpose()?;
+        let pids = self.pids_limit.as_deref().map(parse::pids).transpose()?;
         Ok(Limits {
             memory,
             swap: swap
-                .map(|text| words::swap(text, memory))
+                .map(|text| parse::swap(text, memory))
                 .transpose()?
                 .unwrap_or_default(),
             cpu: cpu.map_or(Limit::Unlimited, Limit::At),
             cpuset: cpuset
-                .map(|text| words::cpuset(text, &machine))
+                .map(|text| parse::cpuset(text, &machine))
                 .transpose()?,
             pids: pids.unwrap_or_default(),
         })

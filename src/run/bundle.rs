@@ -15,11 +15,13 @@ use oci_spec::{
     },
 };
 
-use super::{
-    request::{Network, Request},
-    user::User,
+use crate::{
+    base::units::{Clocks, Offset},
+    run::options::{
+        request::{Network, Request},
+        user::User,
+    },
 };
-use crate::base::units::{Clocks, Offset};
 
 /// What a container's configuration needs beside the request.
 #[derive(Debug, Clone)]

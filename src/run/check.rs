@@ -7,11 +7,11 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use super::{
-    RunError, console,
-    error::at,
-    request::{Request, Root},
-    view::View,
+use crate::run::{
+    error::{RunError, at},
+    options::request::{Request, Root},
+    process::console,
+    tree::View,
 };
 
 /// CAP_SYS_ADMIN (`include/uapi/linux/capability.h`).

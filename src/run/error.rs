@@ -2,8 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::user::UserError;
-use crate::base::units::Bytes;
+use crate::{base::units::Bytes, run::options::user::UserError};
 
 /// Why a container could not be run; nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]

@@ -21,29 +21,35 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{
-    RunError,
-    bundle::{self, Found},
-    cgroups::Cgroups,
-    check,
-    console::{Console, Socket},
-    error::{at, step},
-    hierarchies::Hierarchies,
-    init::Init,
-    inside::Inside,
-    places::Place,
-    request::{LEAST_MEMORY, Network, Request},
-    rootfs::{self, Rootfs},
-    scaffold::Scaffold,
-    shield,
-    supervise::{Signals, supervise},
-    user,
-    view::View,
-};
-use crate::base::{
-    mountinfo,
-    sys::{self, chain, network, process::Lifeline},
-    units::{Bytes, Limit},
+use crate::{
+    base::{
+        mountinfo,
+        sys::{self, chain, network, process::Lifeline},
+        units::{Bytes, Limit},
+    },
+    run::{
+        bundle::{self, Found},
+        cgroups::{container::Cgroups, hierarchies::Hierarchies},
+        check,
+        error::{RunError, at, step},
+        options::{
+            request::{LEAST_MEMORY, Network, Request},
+            user,
+        },
+        process::{
+            console::{Console, Socket},
+            init::Init,
+            reexec,
+            supervise::{Signals, supervise},
+        },
+        root::{
+            dirs::Place,
+            mountpoints::Scaffold,
+            rootfs::{self, Rootfs},
+            safe_root::Inside,
+        },
+        tree::View,
+    },
 };
 
 /// How a container ended.
@@ -65,7 +71,7 @@ pub struct Outcome {
 /// When the container cannot be started; then nothing of it is left.
 pub fn run(request: Request) -> Result<Outcome, RunError> {
     let request = check::machine(request)?;
-    shield::raise();
+    reexec::raise();
     let hierarchies = Hierarchies::find()?;
     hierarchies.check(&request.limits)?;
     let signals = Signals::hold()?;

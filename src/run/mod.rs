@@ -1,27 +1,49 @@
 //! The bundled runtime: a container in one command.
 
-mod bundle;
-mod cgroups;
-mod check;
-mod console;
+/// The options of `plimsoll run` as a request.
+pub mod options;
+
+/// The error of a container that cannot be run.
+///
+/// Uses [`options`].
 mod error;
-mod etc;
-mod hierarchies;
-mod init;
-mod inside;
-pub mod launch;
-mod mounts;
-mod places;
-pub mod request;
-mod rootfs;
-mod scaffold;
-mod shield;
-mod supervise;
-mod traces;
-mod user;
-mod view;
-pub mod words;
+
+/// The cgroups of a container.
+///
+/// Uses [`options`], [`error`].
+mod cgroups;
+
+/// The root of a container.
+///
+/// Uses [`options`], [`error`], [`cgroups`].
+mod root;
+
+/// The OCI configuration of a container.
+///
+/// Uses [`options`].
+mod bundle;
+
+/// The tree of served files that a container binds.
+///
+/// Uses [`error`].
+mod tree;
+
+/// The processes of a container.
+///
+/// Uses [`error`].
+mod process;
+
+/// The checks of the machine before a start.
+///
+/// Uses [`options`], [`error`], [`tree`], [`process`].
+mod check;
+
+/// The steps of a run.
+///
+/// Uses [`options`], [`error`], [`cgroups`], [`root`], [`bundle`], [`tree`], [`process`],
+/// [`check`].
+mod launch;
 
 pub use error::RunError;
 pub use launch::{Outcome, run};
-pub use request::Request;
+pub use options::request::Request;

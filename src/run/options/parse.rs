@@ -2,8 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::request::{LEAST_MEMORY, PERIOD, RequestError, Swap, Volume};
-use crate::base::units::{Bytes, CpuSet, Limit, Micros};
+use crate::{
+    base::units::{Bytes, CpuSet, Limit, Micros},
+    run::options::request::{LEAST_MEMORY, PERIOD, RequestError, Swap, Volume},
+};
 
 /// The least CPU time per period that the kernel takes (`min_cfs_quota_period`).
 const LEAST_QUOTA: Micros = Micros(1000);

@@ -17,11 +17,10 @@ use nix::{
     unistd::{Gid, Uid, fchown, isatty, read, write},
 };
 
-use super::{
-    RunError,
-    error::{at, step},
+use crate::{
+    base::sys::terminal,
+    run::error::{RunError, at, step},
 };
-use crate::base::sys::terminal;
 
 /// Where libcontainer sends the terminal it makes.
 #[derive(Debug)]

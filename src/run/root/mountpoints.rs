@@ -4,7 +4,10 @@ use std::{env, fs, path::PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::{RunError, error::at, places::Place};
+use crate::run::{
+    error::{RunError, at},
+    root::dirs::Place,
+};
 
 /// The mount points of this process, unmounted when dropped.
 #[derive(Debug)]

@@ -21,21 +21,23 @@ use nix::{
     sys::stat::Mode,
 };
 
-use super::{
-    RunError,
-    error::at,
-    etc,
-    inside::Inside,
-    mounts,
-    places::{self, Place},
-    request::{Request, Root, Volume},
-    scaffold::Scaffold,
-    traces::Traces,
-};
-use crate::base::{
-    mountinfo::{Mount, visible},
-    paths::DEFAULT_MOUNTPOINT,
-    sys::mount::{self as tree, Depth, Forbid},
+use crate::{
+    base::{
+        mountinfo::{self, Mount, visible},
+        paths::DEFAULT_MOUNTPOINT,
+        sys::mount::{self as tree, Depth, Forbid},
+    },
+    run::{
+        error::{RunError, at},
+        options::request::{Request, Root, Volume},
+        root::{
+            dirs::{self, Place},
+            etc, host_mounts,
+            mountpoints::Scaffold,
+            safe_root::Inside,
+            undo::Traces,
+        },
+    },
 };
 
 /// A container's root, mounted; nothing of ours is left in a directory when it is dropped.
@@ -132,7 +134,7 @@ impl Builder<'_> {
         let hidden: Vec<&Path> = hidden(view).collect();
         let upper = self.overlay(&[PathBuf::from("/")], &rootfs.path, "upper")?;
         rootfs.traces.overlays.push((PathBuf::new(), upper));
-        for (number, point) in mounts::carried(&all, &hidden).iter().enumerate() {
+        for (number, point) in host_mounts::carried(&all, &hidden).iter().enumerate() {
             let below = point.strip_prefix("/").unwrap_or(point);
             let target = rootfs.path.join(below);
             let source = match opened(point) {
@@ -300,7 +302,7 @@ impl Drop for Rootfs {
 fn hidden(view: &Path) -> impl Iterator<Item = &Path> {
     let usual = Path::new(DEFAULT_MOUNTPOINT);
     let configured = (view != usual).then_some(view);
-    let ours = places::roots().map(|path: &Path| path);
+    let ours = dirs::roots().map(|path: &Path| path);
     ours.chain([usual]).chain(configured)
 }
 
@@ -370,7 +372,7 @@ fn submounts(directory: &Path) -> Result<Vec<PathBuf>, RunError> {
 }
 
 fn own_mounts() -> Result<Vec<Mount>, RunError> {
-    crate::base::mountinfo::own().map_err(at("read", "/proc/self/mountinfo"))
+    mountinfo::own().map_err(at("read", "/proc/self/mountinfo"))
 }
 
 fn forbid_writes(top: &OwnedFd) -> Result<(), RunError> {

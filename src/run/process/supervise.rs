@@ -13,8 +13,13 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{RunError, console::Console, error::step};
-use crate::base::sys::process;
+use crate::{
+    base::sys::process,
+    run::{
+        error::{RunError, step},
+        process::console::Console,
+    },
+};
 
 /// The signals that are the container's; all others act on `plimsoll run` itself.
 const FORWARDED: &[Signal] = &[

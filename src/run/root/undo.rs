@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunError, error::at};
+use crate::run::error::{RunError, at};
 
 /// The file in a container's place that holds them.
 const FILE: &str = "traces";

@@ -11,14 +11,14 @@ use nix::{
     sys::stat::Mode,
 };
 
-use super::{
-    RunError,
-    error::at,
-    inside::Inside,
-    places::Place,
-    request::{Network, Request, Root},
+use crate::{
+    base::sys::mount::{self as tree, Depth},
+    run::{
+        error::{RunError, at},
+        options::request::{Network, Request, Root},
+        root::{dirs::Place, safe_root::Inside},
+    },
 };
-use crate::base::sys::mount::{self as tree, Depth};
 
 /// The files of /etc that are the container's own.
 pub(crate) const OWN: [&str; 3] = ["hosts", "hostname", "resolv.conf"];

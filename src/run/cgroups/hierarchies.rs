@@ -8,8 +8,13 @@ use std::{
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
-use super::{RunError, error::at, request::Limits};
-use crate::base::mountinfo;
+use crate::{
+    base::mountinfo,
+    run::{
+        error::{RunError, at},
+        options::request::Limits,
+    },
+};
 
 /// The cgroup above all of ours.
 pub(crate) const ABOVE: &str = "plimsoll";

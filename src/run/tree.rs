@@ -16,8 +16,10 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{RunError, error::at};
-use crate::base::{mountinfo, paths::FS_TYPE, sys::process};
+use crate::{
+    base::{mountinfo, paths::FS_TYPE, sys::process},
+    run::error::{RunError, at},
+};
 
 /// How long an embedded daemon may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -26,13 +26,14 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{
-    RunError,
-    error::at,
-    hierarchies::{ABOVE, Hierarchies},
-    request::{Limits, PERIOD, Swap},
+use crate::{
+    base::units::{Bytes, Limit},
+    run::{
+        cgroups::hierarchies::{ABOVE, Hierarchies},
+        error::{RunError, at},
+        options::request::{Limits, PERIOD, Swap},
+    },
 };
-use crate::base::units::{Bytes, Limit};
 
 /// How long the dying processes of a container may take to leave its cgroups.
 const PATIENCE: Duration = Duration::from_secs(5);

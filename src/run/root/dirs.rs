@@ -17,7 +17,11 @@ use nix::{
     sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs},
 };
 
-use super::{RunError, cgroups, error::at, traces::Traces};
+use crate::run::{
+    cgroups::container as cgroups,
+    error::{RunError, at},
+    root::undo::Traces,
+};
 
 /// Every directory that may hold containers; nothing of it is shown in one.
 pub(crate) fn roots() -> impl Iterator<Item = &'static Path> {

@@ -14,7 +14,7 @@ use nix::{
     unistd::{UnlinkatFlags, unlinkat},
 };
 
-use super::{RunError, error::at};
+use crate::run::error::{RunError, at};
 
 /// The largest text that is read from a container's root.
 const LARGEST: u64 = 4 << 20;

@@ -1,0 +1,4 @@
+//! The cgroups of a container.
+
+pub(crate) mod container;
+pub(crate) mod hierarchies;
