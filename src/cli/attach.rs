@@ -11,10 +11,9 @@ use crate::{
         engines::{self, Container},
     },
     inject::{
-        self, Delivered,
-        attach::{self, Extent},
-        attached::Note,
-        waiting::{self, Waiting},
+        self, Delivery,
+        attach::{self, Execution},
+        notes::{self, AttachedNote, PendingContainer},
     },
     view::answer::Answers,
 };
@@ -88,7 +87,7 @@ enum Output {
     /// For people
     Table,
     /// For programs: an array of objects with `engine`, `id`, `name` (each null where unknown),
-    /// `pid`, `state`, `mounts`, `kept` and `problems`
+    /// `pid`, `state`, `mounts`, `unchanged` and `problems`
     Json,
 }
 
@@ -123,11 +122,11 @@ struct Asked {
 
 impl Asked {
     /// Leaves or takes back the note of a container that will be known again.
-    fn note(&self, act: fn(&Note) -> io::Result<()>) {
+    fn note(&self, act: fn(&AttachedNote) -> io::Result<()>) {
         let Some(container) = &self.container else {
             return;
         };
-        let note = Note {
+        let note = AttachedNote {
             engine: container.engine.to_string(),
             id: container.id.clone(),
         };
@@ -149,7 +148,7 @@ struct Row {
     pid: Pid,
     state: &'static str,
     mounts: usize,
-    kept: usize,
+    unchanged: usize,
     problems: Vec<String>,
     #[serde(skip)]
     shown: String,
@@ -166,17 +165,17 @@ impl Attach {
         let answers = Answers::here()?;
         let act = |asked: &Asked| {
             let unlimited = asked.is_named || config.unlimited;
-            let extent = self.which.extent();
+            let execution = self.which.execution();
             let delivered = attach_one(
                 &answers,
                 &view,
                 asked.pid,
                 unlimited,
-                extent,
+                execution,
                 config.hook_timeout,
             );
-            if extent == Extent::Done && matches!(delivered, Delivered::Given { .. }) {
-                asked.note(Note::leave);
+            if execution == Execution::Apply && matches!(delivered, Delivery::Mounted { .. }) {
+                asked.note(AttachedNote::leave);
             }
             delivered
         };
@@ -192,17 +191,17 @@ impl Detach {
     pub(super) fn run(self) -> Result<u8> {
         let Config { hook_timeout, .. } = config::read(&self.which.config)?;
         must_be_root()?;
-        let extent = self.which.extent();
+        let execution = self.which.execution();
         let words = match self.which.dry_run {
             true => ["would be detached", "has none of our files"],
             false => ["detached", "has none of our files"],
         };
         self.which.report(words, |asked| {
-            if extent == Extent::Done {
-                asked.note(Note::take_back);
+            if execution == Execution::Apply {
+                asked.note(AttachedNote::take_back);
             }
             told(
-                attach::detach(asked.pid, extent, hook_timeout),
+                attach::detach(asked.pid, execution, hook_timeout),
                 hook_timeout,
             )
         })
@@ -217,10 +216,10 @@ fn must_be_root() -> Result<()> {
 }
 
 /// What became of it, of one that has not come back too.
-fn told(delivered: Option<Delivered>, hook_timeout: Duration) -> Delivered {
+fn told(delivered: Option<Delivery>, hook_timeout: Duration) -> Delivery {
     let late = || {
         let hook_timeout = humantime::format_duration(hook_timeout);
-        Delivered::Failed(format!(
+        Delivery::Failed(format!(
             "a file system there, or the daemon, has not answered within {hook_timeout}"
         ))
     };
@@ -232,19 +231,19 @@ fn attach_one(
     view: &Path,
     pid: Pid,
     unlimited: bool,
-    extent: Extent,
+    execution: Execution,
     hook_timeout: Duration,
-) -> Delivered {
+) -> Delivery {
     let container = match answers.caller(pid.main_thread()) {
         Ok(Caller::Container(container)) => container,
         Ok(Caller::Host) => {
-            return Delivered::Failed("it is a process of the host itself".to_owned());
+            return Delivery::Failed("it is a process of the host itself".to_owned());
         }
-        Err(error) => return Delivered::Failed(format!("{:#}", anyhow::Error::from(error))),
+        Err(error) => return Delivery::Failed(format!("{:#}", anyhow::Error::from(error))),
     };
     let inside = (pid, container.key);
     told(
-        attach::attach(view, inside, unlimited, extent, hook_timeout),
+        attach::attach(view, inside, unlimited, execution, hook_timeout),
         hook_timeout,
     )
 }
@@ -253,30 +252,30 @@ fn attach_one(
 fn attach_waiting(view: &Path, config: &Config) -> Result<u8> {
     let answers = Answers::here()?;
     let mut status = 0;
-    for Waiting { id, pid } in waiting::take_up(view) {
+    for PendingContainer { id, pid } in notes::take_up(view) {
         for _ in 0..100 {
             if !inject::is_being_made(pid) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        let extent = Extent::Done;
+        let execution = Execution::Apply;
         match attach_one(
             &answers,
             view,
             pid,
             config.unlimited,
-            extent,
+            execution,
             config.hook_timeout,
         ) {
-            Delivered::Given { refused, .. } if refused.is_empty() => {}
-            Delivered::Unlimited => {}
-            Delivered::Given { refused, .. } => {
+            Delivery::Mounted { refused, .. } if refused.is_empty() => {}
+            Delivery::Unlimited => {}
+            Delivery::Mounted { refused, .. } => {
                 let first = refused.first().map_or("", String::as_str);
                 super::complain(&format!("container {id} has not all of its files: {first}"));
                 status = UNREACHED;
             }
-            Delivered::NotServed(why) | Delivered::Failed(why) => {
+            Delivery::NotServed(why) | Delivery::Failed(why) => {
                 super::complain(&format!("container {id} keeps the host's files: {why}"));
                 status = UNREACHED;
             }
@@ -286,10 +285,10 @@ fn attach_waiting(view: &Path, config: &Config) -> Result<u8> {
 }
 
 impl Which {
-    fn extent(&self) -> Extent {
+    fn execution(&self) -> Execution {
         match self.dry_run {
-            true => Extent::Planned,
-            false => Extent::Done,
+            true => Execution::DryRun,
+            false => Execution::Apply,
         }
     }
 
@@ -321,7 +320,7 @@ impl Which {
         Ok(asked)
     }
 
-    fn report(&self, words: [&'static str; 2], act: impl Fn(&Asked) -> Delivered) -> Result<u8> {
+    fn report(&self, words: [&'static str; 2], act: impl Fn(&Asked) -> Delivery) -> Result<u8> {
         let asked = self.asked()?;
         let rows = asked.iter().map(|asked| row(asked, act(asked), words));
         let rows: Vec<Row> = rows.collect();
@@ -340,20 +339,20 @@ impl Which {
     }
 }
 
-fn row(asked: &Asked, delivered: Delivered, [done, nothing]: [&'static str; 2]) -> Row {
-    let (state, mounts, kept, problems) = match delivered {
-        Delivered::Given {
+fn row(asked: &Asked, delivered: Delivery, [done, nothing]: [&'static str; 2]) -> Row {
+    let (state, mounts, unchanged, problems) = match delivered {
+        Delivery::Mounted {
             mounts,
-            kept,
+            unchanged,
             refused,
         } => match (mounts, refused.is_empty()) {
-            (0, true) => (nothing, 0, kept, refused),
-            (0, false) if kept == 0 => ("failed", 0, 0, refused),
-            (_, false) => ("incomplete", mounts, kept, refused),
-            (_, true) => (done, mounts, kept, refused),
+            (0, true) => (nothing, 0, unchanged, refused),
+            (0, false) if unchanged == 0 => ("failed", 0, 0, refused),
+            (_, false) => ("incomplete", mounts, unchanged, refused),
+            (_, true) => (done, mounts, unchanged, refused),
         },
-        Delivered::Unlimited => ("no limit", 0, 0, Vec::new()),
-        Delivered::NotServed(why) | Delivered::Failed(why) => ("failed", 0, 0, vec![why]),
+        Delivery::Unlimited => ("no limit", 0, 0, Vec::new()),
+        Delivery::NotServed(why) | Delivery::Failed(why) => ("failed", 0, 0, vec![why]),
     };
     let container = asked.container.as_ref();
     Row {
@@ -363,7 +362,7 @@ fn row(asked: &Asked, delivered: Delivered, [done, nothing]: [&'static str; 2]) 
         pid: asked.pid,
         state,
         mounts,
-        kept,
+        unchanged,
         problems,
         shown: container.map_or("-".to_owned(), |one| one.shown().to_owned()),
     }

@@ -6,9 +6,9 @@ use crate::{
         paths,
     },
     inject::{
-        Delivered,
-        hook::{self, HookError, Site, State},
-        waiting::Note,
+        Delivery,
+        hook::{self, HookError, OciState, Stage},
+        notes::PendingNote,
     },
 };
 use anyhow::Context;
@@ -57,7 +57,7 @@ const REFUSED: u8 = 1;
 impl Hook {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = self.config();
-        let delivered = called(self.lxc).and_then(|(id, site)| deliver(&id, site, &config));
+        let delivered = called(self.lxc).and_then(|(id, stage)| deliver(&id, stage, &config));
         let Err(error) = delivered else {
             return Ok(0);
         };
@@ -94,25 +94,25 @@ impl Hook {
 }
 
 /// The name of the container and where it is, if its runtime says so.
-fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Site, HookError>)> {
+fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Stage, HookError>)> {
     if !by_lxc {
-        let state = State::read(io::stdin())?;
-        let site = state.site();
-        return Ok((state.id, site));
+        let state = OciState::read(io::stdin())?;
+        let stage = state.stage();
+        return Ok((state.id, stage));
     }
     let said =
         |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
-    let site = Site::Here(said("LXC_ROOTFS_MOUNT")?.into());
-    Ok((said("LXC_NAME")?, Ok(site)))
+    let stage = Stage::Inside(said("LXC_ROOTFS_MOUNT")?.into());
+    Ok((said("LXC_NAME")?, Ok(stage)))
 }
 
-fn deliver(id: &str, site: Result<Site, HookError>, config: &Config) -> anyhow::Result<()> {
+fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow::Result<()> {
     let view = &config.mountpoint;
     let of = || format!("container {id} has the host's files");
-    let site = site.with_context(of)?;
-    let delivered = hook::bind(view, &site, config.unlimited, config.hook_timeout);
+    let stage = stage.with_context(of)?;
+    let delivered = hook::bind(view, &stage, config.unlimited, config.hook_timeout);
     let missing = match delivered {
-        Some(Delivered::Given { refused, .. }) => {
+        Some(Delivery::Mounted { refused, .. }) => {
             let mut refused = refused.into_iter();
             let Some(first) = refused.next() else {
                 return Ok(());
@@ -123,9 +123,9 @@ fn deliver(id: &str, site: Result<Site, HookError>, config: &Config) -> anyhow::
             };
             anyhow::bail!("container {id} has not all of its files: {first}{more}");
         }
-        Some(Delivered::Unlimited) => return Ok(()),
-        Some(Delivered::Failed(why)) => anyhow::bail!("{}: {why}", of()),
-        Some(Delivered::NotServed(why)) => why,
+        Some(Delivery::Unlimited) => return Ok(()),
+        Some(Delivery::Failed(why)) => anyhow::bail!("{}: {why}", of()),
+        Some(Delivery::NotServed(why)) => why,
         None => format!(
             "the daemon at {} has not answered within {}",
             view.display(),
@@ -135,7 +135,7 @@ fn deliver(id: &str, site: Result<Site, HookError>, config: &Config) -> anyhow::
     if config.require {
         anyhow::bail!("{}: {missing}", of());
     }
-    let noted = Note::of(id, view, &site).and_then(|note| note.leave());
+    let noted = PendingNote::of(id, view, &stage).and_then(|note| note.leave());
     match noted {
         Ok(()) => anyhow::bail!("{} until the daemon is back: {missing}", of()),
         Err(error) => anyhow::bail!(

@@ -5,11 +5,12 @@
 //! dead file of ours is replaced from beneath, so that the kernel's own never shows.
 
 use super::{
-    Bind, binds, bounded,
-    deliver::{Delivered, deliver},
-    inside::Inside,
-    own::{Own, Tree, Whose},
-    target::Target,
+    Bind, binds,
+    deliver::{Delivery, deliver},
+    namespace::MountNamespace,
+    subprocess,
+    target::MountTarget,
+    tree::{ContainerTree, DetachedMount, TreeOwner},
 };
 use crate::base::{
     paths::FS_TYPE,
@@ -35,11 +36,11 @@ const LAYERS: usize = 8;
 
 /// How far it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum Execution {
     /// Everything.
-    Done,
+    Apply,
     /// All but the mounting: what would be done is found out.
-    Planned,
+    DryRun,
 }
 
 /// Puts the files of the container with that key, from the view that is served at `view`, over the
@@ -52,16 +53,16 @@ pub fn attach(
     view: &Path,
     (pid, key): (Pid, Key),
     unlimited: bool,
-    extent: Extent,
+    execution: Execution,
     timeout: Duration,
-) -> Option<Delivered> {
-    bounded::delivered(timeout, || match Inside::look(pid, None) {
+) -> Option<Delivery> {
+    subprocess::delivered(timeout, || match MountNamespace::look(pid, None) {
         Ok(inside) => {
-            let whose = Whose::Container(key);
-            let put = |own: &Own<'_>| put(own, &inside, extent);
-            deliver(view, whose, &inside.here, unlimited, put)
+            let owner = TreeOwner::Container(key);
+            let put = |own: &ContainerTree<'_>| put(own, &inside, execution);
+            deliver(view, owner, &inside.here, unlimited, put)
         }
-        Err(error) => Delivered::Failed(chain(&error)),
+        Err(error) => Delivery::Failed(chain(&error)),
     })
 }
 
@@ -70,83 +71,85 @@ pub fn attach(
 ///
 /// The caller must have one thread only.
 #[must_use]
-pub fn detach(pid: Pid, extent: Extent, timeout: Duration) -> Option<Delivered> {
+pub fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Option<Delivery> {
     let mut mounts = 0;
     for _ in 0..LAYERS {
-        let taken = bounded::delivered(timeout, || match Inside::look(pid, None) {
-            Ok(inside) => take(&inside, extent),
-            Err(error) => Delivered::Failed(chain(&error)),
+        let taken = subprocess::delivered(timeout, || match MountNamespace::look(pid, None) {
+            Ok(inside) => take(&inside, execution),
+            Err(error) => Delivery::Failed(chain(&error)),
         })?;
         match taken {
-            Delivered::Given {
+            Delivery::Mounted {
                 mounts: taken,
                 refused,
                 ..
-            } if taken > 0 && refused.is_empty() && extent == Extent::Done => mounts += taken,
-            Delivered::Given {
+            } if taken > 0 && refused.is_empty() && execution == Execution::Apply => {
+                mounts += taken
+            }
+            Delivery::Mounted {
                 mounts: taken,
                 refused,
                 ..
             } => {
-                return Some(Delivered::Given {
+                return Some(Delivery::Mounted {
                     mounts: mounts + taken,
-                    kept: 0,
+                    unchanged: 0,
                     refused,
                 });
             }
             other => return Some(other),
         }
     }
-    Some(Delivered::Given {
+    Some(Delivery::Mounted {
         mounts,
-        kept: 0,
+        unchanged: 0,
         refused: Vec::new(),
     })
 }
 
 /// Puts the files over those in a container that was looked at from outside.
-pub(super) fn put(own: &Own, inside: &Inside, extent: Extent) -> Delivered {
-    let mut plan: Vec<(Bind, Tree, Target<'_>)> = Vec::new();
+pub(super) fn put(own: &ContainerTree, inside: &MountNamespace, execution: Execution) -> Delivery {
+    let mut plan: Vec<(Bind, DetachedMount, MountTarget<'_>)> = Vec::new();
     let mut refused = Vec::new();
-    let mut kept = 0;
+    let mut unchanged = 0;
     for bind in binds() {
         let tree = own.tree(bind).map_err(|error| chain(&error));
         let target = inside.root.target(bind).map_err(|error| chain(&error));
         match (tree, target) {
-            (Ok(Some(tree)), Ok(Some(target))) if own.is_at(&tree, target.mount) => kept += 1,
+            (Ok(Some(tree)), Ok(Some(target))) if own.is_at(&tree, target.mount) => unchanged += 1,
             (Ok(Some(tree)), Ok(Some(target))) => plan.push((bind, tree, target)),
             (Err(error), Ok(Some(_)) | Err(_)) | (Ok(Some(_)), Err(error)) => refused.push(error),
             (_, Ok(None)) | (Ok(None), _) => {}
         }
     }
-    if extent == Extent::Done
+    if execution == Execution::Apply
         && !plan.is_empty()
         && let Err(error) = inside.enter()
     {
-        return Delivered::Failed(chain(&error));
+        return Delivery::Failed(chain(&error));
     }
     let mut mounts = 0;
     for (bind, tree, target) in &plan {
-        let put = match extent {
-            Extent::Planned => Ok(()),
-            Extent::Done if target.mount.kind == FS_TYPE => {
+        let put = match execution {
+            Execution::DryRun => Ok(()),
+            Execution::Apply if target.mount.kind == FS_TYPE => {
                 target.replace(tree.fd.as_fd(), &inside.open)
             }
-            Extent::Done => target.cover(tree.fd.as_fd()),
+            Execution::Apply => target.cover(tree.fd.as_fd()),
         };
         match put {
             Ok(()) => mounts += 1,
             Err(error) => refused.push(format!("cannot cover /{}: {}", bind.path, error.desc())),
         }
     }
-    Delivered::Given {
+    Delivery::Mounted {
         mounts,
-        kept,
+        unchanged,
         refused,
     }
 }
 
-fn take(inside: &Inside, extent: Extent) -> Delivered {
+fn take(inside: &MountNamespace, execution: Execution) -> Delivery {
     let mut plan = Vec::new();
     let mut refused = Vec::new();
     for bind in binds() {
@@ -158,17 +161,17 @@ fn take(inside: &Inside, extent: Extent) -> Delivered {
             Ok(_) | Err(_) => {}
         }
     }
-    if extent == Extent::Done
+    if execution == Execution::Apply
         && !plan.is_empty()
         && let Err(error) = inside.enter()
     {
-        return Delivered::Failed(chain(&error));
+        return Delivery::Failed(chain(&error));
     }
     let mut mounts = 0;
     for (bind, hosts, target) in &plan {
-        let taken = match extent {
-            Extent::Planned => Ok(()),
-            Extent::Done => match (target.uncover(&inside.open), hosts) {
+        let taken = match execution {
+            Execution::DryRun => Ok(()),
+            Execution::Apply => match (target.uncover(&inside.open), hosts) {
                 // A container with a user namespace of its own may not lose a mount that it was
                 // given; it may get another one on top.
                 (Err(Errno::EINVAL | Errno::EPERM), Some(hosts)) => target.cover(hosts.as_fd()),
@@ -180,9 +183,9 @@ fn take(inside: &Inside, extent: Extent) -> Delivered {
             Err(error) => refused.push(format!("cannot uncover /{}: {}", bind.path, error.desc())),
         }
     }
-    Delivered::Given {
+    Delivery::Mounted {
         mounts,
-        kept: 0,
+        unchanged: 0,
         refused,
     }
 }

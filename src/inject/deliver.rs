@@ -2,21 +2,21 @@
 
 use super::{
     binds,
-    own::{Own, OwnError, Whose},
-    target::Root,
+    target::ContainerRoot,
+    tree::{ContainerTree, TreeError, TreeOwner},
 };
 use crate::base::{mountinfo::Mount, sys::chain};
 use std::{os::fd::AsFd, path::Path};
 
 /// What became of a container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Delivered {
+pub enum Delivery {
     /// It has its files now.
-    Given {
+    Mounted {
         /// How many were put there.
         mounts: usize,
         /// How many were there already.
-        kept: usize,
+        unchanged: usize,
         /// Which could not be, and why.
         refused: Vec<String>,
     },
@@ -28,13 +28,13 @@ pub enum Delivered {
     Failed(String),
 }
 
-impl Delivered {
+impl Delivery {
     pub(super) fn text(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    pub(super) fn parse(text: &[u8]) -> Delivered {
-        let ended = || Delivered::Failed("who was to bring its files there has ended".to_owned());
+    pub(super) fn parse(text: &[u8]) -> Delivery {
+        let ended = || Delivery::Failed("who was to bring its files there has ended".to_owned());
         serde_json::from_slice(text).unwrap_or_else(|_| ended())
     }
 }
@@ -44,24 +44,24 @@ impl Delivered {
 /// process's mounts.
 pub(super) fn deliver(
     view: &Path,
-    whose: Whose,
+    owner: TreeOwner,
     here: &[Mount],
     unlimited: bool,
-    put: impl FnOnce(&Own<'_>) -> Delivered,
-) -> Delivered {
-    let own = match Own::open(view, whose, here) {
+    put: impl FnOnce(&ContainerTree<'_>) -> Delivery,
+) -> Delivery {
+    let own = match ContainerTree::open(view, owner, here) {
         Ok(own) => own,
-        Err(error @ OwnError::NotServed { .. }) => return Delivered::NotServed(chain(&error)),
-        Err(error) => return Delivered::Failed(chain(&error)),
+        Err(error @ TreeError::NotServed { .. }) => return Delivery::NotServed(chain(&error)),
+        Err(error) => return Delivery::Failed(chain(&error)),
     };
     match unlimited || own.is_limited().unwrap_or(true) {
         true => put(&own),
-        false => Delivered::Unlimited,
+        false => Delivery::Unlimited,
     }
 }
 
 /// Puts the files over those in `root`, which lies in this process's mount namespace.
-pub(super) fn cover(own: &Own<'_>, root: &Root) -> Delivered {
+pub(super) fn cover(own: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
     let mut mounts = 0;
     let mut refused = Vec::new();
     for bind in binds() {
@@ -83,9 +83,9 @@ pub(super) fn cover(own: &Own<'_>, root: &Root) -> Delivered {
             (_, Ok(None)) | (Ok(None), _) => {}
         }
     }
-    Delivered::Given {
+    Delivery::Mounted {
         mounts,
-        kept: 0,
+        unchanged: 0,
         refused,
     }
 }

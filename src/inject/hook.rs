@@ -10,12 +10,12 @@
 //! LXC's hook `lxc.hook.mount` is called inside too, and told where by LXC itself.
 
 use super::{
-    attach::{self, Extent},
-    bounded,
-    deliver::{Delivered, cover, deliver},
-    inside::{self, Inside},
-    own::{Own, Whose},
-    target::{self, Root},
+    attach::{self, Execution},
+    deliver::{Delivery, cover, deliver},
+    namespace::{self, MountNamespace},
+    subprocess,
+    target::{self, ContainerRoot},
+    tree::{ContainerTree, TreeOwner},
 };
 use crate::{
     base::{mountinfo, sys::chain, units::Pid},
@@ -39,11 +39,11 @@ const LARGEST: u64 = 64 << 20;
 
 /// Where a container is that is being made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Site {
+pub enum Stage {
     /// Around this process, in that directory.
-    Here(PathBuf),
+    Inside(PathBuf),
     /// Around another process.
-    There {
+    Outside {
         /// It, by its number in this process's pid namespace.
         pid: Pid,
         /// The directory that will be its root, as it is there.
@@ -89,7 +89,7 @@ pub enum HookError {
 
 /// The part of an OCI state that a hook needs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct State {
+pub struct OciState {
     /// The container's name, as its engine has it.
     pub id: String,
     /// The directory of its configuration.
@@ -102,12 +102,12 @@ pub struct State {
     root: Option<PathBuf>,
 }
 
-impl State {
+impl OciState {
     /// The state that a runtime hands over.
     ///
     /// # Errors
     /// When it is none.
-    pub fn read(from: impl Read) -> Result<State, HookError> {
+    pub fn read(from: impl Read) -> Result<OciState, HookError> {
         serde_json::from_reader(from.take(LARGEST)).map_err(HookError::State)
     }
 
@@ -115,11 +115,11 @@ impl State {
     ///
     /// # Errors
     /// When its configuration does not say where its root is.
-    pub fn site(&self) -> Result<Site, HookError> {
+    pub fn stage(&self) -> Result<Stage, HookError> {
         let root = self.root()?;
         Ok(match self.elsewhere() {
-            Some(pid) => Site::There { pid, root },
-            None => Site::Here(root),
+            Some(pid) => Stage::Outside { pid, root },
+            None => Stage::Inside(root),
         })
     }
 
@@ -130,7 +130,7 @@ impl State {
         let pid = self.pid.and_then(|pid| u32::try_from(pid).ok()).map(Pid)?;
         let own = fs::read_link("/proc/self").ok()?;
         let is_own = own == Path::new(&process::id().to_string());
-        (pid != Pid(0) && is_own && inside::is_elsewhere(pid)).then_some(pid)
+        (pid != Pid(0) && is_own && namespace::is_elsewhere(pid)).then_some(pid)
     }
 
     fn root(&self) -> Result<PathBuf, HookError> {
@@ -157,7 +157,7 @@ impl State {
 
 /// The part of an OCI configuration that a hook needs.
 #[derive(serde::Deserialize)]
-struct Configuration {
+struct BundleConfiguration {
     root: Option<ConfiguredRoot>,
 }
 
@@ -171,30 +171,30 @@ struct ConfiguredRoot {
 ///
 /// The caller must have one thread only.
 #[must_use]
-pub fn bind(view: &Path, site: &Site, unlimited: bool, timeout: Duration) -> Option<Delivered> {
-    bounded::delivered(timeout, || match site {
-        Site::Here(root) => match opened(root) {
+pub fn bind(view: &Path, stage: &Stage, unlimited: bool, timeout: Duration) -> Option<Delivery> {
+    subprocess::delivered(timeout, || match stage {
+        Stage::Inside(root) => match opened(root) {
             Ok(root) => {
-                let put = |own: &Own<'_>| cover(own, &root);
-                deliver(view, Whose::Caller, &root.mounts, unlimited, put)
+                let put = |own: &ContainerTree<'_>| cover(own, &root);
+                deliver(view, TreeOwner::Caller, &root.mounts, unlimited, put)
             }
-            Err(error) => Delivered::Failed(chain(&error)),
+            Err(error) => Delivery::Failed(chain(&error)),
         },
-        Site::There { pid, root } => bind_there(view, *pid, root, unlimited),
+        Stage::Outside { pid, root } => bind_there(view, *pid, root, unlimited),
     })
 }
 
-fn bind_there(view: &Path, pid: Pid, root: &Path, unlimited: bool) -> Delivered {
-    let inside = match Inside::look(pid, Some(root)) {
+fn bind_there(view: &Path, pid: Pid, root: &Path, unlimited: bool) -> Delivery {
+    let inside = match MountNamespace::look(pid, Some(root)) {
         Ok(inside) => inside,
-        Err(error) => return Delivered::Failed(chain(&error)),
+        Err(error) => return Delivery::Failed(chain(&error)),
     };
-    let whose = match container::key_of_first(pid) {
-        Ok(key) => Whose::Container(key),
-        Err(error) => return Delivered::Failed(chain(&error)),
+    let owner = match container::key_of_first(pid) {
+        Ok(key) => TreeOwner::Container(key),
+        Err(error) => return Delivery::Failed(chain(&error)),
     };
-    let put = |own: &Own<'_>| attach::put(own, &inside, Extent::Done);
-    deliver(view, whose, &inside.here, unlimited, put)
+    let put = |own: &ContainerTree<'_>| attach::put(own, &inside, Execution::Apply);
+    deliver(view, owner, &inside.here, unlimited, put)
 }
 
 /// The root of the container, from the bundle's configuration: not every runtime's state has it.
@@ -210,7 +210,7 @@ fn root(bundle: &Path) -> Result<PathBuf, HookError> {
     }
     // However large it is, it is never in memory as a whole.
     let text = BufReader::new(file.take(LARGEST));
-    let configuration: Configuration = match serde_json::from_reader(text) {
+    let configuration: BundleConfiguration = match serde_json::from_reader(text) {
         Ok(configuration) => configuration,
         Err(source) => return Err(HookError::Garbled { path, source }),
     };
@@ -218,7 +218,7 @@ fn root(bundle: &Path) -> Result<PathBuf, HookError> {
     Ok(bundle.join(root.path))
 }
 
-fn opened(path: &Path) -> Result<Root, HookError> {
+fn opened(path: &Path) -> Result<ContainerRoot, HookError> {
     let refused = |path: &Path, source| HookError::Refused {
         path: path.to_owned(),
         source,
@@ -233,7 +233,7 @@ fn opened(path: &Path) -> Result<Root, HookError> {
         .iter()
         .filter(|mount| !mount.point.starts_with(&path));
     let shared = outside.filter_map(|mount| mount.peers).collect();
-    Ok(Root {
+    Ok(ContainerRoot {
         directory,
         path,
         mounts,
@@ -287,12 +287,12 @@ mod tests {
     #[test]
     fn a_state_of_either_runtime_is_read() {
         let state = r#"{"ociVersion":"1.0.2","id":"box","status":"creating","pid":1,"bundle":"/b","annotations":{"x":"y"}}"#;
-        let state = State::read(state.as_bytes()).unwrap();
+        let state = OciState::read(state.as_bytes()).unwrap();
         assert_eq!(
             (state.id.as_str(), state.bundle.as_path()),
             ("box", Path::new("/b"))
         );
-        let said = State::read(&b"nonsense"[..]).unwrap_err().to_string();
+        let said = OciState::read(&b"nonsense"[..]).unwrap_err().to_string();
         assert_eq!(said, "cannot read the container's state on standard input");
     }
 }

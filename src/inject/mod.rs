@@ -3,36 +3,48 @@
 /// Which served file covers which of the container's. Pure.
 mod plan;
 
-/// The container's own directory in the view.
-mod own;
-
-/// What lies in the container where a file is to be put.
+/// The files of a container over which ours are mounted.
+///
+/// Uses [`plan`].
 mod target;
+
+/// The container's own directory in the view.
+///
+/// Uses [`plan`], [`target`].
+mod tree;
 
 /// Puts a container's own files over the kernel's: every one that can be put.
 ///
-/// Uses [`plan`], [`own`], [`target`].
+/// Uses [`plan`], [`target`], [`tree`].
 mod deliver;
 
 /// Work in a child process, for it may have to wait for ever.
-mod bounded;
+///
+/// Uses [`deliver`].
+mod subprocess;
 
-/// A container as it is seen from outside, and the way into its mount namespace.
-mod inside;
+/// A container's mount namespace, seen from outside, and the way into it.
+///
+/// Uses [`target`].
+mod namespace;
 
 /// Brings a container its files from outside, or takes them away again.
+///
+/// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`].
 pub mod attach;
 
 /// The OCI hook: binds a container's own files over the kernel's before it starts.
+///
+/// Uses [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`], [`attach`].
 pub mod hook;
 
-/// What `attach` leaves: notes of the containers that have their files by it alone.
-pub mod attached;
+/// Notes about containers on disk: of those that have their files by `attach` alone, and of those
+/// whose hook found no daemon.
+///
+/// Uses [`namespace`], [`hook`].
+pub mod notes;
 
-/// What a hook leaves that found no daemon: notes of the containers that wait for their files.
-pub mod waiting;
-
-/// Our mounts in the containers: taken out, or healed.
+/// Our mounts in the containers: taken out, or replaced where they are dead.
 pub mod repair;
 
 /// An OCI runtime that is another one with our hook.
@@ -43,6 +55,6 @@ pub mod oci;
 /// Uses [`oci`].
 pub mod install;
 
-pub use deliver::Delivered;
-pub use inside::is_being_made;
+pub use deliver::Delivery;
+pub use namespace::is_being_made;
 pub use plan::{Below, Bind, binds};

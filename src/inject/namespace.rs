@@ -1,9 +1,6 @@
 //! A container as it is seen from outside, and the way into its mount namespace.
 
-use super::{
-    hook::HookError,
-    target::{self, OpenFiles, Root},
-};
+use super::target::{self, ContainerRoot, FdDirectory};
 use crate::base::{
     mountinfo::{self, Mount},
     sys::fd,
@@ -37,8 +34,8 @@ pub(super) enum EnterError {
     Ended(Pid),
     #[error("it has the host's mounts and no others")]
     Host,
-    #[error(transparent)]
-    Refused(#[from] HookError),
+    #[error("cannot open {}", path.display())]
+    Refused { path: PathBuf, source: io::Error },
     #[error("its root is not {}: it has the mounts of another container", .0.display())]
     Another(PathBuf),
     #[error("its mounts cannot be changed")]
@@ -47,11 +44,11 @@ pub(super) enum EnterError {
 
 /// A container, seen from outside.
 #[derive(Debug)]
-pub(super) struct Inside {
+pub(super) struct MountNamespace {
     /// Its root, and what is mounted there.
-    pub(super) root: Root,
+    pub(super) root: ContainerRoot,
     /// This process's, as long as the container's root is not its own.
-    pub(super) open: OpenFiles,
+    pub(super) open: FdDirectory,
     /// This process's mounts.
     pub(super) here: Vec<Mount>,
     lifeline: OwnedFd,
@@ -89,13 +86,13 @@ pub(super) fn mount_namespace(process: &str) -> Option<u64> {
     metadata.ok().map(|metadata| metadata.ino())
 }
 
-impl Inside {
+impl MountNamespace {
     /// Looks at the container of that process. `root` is the directory that will be its root, if
     /// it is still being made.
-    pub(super) fn look(pid: Pid, root: Option<&Path>) -> Result<Inside, EnterError> {
+    pub(super) fn look(pid: Pid, root: Option<&Path>) -> Result<MountNamespace, EnterError> {
         let refused = |path: &str, source: io::Error| {
             let path = PathBuf::from(path);
-            EnterError::Refused(HookError::Refused { path, source })
+            EnterError::Refused { path, source }
         };
         let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
         let lifeline =
@@ -122,18 +119,18 @@ impl Inside {
             Some(root) if !is_root_of(root, pid) => {
                 return Err(EnterError::Another(root.to_owned()));
             }
-            _ => Root {
+            _ => ContainerRoot {
                 directory: top,
                 path: PathBuf::from("/"),
                 mounts,
                 shared: peers(&here).collect(),
             },
         };
-        let inside = Inside {
+        let inside = MountNamespace {
             lifeline,
             namespace,
             root,
-            open: OpenFiles::of_this().map_err(|error| refused("/proc/self/fd", error))?,
+            open: FdDirectory::of_this().map_err(|error| refused("/proc/self/fd", error))?,
             here,
             pid,
         };
@@ -164,7 +161,12 @@ impl Inside {
 
 /// The root of a container that is being made: the directory `path` below `top`, the host's root as
 /// it is there. Runtimes make it a mount of its own; ENOENT if it is none.
-fn within(top: &OwnedFd, path: &Path, mounts: Vec<Mount>, here: &[Mount]) -> nix::Result<Root> {
+fn within(
+    top: &OwnedFd,
+    path: &Path,
+    mounts: Vec<Mount>,
+    here: &[Mount],
+) -> nix::Result<ContainerRoot> {
     let opened = |path: &Path| {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let how = OpenHow::new().flags(flags);
@@ -186,7 +188,7 @@ fn within(top: &OwnedFd, path: &Path, mounts: Vec<Mount>, here: &[Mount]) -> nix
         .iter()
         .filter(|mount| !mount.point.starts_with(&path));
     let shared = peers(here).chain(peers(beside)).collect();
-    Ok(Root {
+    Ok(ContainerRoot {
         directory,
         path,
         mounts,

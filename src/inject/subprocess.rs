@@ -1,7 +1,7 @@
 //! Work in a child process, for it may have to wait for ever: for a daemon that hangs, or for a
 //! file system of the container's own.
 
-use super::deliver::Delivered;
+use super::deliver::Delivery;
 use crate::base::sys::{fd, process};
 use nix::{
     errno::Errno,
@@ -54,10 +54,10 @@ fn within(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Opti
 }
 
 /// [`within`] for work that brings a container its files, or takes them away.
-pub(super) fn delivered(timeout: Duration, work: impl FnOnce() -> Delivered) -> Option<Delivered> {
+pub(super) fn delivered(timeout: Duration, work: impl FnOnce() -> Delivery) -> Option<Delivery> {
     match within(timeout, || work().text()) {
-        Ok(said) => said.map(|said| Delivered::parse(&said)),
-        Err(error) => Some(Delivered::Failed(format!("no process: {}", error.desc()))),
+        Ok(said) => said.map(|said| Delivery::parse(&said)),
+        Err(error) => Some(Delivery::Failed(format!("no process: {}", error.desc()))),
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) enum TargetError {
 
 /// The root directory of a container, and the mounts that can be found there.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(super) struct ContainerRoot {
     /// The directory.
     pub(super) directory: OwnedFd,
     /// Its path, as the mounts' points have it.
@@ -68,16 +68,16 @@ pub(super) struct Root {
 
 /// A file or directory of the container's that may be covered.
 #[derive(Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct MountTarget<'a> {
     /// It.
     pub(super) file: OwnedFd,
     /// The mount that it lies in.
     pub(super) mount: &'a Mount,
 }
 
-impl Root {
+impl ContainerRoot {
     /// What is to be covered for that bind; `None` if the container has no such file.
-    pub(super) fn target(&self, bind: Bind) -> Result<Option<Target<'_>>, TargetError> {
+    pub(super) fn target(&self, bind: Bind) -> Result<Option<MountTarget<'_>>, TargetError> {
         let shown = Path::new("/").join(bind.path);
         if let Some(kind) = self.in_the_way(&self.path.join(bind.path)) {
             let kind = kind.to_owned();
@@ -114,7 +114,7 @@ impl Root {
         {
             return Err(TargetError::Shared { path: shown });
         }
-        Ok(Some(Target { file, mount }))
+        Ok(Some(MountTarget { file, mount }))
     }
 
     /// The type of a file system on the way there whose daemon would have to be asked; that of the
@@ -134,7 +134,7 @@ impl Root {
     }
 }
 
-impl Target<'_> {
+impl MountTarget<'_> {
     /// Puts a tree on top of it, and nowhere else: if the container has moved it meanwhile to where
     /// others would see the tree too, the kernel refuses.
     pub(super) fn cover(&self, tree: BorrowedFd<'_>) -> nix::Result<()> {
@@ -145,7 +145,7 @@ impl Target<'_> {
     ///
     /// Before Linux 6.5, and where the container may not lose what it was given, the old one stays
     /// below the new one.
-    pub(super) fn replace(&self, tree: BorrowedFd<'_>, open: &OpenFiles) -> nix::Result<()> {
+    pub(super) fn replace(&self, tree: BorrowedFd<'_>, open: &FdDirectory) -> nix::Result<()> {
         match self.put(tree, mount::attach_beneath) {
             Ok(()) => self.uncover(open),
             Err(_) => self.cover(tree),
@@ -153,7 +153,7 @@ impl Target<'_> {
     }
 
     /// Takes the mount away that it is the top of: that one, whatever lies there by now.
-    pub(super) fn uncover(&self, open: &OpenFiles) -> nix::Result<()> {
+    pub(super) fn uncover(&self, open: &FdDirectory) -> nix::Result<()> {
         fchdir(&open.0)?;
         let name = self.file.as_raw_fd().to_string();
         umount2(name.as_str(), MntFlags::MNT_DETACH)
@@ -176,13 +176,13 @@ impl Target<'_> {
 
 /// The open files of this process, each by its number, wherever its root is.
 #[derive(Debug)]
-pub(super) struct OpenFiles(OwnedFd);
+pub(super) struct FdDirectory(OwnedFd);
 
-impl OpenFiles {
+impl FdDirectory {
     /// Those of this process, which has to have its own root yet.
-    pub(super) fn of_this() -> io::Result<OpenFiles> {
+    pub(super) fn of_this() -> io::Result<FdDirectory> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        Ok(OpenFiles(open("/proc/self/fd", flags, Mode::empty())?))
+        Ok(FdDirectory(open("/proc/self/fd", flags, Mode::empty())?))
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
 
     /// The type of what is in the way to /proc/meminfo, of a container with that mount.
     fn in_the_way(mount: &str) -> Option<String> {
-        let root = Root {
+        let root = ContainerRoot {
             directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),
             path: "/merged".into(),
             mounts: mountinfo::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),

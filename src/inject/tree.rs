@@ -25,7 +25,7 @@ use std::{
 
 /// Why a container's files cannot be taken from the view.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OwnError {
+pub(super) enum TreeError {
     /// No daemon serves there, or it is dead.
     #[error("no daemon serves {}{}", view.display(), because(*source))]
     NotServed {
@@ -48,9 +48,9 @@ fn because(error: Option<Errno>) -> String {
     error.map_or(String::new(), |error| format!(" ({})", error.desc()))
 }
 
-/// Whose directory it is.
+/// TreeOwner directory it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum TreeOwner {
     /// The container's that this process is in.
     Caller,
     /// That of the container with this key.
@@ -59,7 +59,7 @@ pub(super) enum Whose {
 
 /// What is to be mounted for a bind.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct DetachedMount {
     /// It, mounted nowhere yet.
     pub(super) fd: OwnedFd,
     /// What it is a copy of.
@@ -68,7 +68,7 @@ pub(super) struct Tree {
 
 /// A container's own directory, held open.
 #[derive(Debug)]
-pub(super) struct Own<'a> {
+pub(super) struct ContainerTree<'a> {
     directory: OwnedFd,
     path: PathBuf,
     mounts: &'a [Mount],
@@ -76,14 +76,14 @@ pub(super) struct Own<'a> {
     lacking: RefCell<Option<&'static Path>>,
 }
 
-impl Own<'_> {
+impl ContainerTree<'_> {
     /// The directory in the view that is served at `view`; `mounts` are those of this process.
     pub(super) fn open<'a>(
         view: &Path,
-        whose: Whose,
+        owner: TreeOwner,
         mounts: &'a [Mount],
-    ) -> Result<Own<'a>, OwnError> {
-        let not_served = |source| OwnError::NotServed {
+    ) -> Result<ContainerTree<'a>, TreeError> {
+        let not_served = |source| TreeError::NotServed {
             view: view.to_owned(),
             source,
         };
@@ -94,20 +94,20 @@ impl Own<'_> {
         if served.is_none_or(|mount| mount.kind != FS_TYPE) {
             return Err(not_served(None));
         }
-        let name = match whose {
-            Whose::Caller => SELF.to_owned(),
-            Whose::Container(key) => key.to_string(),
+        let name = match owner {
+            TreeOwner::Caller => SELF.to_owned(),
+            TreeOwner::Container(key) => key.to_string(),
         };
         let path = view.join(CONTAINERS).join(&name);
         match openat(&all, name.as_str(), flags, Mode::empty()) {
-            Ok(directory) => Ok(Own {
+            Ok(directory) => Ok(ContainerTree {
                 directory,
                 path,
                 mounts,
                 lacking: RefCell::default(),
             }),
             Err(error @ (Errno::ENOTCONN | Errno::ECONNABORTED)) => Err(not_served(Some(error))),
-            Err(error) => Err(OwnError::Refused {
+            Err(error) => Err(TreeError::Refused {
                 path,
                 source: error.into(),
             }),
@@ -115,11 +115,11 @@ impl Own<'_> {
     }
 
     /// Whether the container's limits leave it less than the whole machine, by memory or by CPUs.
-    pub(super) fn is_limited(&self) -> Result<bool, OwnError> {
+    pub(super) fn is_limited(&self) -> Result<bool, TreeError> {
         for path in ["proc/meminfo", &format!("{CPUS}/online")] {
             let own = self.text(path)?;
             let hosts = Path::new("/").join(path);
-            let hosts = fs::read_to_string(&hosts).map_err(|source| OwnError::Refused {
+            let hosts = fs::read_to_string(&hosts).map_err(|source| TreeError::Refused {
                 path: hosts,
                 source,
             })?;
@@ -133,7 +133,7 @@ impl Own<'_> {
     }
 
     /// What is to be mounted for that bind; `None` where the view has no such file.
-    pub(super) fn tree(&self, bind: Bind) -> Result<Option<Tree>, OwnError> {
+    pub(super) fn tree(&self, bind: Bind) -> Result<Option<DetachedMount>, TreeError> {
         let above = Path::new(bind.path).parent();
         if above.is_some() && above == *self.lacking.borrow() {
             return Ok(None);
@@ -159,11 +159,11 @@ impl Own<'_> {
             Ok(tree)
         });
         let fd = tree.map_err(|error| self.refused(bind.path, error))?;
-        Ok(Some(Tree { fd, file }))
+        Ok(Some(DetachedMount { fd, file }))
     }
 
     /// Whether that mount, of a container, is one of the same file.
-    pub(super) fn is_at(&self, tree: &Tree, mount: &Mount) -> bool {
+    pub(super) fn is_at(&self, tree: &DetachedMount, mount: &Mount) -> bool {
         if mount.kind != FS_TYPE {
             return false;
         }
@@ -175,7 +175,7 @@ impl Own<'_> {
         mount.device == own.device && mount.root == own.root.join(below)
     }
 
-    fn text(&self, path: &str) -> Result<String, OwnError> {
+    fn text(&self, path: &str) -> Result<String, TreeError> {
         let refused = |error| self.refused(path, error);
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let file = openat(&self.directory, path, flags, Mode::empty()).map_err(refused)?;
@@ -184,8 +184,8 @@ impl Own<'_> {
         Ok(String::from_utf8_lossy(room.get(..length).unwrap_or_default()).into_owned())
     }
 
-    fn refused(&self, path: &str, error: Errno) -> OwnError {
-        OwnError::Refused {
+    fn refused(&self, path: &str, error: Errno) -> TreeError {
+        TreeError::Refused {
             path: self.path.join(path),
             source: error.into(),
         }

@@ -11,14 +11,14 @@ use std::{
 
 /// A container that was attached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Note {
+pub struct AttachedNote {
     /// The engine's name.
     pub engine: String,
     /// Its name, as no other container of the engine has it.
     pub id: String,
 }
 
-impl Note {
+impl AttachedNote {
     /// Leaves it, or leaves it again.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Note {
 
 /// Every note that was left and not taken back.
 #[must_use]
-pub fn all() -> Vec<Note> {
+pub fn all() -> Vec<AttachedNote> {
     let notes = fs::read_dir(ATTACHED_NOTES).into_iter().flatten().flatten();
     let notes =
         notes.filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok());

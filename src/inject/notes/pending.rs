@@ -3,8 +3,8 @@
 //! Anybody may leave one, for a hook may run as a user who is nobody on the host; whoever takes it
 //! up must not believe it.
 
-use super::{hook::Site, inside::mount_namespace};
 use crate::base::{paths::PENDING_NOTES, sys::owner_of, units::Pid};
+use crate::inject::{hook::Stage, namespace::mount_namespace};
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -19,7 +19,7 @@ const LONGEST: u64 = 4096;
 
 /// A container that waits.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Note {
+pub struct PendingNote {
     /// Its name, as its engine has it.
     pub id: String,
     /// The inode number of its mount namespace.
@@ -30,25 +30,25 @@ pub struct Note {
 
 /// A container that waits, and is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
+pub struct PendingContainer {
     /// Its name, as its engine has it.
     pub id: String,
     /// A process in it.
     pub pid: Pid,
 }
 
-impl Note {
+impl PendingNote {
     /// The note of the container that is there.
     ///
     /// # Errors
     /// When `/proc` does not tell.
-    pub fn of(id: &str, view: &Path, site: &Site) -> io::Result<Note> {
-        let process = match site {
-            Site::Here(_) => "self".to_owned(),
-            Site::There { pid, .. } => pid.to_string(),
+    pub fn of(id: &str, view: &Path, stage: &Stage) -> io::Result<PendingNote> {
+        let process = match stage {
+            Stage::Inside(_) => "self".to_owned(),
+            Stage::Outside { pid, .. } => pid.to_string(),
         };
         let namespace = mount_namespace(&process).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Note {
+        Ok(PendingNote {
             id: id.to_owned(),
             mount_namespace: namespace,
             view: view.to_owned(),
@@ -60,7 +60,7 @@ impl Note {
     /// # Errors
     /// When the directory is not there and this user may not make it.
     pub fn leave(&self) -> io::Result<()> {
-        make_room()?;
+        create_directory()?;
         let path = Path::new(PENDING_NOTES).join(self.mount_namespace.to_string());
         // A namespace's number is used again: what is there is another's.
         let _ = fs::remove_file(&path);
@@ -78,7 +78,7 @@ impl Note {
 ///
 /// # Errors
 /// When there is none and this user may not make it.
-pub fn make_room() -> io::Result<()> {
+pub fn create_directory() -> io::Result<()> {
     let path = Path::new(PENDING_NOTES);
     if let Some(above) = path.parent() {
         make(above, 0o755)?;
@@ -97,7 +97,7 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
 /// Takes up the notes of the containers that wait for that view: those that are there, once each.
 /// What is no note is thrown away.
 #[must_use]
-pub fn take_up(view: &Path) -> Vec<Waiting> {
+pub fn take_up(view: &Path) -> Vec<PendingContainer> {
     let mut notes = Vec::new();
     for entry in fs::read_dir(PENDING_NOTES).into_iter().flatten().flatten() {
         let note = read(&entry.path());
@@ -122,13 +122,13 @@ pub fn take_up(view: &Path) -> Vec<Waiting> {
         let Some(namespace) = mount_namespace(&pid.to_string()) else {
             continue;
         };
-        let is_of_it = |(note, _): &(Note, u32)| note.mount_namespace == namespace;
+        let is_of_it = |(note, _): &(PendingNote, u32)| note.mount_namespace == namespace;
         let Some(at) = notes.iter().position(is_of_it) else {
             continue;
         };
         let (note, user) = notes.swap_remove(at);
         if Some(namespace) != own && may_speak_for(user, pid) {
-            found.push(Waiting { id: note.id, pid });
+            found.push(PendingContainer { id: note.id, pid });
         }
     }
     found
@@ -142,7 +142,7 @@ pub fn is_any() -> bool {
 
 /// When a note was left or taken up last; `None` where there can be none.
 #[must_use]
-pub fn changed() -> Option<SystemTime> {
+pub fn last_change() -> Option<SystemTime> {
     fs::metadata(PENDING_NOTES).ok()?.modified().ok()
 }
 
@@ -169,7 +169,7 @@ fn holds(map: &str, user: u32) -> bool {
     })
 }
 
-fn read(path: &Path) -> Option<(Note, u32)> {
+fn read(path: &Path) -> Option<(PendingNote, u32)> {
     // Somebody may have put anything there; a pipe would keep whoever opens it waiting.
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
     let file: File = (OpenOptions::new().read(true))

@@ -1,6 +1,6 @@
 //! Looks for mounts of ours for which nobody answers, and touches none.
 
-use super::{heal::is_dead, namespaces::Namespace};
+use super::{namespaces::VisitedNamespace, replace::is_dead};
 use crate::base::{paths, units::Pid};
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 
 /// The dead mounts of one view in one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dead {
+pub struct DeadMounts {
     /// A process in the container.
     pub pid: Pid,
     /// How many they are.
@@ -24,10 +24,10 @@ pub struct Dead {
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub fn dead() -> io::Result<Vec<Dead>> {
+pub fn find_dead() -> io::Result<Vec<DeadMounts>> {
     let mut known = BTreeMap::new();
     let mut found = Vec::new();
-    for namespace in Namespace::all()? {
+    for namespace in VisitedNamespace::all()? {
         let mut views: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for mount in namespace.mounts() {
             let view = paths::view_of_source(&mount.source).unwrap_or_default();
@@ -41,7 +41,7 @@ pub fn dead() -> io::Result<Vec<Dead>> {
                 *views.entry(view).or_default() += 1;
             }
         }
-        found.extend(views.into_iter().map(|(view, mounts)| Dead {
+        found.extend(views.into_iter().map(|(view, mounts)| DeadMounts {
             pid: namespace.pid,
             mounts,
             view,

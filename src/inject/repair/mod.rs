@@ -1,11 +1,11 @@
-//! Our mounts in the containers: every mount namespace of the machine is looked through.
+//! Repairs our mounts in the containers: looks through every mount namespace of the machine.
 //!
-//! Nothing here asks a container's files anything that a daemon would have to answer, for there
-//! may be none.
+//! This room asks the container's files nothing that a daemon would have to answer, for there may
+//! be none.
 
-mod heal;
-mod look;
+mod find;
 mod namespaces;
+mod replace;
 
-pub use heal::{Repaired, heal, take_out};
-pub use look::{Dead, dead};
+pub use find::{DeadMounts, find_dead};
+pub use replace::{RepairedContainer, remove, replace_dead};

@@ -17,7 +17,7 @@ use std::{
 
 /// A mount namespace, seen through one of its processes.
 #[derive(Debug)]
-pub(super) struct Namespace {
+pub(super) struct VisitedNamespace {
     /// The process.
     pub(super) pid: Pid,
     /// Whether it is this process's own.
@@ -25,9 +25,9 @@ pub(super) struct Namespace {
     namespace: File,
 }
 
-impl Namespace {
+impl VisitedNamespace {
     /// Every mount namespace that has a process, this process's own included.
-    pub(super) fn all() -> io::Result<Vec<Namespace>> {
+    pub(super) fn all() -> io::Result<Vec<VisitedNamespace>> {
         let own = fs::metadata("/proc/self/ns/mnt")?.ino();
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
@@ -42,7 +42,7 @@ impl Namespace {
             };
             let number = namespace.metadata()?.ino();
             if seen.insert(number) {
-                found.push(Namespace {
+                found.push(VisitedNamespace {
                     pid,
                     is_own: number == own,
                     namespace,

@@ -1,6 +1,6 @@
 //! Takes our mounts out of containers, or puts living ones in the place of dead ones.
 
-use super::namespaces::{Namespace, device};
+use super::namespaces::{VisitedNamespace, device};
 use crate::base::{
     mountinfo::Mount,
     paths::{self, CONTAINERS},
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What became of one container's mounts.
 #[derive(Debug)]
-pub struct Repaired {
+pub struct RepairedContainer {
     /// A process in the container.
     pub pid: Pid,
     /// How many mounts are as they should be now.
@@ -43,7 +43,7 @@ pub struct Repaired {
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub fn take_out(points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
+pub fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
     let ours: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let is_ours = |mount: &Mount| ours.contains(&mount.device);
     each(points, is_ours, |namespace, mounts| {
@@ -83,7 +83,7 @@ fn is_outermost(mount: &Mount, among: &[Mount]) -> bool {
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub fn heal(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Repaired>> {
+pub fn replace_dead(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
     let ours: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let source = paths::mount_source(mountpoint);
     // A copy of a whole view that somebody put elsewhere is that one's own affair.
@@ -122,10 +122,10 @@ pub fn heal(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Repaired>> 
 fn each(
     points: &[PathBuf],
     is_wanted: impl Fn(&Mount) -> bool,
-    mut repair: impl FnMut(&Namespace, &[Mount]) -> nix::Result<Vec<nix::Result<()>>>,
-) -> io::Result<Vec<Repaired>> {
+    mut repair: impl FnMut(&VisitedNamespace, &[Mount]) -> nix::Result<Vec<nix::Result<()>>>,
+) -> io::Result<Vec<RepairedContainer>> {
     let mut repaired = Vec::new();
-    for namespace in Namespace::all()? {
+    for namespace in VisitedNamespace::all()? {
         let mut mounts = namespace.mounts();
         mounts.retain(|mount| {
             let is_served = namespace.is_own && points.contains(&mount.point);
@@ -136,7 +136,7 @@ fn each(
         }
         let results = repair(&namespace, &mounts).unwrap_or_else(|error| vec![Err(error)]);
         if !results.is_empty() {
-            repaired.push(Repaired {
+            repaired.push(RepairedContainer {
                 pid: namespace.pid,
                 mounts: results.iter().filter(|result| result.is_ok()).count(),
                 failed: results.into_iter().find_map(Result::err),

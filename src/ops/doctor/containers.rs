@@ -8,8 +8,8 @@ use crate::{
     },
     facts::engines::{self, Container, Engine},
     inject::{
-        attached::{self, Note},
-        repair::{self, Dead},
+        notes::{self, AttachedNote},
+        repair::{self, DeadMounts},
     },
 };
 use nix::unistd::geteuid;
@@ -27,7 +27,7 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
         vec![Finding::new(Level::Warning, "containers", text)]
     };
     let living = is_well.then_some(mountpoint);
-    let dead = repair::dead().map_or_else(
+    let dead = repair::find_dead().map_or_else(
         |error| failed("look into containers", error),
         |dead| judged(&dead, living),
     );
@@ -40,14 +40,14 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
 
 /// Those that were attached, were started again, and have none of our files any more.
 fn lost() -> io::Result<Vec<Container>> {
-    let notes = attached::all();
+    let notes = notes::attached();
     if notes.is_empty() {
         return Ok(Vec::new());
     }
     let mut lost = engines::all(Path::new("/"))?;
     lost.retain(|one| {
         let engine = one.engine.to_string();
-        let is_it = |note: &Note| note.engine == engine && note.id == one.id;
+        let is_it = |note: &AttachedNote| note.engine == engine && note.id == one.id;
         let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
         // One that ends this very moment has lost nothing.
         notes.iter().any(is_it) && !mountinfo::of(one.pid).map_or(true, has_ours)
@@ -70,12 +70,12 @@ fn judged_lost(container: &Container) -> Finding {
 }
 
 /// `living` is a view that is served: its daemon heals when it starts, and has started.
-fn judged(dead: &[Dead], living: Option<&Path>) -> Vec<Finding> {
+fn judged(dead: &[DeadMounts], living: Option<&Path>) -> Vec<Finding> {
     if dead.is_empty() {
         let text = "none has a file that nobody answers for";
         return vec![Finding::new(Level::Ok, "containers", text)];
     }
-    let found = dead.iter().map(|Dead { pid, mounts, view }| {
+    let found = dead.iter().map(|DeadMounts { pid, mounts, view }| {
         let text = format!(
             "the container of process {pid} has {mounts} dead files of {}: reads of them fail",
             view.display()
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn dead_files_are_an_error_with_the_process_that_has_them() {
-        let dead = Dead {
+        let dead = DeadMounts {
             pid: Pid(4711),
             mounts: 9,
             view: "/var/lib/plimsoll".into(),

@@ -11,7 +11,7 @@ mod welcome;
 
 use crate::{
     base::{metrics, units::Micros},
-    inject::repair::{self, Repaired},
+    inject::repair::{self, RepairedContainer},
     serve::{
         handover::Held,
         keeper::{self, Adopted, Life, Purpose},
@@ -154,7 +154,7 @@ fn begin(config: &Config, mut life: Life) -> Result<()> {
     if life.purpose == Purpose::End {
         if let Ok(mut station) = Station::resume(config, &mut life.held) {
             // Its readers wait in vain otherwise.
-            tell("taken out", &repair::take_out(&station.points())?);
+            tell("taken out", &repair::remove(&station.points())?);
             station.own()?;
             station.end();
         }
@@ -274,14 +274,14 @@ fn open_door(
 /// Puts what this daemon serves in the place of what a daemon before it served that was lost.
 fn heal(station: &Station) {
     let (mountpoint, points) = (station.mountpoint.clone(), station.points());
-    thread::spawn(move || match repair::heal(&mountpoint, &points) {
+    thread::spawn(move || match repair::replace_dead(&mountpoint, &points) {
         Ok(repaired) => tell("healed", &repaired),
         Err(error) => tracing::warn!(%error, "cannot look for containers to heal"),
     });
 }
 
-fn tell(what: &str, repaired: &[Repaired]) {
-    for Repaired {
+fn tell(what: &str, repaired: &[RepairedContainer]) {
+    for RepairedContainer {
         pid,
         mounts,
         failed,
@@ -335,7 +335,7 @@ fn end(
     if let Some(door) = door {
         let _ = fs::remove_file(door);
         // A container of `run`, which has no door, ends before its view.
-        tell("taken out", &repair::take_out(&station.points())?);
+        tell("taken out", &repair::remove(&station.points())?);
     }
     station.end();
     overseer.leaving(held);

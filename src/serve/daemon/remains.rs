@@ -19,7 +19,7 @@ pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
     }
     let mountpoint = place::resolved(mountpoint)?;
     let points = Side::BOTH.map(|side| side.point(&mountpoint));
-    tell("taken out", &repair::take_out(&points)?);
+    tell("taken out", &repair::remove(&points)?);
     // What is mounted within goes with it: the way there leads through files for which nobody answers.
     while place::mounted_at(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {
         umount2(&mountpoint, MntFlags::MNT_DETACH)

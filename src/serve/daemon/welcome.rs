@@ -1,7 +1,7 @@
 //! Containers that were started while no daemon served get their files from this one.
 
 use super::Config;
-use crate::{base::sys::process, inject::waiting};
+use crate::{base::sys::process, inject::notes};
 use std::{
     cell::Cell,
     path::PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct Welcome {
 impl Welcome {
     /// For the view that is served so.
     pub(super) fn of(config: &Config) -> Welcome {
-        if let Err(error) = waiting::make_room() {
+        if let Err(error) = notes::create_directory() {
             tracing::warn!(%error, "containers cannot say that they wait for their files");
         }
         Welcome {
@@ -39,8 +39,8 @@ impl Welcome {
     /// Has every container that waits get its files, which is not waited for; unless no note was
     /// left since this was asked last.
     pub(super) fn look(&self) {
-        let changed = waiting::changed();
-        if self.seen.replace(changed) == changed || !waiting::is_any() {
+        let changed = notes::last_change();
+        if self.seen.replace(changed) == changed || !notes::is_any_pending() {
             return;
         }
         // By a process of its own: a file system in a container may have it wait for ever.

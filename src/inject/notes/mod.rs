@@ -1,0 +1,9 @@
+//! Notes that `attach` and the hook leave on disk about containers.
+
+mod attached;
+mod pending;
+
+pub use attached::{AttachedNote, all as attached};
+pub use pending::{
+    PendingContainer, PendingNote, create_directory, is_any as is_any_pending, last_change, take_up,
+};
