@@ -17,6 +17,7 @@ use oci_spec::{
 
 use crate::{
     base::units::{Clocks, Offset},
+    inject::oci::hook_spec::{self, HookSpec},
     run::options::{
         request::{Network, Request},
         user::User,
@@ -40,8 +41,8 @@ pub(crate) struct Found {
     pub(crate) cgroups: PathBuf,
     /// Its cgroup directories, each with where it appears.
     pub(crate) cgroup_binds: Vec<(PathBuf, PathBuf)>,
-    /// The hook that brings in the view: program and arguments.
-    pub(crate) hook: (PathBuf, Vec<String>),
+    /// The hook that brings in the view.
+    pub(crate) hook: HookSpec,
     /// The clocks of this moment; `None` where the kernel has no time namespaces.
     pub(crate) clocks: Option<Clocks>,
 }
@@ -167,13 +168,14 @@ fn capabilities() -> Result<LinuxCapabilities, OciSpecError> {
 }
 
 fn hook(found: &Found) -> Result<Hook, OciSpecError> {
-    let (path, args) = found.hook.clone();
-    // An environment that is not given is the container's in some runtimes.
-    HookBuilder::default()
-        .path(path)
-        .args(args)
-        .env(Vec::new())
-        .build()
+    let hook = HookBuilder::default()
+        .path(&found.hook.path)
+        .args(found.hook.args.clone())
+        .env(hook_spec::ENVIRONMENT.map(str::to_owned));
+    match found.hook.timeout {
+        Some(timeout) => hook.timeout(timeout).build(),
+        None => hook.build(),
+    }
 }
 
 fn mounts(found: &Found) -> Result<Vec<Mount>, OciSpecError> {
@@ -318,10 +320,7 @@ mod tests {
             term: None,
             cgroups: "/plimsoll/box".into(),
             cgroup_binds: vec![("/sys/fs/cgroup/plimsoll/box".into(), CGROUPS.into())],
-            hook: (
-                "/proc/self/exe".into(),
-                vec!["plimsoll".into(), "hook".into()],
-            ),
+            hook: HookSpec::of_bundled_runtime("/proc/self/exe", []),
             clocks: Some(Clocks {
                 monotonic: 1_500_000_000,
                 boottime: 2_000_000_000,

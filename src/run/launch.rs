@@ -27,6 +27,7 @@ use crate::{
         sys::{self, chain, network, process::Lifeline},
         units::{Bytes, Limit},
     },
+    inject::oci::hook_spec::HookSpec,
     run::{
         bundle::{self, Found},
         cgroups::{container::Cgroups, hierarchies::Hierarchies},
@@ -168,10 +169,8 @@ fn found(
         rootfs.remember(inside.made(), place)?;
     }
     let report = report(place);
-    let hook = ["plimsoll", "hook", "--view"]
-        .map(str::to_owned)
-        .into_iter();
-    let hook = hook.chain([
+    let options = [
+        "--view".to_owned(),
         view.path().display().to_string(),
         // Who asks for a container with its view gets no other.
         "--require".to_owned(),
@@ -179,7 +178,7 @@ fn found(
         "--hook-timeout=20s".to_owned(),
         "--report".to_owned(),
         report.display().to_string(),
-    ]);
+    ];
     Ok(Found {
         rootfs: rootfs.path.clone(),
         hostname,
@@ -189,7 +188,7 @@ fn found(
         cgroups: cgroups.path(),
         cgroup_binds: cgroups.binds(),
         // Not the file's name: the program may have been replaced since it was started.
-        hook: (PathBuf::from("/proc/self/exe"), hook.collect()),
+        hook: HookSpec::of_bundled_runtime("/proc/self/exe", options),
         clocks: sys::clocks(),
     })
 }

@@ -2,19 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
+use super::hook_spec::{CREATE_CONTAINER, CREATE_RUNTIME, HookSpec, is_our_hook};
 use crate::base::units::Clocks;
 
-/// Why a configuration cannot be edited.
+/// A part of a configuration has another JSON type than the OCI specification gives it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EditError {
-    /// A part is of another kind than the OCI specification says.
-    #[error("{part} is no {expected}")]
-    Misshapen {
-        /// Which part.
-        part: &'static str,
-        /// What it should be.
-        expected: &'static str,
-    },
+#[error("{part} is no {expected}")]
+pub struct ShapeError {
+    /// The path of the part in the configuration.
+    pub part: &'static str,
+    /// The JSON type that the specification gives it.
+    pub expected: &'static str,
 }
 
 /// Adds a hook that brings the view in: `program` is called with the argument `hook` at the stage
@@ -26,48 +24,30 @@ pub enum EditError {
 /// # Errors
 ///
 /// When the configuration, its hooks or that stage of them is misshapen; nothing is changed then.
-pub fn add_hook(configuration: &mut Value, program: &str) -> Result<bool, EditError> {
+pub fn add_hook(configuration: &mut Value, program: &str) -> Result<bool, ShapeError> {
     let hooks = object(configuration, "the configuration")?;
     let hooks = hooks.entry("hooks").or_insert(Value::Null);
     let hooks = object(hooks, "hooks")?;
     // It works at either, and twice is not better.
-    let others = hooks.get("createContainer").and_then(Value::as_array);
-    if others.is_some_and(|hooks| hooks.iter().any(is_ours)) {
+    let others = hooks.get(CREATE_CONTAINER).and_then(Value::as_array);
+    if others.is_some_and(|hooks| hooks.iter().any(is_our_hook)) {
         return Ok(false);
     }
-    let stage = hooks.entry("createRuntime").or_insert(Value::Null);
+    let stage = hooks.entry(CREATE_RUNTIME).or_insert(Value::Null);
     if stage.is_null() {
         *stage = json!([]);
     }
     let Value::Array(stage) = stage else {
-        return Err(EditError::Misshapen {
+        return Err(ShapeError {
             part: "hooks.createRuntime",
             expected: "array",
         });
     };
-    if stage.iter().any(is_ours) {
+    if stage.iter().any(is_our_hook) {
         return Ok(false);
     }
-    stage.push(json!({
-        "path": program,
-        "args": ["plimsoll", "hook"],
-        // Some runtimes hand the container's environment to a hook that has none of its own.
-        "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
-        "timeout": TIMEOUT,
-    }));
+    stage.push(HookSpec::of_engines(program).value());
     Ok(true)
-}
-
-/// After so many seconds a runtime gives a hook up, and the container with it: much longer than
-/// the hook itself waits for anything.
-const TIMEOUT: u32 = 30;
-
-/// Whether a hook is ours, wherever the program lies.
-fn is_ours(hook: &Value) -> bool {
-    let args = hook.get("args");
-    let named = |at: usize| args.and_then(|args| args.get(at)).and_then(Value::as_str);
-    let name = named(0).and_then(|name| name.rsplit('/').next());
-    name == Some("plimsoll") && named(1) == Some("hook")
 }
 
 /// Gives the container a time namespace whose clocks begin now, at 0.
@@ -79,7 +59,7 @@ fn is_ours(hook: &Value) -> bool {
 /// # Errors
 ///
 /// When a part is misshapen; nothing is changed then.
-pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, EditError> {
+pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, ShapeError> {
     let configuration = object(configuration, "the configuration")?;
     let Some(linux) = configuration.get_mut("linux").filter(|it| !it.is_null()) else {
         return Ok(false);
@@ -89,7 +69,7 @@ pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, EditEr
         return Ok(false);
     };
     let Value::Array(namespaces) = namespaces else {
-        return Err(EditError::Misshapen {
+        return Err(ShapeError {
             part: "linux.namespaces",
             expected: "array",
         });
@@ -118,11 +98,11 @@ pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, EditEr
 fn object<'a>(
     value: &'a mut Value,
     part: &'static str,
-) -> Result<&'a mut Map<String, Value>, EditError> {
+) -> Result<&'a mut Map<String, Value>, ShapeError> {
     if value.is_null() {
         *value = json!({});
     }
-    value.as_object_mut().ok_or(EditError::Misshapen {
+    value.as_object_mut().ok_or(ShapeError {
         part,
         expected: "object",
     })
@@ -189,7 +169,7 @@ mod tests {
             (r#"{"hooks": {"createRuntime": {}}}"#, "hooks.createRuntime"),
         ] {
             let refused = add_hook(&mut read(text), "/p").unwrap_err();
-            let EditError::Misshapen { part: said, .. } = refused;
+            let ShapeError { part: said, .. } = refused;
             assert_eq!(said, part);
         }
     }

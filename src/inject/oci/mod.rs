@@ -6,10 +6,11 @@
 mod arguments;
 mod edit;
 mod features;
+pub mod hook_spec;
 mod outline;
 mod program;
 
-pub use edit::{EditError, add_clocks, add_hook};
+pub use edit::{ShapeError, add_clocks, add_hook};
 
 use std::{
     convert::Infallible,
@@ -86,7 +87,7 @@ pub enum ConfigurationError {
         /// The configuration.
         path: PathBuf,
         /// What is wrong with it.
-        source: EditError,
+        source: ShapeError,
     },
     /// It cannot be written.
     #[error("cannot write {}", path.display())]
