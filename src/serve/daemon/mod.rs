@@ -1,13 +1,13 @@
 //! The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 
-mod overseer;
-mod place;
+mod supervisor;
+mod lock;
 mod predecessor;
-mod remains;
-mod station;
+mod post_stop;
+mod instance;
 mod successor;
 mod takeover;
-mod welcome;
+mod pending_attach;
 
 use crate::{
     base::{metrics, units::Micros},
@@ -23,15 +23,15 @@ use nix::{
     sys::{prctl, signal::Signal},
     unistd::{Pid, getppid},
 };
-use overseer::Overseer;
-pub use place::lock_path;
+use supervisor::Overseer;
+pub use lock::lock_path;
 use predecessor::Predecessor;
-pub use remains::clean_up;
+pub use post_stop::clean_up;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
-use station::Station;
+use instance::Station;
 use std::{
     fs,
     io::Write,
@@ -45,7 +45,7 @@ use std::{
     time::{Duration, Instant},
 };
 use successor::{Door, Work};
-use welcome::Welcome;
+use pending_attach::Welcome;
 
 const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
 /// The status of a daemon that could not serve.
@@ -102,7 +102,7 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
     if config.is_embedded && !ends_with_its_parent()? {
         return Ok(0);
     }
-    config.mountpoint = place::resolved(&config.mountpoint)?;
+    config.mountpoint = lock::resolved(&config.mountpoint)?;
     if config.is_dry_run {
         let acting = || format!("cannot go on for {}", config.mountpoint.display());
         return could_replace(&config).with_context(acting).map(|()| 0);
@@ -255,7 +255,7 @@ fn open_door(
     overseer: &Arc<Overseer>,
     events: &Sender<Event>,
 ) -> Result<PathBuf> {
-    let path = place::file(&config.mountpoint, "socket")?;
+    let path = lock::file(&config.mountpoint, "socket")?;
     let opened = Door::open(&path).and_then(|door| Ok((door, Work::of(station, overseer)?)));
     let events = events.clone();
     match opened {

@@ -1,7 +1,7 @@
 //! A daemon takes the place of one that serves: asks it for what it holds, has it come to rest, and
 //! has it end.
 
-use super::place;
+use super::lock;
 use crate::{
     base::sys::fd,
     serve::handover::{Held, KEEPER, Message, PATIENCE, PREDECESSOR},
@@ -53,7 +53,7 @@ impl Predecessor {
     }
 
     fn ask_until(end: Instant, mountpoint: &Path) -> Result<(Predecessor, Held)> {
-        let path = place::file(mountpoint, "socket")?;
+        let path = lock::file(mountpoint, "socket")?;
         loop {
             let asked = Predecessor::ask_at(&path);
             let may_be_followed = matches!(
@@ -61,7 +61,7 @@ impl Predecessor {
                 Ok(None) | Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ECONNRESET)
             );
             // Whoever has the next one serve holds the place for it.
-            if may_be_followed && Instant::now() < end && place::is_held(mountpoint)? {
+            if may_be_followed && Instant::now() < end && lock::is_held(mountpoint)? {
                 thread::sleep(AGAIN);
                 continue;
             }

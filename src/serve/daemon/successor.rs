@@ -5,7 +5,7 @@
 //! and each one's keeper, may be killed at any moment: whoever goes on says so, and whoever says
 //! nothing does not.
 
-use super::{Event, overseer::Overseer, station::Station};
+use super::{Event, supervisor::Overseer, instance::Station};
 use crate::{
     base::sys::fd,
     serve::{

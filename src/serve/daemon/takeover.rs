@@ -2,10 +2,10 @@
 
 use super::{
     Config,
-    overseer::Overseer,
-    place,
+    supervisor::Overseer,
+    lock,
     predecessor::Predecessor,
-    station::{Sessions, Station},
+    instance::{Sessions, Station},
 };
 use crate::serve::handover::{Held, LOCK};
 use anyhow::Result;
@@ -44,7 +44,7 @@ pub(super) fn take(
     }
     let lock = match held.take(LOCK) {
         Some(lock) => lock,
-        None => place::lock(&config.mountpoint)?,
+        None => lock::lock(&config.mountpoint)?,
     };
     drop(held);
     let mut station = Station::begin(config, lock)?;

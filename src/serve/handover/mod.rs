@@ -1,10 +1,10 @@
 //! What goes from one daemon to the next: descriptors, each with a name, and what must be known
 //! to use them.
 
-mod held;
+mod descriptors;
 mod message;
-mod roster;
+mod manifest;
 
-pub use held::{Held, KEEPER, LOCK, PATIENCE, PREDECESSOR, ROSTER, STATE};
+pub use descriptors::{Held, KEEPER, LOCK, PATIENCE, PREDECESSOR, ROSTER, STATE};
 pub use message::Message;
-pub use roster::{Roster, RosterError};
+pub use manifest::{Roster, RosterError};

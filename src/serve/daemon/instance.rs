@@ -1,6 +1,6 @@
 //! What a daemon serves with: the lock, the store and the connections, its own or another's.
 
-use super::{Config, Event, place};
+use super::{Config, Event, lock};
 use crate::{
     base::{paths, state::Store},
     serve::{
@@ -54,7 +54,7 @@ impl Sessions {
 impl Station {
     /// Mounts the direct connection anew; what a dead daemon has left there is taken away first.
     pub(super) fn begin(config: &Config, lock: OwnedFd) -> Result<Station> {
-        place::clear(&config.mountpoint)?;
+        lock::clear(&config.mountpoint)?;
         let store = Store::new().context("cannot make memory for a successor")?;
         let direct = Connection::begin(Side::Direct, &config.mountpoint)?;
         Station::of(config, lock, store, vec![direct])
@@ -91,7 +91,7 @@ impl Station {
         }
         let lock = match held.take(LOCK) {
             Some(lock) => lock,
-            None => place::lock(&config.mountpoint)?,
+            None => lock::lock(&config.mountpoint)?,
         };
         let mut station = Station::of(config, lock, store, connections)?;
         station.is_resumed = true;
@@ -130,7 +130,7 @@ impl Station {
     /// From now on nobody else serves on these connections.
     pub(super) fn own(&mut self) -> Result<()> {
         self.connections.iter_mut().for_each(Connection::own);
-        place::sign(&self.lock)
+        lock::sign(&self.lock)
     }
 
     /// What is answered.
@@ -177,7 +177,7 @@ impl Station {
     /// Whether all of it is still mounted where it was.
     pub(super) fn is_mounted(&self) -> Result<bool> {
         let is_ours = |point: &Path| -> Result<bool> {
-            Ok(place::mounted_at(point)?.as_deref() == Some(paths::FS_TYPE))
+            Ok(lock::mounted_at(point)?.as_deref() == Some(paths::FS_TYPE))
         };
         let ours: Result<Vec<bool>> = self.points().iter().map(|point| is_ours(point)).collect();
         Ok(ours?.into_iter().all(|is_ours| is_ours))

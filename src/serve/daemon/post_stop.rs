@@ -1,6 +1,6 @@
 //! What a daemon leaves behind that systemd had to kill when it was stopped.
 
-use super::{place, tell};
+use super::{lock, tell};
 use crate::{base::paths, inject::repair, serve::wire::Side};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
@@ -17,11 +17,11 @@ pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
     if ended_well || !is_stopping(unit)? {
         return Ok(());
     }
-    let mountpoint = place::resolved(mountpoint)?;
+    let mountpoint = lock::resolved(mountpoint)?;
     let points = Side::BOTH.map(|side| side.point(&mountpoint));
     tell("taken out", &repair::remove(&points)?);
     // What is mounted within goes with it: the way there leads through files for which nobody answers.
-    while place::mounted_at(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {
+    while lock::mounted_at(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {
         umount2(&mountpoint, MntFlags::MNT_DETACH)
             .with_context(|| format!("cannot unmount {}", mountpoint.display()))?;
     }
