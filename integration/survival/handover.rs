@@ -13,7 +13,7 @@ use plimsoll::{
     base::sys::fd,
     serve::{
         daemon::lock_path,
-        handover::{Held, KEEPER, Message, ROSTER},
+        handover::{Descriptors, KEEPER, MANIFEST, Message},
     },
 };
 use std::{
@@ -82,7 +82,7 @@ fn refusal(roster: &'static str) -> String {
         let socket = accepted(&listener);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(roster.as_bytes()).unwrap();
-        let held = Held::new([(ROSTER.to_owned(), File::into(file))]);
+        let held = Descriptors::new([(MANIFEST.to_owned(), File::into(file))]);
         held.send(&socket).unwrap();
         // It must say nothing more: the daemon that it asked goes on.
         fd::receive(&socket).unwrap().0
@@ -336,11 +336,11 @@ fn status_of(process: &mut Child) -> Option<i32> {
 }
 
 /// The daemon as one that wants to replace it has it: all its workers stand still.
-fn drained(daemon: &Daemon) -> (OwnedFd, Held) {
+fn drained(daemon: &Daemon) -> (OwnedFd, Descriptors) {
     drained_at(&door(&daemon.mountpoint))
 }
 
-fn drained_at(door: &Path) -> (OwnedFd, Held) {
+fn drained_at(door: &Path) -> (OwnedFd, Descriptors) {
     let (socket, held) = asked_at(door);
     fd::send(&socket, b"ready", &[]).unwrap();
     assert_eq!(fd::receive(&socket).unwrap().0, b"drained");
@@ -363,18 +363,18 @@ fn accepted(listener: &OwnedFd) -> OwnedFd {
 }
 
 /// Asks the daemon that serves there for what it hands over.
-pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Held) {
+pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Descriptors) {
     asked_at(&door(mountpoint))
 }
 
-fn asked_at(door: &Path) -> (OwnedFd, Held) {
+fn asked_at(door: &Path) -> (OwnedFd, Descriptors) {
     let family = AddressFamily::Unix;
     let socket = socket(family, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let address = UnixAddr::new(door).unwrap();
     wait_until("its door is open", || {
         connect(socket.as_raw_fd(), &address).is_ok()
     });
-    let Some((Message::Hold(_), held)) = Held::receive(&socket).unwrap() else {
+    let Some((Message::Hold(_), held)) = Descriptors::receive(&socket).unwrap() else {
         panic!("it hands over nothing");
     };
     (socket, held)

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{config, paths, units::Micros},
-    serve::daemon::{self, Config},
+    serve::daemon::{self, ServeSettings},
 };
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
@@ -68,7 +68,7 @@ impl Daemon {
         }
         let max_age = self.max_age.unwrap_or(configured.max_age);
         let watchdog = self.watchdog.map(Duration::from_secs);
-        let config = Config {
+        let config = ServeSettings {
             mountpoint,
             is_kept: !self.no_keeper,
             watchdog: watchdog.unwrap_or(configured.watchdog),

@@ -1,11 +1,11 @@
 //! What a daemon serves with: the lock, the store and the connections, its own or another's.
 
-use super::{Config, Event, lock};
+use super::{Event, ServeSettings, lock};
 use crate::{
     base::{paths, state::Store},
     serve::{
         fuse::{Cached, Direct, Server},
-        handover::{Held, LOCK, Roster, STATE},
+        handover::{Descriptors, LOCK, Manifest, STATE},
         wire::{Agreed, Connection, Side},
     },
     view::answer::Answers,
@@ -21,7 +21,7 @@ use std::{
 
 /// Lock, store and connections, and what is served on them.
 #[derive(Debug)]
-pub(super) struct Station {
+pub(super) struct Instance {
     pub(super) mountpoint: PathBuf,
     lock: OwnedFd,
     store: Arc<Store>,
@@ -51,13 +51,13 @@ impl Sessions {
     }
 }
 
-impl Station {
+impl Instance {
     /// Mounts the direct connection anew; what a dead daemon has left there is taken away first.
-    pub(super) fn begin(config: &Config, lock: OwnedFd) -> Result<Station> {
+    pub(super) fn begin(config: &ServeSettings, lock: OwnedFd) -> Result<Instance> {
         lock::clear(&config.mountpoint)?;
         let store = Store::new().context("cannot make memory for a successor")?;
         let direct = Connection::begin(Side::Direct, &config.mountpoint)?;
-        Station::of(config, lock, store, vec![direct])
+        Instance::of(config, lock, store, vec![direct])
     }
 
     /// Mounts the cached connection too. The way to its mount point leads through the direct
@@ -70,8 +70,8 @@ impl Station {
     }
 
     /// Goes on where the daemon stopped that held this.
-    pub(super) fn resume(config: &Config, held: &mut Held) -> Result<Station> {
-        let Roster::V1 {
+    pub(super) fn resume(config: &ServeSettings, held: &mut Descriptors) -> Result<Instance> {
+        let Manifest::V1 {
             mountpoint,
             connections: agreed,
         } = held.roster()?;
@@ -93,22 +93,22 @@ impl Station {
             Some(lock) => lock,
             None => lock::lock(&config.mountpoint)?,
         };
-        let mut station = Station::of(config, lock, store, connections)?;
-        station.is_resumed = true;
-        Ok(station)
+        let mut instance = Instance::of(config, lock, store, connections)?;
+        instance.is_resumed = true;
+        Ok(instance)
     }
 
     fn of(
-        config: &Config,
+        config: &ServeSettings,
         lock: OwnedFd,
         store: Store,
         connections: Vec<Connection>,
-    ) -> Result<Station> {
+    ) -> Result<Instance> {
         let store = Arc::new(store);
         // A fact may be half as old as an answer, which is kept for the other half.
         let answers = Answers::here()?.with_max_age(config.max_age.half());
         let answers = Arc::new(answers.kept_on(Arc::clone(&store)));
-        Ok(Station {
+        Ok(Instance {
             mountpoint: config.mountpoint.clone(),
             lock,
             server: Arc::new(Server::new(Arc::clone(&answers), Arc::clone(&store))),
@@ -151,9 +151,9 @@ impl Station {
     }
 
     /// What a successor needs.
-    pub(super) fn held(&self) -> Result<Held> {
-        let mut held = Held::default();
-        held.enter(&Roster::V1 {
+    pub(super) fn held(&self) -> Result<Descriptors> {
+        let mut held = Descriptors::default();
+        held.enter(&Manifest::V1 {
             mountpoint: self.mountpoint.clone(),
             connections: self.agreed().cloned().collect(),
         })?;

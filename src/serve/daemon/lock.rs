@@ -19,8 +19,8 @@ use std::{
 };
 
 /// So long and so often one waits for others who only look whether somebody holds it.
-const A_LOOK: Duration = Duration::from_millis(5);
-const ATTEMPTS: usize = 4;
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(5);
+const MAX_LOCK_RETRIES: usize = 4;
 
 /// The file of that kind that belongs to the mount point, in a directory that is made.
 pub(super) fn file(mountpoint: &Path, kind: &str) -> Result<PathBuf> {
@@ -54,11 +54,11 @@ pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
     let mut locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_LOCK_RETRIES {
         let Err((file, _)) = locked else {
             break;
         };
-        thread::sleep(A_LOOK);
+        thread::sleep(LOCK_RETRY_INTERVAL);
         locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     }
     match locked {

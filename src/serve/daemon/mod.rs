@@ -1,37 +1,37 @@
 //! The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
 
-mod supervisor;
-mod lock;
-mod predecessor;
-mod post_stop;
 mod instance;
-mod successor;
-mod takeover;
+mod lock;
 mod pending_attach;
+mod post_stop;
+mod predecessor;
+mod successor;
+mod supervisor;
+mod takeover;
 
 use crate::{
     base::{metrics, units::Micros},
     inject::repair::{self, RepairedContainer},
     serve::{
-        handover::Held,
-        keeper::{self, Adopted, Life, Purpose},
+        handover::Descriptors,
+        keeper::{self, Adopted, Purpose, Start},
     },
     view::answer,
 };
 use anyhow::{Context, Result, bail};
+use instance::Instance;
+pub use lock::lock_path;
 use nix::{
     sys::{prctl, signal::Signal},
     unistd::{Pid, getppid},
 };
-use supervisor::Overseer;
-pub use lock::lock_path;
-use predecessor::Predecessor;
+use pending_attach::PendingAttach;
 pub use post_stop::clean_up;
+use predecessor::Predecessor;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
-use instance::Station;
 use std::{
     fs,
     io::Write,
@@ -44,18 +44,18 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use successor::{Door, Work};
-use pending_attach::Welcome;
+use successor::{Handover, ReplaceListener};
+use supervisor::Supervisor;
 
-const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
+const END_SIGNALS: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
 /// The status of a daemon that could not serve.
 const FAILED: i32 = 125;
 /// How long a daemon at least lives that does not end well, where nothing else slows down the next.
-const PAUSE: Duration = Duration::from_secs(1);
+const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
 /// How to serve.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct ServeSettings {
     /// Where.
     pub mountpoint: PathBuf,
     /// Whether a keeper watches over the daemon, unless systemd does.
@@ -98,7 +98,7 @@ enum Event {
 ///
 /// # Errors
 /// When another daemon serves there, something else is mounted there, or the kernel refuses.
-pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i32> {
+pub fn serve(mut config: ServeSettings, complain: impl Fn(&anyhow::Error)) -> Result<i32> {
     if config.is_embedded && !ends_with_its_parent()? {
         return Ok(0);
     }
@@ -107,13 +107,13 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
         let acting = || format!("cannot go on for {}", config.mountpoint.display());
         return could_replace(&config).with_context(acting).map(|()| 0);
     }
-    if Overseer::is_systemd() {
+    if Supervisor::is_systemd() {
         if config.replaces {
             bail!("--replace is for daemons with a keeper: under systemd, systemctl restart");
         }
-        let held = Overseer::held_by_systemd()?;
-        let end = Instant::now() + PAUSE;
-        let result = live(&config, held, Overseer::Systemd);
+        let held = Supervisor::held_by_systemd()?;
+        let end = Instant::now() + MIN_LIFETIME;
+        let result = live(&config, held, Supervisor::Systemd);
         if result.is_err() {
             // systemd starts the next one at once, which may fail likewise.
             thread::sleep(end.saturating_duration_since(Instant::now()));
@@ -121,7 +121,7 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
         return result.map(|()| 0);
     }
     if !config.is_kept {
-        return live(&config, Held::default(), Overseer::None).map(|()| 0);
+        return live(&config, Descriptors::default(), Supervisor::None).map(|()| 0);
     }
     let adopted = config.adopts.map(adopted).transpose()?;
     let status = keeper::keep(config.watchdog, adopted, |life| {
@@ -137,30 +137,30 @@ pub fn serve(mut config: Config, complain: impl Fn(&anyhow::Error)) -> Result<i3
 }
 
 /// Whether this program could go on where the daemon stops that serves there, which is not disturbed.
-fn could_replace(config: &Config) -> Result<()> {
+fn could_replace(config: &ServeSettings) -> Result<()> {
     let (_predecessor, mut held) = Predecessor::ask(&config.mountpoint)?;
-    let mut station = Station::resume(config, &mut held)?;
-    let agreed = station.sessions().map(drop);
-    station.leave();
+    let mut instance = Instance::resume(config, &mut held)?;
+    let agreed = instance.sessions().map(drop);
+    instance.leave();
     agreed
 }
 
 /// The life of a daemon that has a keeper.
-fn begin(config: &Config, mut life: Life) -> Result<()> {
+fn begin(config: &ServeSettings, mut life: Start) -> Result<()> {
     if config.is_embedded && !ends_with_its_parent()? {
         return Ok(());
     }
-    let overseer = Overseer::keeper(life.keeper);
+    let supervisor = Supervisor::keeper(life.keeper);
     if life.purpose == Purpose::End {
-        if let Ok(mut station) = Station::resume(config, &mut life.held) {
+        if let Ok(mut instance) = Instance::resume(config, &mut life.held) {
             // Its readers wait in vain otherwise.
-            tell("taken out", &repair::remove(&station.points())?);
-            station.own()?;
-            station.end();
+            tell("taken out", &repair::remove(&instance.points())?);
+            instance.own()?;
+            instance.end();
         }
         return Ok(());
     }
-    live(config, life.held, overseer)
+    live(config, life.held, supervisor)
 }
 
 /// The daemon whose keeper this process is to be.
@@ -184,54 +184,55 @@ fn ends_with_its_parent() -> Result<bool> {
 }
 
 /// The life of a daemon: takes its place, serves, and ends as it is told to.
-fn live(config: &Config, held: Held, overseer: Overseer) -> Result<()> {
+fn live(config: &ServeSettings, held: Descriptors, supervisor: Supervisor) -> Result<()> {
     let acting = || format!("cannot serve {}", config.mountpoint.display());
     // Caught before there are threads, so that none of them is ended by a signal.
-    let signals = Signals::new(ENDING).context("cannot catch signals")?;
+    let signals = Signals::new(END_SIGNALS).context("cannot catch signals")?;
     // Whoever started this process may have held them back for itself.
     nix::sys::signal::SigSet::all()
         .thread_unblock()
         .context("cannot let signals through")?;
     let is_first = held.is_empty();
-    let (mut station, sessions) = takeover::take(config, held, &overseer).with_context(acting)?;
-    let overseer = Arc::new(overseer);
+    let (mut instance, sessions) =
+        takeover::take(config, held, &supervisor).with_context(acting)?;
+    let supervisor = Arc::new(supervisor);
     let (sender, events) = channel();
     sessions.run(&sender);
-    if !station.is_resumed {
-        station.extend().with_context(acting)?.run(&sender);
+    if !instance.is_resumed {
+        instance.extend().with_context(acting)?.run(&sender);
     }
-    let handed = Arc::new(station.held()?);
-    if !station.is_resumed {
-        overseer.hold(&handed)?;
+    let handed = Arc::new(instance.held()?);
+    if !instance.is_resumed {
+        supervisor.hold(&handed)?;
     }
-    let answers = station.answers();
+    let answers = instance.answers();
     thread::spawn(move || answer::sample_loads(&answers));
-    let door = (!config.is_embedded).then(|| open_door(config, &station, &overseer, &sender));
+    let door = (!config.is_embedded).then(|| open_door(config, &instance, &supervisor, &sender));
     let door = door.transpose()?;
-    let resumed = station.is_resumed;
+    let resumed = instance.is_resumed;
     tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
-    overseer.serving()?;
+    supervisor.serving()?;
     if config.is_embedded && is_first {
         let mut out = std::io::stdout().lock();
         writeln!(out, "ready").context("cannot say that it is ready")?;
         out.flush().context("cannot say that it is ready")?;
     }
-    station.own()?;
+    instance.own()?;
     watch_signals(signals, &sender);
-    if !station.is_resumed && !config.is_embedded {
-        heal(&station);
+    if !instance.is_resumed && !config.is_embedded {
+        heal(&instance);
     }
-    let watched = Arc::clone(&overseer);
+    let watched = Arc::clone(&supervisor);
     let (configured, kept) = (config.clone(), Arc::clone(&handed));
     thread::spawn(move || {
-        let welcome = (!configured.is_embedded).then(|| Welcome::of(&configured));
-        let look = || welcome.iter().for_each(Welcome::look);
+        let welcome = (!configured.is_embedded).then(|| PendingAttach::of(&configured));
+        let look = || welcome.iter().for_each(PendingAttach::look);
         // Also where nobody watches over it.
         look();
         watched.attend(&configured, &kept, look);
     });
     let event = events.recv().unwrap_or(Event::Stop);
-    end(event, station, &overseer, &handed, door)
+    end(event, instance, &supervisor, &handed, door)
 }
 
 fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
@@ -250,19 +251,20 @@ fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
 /// Has successors let in at the door whose path is answered. Where readers wait, there is none
 /// rather than no daemon.
 fn open_door(
-    config: &Config,
-    station: &Station,
-    overseer: &Arc<Overseer>,
+    config: &ServeSettings,
+    instance: &Instance,
+    supervisor: &Arc<Supervisor>,
     events: &Sender<Event>,
 ) -> Result<PathBuf> {
     let path = lock::file(&config.mountpoint, "socket")?;
-    let opened = Door::open(&path).and_then(|door| Ok((door, Work::of(station, overseer)?)));
+    let opened = ReplaceListener::open(&path)
+        .and_then(|door| Ok((door, Handover::of(instance, supervisor)?)));
     let events = events.clone();
     match opened {
         Ok((door, work)) => {
             thread::spawn(move || door.attend(&work, &events));
         }
-        Err(error) if station.is_resumed => {
+        Err(error) if instance.is_resumed => {
             let error = format!("{error:#}");
             tracing::error!(error, "this daemon cannot be replaced, only restarted");
         }
@@ -272,8 +274,8 @@ fn open_door(
 }
 
 /// Puts what this daemon serves in the place of what a daemon before it served that was lost.
-fn heal(station: &Station) {
-    let (mountpoint, points) = (station.mountpoint.clone(), station.points());
+fn heal(instance: &Instance) {
+    let (mountpoint, points) = (instance.mountpoint.clone(), instance.points());
     thread::spawn(move || match repair::replace_dead(&mountpoint, &points) {
         Ok(repaired) => tell("healed", &repaired),
         Err(error) => tracing::warn!(%error, "cannot look for containers to heal"),
@@ -302,9 +304,9 @@ fn tell(what: &str, repaired: &[RepairedContainer]) {
 
 fn end(
     event: Event,
-    station: Station,
-    overseer: &Arc<Overseer>,
-    held: &Held,
+    instance: Instance,
+    supervisor: &Arc<Supervisor>,
+    held: &Descriptors,
     door: Option<PathBuf>,
 ) -> Result<()> {
     for counter in metrics::COUNTERS {
@@ -313,20 +315,20 @@ fn end(
     match event {
         Event::Restart => {
             tracing::info!("making room for a successor");
-            if let Err(error) = Work::of(&station, overseer)?.rest() {
+            if let Err(error) = Handover::of(&instance, supervisor)?.rest() {
                 tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
             }
-            station.leave();
+            instance.leave();
             return Ok(());
         }
         Event::Replaced => {
             tracing::info!("a successor serves");
-            station.leave();
-            overseer.leaving(&Held::default());
+            instance.leave();
+            supervisor.leaving(&Descriptors::default());
             return Ok(());
         }
-        Event::Disconnected if station.is_mounted()? => {
-            station.leave();
+        Event::Disconnected if instance.is_mounted()? => {
+            instance.leave();
             bail!("the kernel has ended a connection");
         }
         Event::Disconnected => tracing::info!("somebody unmounted it"),
@@ -335,9 +337,9 @@ fn end(
     if let Some(door) = door {
         let _ = fs::remove_file(door);
         // A container of `run`, which has no door, ends before its view.
-        tell("taken out", &repair::remove(&station.points())?);
+        tell("taken out", &repair::remove(&instance.points())?);
     }
-    station.end();
-    overseer.leaving(held);
+    instance.end();
+    supervisor.leaving(held);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Containers that were started while no daemon served get their files from this one.
 
-use super::Config;
+use super::ServeSettings;
 use crate::{base::sys::process, inject::notes};
 use std::{
     cell::Cell,
@@ -15,7 +15,7 @@ use std::{
 /// It asks now and then rather than for a notice: a process that holds an inotify takes 10 ms more
 /// to end (`fsnotify_destroy_group` waits for a grace period), and readers wait for its end.
 #[derive(Debug)]
-pub(super) struct Welcome {
+pub(super) struct PendingAttach {
     mountpoint: PathBuf,
     /// The file with the configuration that says which containers get their files.
     configuration: PathBuf,
@@ -23,13 +23,13 @@ pub(super) struct Welcome {
     seen: Cell<Option<SystemTime>>,
 }
 
-impl Welcome {
+impl PendingAttach {
     /// For the view that is served so.
-    pub(super) fn of(config: &Config) -> Welcome {
+    pub(super) fn of(config: &ServeSettings) -> PendingAttach {
         if let Err(error) = notes::create_directory() {
             tracing::warn!(%error, "containers cannot say that they wait for their files");
         }
-        Welcome {
+        PendingAttach {
             mountpoint: config.mountpoint.clone(),
             configuration: config.configuration.clone(),
             seen: Cell::default(),

@@ -4,7 +4,7 @@
 use super::lock;
 use crate::{
     base::sys::fd,
-    serve::handover::{Held, KEEPER, Message, PATIENCE, PREDECESSOR},
+    serve::handover::{Descriptors, HANDOVER_TIMEOUT, KEEPER, Message, PREDECESSOR},
 };
 use anyhow::{Context, Result, bail};
 use nix::{
@@ -19,7 +19,7 @@ use std::{
 };
 
 /// How often it is asked again for a daemon that is about to serve.
-const AGAIN: Duration = Duration::from_millis(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The daemon that serves on a mount point, while it is being replaced.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(super) struct Predecessor {
 impl Predecessor {
     /// The daemon that serves there, which has answered what it took and takes nothing more; with
     /// all that it holds. If it dies first, the one that takes its place.
-    pub(super) fn drained(mountpoint: &Path) -> Result<(Predecessor, Held)> {
-        let end = Instant::now() + PATIENCE;
+    pub(super) fn drained(mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
+        let end = Instant::now() + HANDOVER_TIMEOUT;
         loop {
             let (predecessor, held) = Predecessor::ask_until(end, mountpoint)?;
             held.roster()?;
@@ -48,11 +48,11 @@ impl Predecessor {
 
     /// Asks the daemon that serves there for all that it holds. One that has died is waited for
     /// until another one has taken its place.
-    pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Held)> {
-        Predecessor::ask_until(Instant::now() + PATIENCE, mountpoint)
+    pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
+        Predecessor::ask_until(Instant::now() + HANDOVER_TIMEOUT, mountpoint)
     }
 
-    fn ask_until(end: Instant, mountpoint: &Path) -> Result<(Predecessor, Held)> {
+    fn ask_until(end: Instant, mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
         let path = lock::file(mountpoint, "socket")?;
         loop {
             let asked = Predecessor::ask_at(&path);
@@ -62,7 +62,7 @@ impl Predecessor {
             );
             // Whoever has the next one serve holds the place for it.
             if may_be_followed && Instant::now() < end && lock::is_held(mountpoint)? {
-                thread::sleep(AGAIN);
+                thread::sleep(RETRY_INTERVAL);
                 continue;
             }
             return match asked {
@@ -74,11 +74,11 @@ impl Predecessor {
         }
     }
 
-    fn ask_at(path: &Path) -> nix::Result<Option<(Predecessor, Held)>> {
+    fn ask_at(path: &Path) -> nix::Result<Option<(Predecessor, Descriptors)>> {
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
         connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-        let Some((Message::Hold(_), mut held)) = Held::hear(&socket)? else {
+        let Some((Message::Hold(_), mut held)) = Descriptors::hear(&socket)? else {
             return Ok(None);
         };
         let keeper = held.take(KEEPER);
@@ -86,7 +86,7 @@ impl Predecessor {
     }
 
     /// The one that is to be replaced, of what was entered.
-    pub(super) fn left_in(held: &mut Held) -> Option<Predecessor> {
+    pub(super) fn left_in(held: &mut Descriptors) -> Option<Predecessor> {
         Some(Predecessor {
             socket: held.take(PREDECESSOR)?,
             keeper: held.take(KEEPER),
@@ -94,7 +94,7 @@ impl Predecessor {
     }
 
     /// Adds what is needed to tell it to end.
-    pub(super) fn enter(&self, held: &mut Held) -> Result<()> {
+    pub(super) fn enter(&self, held: &mut Descriptors) -> Result<()> {
         held.add(PREDECESSOR, &self.socket)?;
         if let Some(keeper) = &self.keeper {
             held.add(KEEPER, keeper)?;
@@ -104,11 +104,11 @@ impl Predecessor {
 
     /// Has it answer what it took, and take nothing more; whether it lives to say so.
     fn drain(&self) -> Result<bool> {
-        let told = Held::say(&self.socket, &Message::Ready);
-        match told.and_then(|()| Held::hear(&self.socket)) {
+        let told = Descriptors::say(&self.socket, &Message::Ready);
+        match told.and_then(|()| Descriptors::hear(&self.socket)) {
             Ok(Some((Message::Drained, _))) => Ok(true),
             Ok(None) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(false),
-            Ok(Some((Message::Managed, _))) => {
+            Ok(Some((Message::UnderSystemd, _))) => {
                 bail!("systemd watches over the daemon that serves there: systemctl restart it")
             }
             _ => bail!("the daemon that serves there does not come to rest"),
@@ -124,11 +124,11 @@ impl Predecessor {
     /// # Errors
     /// When the daemon, or another one in its place, serves on.
     pub(super) fn dismiss(&self) -> Result<()> {
-        if Held::say(&self.socket, &Message::Serving).is_err() && stays(&self.socket) {
+        if Descriptors::say(&self.socket, &Message::Serving).is_err() && stays(&self.socket) {
             bail!("the daemon that was to be replaced has waited for too long, and serves on");
         }
         if let Some(keeper) = &self.keeper
-            && Held::say(keeper, &Message::Leaving).is_err()
+            && Descriptors::say(keeper, &Message::Leaving).is_err()
             && stays(keeper)
         {
             bail!("the daemon that was to be replaced has died, and another one serves");
@@ -140,6 +140,6 @@ impl Predecessor {
 /// Whether the other end, which hears nothing any more, has said that it stays. It is so for the
 /// next one that asks as well.
 fn stays(socket: &OwnedFd) -> bool {
-    let said = fd::readable_within(socket, PATIENCE).and_then(|()| fd::peek(socket));
-    said.is_ok_and(|said| Message::parse(&said) == Some(Message::Staying))
+    let said = fd::readable_within(socket, HANDOVER_TIMEOUT).and_then(|()| fd::peek(socket));
+    said.is_ok_and(|said| Message::parse(&said) == Some(Message::ServesOn))
 }

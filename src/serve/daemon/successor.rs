@@ -5,11 +5,11 @@
 //! and each one's keeper, may be killed at any moment: whoever goes on says so, and whoever says
 //! nothing does not.
 
-use super::{Event, supervisor::Overseer, instance::Station};
+use super::{Event, instance::Instance, supervisor::Supervisor};
 use crate::{
     base::sys::fd,
     serve::{
-        handover::{Held, KEEPER, Message},
+        handover::{Descriptors, KEEPER, Message},
         wire::{GATE, Side, give_out_again},
     },
 };
@@ -31,17 +31,17 @@ use std::{
 };
 
 /// How long nobody is let in when that fails.
-const PAUSE: Duration = Duration::from_secs(10);
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the workers may take to come to rest.
-const DRAINING: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where successors ask.
 #[derive(Debug)]
-pub(super) struct Door(OwnedFd);
+pub(super) struct ReplaceListener(OwnedFd);
 
-impl Door {
+impl ReplaceListener {
     /// Opens it there, in place of one that is left over.
-    pub(super) fn open(path: &Path) -> Result<Door> {
+    pub(super) fn open(path: &Path) -> Result<ReplaceListener> {
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
         let _ = fs::remove_file(path);
@@ -49,15 +49,15 @@ impl Door {
             .with_context(|| format!("cannot listen at {}", path.display()))?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listen(&socket, Backlog::new(4)?)?;
-        Ok(Door(socket))
+        Ok(ReplaceListener(socket))
     }
 
     /// Lets successors in, one after the other, until one has taken over.
-    pub(super) fn attend(&self, work: &Work, events: &Sender<Event>) {
+    pub(super) fn attend(&self, work: &Handover, events: &Sender<Event>) {
         loop {
             let flags = SockFlag::SOCK_CLOEXEC;
             let Ok(number) = accept4(self.0.as_raw_fd(), flags) else {
-                thread::sleep(PAUSE);
+                thread::sleep(ACCEPT_RETRY_INTERVAL);
                 continue;
             };
             let Ok(successor) = fd::inherited(number) else {
@@ -65,11 +65,11 @@ impl Door {
             };
             let is_root = getsockopt(&successor, PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
             match is_root.then(|| work.hand_over(&successor)) {
-                Some(Ok(Outcome::Replaced)) => {
+                Some(Ok(Visit::Replaced)) => {
                     let _ = events.send(Event::Replaced);
                     return;
                 }
-                Some(Ok(Outcome::Asked)) => tracing::debug!("somebody asked what is held"),
+                Some(Ok(Visit::Asked)) => tracing::debug!("somebody asked what is held"),
                 Some(Err(error)) => {
                     let error = format!("{error:#}");
                     tracing::warn!(error, "a successor did not take over: serving on");
@@ -84,13 +84,13 @@ impl Door {
 /// it says so.
 fn serves(successor: &OwnedFd) -> bool {
     let says_so = |heard| matches!(heard, Ok(Some((Message::Serving, _))));
-    says_so(Held::hear(successor))
+    says_so(Descriptors::hear(successor))
         || shutdown(successor.as_raw_fd(), Shutdown::Read).is_ok()
-            && says_so(Held::receive(successor))
+            && says_so(Descriptors::receive(successor))
 }
 
 /// How a visit ends that does not go wrong.
-enum Outcome {
+enum Visit {
     /// The visitor has taken over.
     Replaced,
     /// It has only looked at what is held.
@@ -99,47 +99,47 @@ enum Outcome {
 
 /// What is handed over, and how it is brought to rest.
 #[derive(Debug)]
-pub(super) struct Work {
-    overseer: Arc<Overseer>,
-    held: Held,
+pub(super) struct Handover {
+    supervisor: Arc<Supervisor>,
+    held: Descriptors,
     points: Vec<PathBuf>,
     workers: usize,
 }
 
-impl Work {
-    pub(super) fn of(station: &Station, overseer: &Arc<Overseer>) -> Result<Work> {
-        Ok(Work {
-            overseer: Arc::clone(overseer),
-            held: station.held()?,
-            points: station.points(),
-            workers: station.workers(),
+impl Handover {
+    pub(super) fn of(instance: &Instance, supervisor: &Arc<Supervisor>) -> Result<Handover> {
+        Ok(Handover {
+            supervisor: Arc::clone(supervisor),
+            held: instance.held()?,
+            points: instance.points(),
+            workers: instance.workers(),
         })
     }
 
-    fn hand_over(&self, successor: &OwnedFd) -> Result<Outcome> {
+    fn hand_over(&self, successor: &OwnedFd) -> Result<Visit> {
         // A keeper may have died, and be another one since.
-        let keeper = self.overseer.socket()?;
+        let keeper = self.supervisor.socket()?;
         let more = keeper.as_ref().map(|keeper| (KEEPER, keeper.as_fd()));
         self.held.send_with(successor, more)?;
         drop(keeper);
-        match Held::hear(successor)? {
-            Some((Message::Ready, _)) if matches!(*self.overseer, Overseer::Systemd) => {
-                Held::say(successor, &Message::Managed)?;
+        match Descriptors::hear(successor)? {
+            Some((Message::Ready, _)) if matches!(*self.supervisor, Supervisor::Systemd) => {
+                Descriptors::say(successor, &Message::UnderSystemd)?;
                 bail!("systemd would start another one: systemctl restart");
             }
             Some((Message::Ready, _)) => {}
-            None => return Ok(Outcome::Asked),
+            None => return Ok(Visit::Asked),
             _ => bail!("it did not become ready"),
         }
         let result = self.rest().and_then(|()| {
-            Held::say(successor, &Message::Drained)?;
+            Descriptors::say(successor, &Message::Drained)?;
             if !serves(successor) {
                 bail!("it did not serve");
             }
             Ok(())
         });
         if result.is_err() {
-            let _ = Held::say(successor, &Message::Staying);
+            let _ = Descriptors::say(successor, &Message::ServesOn);
             // One of another version may have taken requests before it died.
             for (name, device) in self.held.iter() {
                 let is_device = Side::named(name).is_some();
@@ -148,7 +148,7 @@ impl Work {
             }
             GATE.open();
         }
-        result.map(|()| Outcome::Replaced)
+        result.map(|()| Visit::Replaced)
     }
 
     /// Brings the workers to rest between two requests.
@@ -159,7 +159,7 @@ impl Work {
                 thread::spawn(move || nix::sys::statfs::statfs(&point));
             }
         };
-        if GATE.close(self.workers, DRAINING, poke) {
+        if GATE.close(self.workers, DRAIN_TIMEOUT, poke) {
             return Ok(());
         }
         bail!("a request is not answered");

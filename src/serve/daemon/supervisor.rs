@@ -1,11 +1,11 @@
 //! Who watches over a daemon, holds its descriptors and has another one take its place: a keeper,
 //! systemd, or nobody.
 
-use super::Config;
+use super::ServeSettings;
 use crate::{
     base::sys::{fd, process},
     serve::{
-        handover::{Held, Message},
+        handover::{Descriptors, Message},
         wire::{GATE, Progress, Side, is_asked},
     },
 };
@@ -22,7 +22,7 @@ use std::{
 
 /// Who watches over a daemon.
 #[derive(Debug)]
-pub(super) enum Overseer {
+pub(super) enum Supervisor {
     /// Nobody.
     None,
     /// A keeper; the other end of its socket is here. And, if it is not the one that this daemon
@@ -32,10 +32,10 @@ pub(super) enum Overseer {
     Systemd,
 }
 
-impl Overseer {
+impl Supervisor {
     /// The keeper at the other end.
-    pub(super) fn keeper(socket: OwnedFd) -> Overseer {
-        Overseer::Keeper(Mutex::new((socket, None)))
+    pub(super) fn keeper(socket: OwnedFd) -> Supervisor {
+        Supervisor::Keeper(Mutex::new((socket, None)))
     }
 
     /// Whether the service manager is there; it says so in the environment.
@@ -44,22 +44,22 @@ impl Overseer {
     }
 
     /// What the service manager has held for the daemon before this one.
-    pub(super) fn held_by_systemd() -> Result<Held> {
+    pub(super) fn held_by_systemd() -> Result<Descriptors> {
         let mut held = Vec::new();
         for (number, name) in sd_notify::listen_fds_with_names()? {
             held.push((name, fd::inherited(number)?));
         }
-        Ok(Held::new(held))
+        Ok(Descriptors::new(held))
     }
 
     /// Gives the descriptors to be held, in place of those before.
-    pub(super) fn hold(&self, held: &Held) -> Result<()> {
+    pub(super) fn hold(&self, held: &Descriptors) -> Result<()> {
         match self {
-            Overseer::None => {}
-            Overseer::Keeper(keeper) => held
+            Supervisor::None => {}
+            Supervisor::Keeper(keeper) => held
                 .send(&keeper.lock().0)
                 .context("the keeper does not take the connection")?,
-            Overseer::Systemd => {
+            Supervisor::Systemd => {
                 for (name, fd) in held
                     .iter()
                     .filter(|(name, _)| *name != crate::serve::handover::LOCK)
@@ -79,7 +79,7 @@ impl Overseer {
     /// Says that readers are this daemon's from now on: should it die, another one must follow.
     pub(super) fn serving(&self) -> Result<()> {
         match self {
-            Overseer::Systemd => sd_notify::notify(&[NotifyState::Ready])
+            Supervisor::Systemd => sd_notify::notify(&[NotifyState::Ready])
                 .context("cannot tell systemd that it is ready")?,
             _ => self.say(&Message::Serving),
         }
@@ -87,16 +87,16 @@ impl Overseer {
     }
 
     /// Says that this daemon ends for good.
-    pub(super) fn leaving(&self, held: &Held) {
+    pub(super) fn leaving(&self, held: &Descriptors) {
         match self {
-            Overseer::Systemd => held.iter().for_each(|(name, _)| forget(name)),
+            Supervisor::Systemd => held.iter().for_each(|(name, _)| forget(name)),
             _ => self.say(&Message::Leaving),
         }
     }
 
     /// The socket at whose other end the keeper is, if there is one.
     pub(super) fn socket(&self) -> Result<Option<OwnedFd>> {
-        let Overseer::Keeper(keeper) = self else {
+        let Supervisor::Keeper(keeper) = self else {
             return Ok(None);
         };
         Ok(Some(keeper.lock().0.try_clone()?))
@@ -104,17 +104,17 @@ impl Overseer {
 
     // A keeper that is gone, or does not read, is no reason to end.
     fn say(&self, message: &Message) {
-        if let Overseer::Keeper(keeper) = self {
-            let _ = Held::say(&keeper.lock().0, message);
+        if let Supervisor::Keeper(keeper) = self {
+            let _ = Descriptors::say(&keeper.lock().0, message);
         }
     }
 
     /// How long this daemon may say nothing.
-    fn watchdog(&self, config: &Config) -> Option<Duration> {
+    fn watchdog(&self, config: &ServeSettings) -> Option<Duration> {
         match self {
-            Overseer::Systemd => sd_notify::watchdog_enabled(),
-            Overseer::Keeper(_) => Some(config.watchdog),
-            Overseer::None => None,
+            Supervisor::Systemd => sd_notify::watchdog_enabled(),
+            Supervisor::Keeper(_) => Some(config.watchdog),
+            Supervisor::None => None,
         }
     }
 
@@ -123,7 +123,7 @@ impl Overseer {
     ///
     /// Nothing here asks the view itself: a thread that waits for an answer of its own process
     /// keeps that from ending when it is killed (`request_wait_answer` in `fs/fuse/dev.c`).
-    pub(super) fn attend(&self, config: &Config, held: &Held, meanwhile: impl Fn()) {
+    pub(super) fn attend(&self, config: &ServeSettings, held: &Descriptors, meanwhile: impl Fn()) {
         let Some(watchdog) = self.watchdog(config) else {
             return;
         };
@@ -151,7 +151,7 @@ impl Overseer {
             (before, was_asked) = (now, is_asked);
             meanwhile();
             match self {
-                Overseer::Systemd => {
+                Supervisor::Systemd => {
                     let _ = sd_notify::notify(&[NotifyState::Watchdog]);
                 }
                 _ => self.say(&Message::Alive),
@@ -161,7 +161,7 @@ impl Overseer {
 
     /// Waits so long; whether the keeper has died meanwhile.
     fn is_orphaned(&self, left: Duration) -> bool {
-        let Overseer::Keeper(keeper) = self else {
+        let Supervisor::Keeper(keeper) = self else {
             thread::sleep(left);
             return false;
         };
@@ -176,8 +176,8 @@ impl Overseer {
     }
 
     /// Starts another keeper, and tells it everything.
-    fn adopt(&self, config: &Config, held: &Held) {
-        let Overseer::Keeper(keeper) = self else {
+    fn adopt(&self, config: &ServeSettings, held: &Descriptors) {
+        let Supervisor::Keeper(keeper) = self else {
             return;
         };
         tracing::warn!("the keeper died: starting another one");
@@ -201,11 +201,11 @@ fn forget(name: &str) {
     let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
 }
 
-fn started(config: &Config, held: &Held) -> Result<(OwnedFd, Child)> {
+fn started(config: &ServeSettings, held: &Descriptors) -> Result<(OwnedFd, Child)> {
     let (ours, theirs) = fd::pair()?;
     // It finds this even if we are dead by the time it listens.
     held.send(&ours)?;
-    Held::say(&ours, &Message::Serving)?;
+    Descriptors::say(&ours, &Message::Serving)?;
     let child = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
         .arg("daemon")
         .arg(&config.mountpoint)

@@ -1,6 +1,6 @@
 //! The descriptors that outlive a daemon.
 
-use super::{Message, Roster, RosterError};
+use super::{Manifest, ManifestError, Message};
 use crate::base::sys::fd;
 use nix::{
     errno::Errno,
@@ -22,25 +22,25 @@ pub const LOCK: &str = "lock";
 pub const KEEPER: &str = "keeper";
 /// The name of the socket at whose other end the daemon is that is being replaced.
 pub const PREDECESSOR: &str = "predecessor";
-/// The name of the [`Roster`].
-pub const ROSTER: &str = "roster";
+/// The name of the [`Manifest`].
+pub const MANIFEST: &str = "roster";
 /// The name of the store's memory.
 pub const STATE: &str = "state";
 
 /// How long a daemon waits for another one to speak.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 // A roster holds two messages of some hundred bytes for each connection, as numbers.
-const LONGEST: u64 = 1 << 20;
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// Descriptors with names. Those that are not named here are devices, by their connections' names.
 #[derive(Debug, Default)]
-pub struct Held(Vec<(String, OwnedFd)>);
+pub struct Descriptors(Vec<(String, OwnedFd)>);
 
-impl Held {
+impl Descriptors {
     /// These.
-    pub fn new(named: impl IntoIterator<Item = (String, OwnedFd)>) -> Held {
-        Held(named.into_iter().collect())
+    pub fn new(named: impl IntoIterator<Item = (String, OwnedFd)>) -> Descriptors {
+        Descriptors(named.into_iter().collect())
     }
 
     /// Whether there is none.
@@ -53,11 +53,11 @@ impl Held {
     ///
     /// # Errors
     /// When the kernel has no memory for it.
-    pub fn enter(&mut self, roster: &Roster) -> io::Result<()> {
-        let fd = memfd_create("plimsoll-roster", MFdFlags::MFD_CLOEXEC)?;
+    pub fn enter(&mut self, roster: &Manifest) -> io::Result<()> {
+        let fd = memfd_create("plimsoll-manifest", MFdFlags::MFD_CLOEXEC)?;
         let mut file = File::from(fd);
         file.write_all(&roster.text())?;
-        self.0.push((ROSTER.to_owned(), file.into()));
+        self.0.push((MANIFEST.to_owned(), file.into()));
         Ok(())
     }
 
@@ -81,10 +81,10 @@ impl Held {
     ///
     /// # Errors
     /// When there is none that this program understands.
-    pub fn roster(&self) -> Result<Roster, RosterError> {
-        let found = self.0.iter().find(|(name, _)| name == ROSTER);
+    pub fn roster(&self) -> Result<Manifest, ManifestError> {
+        let found = self.0.iter().find(|(name, _)| name == MANIFEST);
         let text = found.and_then(|(_, fd)| text(fd).ok());
-        Roster::parse(&text.unwrap_or_default())
+        Manifest::parse(&text.unwrap_or_default())
     }
 
     /// Each with its name.
@@ -122,13 +122,13 @@ impl Held {
         fd::send(socket, Message::Hold(names).text().as_bytes(), &fds)
     }
 
-    /// Waits for a message as [`Held::receive`] does, but no longer than [`PATIENCE`].
+    /// Waits for a message as [`Descriptors::receive`] does, but no longer than [`HANDOVER_TIMEOUT`].
     ///
     /// # Errors
     /// ETIMEDOUT when none comes, and those of [`fd::receive`].
-    pub fn hear(socket: impl AsFd) -> nix::Result<Option<(Message, Held)>> {
-        fd::readable_within(&socket, PATIENCE)?;
-        Held::receive(socket)
+    pub fn hear(socket: impl AsFd) -> nix::Result<Option<(Message, Descriptors)>> {
+        fd::readable_within(&socket, HANDOVER_TIMEOUT)?;
+        Descriptors::receive(socket)
     }
 
     /// Waits for a message; with the descriptors that came along. `None` when the other end is
@@ -136,13 +136,13 @@ impl Held {
     ///
     /// # Errors
     /// Those of [`fd::receive`].
-    pub fn receive(socket: impl AsFd) -> nix::Result<Option<(Message, Held)>> {
+    pub fn receive(socket: impl AsFd) -> nix::Result<Option<(Message, Descriptors)>> {
         let (text, fds) = fd::receive(socket)?;
         let message = Message::parse(&text);
         let held = match &message {
             Some(Message::Hold(names)) if names.len() != fds.len() => return Err(Errno::EBADMSG),
-            Some(Message::Hold(names)) => Held::new(names.iter().cloned().zip(fds)),
-            _ => Held::default(),
+            Some(Message::Hold(names)) => Descriptors::new(names.iter().cloned().zip(fds)),
+            _ => Descriptors::default(),
         };
         Ok(message.map(|message| (message, held)))
     }
@@ -150,7 +150,7 @@ impl Held {
 
 fn text(fd: &OwnedFd) -> io::Result<Vec<u8>> {
     let file = File::from(fd.try_clone()?);
-    let size = file.metadata()?.len().min(LONGEST);
+    let size = file.metadata()?.len().min(MAX_MANIFEST_BYTES);
     let mut text = vec![0; usize::try_from(size).map_err(io::Error::other)?];
     // Others read it through the same open file: its offset is no one's.
     file.read_exact_at(&mut text, 0)?;
@@ -163,24 +163,24 @@ mod tests {
 
     #[test]
     fn what_is_held_arrives_by_its_names() {
-        let roster = Roster::V1 {
+        let roster = Manifest::V1 {
             mountpoint: "/x".into(),
             connections: Vec::new(),
         };
-        let mut held = Held::default();
+        let mut held = Descriptors::default();
         held.enter(&roster).unwrap();
         held.add("direct", std::io::stdin()).unwrap();
         let (here, there) = fd::pair().unwrap();
         held.send(&here).unwrap();
-        let (_, mut arrived) = Held::receive(&there).unwrap().unwrap();
+        let (_, mut arrived) = Descriptors::receive(&there).unwrap().unwrap();
         assert_eq!(arrived.roster().unwrap(), roster);
         assert!(arrived.take("direct").is_some() && arrived.take("direct").is_none());
         drop(here);
-        assert!(Held::receive(&there).unwrap().is_none());
+        assert!(Descriptors::receive(&there).unwrap().is_none());
     }
 
     #[test]
     fn a_roster_that_is_missing_is_an_error() {
-        assert!(Held::default().roster().is_err());
+        assert!(Descriptors::default().roster().is_err());
     }
 }

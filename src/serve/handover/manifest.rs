@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// What a successor must know, by version. A version that is not listed here is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "version")]
-pub enum Roster {
+pub enum Manifest {
     /// The first one.
     #[serde(rename = "1")]
     V1 {
@@ -20,7 +20,7 @@ pub enum Roster {
 
 /// Why what was handed over cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum RosterError {
+pub enum ManifestError {
     /// Another version of this program has written it.
     #[error("it was handed over in version {0}, which this program does not know (it knows 1)")]
     Unknown(String),
@@ -34,7 +34,7 @@ struct Versioned {
     version: String,
 }
 
-impl Roster {
+impl Manifest {
     /// The roster as it is handed over.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
@@ -46,11 +46,11 @@ impl Roster {
     ///
     /// # Errors
     /// When the text is of another version, or none at all.
-    pub fn parse(text: &[u8]) -> Result<Roster, RosterError> {
+    pub fn parse(text: &[u8]) -> Result<Manifest, ManifestError> {
         serde_json::from_slice(text).map_err(|error| {
             match serde_json::from_slice::<Versioned>(text) {
-                Ok(Versioned { version }) if version != "1" => RosterError::Unknown(version),
-                _ => RosterError::Corrupt(error),
+                Ok(Versioned { version }) if version != "1" => ManifestError::Unknown(version),
+                _ => ManifestError::Corrupt(error),
             }
         })
     }
@@ -61,8 +61,8 @@ mod tests {
     use super::*;
     use proptest::prelude::{any, proptest};
 
-    fn roster() -> Roster {
-        Roster::V1 {
+    fn roster() -> Manifest {
+        Manifest::V1 {
             mountpoint: "/var/lib/plimsoll".into(),
             connections: vec![Agreed {
                 name: "direct".to_owned(),
@@ -75,21 +75,21 @@ mod tests {
 
     #[test]
     fn a_roster_is_read_as_it_was_written() {
-        assert_eq!(Roster::parse(&roster().text()).unwrap(), roster());
+        assert_eq!(Manifest::parse(&roster().text()).unwrap(), roster());
     }
 
     #[test]
     fn a_roster_of_another_version_is_refused_by_its_number() {
         let text = String::from_utf8(roster().text()).unwrap();
         let later = text.replace("\"version\":\"1\"", "\"version\":\"2\"");
-        let error = Roster::parse(later.as_bytes()).unwrap_err().to_string();
+        let error = Manifest::parse(later.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("version 2"), "{error}");
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in any::<Vec<u8>>()) {
-            let _ = Roster::parse(&text);
+            let _ = Manifest::parse(&text);
         }
     }
 }

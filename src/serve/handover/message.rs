@@ -17,9 +17,9 @@ pub enum Message {
     /// The sender has answered all that it took, and takes nothing any more.
     Drained,
     /// The sender serves on: its service manager would start another one in its place.
-    Managed,
+    UnderSystemd,
     /// The sender serves on, or has another daemon serve: whoever would replace it is too late.
-    Staying,
+    ServesOn,
 }
 
 const HOLD: &str = "hold";
@@ -32,8 +32,8 @@ impl Message {
         (Message::Leaving, "leaving"),
         (Message::Ready, "ready"),
         (Message::Drained, "drained"),
-        (Message::Managed, "managed"),
-        (Message::Staying, "staying"),
+        (Message::UnderSystemd, "managed"),
+        (Message::ServesOn, "staying"),
     ];
 
     /// The message as it is sent.

@@ -2,9 +2,9 @@
 //! to use them.
 
 mod descriptors;
-mod message;
 mod manifest;
+mod message;
 
-pub use descriptors::{Held, KEEPER, LOCK, PATIENCE, PREDECESSOR, ROSTER, STATE};
+pub use descriptors::{Descriptors, HANDOVER_TIMEOUT, KEEPER, LOCK, MANIFEST, PREDECESSOR, STATE};
+pub use manifest::{Manifest, ManifestError};
 pub use message::Message;
-pub use manifest::{Roster, RosterError};

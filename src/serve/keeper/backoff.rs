@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_secs(5);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// Whoever lived so long was well.
-const WELL: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// Grows with each daemon that ends by itself soon after its start.
 #[derive(Debug, Default)]
@@ -20,11 +20,11 @@ impl Backoff {
         if was_killed {
             return Duration::ZERO;
         }
-        if lived >= WELL {
+        if lived >= STABLE_AFTER {
             self.next = Duration::ZERO;
         }
         let pause = self.next;
-        self.next = (pause * 2).clamp(FIRST, LONGEST);
+        self.next = (pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
         pause
     }
 }
@@ -50,6 +50,6 @@ mod tests {
             .collect();
         assert_eq!(pauses[..4], [0, 10, 20, 40]);
         assert_eq!(pauses[11], 5000);
-        assert_eq!(backoff.pause(false, WELL), Duration::ZERO);
+        assert_eq!(backoff.pause(false, STABLE_AFTER), Duration::ZERO);
     }
 }

@@ -10,7 +10,7 @@ mod watch;
 
 use crate::{
     base::sys::{fd, process},
-    serve::handover::{Held, Message},
+    serve::handover::{Descriptors, Message},
 };
 use backoff::Backoff;
 use nix::{
@@ -34,9 +34,9 @@ const FAILED: i32 = 125;
 
 /// What a daemon begins its life with.
 #[derive(Debug)]
-pub struct Life {
+pub struct Start {
     /// What the one before it held; nothing at first.
-    pub held: Held,
+    pub held: Descriptors,
     /// Where its keeper listens.
     pub keeper: OwnedFd,
     /// What it is there for.
@@ -71,12 +71,12 @@ pub struct Adopted {
 pub fn keep(
     watchdog: Duration,
     mut adopted: Option<Adopted>,
-    live: impl Fn(Life) -> i32,
+    live: impl Fn(Start) -> i32,
 ) -> nix::Result<i32> {
     let told = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     told.thread_block()?;
     let signals = SignalFd::with_flags(&told, SfdFlags::SFD_CLOEXEC)?;
-    let mut held = Held::default();
+    let mut held = Descriptors::default();
     let mut backoff = Backoff::default();
     let mut purpose = Purpose::Serve;
     // One that was adopted has served.
@@ -123,7 +123,7 @@ pub fn keep(
 
 /// Lets whoever is about to replace the daemon that has ended know that another one follows.
 fn stay(daemon: &OwnedFd) {
-    let _ = Held::say(daemon, &Message::Staying);
+    let _ = Descriptors::say(daemon, &Message::ServesOn);
 }
 
 /// Takes note of the end of daemons that were still dying when they were given up.
@@ -132,16 +132,16 @@ fn bury() {
 }
 
 fn begin(
-    held: &mut Held,
+    held: &mut Descriptors,
     purpose: Purpose,
-    live: &impl Fn(Life) -> i32,
+    live: &impl Fn(Start) -> i32,
 ) -> nix::Result<(Pid, OwnedFd)> {
     let (ours, theirs) = fd::pair()?;
     let pid = process::forked(|| {
         // No frame of the keeper may run on in the daemon.
         catch_unwind(AssertUnwindSafe(|| {
             let _ = nix::unistd::close(std::os::fd::AsRawFd::as_raw_fd(&ours));
-            live(Life {
+            live(Start {
                 held: std::mem::take(held),
                 keeper: theirs.try_clone().unwrap_or(theirs),
                 purpose,

@@ -2,7 +2,7 @@
 
 use crate::{
     base::sys::fd,
-    serve::handover::{Held, Message},
+    serve::handover::{Descriptors, Message},
 };
 use nix::{
     errno::Errno,
@@ -20,13 +20,13 @@ use std::{
 };
 
 /// So long may the first daemon take until it serves.
-const PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// So long may one take until it serves that goes on where another one stopped: readers wait.
-const PATIENCE_OF_READERS: Duration = Duration::from_secs(10);
+const NEXT_START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One that was killed is taken for dead then, though threads of it may still be there: none of them
 /// will ever run again, but one may wait in the kernel for what only the next daemon can answer.
-const LINGERING: Duration = Duration::from_millis(100);
+const DEATH_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +79,9 @@ impl<'keeper> Watch<'keeper> {
             Err(error) => return Err(error),
         };
         let until_it_serves = if is_first {
-            PATIENCE
+            FIRST_START_TIMEOUT
         } else {
-            PATIENCE_OF_READERS
+            NEXT_START_TIMEOUT
         };
         Ok(Watch {
             pid,
@@ -101,7 +101,7 @@ impl<'keeper> Watch<'keeper> {
     }
 
     /// Watches it until it has ended; what it wants to be held is put into `held`.
-    pub(super) fn until_its_end(&mut self, held: &mut Held) -> nix::Result<End> {
+    pub(super) fn until_its_end(&mut self, held: &mut Descriptors) -> nix::Result<End> {
         loop {
             let Some(life) = &self.life else {
                 return Ok(self.end(held));
@@ -148,7 +148,7 @@ impl<'keeper> Watch<'keeper> {
     }
 
     /// How it has ended, as its last words say too. Who speaks later is told that nobody listens.
-    fn end(&mut self, held: &mut Held) -> End {
+    fn end(&mut self, held: &mut Descriptors) -> End {
         let _ = shutdown(self.daemon.as_raw_fd(), Shutdown::Read);
         while !self.is_deaf {
             self.listen(held);
@@ -161,10 +161,10 @@ impl<'keeper> Watch<'keeper> {
         }
     }
 
-    fn listen(&mut self, held: &mut Held) {
+    fn listen(&mut self, held: &mut Descriptors) {
         // Whatever it says then, it has to end in time.
         let is_ending = self.is_told || self.is_dying || self.is_leaving;
-        match Held::receive(self.daemon) {
+        match Descriptors::receive(self.daemon) {
             Ok(Some((Message::Hold(_), handed))) => *held = handed,
             Ok(Some((message, _))) => {
                 self.has_served |= message == Message::Serving;
@@ -203,6 +203,6 @@ impl<'keeper> Watch<'keeper> {
     fn expect_its_end(&mut self) {
         self.first_thread = None;
         self.is_dying = true;
-        self.deadline = Instant::now() + LINGERING;
+        self.deadline = Instant::now() + DEATH_TIMEOUT;
     }
 }
