@@ -5,8 +5,8 @@ use crate::harness::{Daemon, children, kill, plimsoll, printed, wait_until};
 use nix::{
     errno::Errno,
     sys::socket::{
-        AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept4, bind, connect,
-        listen, shutdown, socket,
+        AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, bind, connect, listen,
+        shutdown, socket,
     },
 };
 use plimsoll::{
@@ -359,7 +359,7 @@ fn listening(mountpoint: &Path) -> OwnedFd {
 }
 
 fn accepted(listener: &OwnedFd) -> OwnedFd {
-    fd::inherited(accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC).unwrap()).unwrap()
+    fd::accept(listener).unwrap()
 }
 
 /// Asks the daemon that serves there for what it hands over.

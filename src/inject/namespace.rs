@@ -3,7 +3,7 @@
 use super::target::{self, ContainerRoot, FdDirectory};
 use crate::base::{
     mountinfo::{self, Mount},
-    sys::fd,
+    sys::pidfd,
     units::Pid,
 };
 use nix::{
@@ -96,7 +96,7 @@ impl MountNamespace {
         };
         let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
         let lifeline =
-            fd::of_process(unistd::Pid::from_raw(number)).map_err(|_| EnterError::Ended(pid))?;
+            pidfd::of_process(unistd::Pid::from_raw(number)).map_err(|_| EnterError::Ended(pid))?;
         let path = format!("/proc/{pid}/ns/mnt");
         let namespace = File::open(&path).map_err(|error| refused(&path, error))?;
         let theirs = namespace.metadata().map(|metadata| metadata.ino());

@@ -1,31 +1,32 @@
-//! Why a file of the kernel tells nothing.
+//! The reasons for which a file of the kernel cannot be read.
 
+use nix::errno::Errno;
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// Why a file of the kernel tells nothing.
+/// The reason for which a file of the kernel cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The kernel does not give it.
+    /// The kernel refused to open or read the file.
     #[error("cannot read {}", path.display())]
     Refused {
-        /// The file, below the directory that it was asked of.
+        /// The file, relative to the directory from which it was opened.
         path: PathBuf,
         /// The kernel's answer.
         source: io::Error,
     },
-    /// It is not what the kernel documents.
-    #[error("cannot make sense of {}", path.display())]
+    /// The content has no shape that the kernel documents.
+    #[error("cannot parse {}", path.display())]
     Garbled {
-        /// The file, below the directory that it was asked of.
+        /// The file, relative to the directory from which it was opened.
         path: PathBuf,
     },
 }
 
 impl ReadError {
-    /// Makes the error of a file that is not given; for `map_err`.
+    /// Returns a function for `map_err` that makes [`ReadError::Refused`] of the file `path`.
     pub fn refused(path: &Path) -> impl FnOnce(io::Error) -> ReadError + '_ {
         |source| ReadError::Refused {
             path: path.to_owned(),
@@ -33,7 +34,7 @@ impl ReadError {
         }
     }
 
-    /// Makes the error of a file that says what the kernel does not document.
+    /// Makes [`ReadError::Garbled`] of the file `path`.
     #[must_use]
     pub fn garbled(path: &Path) -> ReadError {
         ReadError::Garbled {
@@ -41,7 +42,7 @@ impl ReadError {
         }
     }
 
-    /// Whether the thing that was asked about is gone: no such file, or no such process.
+    /// Returns true when the file, process or device is gone (ENOENT, ESRCH, ENODEV).
     #[must_use]
     pub fn is_gone(&self) -> bool {
         match self {
@@ -53,10 +54,16 @@ impl ReadError {
         }
     }
 
-    /// Whether it could not be asked: there are no descriptors or there is no memory left.
+    /// Returns true when this program lacks descriptors or memory for the read (EMFILE, ENFILE,
+    /// ENOMEM). Such an error says nothing about the file.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         matches!(self, ReadError::Refused { source, .. }
             if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)))
     }
+}
+
+/// Converts the error number of rustix to that of nix, which every other room uses.
+pub(super) fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
 }

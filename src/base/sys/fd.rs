@@ -1,9 +1,12 @@
-//! Descriptors: one put in another's place, and descriptors that travel between processes.
+//! Descriptors: duplicated, inherited, and sent to another process.
 #![allow(unsafe_code, reason = "nix lacks these calls, or takes plain numbers")]
 
+use super::errno;
+use rustix::net::SocketFlags;
 use std::{
-    io::{IoSlice, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,64 +20,88 @@ use nix::{
     },
 };
 
-/// So many descriptors travel with one message at most.
-pub const MOST: usize = 16;
-/// So long is the text of a message at most.
-pub const LONGEST: usize = 512;
+/// The largest number of descriptors in one message.
+pub const MAX_FDS: usize = 16;
+/// The largest length of a message's text, in bytes.
+pub const MAX_TEXT: usize = 512;
 
-/// Both ends of a connection whose messages keep their bounds.
+/// Makes a connection of two sockets that keeps the bounds of messages (SOCK_SEQPACKET).
 ///
 /// # Errors
 ///
-/// What `socketpair` answers: EMFILE at a limit of descriptors.
+/// The errors of `socketpair(2)`: EMFILE at the limit of descriptors.
 pub fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
     let kind = SockType::SeqPacket;
     socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
 }
 
-/// Has the number of `place` lead to what `file` leads to.
+/// Makes the descriptor number of `place` refer to the open file of `file`.
 ///
-/// A call that is waiting on what `place` led to before goes on waiting there.
+/// A call that already waits on the former file of `place` goes on waiting there.
 ///
 /// # Errors
 ///
-/// What `dup3` answers.
+/// The errors of `dup3(2)`.
 pub fn dup_onto(place: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<()> {
     let (file, place) = (file.as_raw_fd(), place.as_raw_fd());
-    // SAFETY: `dup3` takes integers; both numbers are open, and whoever owns `place` still does.
+    // SAFETY: `dup3` takes integers; both numbers are open, and the owner of `place` stays the owner.
     let result = unsafe { libc::dup3(file, place, libc::O_CLOEXEC) };
     Errno::result(result).map(drop)
 }
 
-/// The descriptor with that number, which this process was started with; closed at the next exec.
+/// Takes over the descriptors with which systemd started this process (`sd_listen_fds(3)`), each
+/// with its name. Each descriptor is closed at the next exec.
+///
+/// Descriptors are taken at most once: a second call returns none.
 ///
 /// # Errors
 ///
-/// EBADF when there is none.
-pub fn inherited(number: RawFd) -> nix::Result<OwnedFd> {
-    // SAFETY: F_GETFD takes no pointer, and answers EBADF for a number that is not open.
-    let result = unsafe { libc::fcntl(number, libc::F_GETFD) };
-    Errno::result(result)?;
-    // SAFETY: it is open, and the caller says that it was handed to this process to own.
-    let fd = unsafe { OwnedFd::from_raw_fd(number) };
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    Ok(fd)
+/// EBADF when a number that the environment names is not open, EINVAL when the environment is no
+/// valid list.
+pub fn listen_fds() -> io::Result<Vec<(String, OwnedFd)>> {
+    static ARE_TAKEN: AtomicBool = AtomicBool::new(false);
+    if ARE_TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let mut fds = Vec::new();
+    for (number, name) in sd_notify::listen_fds_with_names()? {
+        // SAFETY: F_GETFD takes no pointer, and answers EBADF for a number that is not open.
+        let result = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        Errno::result(result)?;
+        // SAFETY: the descriptor is open. `sd_notify` checked that LISTEN_PID is this process, so
+        // systemd passed the descriptor to this process alone, and `ARE_TAKEN` says that no other
+        // call took the descriptor.
+        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        fds.push((name, fd));
+    }
+    Ok(fds)
 }
 
-/// Lets the programs that this process becomes or starts have the descriptor.
+/// Accepts one connection on the listening socket `listener`. The new descriptor is closed at the
+/// next exec.
 ///
 /// # Errors
 ///
-/// What `fcntl` answers.
+/// The errors of `accept4(2)`.
+pub fn accept(listener: impl AsFd) -> nix::Result<OwnedFd> {
+    rustix::net::accept_with(listener, SocketFlags::CLOEXEC).map_err(errno)
+}
+
+/// Keeps the descriptor open across exec, for the programs that this process becomes or starts.
+///
+/// # Errors
+///
+/// The errors of `fcntl(2)`.
 pub fn clear_cloexec(fd: impl AsFd) -> nix::Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }
 
-/// Sends one message with these descriptors, without waiting.
+/// Sends one message with the text and the descriptors, and does not block.
 ///
 /// # Errors
 ///
-/// EAGAIN when the other end does not read, EPIPE when it is gone.
+/// EAGAIN when the queue of the other end is full, EPIPE when the other end is closed.
 pub fn send(socket: impl AsFd, text: &[u8], fds: &[BorrowedFd<'_>]) -> nix::Result<()> {
     let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
@@ -84,14 +111,14 @@ pub fn send(socket: impl AsFd, text: &[u8], fds: &[BorrowedFd<'_>]) -> nix::Resu
     sendmsg::<()>(socket.as_fd().as_raw_fd(), &text, rights, flags, None).map(drop)
 }
 
-/// Waits for one message; its text is empty when the other end is gone.
+/// Waits for one message. The text is empty when the other end is closed.
 ///
 /// # Errors
 ///
-/// What `recvmsg` answers.
+/// The errors of `recvmsg(2)` but EINTR.
 pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut text = [0u8; LONGEST];
-    let mut space = nix::cmsg_space!([RawFd; MOST]);
+    let mut text = [0u8; MAX_TEXT];
+    let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
     let mut parts = [IoSliceMut::new(&mut text)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let socket = socket.as_fd().as_raw_fd();
@@ -114,17 +141,17 @@ pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     Ok((text.get(..length).unwrap_or_default().to_vec(), fds))
 }
 
-/// Waits until there is something to read, or nobody at the other end any more.
+/// Waits until `socket` has a message or its other end is closed.
 ///
 /// # Errors
 ///
-/// ETIMEDOUT when neither is so within that time, and what `poll` answers but EINTR.
+/// ETIMEDOUT when neither happens within `time`; the errors of `poll(2)` but EINTR.
 pub fn readable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
     let end = Instant::now() + time;
     loop {
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         let left = end.saturating_duration_since(Instant::now());
-        // A part of a millisecond is not nothing.
+        // Rounds up: `poll` counts whole milliseconds, and 0 would not wait.
         let timeout = PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)));
         match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
             Ok(0) => return Err(Errno::ETIMEDOUT),
@@ -134,45 +161,18 @@ pub fn readable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
     }
 }
 
-/// The text of the next message, which stays; empty when the other end is gone.
+/// Returns the text of the next message and leaves the message in the queue. The text is empty when
+/// the other end is closed.
 ///
 /// # Errors
 ///
-/// What `recv` answers: EAGAIN when there is none yet.
+/// The errors of `recv(2)`: EAGAIN when there is no message yet.
 pub fn peek(socket: impl AsFd) -> nix::Result<Vec<u8>> {
-    let mut text = vec![0; LONGEST];
+    let mut text = vec![0; MAX_TEXT];
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     let length = recv(socket.as_fd().as_raw_fd(), &mut text, flags)?;
     text.truncate(length);
     Ok(text)
-}
-
-/// A descriptor of that process, readable as soon as it has ended.
-///
-/// # Errors
-///
-/// ESRCH when there is no such process.
-pub fn of_process(pid: nix::unistd::Pid) -> nix::Result<OwnedFd> {
-    pidfd(pid, 0)
-}
-
-/// A descriptor of that one thread, readable as soon as it has ended, though others of its process
-/// may not have.
-///
-/// # Errors
-///
-/// ESRCH when there is no such thread, EINVAL before Linux 6.9.
-pub fn of_thread(tid: nix::unistd::Pid) -> nix::Result<OwnedFd> {
-    // PIDFD_THREAD of include/uapi/linux/pidfd.h.
-    pidfd(tid, libc::O_EXCL)
-}
-
-fn pidfd(pid: nix::unistd::Pid, flags: libc::c_int) -> nix::Result<OwnedFd> {
-    // SAFETY: `pidfd_open` takes two integers and touches no memory of ours.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), flags) };
-    let fd = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EOVERFLOW)?;
-    // SAFETY: `pidfd_open` has just answered with this new descriptor, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
-//! Mounts by descriptor: a copy of a tree, what it forbids, and where it is put (kernel 5.12 and later).
-#![allow(unsafe_code, reason = "nix lacks these calls")]
+//! Mounts by descriptor: clone a mount, change its attributes, attach it (Linux 5.12 and later).
+#![allow(unsafe_code, reason = "neither nix nor rustix has mount_setattr")]
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
+use super::errno;
 use nix::errno::Errno;
+use rustix::{
+    fs::{AtFlags, StatxFlags},
+    mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
+};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// How much of a mount is copied or changed.
+/// The mounts that a copy or a change includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// The one mount.
@@ -14,12 +18,12 @@ pub enum Depth {
     Below,
 }
 
-/// What a mount forbids, beside what it forbade already.
+/// The restrictions to add to those that a mount has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Forbid {
-    /// Writing.
+    /// Forbid writes.
     pub writes: bool,
-    /// Opening device nodes.
+    /// Forbid to open device nodes.
     pub devices: bool,
 }
 
@@ -36,62 +40,44 @@ struct MountAttr {
 // `include/uapi/linux/mount.h`.
 const MOUNT_ATTR_RDONLY: u64 = 0x1;
 const MOUNT_ATTR_NODEV: u64 = 0x4;
-const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 0x4;
-const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
-const MOVE_MOUNT_BENEATH: libc::c_uint = 0x200;
 
-/// The number of the mount that an open file lies in, as `/proc/PID/mountinfo` has it; its file
-/// system is not asked.
+/// Returns the id of the mount in which an open file lies, as `/proc/PID/mountinfo` shows the id.
+/// The call does not ask the file system.
 ///
 /// # Errors
 ///
-/// What `statx` answers; ENOSYS where it does not tell (before Linux 5.8).
+/// The errors of `statx(2)`; ENOSYS where the kernel does not know the id (before Linux 5.8).
 pub fn number(file: BorrowedFd<'_>) -> nix::Result<u64> {
-    let mut told = std::mem::MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: the path is a C string that lives for ever, and the kernel writes one `statx` to
-    // where it is told, which lives until then.
-    let result = unsafe {
-        libc::statx(
-            file.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
-            libc::STATX_MNT_ID,
-            told.as_mut_ptr(),
-        )
-    };
-    Errno::result(result)?;
-    // SAFETY: all its bytes may be zero, as they are where the kernel has written nothing else.
-    let told = unsafe { told.assume_init() };
-    match told.stx_mask & libc::STATX_MNT_ID {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let statx = rustix::fs::statx(file, c"", flags, StatxFlags::MNT_ID).map_err(errno)?;
+    match statx.stx_mask & StatxFlags::MNT_ID.bits() {
         0 => Err(Errno::ENOSYS),
-        _ => Ok(told.stx_mnt_id),
+        _ => Ok(statx.stx_mnt_id),
     }
 }
 
-/// A detached copy of the tree below an open file or directory; gone when dropped, unless attached.
+/// Makes a detached copy of the mount whose top, or a file below it, is open as `source`. The
+/// kernel removes the copy when the descriptor is dropped, unless the copy was attached.
 ///
 /// # Errors
 ///
-/// What `open_tree` answers: EPERM without CAP_SYS_ADMIN, EINVAL for a mount that may not be bound.
+/// The errors of `open_tree(2)`: EPERM without CAP_SYS_ADMIN, EINVAL for a mount that may not be
+/// bound.
 pub fn clone_tree(source: BorrowedFd<'_>, depth: Depth) -> nix::Result<OwnedFd> {
-    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
-    flags |= libc::AT_EMPTY_PATH as libc::c_uint;
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
     if depth == Depth::Below {
-        flags |= libc::AT_RECURSIVE as libc::c_uint;
+        flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let fd = source.as_raw_fd();
-    // SAFETY: the path is a C string that lives for ever; the kernel only reads it.
-    let result = unsafe { libc::syscall(libc::SYS_open_tree, fd, c"".as_ptr(), flags) };
-    let fd = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EOVERFLOW)?;
-    // SAFETY: `open_tree` has just answered with this new descriptor, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    open_tree(source, c"", flags).map_err(errno)
 }
 
-/// Makes a mount forbid more; `mount` is an open file or directory at its top.
+/// Adds restrictions to the mount whose top is open as `mount`.
 ///
 /// # Errors
 ///
-/// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
+/// The errors of `mount_setattr(2)`: EINVAL when the descriptor is not at the top of a mount, EPERM.
 pub fn forbid(mount: BorrowedFd<'_>, forbid: Forbid, depth: Depth) -> nix::Result<()> {
     let mut attr = MountAttr::default();
     if forbid.writes {
@@ -116,24 +102,24 @@ fn set(mount: BorrowedFd<'_>, attr: &MountAttr, flags: libc::c_int) -> nix::Resu
     Errno::result(result).map(drop)
 }
 
-/// Has nothing that is mounted on a copy show where it was copied from, or the other way: a copy is
-/// one of the same peers (`Documentation/filesystems/sharedsubtree.rst`).
+/// Makes a mount private (MS_PRIVATE). A copy is a peer of its source otherwise, and a mount on the
+/// one appears on the other (`Documentation/filesystems/sharedsubtree.rst`).
 ///
 /// # Errors
 ///
-/// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
+/// The errors of `mount_setattr(2)`: EINVAL when the descriptor is not at the top of a mount, EPERM.
 pub fn make_private(mount: BorrowedFd<'_>) -> nix::Result<()> {
     propagate(mount, libc::MS_PRIVATE)
 }
 
-/// Has the kernel refuse, with EINVAL, to put a tree where it would show in another place too; until
-/// it is [private](make_private).
+/// Makes a mount unbindable (MS_UNBINDABLE). Until the mount is [private](make_private) again, the
+/// kernel refuses with EINVAL to attach the mount where a peer would show the mount too.
 ///
 /// # Errors
 ///
-/// What `mount_setattr` answers: EINVAL when the descriptor is not at the top of a mount, EPERM.
+/// The errors of `mount_setattr(2)`: EINVAL when the descriptor is not at the top of a mount, EPERM.
 pub fn make_unbindable(tree: BorrowedFd<'_>) -> nix::Result<()> {
-    // do_move_mount in fs/namespace.c: what may not be bound is not moved to a mount that is shared.
+    // do_move_mount in fs/namespace.c refuses to move an unbindable mount to a shared one.
     propagate(tree, libc::MS_UNBINDABLE)
 }
 
@@ -145,30 +131,28 @@ fn propagate(mount: BorrowedFd<'_>, how: libc::c_ulong) -> nix::Result<()> {
     set(mount, &attr, libc::AT_EMPTY_PATH)
 }
 
-/// Puts a tree (see [`clone_tree`]) over an open file or directory.
+/// Attaches the mount `tree`, made by [`clone_tree`], on the open file or directory `target`.
 ///
 /// # Errors
 ///
-/// What `move_mount` answers: ENOTDIR when one is a file and the other a directory, ENOENT when
+/// The errors of `move_mount(2)`: ENOTDIR when one is a file and the other a directory, ENOENT when
 /// the target was removed.
 pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> nix::Result<()> {
-    moved(tree, target, 0)
+    moved(tree, target, MoveMountFlags::empty())
 }
 
-/// Puts a tree (see [`clone_tree`]) beneath the mount whose top `target` holds open: it shows when that
-/// mount goes (kernel 6.5 and later).
+/// Attaches the mount `tree`, made by [`clone_tree`], beneath the mount whose top is open as
+/// `target`. The mount `tree` becomes visible when that mount is removed (Linux 6.5 and later).
 ///
 /// # Errors
 ///
-/// What `move_mount` answers: EINVAL on an older kernel, or for a mount that is locked.
+/// The errors of `move_mount(2)`: EINVAL on an older kernel, or for a mount that is locked.
 pub fn attach_beneath(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> nix::Result<()> {
-    moved(tree, target, MOVE_MOUNT_BENEATH)
+    moved(tree, target, MoveMountFlags::MOVE_MOUNT_BENEATH)
 }
 
-fn moved(tree: BorrowedFd<'_>, target: BorrowedFd<'_>, how: libc::c_uint) -> nix::Result<()> {
-    let (from, to, path) = (tree.as_raw_fd(), target.as_raw_fd(), c"".as_ptr());
-    let flags = how | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    // SAFETY: both paths are one C string that lives for ever; the kernel only reads it.
-    let result = unsafe { libc::syscall(libc::SYS_move_mount, from, path, to, path, flags) };
-    Errno::result(result).map(drop)
+fn moved(tree: BorrowedFd<'_>, target: BorrowedFd<'_>, how: MoveMountFlags) -> nix::Result<()> {
+    let flags =
+        how | MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, c"", target, c"", flags).map_err(errno)
 }

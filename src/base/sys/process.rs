@@ -1,18 +1,21 @@
-//! Processes: a child by fork, a promise about the parent's death, descriptors closed at once.
+//! Processes: fork, exec, exit, and signals at their defaults.
 #![allow(unsafe_code, reason = "nix lacks these calls")]
 
+use super::pidfd;
 use std::{
     convert::Infallible,
     os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::process::CommandExt,
     },
+    panic::catch_unwind,
     process::Command,
 };
 
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sched::{CloneFlags, unshare},
     sys::{
         prctl,
         signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask},
@@ -20,34 +23,30 @@ use nix::{
     unistd::{ForkResult, Pid},
 };
 
-/// A descriptor of a process that tells whether it still lives, in any pid namespace.
+/// A descriptor of a parent process, with which a child can tie its life to that of the parent, in
+/// any pid namespace.
 #[derive(Debug)]
 pub struct Lifeline(OwnedFd);
 
 impl Lifeline {
-    /// A lifeline of the calling process, to be held by its children.
+    /// Makes a lifeline of the calling process, for its children.
     ///
     /// # Errors
     ///
-    /// What `pidfd_open` answers; ENOSYS before kernel 5.3.
+    /// The errors of `pidfd_open(2)`; ENOSYS before Linux 5.3.
     pub fn of_this_process() -> nix::Result<Lifeline> {
-        let pid = nix::unistd::getpid().as_raw();
-        // SAFETY: `pidfd_open` takes two integers and touches no memory of ours.
-        let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        let fd = RawFd::try_from(Errno::result(result)?).map_err(|_| Errno::EOVERFLOW)?;
-        // SAFETY: `pidfd_open` has just answered with this new descriptor, and nobody else owns it.
-        Ok(Lifeline(unsafe { OwnedFd::from_raw_fd(fd) }))
+        pidfd::of_process(nix::unistd::getpid()).map(Lifeline)
     }
 
-    /// Has the kernel kill the calling process when its parent, whose lifeline this is, dies.
+    /// Asks the kernel to kill the calling process when the parent that made this lifeline dies.
     ///
     /// # Errors
     ///
     /// ESRCH when the parent is dead already: the signal would never come.
     pub fn bind(&self) -> nix::Result<()> {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // Asked after the signal is set, else a death in between would be missed. The parent's
-        // number cannot be asked instead: from another pid namespace it is always 0.
+        // The check follows the request, else a death in between would be missed. `getppid` cannot
+        // answer: the parent of a process in another pid namespace is always 0.
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::ZERO)? {
             0 => Ok(()),
@@ -56,16 +55,20 @@ impl Lifeline {
     }
 }
 
-/// Runs `child` in a forked process, which exits with what it returns, and answers its pid.
-///
-/// The caller must have one thread only: the child has no other, and their locks stay held.
+/// Runs `child` in a forked process, which exits with the status that `child` returns, and returns
+/// the pid of the process.
 ///
 /// # Errors
 ///
-/// What `fork` answers: EAGAIN at a limit of processes.
+/// EINVAL when the calling process has more than one thread: only the calling thread exists in a
+/// forked process, and locks of the others would stay locked for ever. The errors of `fork(2)`:
+/// EAGAIN at a limit of processes.
 pub fn forked(child: impl FnOnce() -> i32) -> nix::Result<Pid> {
-    // SAFETY: the callers are single-threaded (`run` before and after the container is made), so
-    // the child may do all that the parent might.
+    // `check_unshare_flags` in kernel/fork.c: the flag does nothing in a process of one thread, and
+    // is refused in any other.
+    unshare(CloneFlags::CLONE_THREAD)?;
+    // SAFETY: the kernel has just said that this process has one thread, and only that thread
+    // could start another one. So the child may do all that the parent may.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -75,32 +78,35 @@ pub fn forked(child: impl FnOnce() -> i32) -> nix::Result<Pid> {
     }
 }
 
-/// Ends the process at once, without the handlers and buffers it shares with its parent.
+/// Ends the process at once, without the exit handlers and buffers that a forked process shares
+/// with its parent.
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: `_exit` takes an integer and does not return.
     unsafe { libc::_exit(status) }
 }
 
-/// Closes every descriptor from number 3 on.
+/// Closes every descriptor but standard input, output and error, runs `work` with `pid`, and ends
+/// the process with the status that `work` returns.
 ///
-/// Only for a process that uses none of them any more.
-///
-/// # Errors
-///
-/// What `close_range` answers; ENOSYS before kernel 5.9.
-pub fn close_all_but_stdio() -> nix::Result<()> {
+/// Descriptors stay open where the kernel lacks `close_range(2)` (before Linux 5.9).
+pub fn run_without_descriptors(pid: Pid, work: fn(Pid) -> i32) -> ! {
     let flags: libc::c_uint = 0;
-    // SAFETY: `close_range` takes integers and touches no memory; that no owner of a closed
-    // descriptor uses it again is what the caller promises.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
-    Errno::result(result).map(drop)
+    // SAFETY: `close_range` takes integers and touches no memory. No owner uses a closed descriptor
+    // again: `work` is a plain function that gets no descriptor, and neither a return nor a panic
+    // of `work` leads back to the owners in the frames above.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
+    let status = catch_unwind(|| work(pid));
+    exit_now(status.unwrap_or(PANICKED))
 }
 
-/// Gives every signal its default action and blocks none, as a new program expects it.
+/// The exit status of a process that panicked, as Rust's own.
+const PANICKED: i32 = 101;
+
+/// Gives every signal its default action and unblocks every signal, as a new program expects.
 ///
 /// # Errors
 ///
-/// What `sigprocmask` answers.
+/// The errors of `sigprocmask(2)`.
 pub fn reset_signals() -> nix::Result<()> {
     for number in Signal::iterator() {
         if !matches!(number, Signal::SIGKILL | Signal::SIGSTOP) {
@@ -111,8 +117,8 @@ pub fn reset_signals() -> nix::Result<()> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
-/// Has a command start with every signal at its default and none blocked: it would inherit what is
-/// blocked here.
+/// Makes `command` start with every signal at its default and unblocked. A child inherits the
+/// blocked signals otherwise.
 pub fn with_fresh_signals(command: &mut Command) -> &mut Command {
     let reset = || reset_signals().map_err(std::io::Error::from);
     // SAFETY: between fork and exec the closure calls only `signal` and `sigprocmask`, which are
@@ -120,11 +126,11 @@ pub fn with_fresh_signals(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(reset) }
 }
 
-/// Becomes another program; returns only when that fails.
+/// Replaces this process by the program at `path`; returns only when the exec fails.
 ///
 /// # Errors
 ///
-/// What `execve` answers.
+/// The errors of `execve(2)`.
 pub fn become_program(
     path: &std::ffi::CStr,
     args: &[std::ffi::CString],
@@ -133,11 +139,11 @@ pub fn become_program(
     nix::unistd::execve(path, args, env)
 }
 
-/// Becomes the program that `file` holds open; returns only when that fails.
+/// Replaces this process by the program that `file` holds open; returns only when the exec fails.
 ///
 /// # Errors
 ///
-/// What `execveat` answers.
+/// The errors of `execveat(2)`.
 pub fn become_file(
     file: &impl AsRawFd,
     args: &[std::ffi::CString],
@@ -157,7 +163,7 @@ pub fn become_file(
     Err(Errno::result(result).err().unwrap_or(Errno::ENOEXEC))
 }
 
-/// The number of a signal, as a shell adds it to 128.
+/// Returns the number of a signal, which a shell adds to 128 for the exit status.
 #[must_use]
 pub fn number(signal: Signal) -> i32 {
     signal as i32

@@ -1,82 +1,55 @@
-//! Terminals: their size, the other end of one, and one received over a socket.
-#![allow(unsafe_code, reason = "nix lacks these calls")]
+//! Terminals: the size, the other end of a master, and a master that arrives over a socket.
 
-use std::{
-    io::IoSliceMut,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-    os::unix::net::UnixStream,
+use super::{errno, fd};
+use nix::errno::Errno;
+use rustix::{
+    pty::{OpenptFlags, ioctl_tiocgptpeer},
+    termios::{Winsize, tcgetwinsize, tcsetwinsize},
+};
+use std::os::{
+    fd::{BorrowedFd, OwnedFd},
+    unix::net::UnixStream,
 };
 
-use nix::{
-    errno::Errno,
-    sys::socket::{ControlMessageOwned, MsgFlags, RecvMsg, recvmsg},
-};
-
-/// Rows and columns of a terminal.
+/// The rows and columns of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size(libc::winsize);
+pub struct Size(Winsize);
 
-/// The size of a terminal.
+/// Returns the size of the terminal `fd`.
 ///
 /// # Errors
 ///
-/// ENOTTY when `fd` is none.
+/// ENOTTY when `fd` is no terminal.
 pub fn size(fd: BorrowedFd<'_>) -> nix::Result<Size> {
-    let mut size = libc::winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    let pointer = &raw mut size;
-    // SAFETY: TIOCGWINSZ writes one `winsize` where the pointer shows, which is a live one.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, pointer) };
-    Errno::result(result).map(|_| Size(size))
+    tcgetwinsize(fd).map(Size).map_err(errno)
 }
 
-/// Changes the size of a terminal; its foreground processes get SIGWINCH.
+/// Changes the size of the terminal `fd`. The kernel sends SIGWINCH to the foreground processes.
 ///
 /// # Errors
 ///
-/// ENOTTY when `fd` is none.
+/// ENOTTY when `fd` is no terminal.
 pub fn resize(fd: BorrowedFd<'_>, size: Size) -> nix::Result<()> {
-    let pointer = &raw const size.0;
-    // SAFETY: TIOCSWINSZ reads one `winsize` where the pointer shows, which is a live one.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSWINSZ, pointer) };
-    Errno::result(result).map(drop)
+    tcsetwinsize(fd, size.0).map_err(errno)
 }
 
-/// The terminal whose master is `master`, opened without a path, whatever namespace it is of.
+/// Opens the terminal of the master `master` without a path, so that the mount namespace of the
+/// terminal does not matter.
 ///
 /// # Errors
 ///
 /// ENOTTY when `master` is no master of a terminal.
 pub fn peer(master: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: TIOCGPTPEER takes open flags as an integer and touches no memory of ours.
-    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) };
-    let fd = Errno::result(result)?;
-    // SAFETY: the ioctl has just answered with this new descriptor, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    ioctl_tiocgptpeer(master, flags).map_err(errno)
 }
 
-/// The one descriptor that a message on `socket` carries.
+/// Receives one message on `socket` and returns the first descriptor that the message carries.
 ///
 /// # Errors
 ///
-/// EBADMSG when the message carries none; what `recvmsg` answers.
+/// EBADMSG when the message carries no descriptor; the errors of `recvmsg(2)`.
 pub fn received(socket: &UnixStream) -> nix::Result<OwnedFd> {
-    let mut text = [0u8; 4096];
-    let mut space = nix::cmsg_space!([RawFd; 1]);
-    let mut parts = [IoSliceMut::new(&mut text)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message: RecvMsg<'_, '_, ()> =
-        recvmsg(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    let rights = message.cmsgs()?.find_map(|part| match part {
-        ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
-        _ => None,
-    });
-    let fd = rights.ok_or(Errno::EBADMSG)?;
-    // SAFETY: the kernel has just installed this descriptor for us, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let (_, fds) = fd::receive(socket)?;
+    fds.into_iter().next().ok_or(Errno::EBADMSG)
 }

@@ -93,7 +93,10 @@ fn serve(args: &[CString], env: &[CString], terminal: bool) -> i32 {
     let _ = setpgid(child, child);
     let _ = prctl::set_name(c"plimsoll-init");
     // Else the container would hold what its `plimsoll run` holds: its lock, the host's files.
-    let _ = process::close_all_but_stdio();
+    process::run_without_descriptors(child, wait_for)
+}
+
+fn wait_for(child: Pid) -> i32 {
     loop {
         match SigSet::all().wait() {
             Ok(Signal::SIGCHLD) => {

@@ -15,8 +15,8 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use nix::sys::socket::{
-    AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, accept4, bind, getsockopt,
-    listen, shutdown, socket, sockopt::PeerCredentials,
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, bind, getsockopt, listen,
+    shutdown, socket, sockopt::PeerCredentials,
 };
 use std::{
     fs,
@@ -55,12 +55,8 @@ impl ReplaceListener {
     /// Lets successors in, one after the other, until one has taken over.
     pub(super) fn attend(&self, work: &Handover, events: &Sender<Event>) {
         loop {
-            let flags = SockFlag::SOCK_CLOEXEC;
-            let Ok(number) = accept4(self.0.as_raw_fd(), flags) else {
+            let Ok(successor) = fd::accept(&self.0) else {
                 thread::sleep(ACCEPT_RETRY_INTERVAL);
-                continue;
-            };
-            let Ok(successor) = fd::inherited(number) else {
                 continue;
             };
             let is_root = getsockopt(&successor, PeerCredentials).is_ok_and(|peer| peer.uid() == 0);

@@ -45,11 +45,7 @@ impl Supervisor {
 
     /// What the service manager has held for the daemon before this one.
     pub(super) fn held_by_systemd() -> Result<Descriptors> {
-        let mut held = Vec::new();
-        for (number, name) in sd_notify::listen_fds_with_names()? {
-            held.push((name, fd::inherited(number)?));
-        }
-        Ok(Descriptors::new(held))
+        Ok(Descriptors::new(fd::listen_fds()?))
     }
 
     /// Gives the descriptors to be held, in place of those before.

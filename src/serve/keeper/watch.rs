@@ -1,7 +1,7 @@
 //! One daemon under watch: what it says, whether it still says something, and how it ends.
 
 use crate::{
-    base::sys::fd,
+    base::sys::pidfd,
     serve::handover::{Descriptors, Message},
 };
 use nix::{
@@ -72,7 +72,7 @@ impl<'keeper> Watch<'keeper> {
         watchdog: Duration,
         is_first: bool,
     ) -> nix::Result<Watch<'keeper>> {
-        let life = match fd::of_process(pid) {
+        let life = match pidfd::of_process(pid) {
             Ok(life) => Some(life),
             // An adopted one, which nobody has kept as a zombie.
             Err(Errno::ESRCH) => None,
@@ -86,7 +86,7 @@ impl<'keeper> Watch<'keeper> {
         Ok(Watch {
             pid,
             life,
-            first_thread: fd::of_thread(pid).ok(),
+            first_thread: pidfd::of_thread(pid).ok(),
             daemon,
             signals,
             watchdog,
