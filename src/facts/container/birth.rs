@@ -1,11 +1,11 @@
 //! Since when a container is up.
 
-use super::{Container, namespace, pids};
+use super::{Birth, Container, namespace, pids};
 use crate::{
     base::units::{Micros, Pid},
     facts::{
         cgroup::Layout,
-        host::{Birth, Machine, parse},
+        host::{Machine, parse},
     },
 };
 

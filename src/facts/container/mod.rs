@@ -2,14 +2,14 @@
 
 mod birth;
 mod caller;
-mod first;
+mod fact;
 mod per_container;
 mod recent;
 mod tasks;
 
 pub use birth::birth;
-pub use caller::{Caller, CallerError, Callers};
-pub use first::key_of_first;
+pub use caller::{Caller, CallerError, Callers, key_of_first};
+pub use fact::{Birth, Tasks};
 pub use per_container::PerContainer;
 pub use tasks::{Youngest, count};
 

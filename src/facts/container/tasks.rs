@@ -1,15 +1,12 @@
 //! Counts the tasks of a container.
 
-use super::{Container, pids};
+use super::{Container, Tasks, pids};
 use crate::{
     base::{
         sys::ReadError,
         units::{Micros, Pid, Tid},
     },
-    facts::{
-        cgroup::Layout,
-        host::{Machine, Tasks},
-    },
+    facts::{cgroup::Layout, host::Machine},
 };
 
 // So many tasks are looked at one by one; of more, every n-th stands for n.

@@ -153,30 +153,6 @@ pub struct Node {
     pub has_memory: bool,
 }
 
-/// The tasks of a container at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tasks {
-    /// Running or ready to run.
-    pub running: u64,
-    /// In uninterruptible sleep.
-    pub blocked: u64,
-    /// All.
-    pub total: u64,
-    /// The pid of the youngest in its own pid namespace.
-    pub last_pid: u32,
-}
-
-/// Since when a container is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Birth {
-    /// Its own time namespace: the boot clock's offset from the machine's, in microseconds
-    /// (`time_namespaces(7)`).
-    Offset(i64),
-    /// The start of its init, or of its oldest process where it has no pid namespace of its own;
-    /// on the machine's boot clock.
-    Started(Micros),
-}
-
 /// What `/proc/PID/stat` says of a process or thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskStat {

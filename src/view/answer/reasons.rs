@@ -5,8 +5,8 @@ use crate::{
     base::units::{Bytes, Limit},
     facts::{
         cgroup::{Fact, Memory, SwapLimit},
-        container::Container,
-        host::{self, Birth},
+        container::{Birth, Container},
+        host,
     },
     view::{
         files::File,

@@ -1,6 +1,6 @@
 //! Pure. The load that a container sees: the kernel's own averages, over its own tasks.
 
-pub use crate::facts::host::Tasks;
+pub use crate::facts::container::Tasks;
 
 /// The averages over 1, 5 and 15 minutes in the kernel's fixed point (`FSHIFT` bits after the
 /// point, `include/linux/sched/loadavg.h`).

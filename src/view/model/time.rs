@@ -6,7 +6,7 @@
 //! | uptime, else | the time since the container's init started |
 //! | `btime` | the machine's, less the offset of the container's time namespace (`timens_sub_boottime`) |
 
-pub use crate::facts::host::Birth;
+pub use crate::facts::container::Birth;
 
 use crate::base::units::Micros;
 

@@ -1,0 +1,27 @@
+//! Pure. The facts of a container that no file of its cgroups states.
+
+use crate::base::units::Micros;
+
+/// The tasks of a container at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tasks {
+    /// The number of tasks that run or are ready to run (state `R`).
+    pub running: u64,
+    /// The number of tasks in uninterruptible sleep (state `D`).
+    pub blocked: u64,
+    /// The number of tasks in any state.
+    pub total: u64,
+    /// The pid of the youngest task, in its own pid namespace; 0 if there is no task.
+    pub last_pid: u32,
+}
+
+/// The moment at which a container started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// The container has a time namespace of its own: the offset of that namespace's boot clock
+    /// from the machine's, in microseconds (`time_namespaces(7)`).
+    Offset(i64),
+    /// The start of the container's init, or of its oldest process where it has no pid namespace
+    /// of its own, on the machine's boot clock.
+    Started(Micros),
+}
