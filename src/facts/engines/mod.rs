@@ -12,10 +12,10 @@
 //! | systemd-nspawn | `machine-NAME.scope`, `systemd-nspawn@NAME.service` | the id |
 
 use crate::base::units::Pid;
-mod cgroup;
 mod names;
+mod shapes;
 
-pub use cgroup::{Engine, Label, labelled};
+pub use shapes::{Engine, Label, labelled};
 
 use std::{
     collections::BTreeMap,
