@@ -11,7 +11,10 @@
 //! number with a mark: what is a file on one machine and a link on another never is both under one
 //! number, for a number that changes its type is dead for ever.
 
-use super::entry::{Entry, OWN_TREES_NAME, Owner, key_named};
+use super::{
+    children::key_named,
+    entry::{Entry, OWN_TREES_NAME, Owner},
+};
 use crate::{
     base::{paths::SELF, units::Key},
     view::files::File,

@@ -8,15 +8,12 @@
 //! /.direct/KEY/proc/...        one container's, for what the cached connection links to; not listed
 //! ```
 
-use super::inode::{LARGEST_CPU, LARGEST_KEY, LARGEST_NODE};
 use crate::{
     base::{
         paths::CONTAINERS,
         units::{CpuId, Key, NodeId},
     },
-    view::files::{
-        Attribute, CPUS, FILES, File, NODES, PRESSURE, Shown, Subject, Text, number_after,
-    },
+    view::files::{Attribute, CPUS, File, PRESSURE, Text},
 };
 
 /// The directories of a tree, each after its parent; rows are only ever added at the end.
@@ -29,10 +26,6 @@ pub(super) const DIRECTORIES: [&str; 7] = [
     "sys/devices/system/cpu",
     "proc/pressure",
 ];
-
-// Offsets in a directory: what the tree names comes first, then what has a number of its own.
-const NUMBERED_FROM: u64 = 256;
-
 /// The name of the directory that holds the containers' own trees.
 pub(super) const OWN_TREES_NAME: &str = ".direct";
 
@@ -102,16 +95,6 @@ impl Directory {
 pub const ROOT: Entry = Entry::Directory(Owner::Caller, Directory(0));
 
 impl Entry {
-    /// The root of a container's own tree.
-    ///
-    /// `None` for a key that no container has.
-    #[must_use]
-    pub fn container(key: Key) -> Option<Entry> {
-        (1..=LARGEST_KEY)
-            .contains(&key.0)
-            .then_some(Entry::Directory(Owner::Container(key), Directory(0)))
-    }
-
     /// The same in the tree of the container with that key.
     #[must_use]
     pub fn of(self, key: Key) -> Entry {
@@ -168,190 +151,22 @@ impl Entry {
     }
 
     /// Whose it is, and where below their tree's root, if it is a directory of a tree.
-    fn place(self) -> Option<(Owner, String)> {
+    pub(super) fn place(self) -> Option<(Owner, String)> {
         match self {
             Entry::Directory(owner, _) => Some((owner, self.path())),
             Entry::System(owner, _) if self.is_directory() => Some((owner, self.path())),
             _ => None,
         }
     }
-
-    /// What is named `name` in this directory.
-    ///
-    /// Whether a container with that key is alive, whether the machine has such a CPU and whether
-    /// the caller sees it, the tree does not know.
-    #[must_use]
-    pub fn child(self, name: &str) -> Option<Entry> {
-        if self == Entry::OwnTrees {
-            return key_named(name).and_then(Entry::container);
-        }
-        if self == ROOT && name == OWN_TREES_NAME {
-            return Some(Entry::OwnTrees);
-        }
-        let mut children = self.children().into_iter();
-        let named = children.find(|(child, _)| *child == name);
-        named
-            .map(|(_, entry)| entry)
-            .or_else(|| self.numbered(name))
-    }
-
-    /// What has a number of its own in this directory: a CPU, a node, or a link to one.
-    fn numbered(self, name: &str) -> Option<Entry> {
-        let (owner, path) = self.place()?;
-        let cpu = || number_after(name, "cpu").filter(|CpuId(cpu)| u64::from(*cpu) <= LARGEST_CPU);
-        let node =
-            || number_after(name, "node").filter(|NodeId(node)| u64::from(*node) <= LARGEST_NODE);
-        let directory = |subject| Entry::System(owner, Attribute::directory(subject));
-        match self {
-            Entry::Directory(..) if path == CPUS => cpu().map(Subject::Cpu).map(directory),
-            Entry::System(..) if path == NODES => node().map(Subject::Node).map(directory),
-            Entry::System(_, attribute)
-                if attribute == Attribute::directory(attribute.subject()) =>
-            {
-                let link = match attribute.subject() {
-                    Subject::Cpu(_) => Link::Node(node()?),
-                    Subject::Node(_) => Link::Cpu(cpu()?),
-                    Subject::Machine => return None,
-                };
-                Some(Entry::Link(owner, link))
-            }
-            _ => None,
-        }
-    }
-
-    /// What stands in this directory by name, whoever looks; containers' own trees are not listed.
-    #[must_use]
-    pub fn children(self) -> Vec<(String, Entry)> {
-        let Some((owner, path)) = self.place() else {
-            return Vec::new();
-        };
-        let mut children = Vec::new();
-        let mut add = |child: &str, entry: Entry| {
-            if let Some(name) = name_in(&path, child) {
-                children.push((name.to_owned(), entry));
-            }
-        };
-        for (at, directory) in DIRECTORIES.iter().enumerate().skip(1) {
-            add(directory, Entry::Directory(owner, Directory(at)));
-        }
-        for file in FILES {
-            add(file.path(), Entry::File(owner, file));
-        }
-        for attribute in Attribute::in_directory(&path) {
-            add(&attribute.path(), Entry::System(owner, attribute));
-        }
-        if self == ROOT {
-            children.push((CONTAINERS.to_owned(), Entry::Containers));
-        }
-        children
-    }
-
-    /// What stands in this directory for whoever is shown these CPUs and nodes, each with its
-    /// offset in the directory's order, which is larger than that of any child that has a name.
-    #[must_use]
-    pub fn members(self, shown: &Shown) -> Vec<(u64, String, Entry)> {
-        let cpus = || shown.cpus.iter().map(|CpuId(cpu)| ("cpu", cpu));
-        let nodes = || shown.nodes.iter().map(|(NodeId(node), _)| ("node", *node));
-        let of_node = |node: NodeId| {
-            let mut nodes = shown.nodes.iter().filter(move |(other, _)| *other == node);
-            nodes
-                .next()
-                .map(|(_, cpus)| cpus.iter().map(|CpuId(cpu)| ("cpu", cpu)))
-        };
-        let of_cpu = |cpu: CpuId| {
-            let home = shown
-                .nodes
-                .iter()
-                .filter(move |(_, cpus)| cpus.contains(cpu));
-            home.map(|(NodeId(node), _)| ("node", *node))
-        };
-        let names: Vec<(&str, u32)> = match self {
-            Entry::Directory(_, directory) if directory.path() == CPUS => cpus().collect(),
-            Entry::System(_, attribute) if attribute.path() == NODES => nodes().collect(),
-            Entry::System(_, attribute)
-                if attribute == Attribute::directory(attribute.subject()) =>
-            {
-                match attribute.subject() {
-                    Subject::Cpu(cpu) => of_cpu(cpu).collect(),
-                    Subject::Node(node) => of_node(node).into_iter().flatten().collect(),
-                    Subject::Machine => Vec::new(),
-                }
-            }
-            _ => Vec::new(),
-        };
-        let entry = |(kind, number): (&str, u32)| {
-            let name = format!("{kind}{number}");
-            let entry = self.numbered(&name)?;
-            Some((NUMBERED_FROM + u64::from(number), name, entry))
-        };
-        names.into_iter().filter_map(entry).collect()
-    }
-}
-
-/// The key that a directory is named after.
-pub(super) fn key_named(name: &str) -> Option<Key> {
-    let key = name.parse::<Key>().ok()?;
-    (key.to_string() == name).then_some(key)
-}
-
-fn name_in<'path>(directory: &str, path: &'path str) -> Option<&'path str> {
-    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-    (parent == directory).then_some(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::tree::walk::{at, shown, walk};
-
-    #[test]
-    fn every_file_is_reached_by_its_path() {
-        for file in FILES {
-            assert_eq!(at(file.path()), Some(Entry::File(Owner::Caller, file)));
-            let own = format!(".direct/77/{}", file.path());
-            assert_eq!(at(&own), Some(Entry::File(Owner::Container(Key(77)), file)));
-        }
-        for path in [
-            "sys/devices/system/cpu/cpu9/topology/core_id",
-            "sys/devices/system/node/node1/meminfo",
-        ] {
-            let attribute = Attribute::at(path).unwrap();
-            assert_eq!(at(path), Some(Entry::System(Owner::Caller, attribute)));
-        }
-        let link = at("sys/devices/system/node/node1/cpu9");
-        assert_eq!(link, Some(Entry::Link(Owner::Caller, Link::Cpu(CpuId(9)))));
-    }
 
     #[test]
     fn a_link_leads_from_its_directory_to_the_other() {
         assert_eq!(Link::Cpu(CpuId(3)).target(), "../../cpu/cpu3");
         assert_eq!(Link::Node(NodeId(0)).target(), "../../node/node0");
-    }
-
-    #[test]
-    fn a_directory_lists_nothing_twice_and_each_at_a_place_of_its_own() {
-        let mut entries = Vec::new();
-        walk(ROOT, &mut entries);
-        for entry in entries {
-            let named = entry.children();
-            assert!(u64::try_from(named.len()).unwrap() + 2 < NUMBERED_FROM);
-            let members = entry.members(&shown());
-            let names = named.iter().map(|(name, _)| name);
-            let names: Vec<&String> = names
-                .chain(members.iter().map(|(_, name, _)| name))
-                .collect();
-            let different: std::collections::BTreeSet<_> = names.iter().collect();
-            assert_eq!(different.len(), names.len());
-            for name in names {
-                assert!(entry.child(name).is_some(), "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_no_key_names_no_container() {
-        for name in ["0", "-1", "07", "x", "", "18446744073709551615"] {
-            assert_eq!(Entry::OwnTrees.child(name), None, "{name}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Pure. The names and the inode numbers of the files on both connections.
 
 mod cached_entry;
+mod children;
 mod entry;
 mod inode;
 #[cfg(test)]
