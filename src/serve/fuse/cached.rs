@@ -20,8 +20,10 @@
 
 use super::{
     content_cache::Text,
-    direct::{guarded, slice},
-    server::{BRIEF, RequestError, Server},
+    error::RequestError,
+    reply::{BRIEF, slice},
+    request::guarded,
+    server::Server,
 };
 use crate::{
     base::units::{Micros, Tid},
@@ -46,13 +48,15 @@ const KEPT: usize = 4;
 // A read that follows the one before within that time has opened nothing in between: the kernel
 // asks on every read of a file whose attributes have no time.
 const NEXT: Micros = Micros(1_000);
+// Offsets in a directory: its own entries come first, then the containers by key.
+const CONTAINERS_FROM: u64 = 255;
 
 /// The cached connection.
 #[derive(Debug)]
 pub struct Cached(pub Arc<Server>);
 
 impl Cached {
-    fn lookup(
+    fn find_child(
         &self,
         parent: INodeNo,
         name: &OsStr,
@@ -82,6 +86,34 @@ impl Cached {
         }
         let attributes = self.attributes(child, AT_ONCE)?;
         Ok((ttl(child), entry_ttl, attributes))
+    }
+
+    /// What stands in a directory, each with its offset: the containers that have read something,
+    /// and what stands in the directory of each.
+    fn list_directory(&self, inode: INodeNo) -> Result<Vec<(u64, String, Branch)>, RequestError> {
+        let branch = Branch::of_inode(inode.0).ok_or(RequestError::Absent)?;
+        let own = [".", ".."].map(|name| (name.to_owned(), branch));
+        let children = branch
+            .children(|file| self.0.answers.is_constant(file))
+            .into_iter();
+        let is_there = |child: &Branch| match child {
+            Branch::Inside(entry) | Branch::Link(entry) => self.0.answers.has(&entry.path()),
+            Branch::Root | Branch::Own => true,
+        };
+        let mut list: Vec<_> = (1u64..)
+            .zip(own.into_iter().chain(children))
+            .filter(|(_, (_, child))| is_there(child))
+            .map(|(offset, (name, child))| (offset, name, child))
+            .collect();
+        if branch == Branch::Root {
+            let known = self.0.answers.known().into_iter();
+            list.extend(known.filter_map(|key| {
+                let offset = key.0.checked_add(CONTAINERS_FROM)?;
+                let entry = Entry::container(key)?;
+                Some((offset, key.to_string(), Branch::Inside(entry)))
+            }));
+        }
+        Ok(list)
     }
 
     /// The attributes of a file that nobody has read yet, or long ago: whoever mounts it reads
@@ -190,7 +222,7 @@ impl Filesystem for Cached {
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.0.saw(Side::Cached, request, parent);
-        guarded(|| match self.lookup(parent, name) {
+        guarded(|| match self.find_child(parent, name) {
             Ok((ttl, entry_ttl, attributes)) => {
                 reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
             }
@@ -266,7 +298,7 @@ impl Filesystem for Cached {
         mut reply: ReplyDirectory,
     ) {
         guarded(|| {
-            let list = match self.0.branches(inode) {
+            let list = match self.list_directory(inode) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };

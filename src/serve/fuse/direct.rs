@@ -1,12 +1,13 @@
 //! The requests of the direct connection, one by one.
 
-use super::server::{FOREVER, Server, at_work};
+use super::{
+    reply::{FOREVER, slice},
+    request::guarded,
+    server::Server,
+};
 use crate::{
-    base::{metrics, units::Tid},
-    serve::{
-        tree::Entry,
-        wire::{GATE, Side},
-    },
+    base::units::Tid,
+    serve::{tree::Entry, wire::Side},
 };
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
@@ -14,24 +15,7 @@ use fuser::{
     ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, Request,
     TimeOrNow, WriteFlags,
 };
-use std::{
-    ffi::OsStr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    sync::Arc,
-    time::SystemTime,
-};
-
-/// Runs the handler of one request. Should it panic, the request alone is lost: its reply, which
-/// was moved into the handler, says EIO when it is dropped.
-pub(super) fn guarded(handler: impl FnOnce()) {
-    GATE.pass(|| {
-        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-            metrics::PANICS.count();
-            tracing::error!(file = at_work(), "a request panicked and was answered EIO");
-        }
-    });
-}
+use std::{ffi::OsStr, path::Path, sync::Arc, time::SystemTime};
 
 /// The direct connection: every open asks who opens, and every read is answered here.
 #[derive(Debug)]
@@ -40,7 +24,7 @@ pub struct Direct(pub Arc<Server>);
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.0.saw(Side::Direct, request, parent);
-        guarded(|| match self.0.lookup(parent, name, Tid(request.pid())) {
+        guarded(|| match self.find_child(parent, name, Tid(request.pid())) {
             Ok((ttl, entry)) => {
                 let attributes = self.0.attributes(entry);
                 reply.entry_with_ttls(&FOREVER, &ttl, &attributes, Generation(0));
@@ -66,7 +50,7 @@ impl Filesystem for Direct {
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         self.0.saw(Side::Direct, request, inode);
-        guarded(|| match self.0.open(inode, Tid(request.pid()), flags) {
+        guarded(|| match self.open_file(inode, Tid(request.pid()), flags) {
             Ok(handle) => reply.opened(
                 handle,
                 FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
@@ -93,7 +77,7 @@ impl Filesystem for Direct {
             if lock_owner.is_none() {
                 return reply.error(Errno::EINVAL);
             }
-            match self.0.read(inode, handle, Tid(request.pid()), offset) {
+            match self.read_file(inode, handle, Tid(request.pid()), offset) {
                 Ok(content) => reply.data(slice(&content, offset, size)),
                 Err(errno) => reply.error(errno),
             }
@@ -111,7 +95,7 @@ impl Filesystem for Direct {
         reply: ReplyEmpty,
     ) {
         guarded(|| {
-            self.0.release(handle);
+            self.close_file(handle);
             reply.ok();
         });
     }
@@ -125,7 +109,7 @@ impl Filesystem for Direct {
         mut reply: ReplyDirectory,
     ) {
         guarded(|| {
-            let list = match self.0.list(inode, Tid(request.pid())) {
+            let list = match self.list_directory(inode, Tid(request.pid())) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };
@@ -151,7 +135,7 @@ impl Filesystem for Direct {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        guarded(|| match self.0.write(inode, handle, data) {
+        guarded(|| match self.set_trigger(inode, handle, data) {
             Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
             Err(errno) => reply.error(errno),
         });
@@ -169,7 +153,7 @@ impl Filesystem for Direct {
     ) {
         guarded(|| {
             let waits = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
-            reply.poll(self.0.poll(inode, handle, waits.then_some(notifier)));
+            reply.poll(self.poll_file(inode, handle, waits.then_some(notifier)));
         });
     }
 
@@ -254,65 +238,5 @@ impl Filesystem for Direct {
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
         guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
-    }
-}
-
-/// What a read of so many bytes at that offset gets of the content; nothing from its end on.
-#[must_use]
-pub fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
-    let start = usize::try_from(offset).map_or(content.len(), |start| start.min(content.len()));
-    let rest = content.get(start..).unwrap_or_default();
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    rest.get(..size).unwrap_or(rest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::serve::{fuse::attributes, wire::Connection};
-
-    #[test]
-    fn a_slice_ends_where_the_content_ends() {
-        assert_eq!(slice(b"abc", 1, 1), b"b");
-        assert_eq!(slice(b"abc", 1, 100), b"bc");
-        assert_eq!(slice(b"abc", 3, 1), b"");
-        assert_eq!(slice(b"abc", u64::MAX, 1), b"");
-    }
-
-    /// Panics when it is asked for `bad`.
-    struct Panicking;
-
-    impl Filesystem for Panicking {
-        fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
-            guarded(|| {
-                assert_ne!(name, "bad");
-                reply.error(Errno::ENXIO);
-            });
-        }
-
-        fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-            let told = (fuser::FileType::Directory, 0o555, 0);
-            let root = attributes(inode, told, SystemTime::now());
-            guarded(|| reply.attr(&FOREVER, &root));
-        }
-    }
-
-    #[test]
-    #[ignore = "needs root and /dev/fuse"]
-    fn a_request_that_panics_costs_its_caller_eio_and_nothing_else() {
-        let place = tempfile::tempdir().unwrap();
-        let mut connection = Connection::begin(Side::Direct, place.path()).unwrap();
-        let session = connection.session(Panicking, 1).unwrap();
-        std::thread::spawn(|| session.run());
-        let before = metrics::PANICS.value();
-        let errno = |name| {
-            let asked = std::fs::metadata(place.path().join(name));
-            asked.unwrap_err().raw_os_error()
-        };
-        for _ in 0..3 {
-            assert_eq!(errno("bad"), Some(libc::EIO));
-            assert_eq!(errno("good"), Some(libc::ENXIO));
-        }
-        assert_eq!(metrics::PANICS.value(), before + 3);
     }
 }

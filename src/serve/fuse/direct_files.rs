@@ -1,10 +1,6 @@
 //! The open files of the direct connection: what opening, reading, writing and closing them does.
 
-use super::{
-    open_files::Open,
-    server::{RequestError, Server},
-    triggers::READY,
-};
+use super::{direct::Direct, error::RequestError, open_files::Open, triggers::READY};
 use crate::{
     base::units::Tid,
     facts::container::Caller,
@@ -13,8 +9,8 @@ use crate::{
 use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, PollEvents, PollNotifier};
 use std::sync::Arc;
 
-impl Server {
-    pub(super) fn open(
+impl Direct {
+    pub(super) fn open_file(
         &self,
         inode: INodeNo,
         tid: Tid,
@@ -27,18 +23,19 @@ impl Server {
             return Err(RequestError::ReadOnly.errno());
         }
         let handle = self
+            .0
             .caller(owner, tid)
             .and_then(|caller| {
                 // Whoever opened the file is asked, not whoever writes to it later.
-                let is_privileged = is_written && self.answers.is_privileged(tid);
-                Ok(self.open.add(caller, is_privileged)?)
+                let is_privileged = is_written && self.0.answers.is_privileged(tid);
+                Ok(self.0.open.add(caller, is_privileged)?)
             })
-            .map_err(|error| self.refused(&entry.path(), &error))?;
+            .map_err(|error| self.0.refused(&entry.path(), &error))?;
         Ok(FileHandle(handle))
     }
 
     /// Sets the trigger that was written to a pressure file.
-    pub(super) fn write(
+    pub(super) fn set_trigger(
         &self,
         inode: INodeNo,
         handle: FileHandle,
@@ -48,16 +45,17 @@ impl Server {
             return Err(Errno::EACCES);
         };
         // A trigger ends with the daemon that it was given to.
-        let open = self.open.get(handle.0).ok_or(Errno::EBADF)?;
-        self.triggers
+        let open = self.0.open.get(handle.0).ok_or(Errno::EBADF)?;
+        self.0
+            .triggers
             .set(handle.0, &open, data, |trigger| {
-                self.answers.trigger(file, &open.caller, trigger)
+                self.0.answers.trigger(file, &open.caller, trigger)
             })
             .map_err(|error| error.errno())
     }
 
     /// What an open file is ready for; whoever waits for more is told.
-    pub(super) fn poll(
+    pub(super) fn poll_file(
         &self,
         inode: INodeNo,
         handle: FileHandle,
@@ -65,21 +63,21 @@ impl Server {
     ) -> PollEvents {
         match Entry::of_inode(inode.0) {
             Some(Entry::File(_, file)) if file.pressure().is_some() => {
-                self.triggers.poll(handle.0, waiter)
+                self.0.triggers.poll(handle.0, waiter)
             }
             _ => READY,
         }
     }
 
     /// Forgets an open file and what hangs on it.
-    pub(super) fn release(&self, handle: FileHandle) {
-        self.triggers.remove(handle.0);
-        self.open.remove(handle.0);
+    pub(super) fn close_file(&self, handle: FileHandle) {
+        self.0.triggers.remove(handle.0);
+        self.0.open.remove(handle.0);
     }
 
     /// The content of an open file: made anew for whoever reads from its start, as procfs does
     /// (`top` keeps its files open), and kept for those who read on.
-    pub(super) fn read(
+    pub(super) fn read_file(
         &self,
         inode: INodeNo,
         handle: FileHandle,
@@ -87,13 +85,13 @@ impl Server {
         offset: u64,
     ) -> Result<Arc<[u8]>, Errno> {
         let (entry, owner) = file(inode)?;
-        let caller = match self.open.get(handle.0) {
+        let caller = match self.0.open.get(handle.0) {
             Some(Open {
                 content: Some(content),
                 ..
             }) if offset > 0 => return Ok(content),
             Some(open) => Ok(open.caller),
-            None => match self.resumed(handle, owner, tid) {
+            None => match self.restore(handle, owner, tid) {
                 Ok(Open {
                     content: Some(content),
                     ..
@@ -103,29 +101,29 @@ impl Server {
         };
         caller
             .and_then(|caller| {
-                let content = self.content(entry, &caller)?;
+                let content = self.0.content(entry, &caller)?;
                 let open = Open {
                     caller,
                     content: Some(Arc::clone(&content)),
                     is_privileged: false,
                 };
-                self.open.keep(handle.0, open)?;
+                self.0.open.keep(handle.0, open)?;
                 Ok(content)
             })
-            .map_err(|error| self.refused(&entry.path(), &error))
+            .map_err(|error| self.0.refused(&entry.path(), &error))
     }
 
     /// A file that was opened before this daemon's time.
-    fn resumed(&self, handle: FileHandle, owner: Owner, tid: Tid) -> Result<Open, RequestError> {
-        let Some(before) = self.open.before(handle.0) else {
+    fn restore(&self, handle: FileHandle, owner: Owner, tid: Tid) -> Result<Open, RequestError> {
+        let Some(before) = self.0.open.before(handle.0) else {
             return Ok(Open {
-                caller: self.caller(owner, tid)?,
+                caller: self.0.caller(owner, tid)?,
                 content: None,
                 is_privileged: false,
             });
         };
         let caller = match before.key {
-            Some(key) => Caller::Container(self.answers.container(key)?),
+            Some(key) => Caller::Container(self.0.answers.container(key)?),
             None => Caller::Host,
         };
         let open = Open {
@@ -133,7 +131,7 @@ impl Server {
             content: before.content,
             is_privileged: before.is_privileged,
         };
-        self.open.keep(handle.0, open.clone())?;
+        self.0.open.keep(handle.0, open.clone())?;
         Ok(open)
     }
 }

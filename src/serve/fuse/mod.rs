@@ -5,12 +5,14 @@ mod content_cache;
 mod direct;
 mod direct_files;
 mod direct_names;
+mod error;
 mod open_files;
 mod reply;
+mod request;
 mod server;
 mod triggers;
 
 pub use cached::Cached;
-pub use direct::{Direct, slice};
-pub use reply::attributes;
+pub use direct::Direct;
+pub use reply::{attributes, slice};
 pub use server::Server;
