@@ -32,7 +32,9 @@ pub fn raise_loopback(theirs: &impl AsFd, own: &impl AsFd) -> nix::Result<()> {
         ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags },
     };
     let pointer = &raw const request;
+    // musl declares the request's number with another type than `ioctl` takes it.
+    let number = libc::SIOCSIFFLAGS as libc::Ioctl;
     // SAFETY: SIOCSIFFLAGS reads one `ifreq` where the pointer shows, which is a live one.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, pointer) };
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), number, pointer) };
     Errno::result(result).map(drop)
 }
