@@ -22,6 +22,7 @@ mod inside;
 mod install;
 mod laws;
 mod layers;
+mod links;
 mod lxc;
 mod observers;
 mod oci;
