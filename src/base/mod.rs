@@ -24,6 +24,11 @@ pub mod metrics;
 /// Uses [`units`].
 pub mod sys;
 
+/// The command lines with which Plimsoll starts its own program.
+///
+/// Uses [`units`], [`sys`].
+pub mod respawn;
+
 /// What a daemon keeps for its successor, in memory that outlives it.
 ///
 /// Uses [`sys`].

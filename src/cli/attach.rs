@@ -3,7 +3,7 @@
 use crate::{
     base::{
         config::{self, Config},
-        paths,
+        paths, respawn,
         units::Pid,
     },
     facts::{
@@ -41,10 +41,10 @@ pub(super) struct Attach {
     #[command(flatten)]
     which: Which,
     /// Those that hooks have left word of, which found no daemon
-    #[arg(long, hide = true, group = "which")]
-    waiting: bool,
+    #[arg(long = respawn::PENDING, hide = true, group = "which")]
+    pending: bool,
     /// Where the view is mounted, if not where the configuration says
-    #[arg(long, value_name = "DIR")]
+    #[arg(long = respawn::VIEW, value_name = "DIR")]
     view: Option<PathBuf>,
 }
 
@@ -78,7 +78,7 @@ struct Which {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     /// Reads this configuration
-    #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
+    #[arg(long = respawn::CONFIG, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
 }
 
@@ -159,7 +159,7 @@ impl Attach {
         let config = config::read(&self.which.config)?;
         let view = self.view.unwrap_or(config.mountpoint.clone());
         must_be_root()?;
-        if self.waiting {
+        if self.pending {
             return attach_waiting(&view, &config);
         }
         let answers = Answers::here()?;

@@ -1,7 +1,7 @@
 //! `plimsoll daemon`.
 
 use crate::{
-    base::{config, paths, units::Micros},
+    base::{config, paths, respawn, units::Micros},
     serve::daemon::{self, ServeSettings},
 };
 use clap::Args;
@@ -30,20 +30,20 @@ pub(super) struct Daemon {
     no_keeper: bool,
     /// Replaces a daemon that hangs after so many seconds; under systemd the unit says when
     /// [default: as configured, 10]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long = respawn::WATCHDOG, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     watchdog: Option<u64>,
     /// How old an answer may be: within that time one read of the cgroup serves all readers.
     /// 0 reads anew for each [default: as configured, 10ms]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = respawn::MAX_AGE, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
     /// Takes what is not given here from this configuration
-    #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
+    #[arg(long = respawn::CONFIG, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
     /// Say "ready" on standard output, and end when the process ends that started this one
-    #[arg(long, hide = true)]
+    #[arg(long = respawn::EMBEDDED, hide = true)]
     embedded: bool,
     /// Keeps the daemon with this pid, whose socket is standard input
-    #[arg(long, hide = true)]
+    #[arg(long = respawn::ADOPT, hide = true)]
     adopt: Option<i32>,
     /// Takes the view away whose daemon has ended, if systemd stops this unit for good
     #[arg(long, hide = true, value_name = "UNIT")]

@@ -3,7 +3,7 @@
 use crate::{
     base::{
         config::{self, Config},
-        paths,
+        paths, respawn,
     },
     inject::{
         Delivery,
@@ -26,16 +26,16 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 #[command(hide = true)]
 pub(super) struct Hook {
     /// Where the view is mounted, if not where the configuration says
-    #[arg(long, value_name = "DIR")]
+    #[arg(long = respawn::VIEW, value_name = "DIR")]
     view: Option<PathBuf>,
     /// Fails if anything is missing, as `require = true` in the configuration
-    #[arg(long)]
+    #[arg(long = respawn::REQUIRE)]
     require: bool,
     /// Also if no limit binds the container, as `unlimited = true` in the configuration
-    #[arg(long)]
+    #[arg(long = respawn::UNLIMITED)]
     unlimited: bool,
     /// How long the daemon is waited for, if not as long as the configuration says
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = humantime::parse_duration)]
     hook_timeout: Option<Duration>,
     /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
     #[arg(long)]
@@ -44,7 +44,7 @@ pub(super) struct Hook {
     #[arg(value_name = "WORD", requires = "lxc")]
     words: Vec<String>,
     /// Writes the error there as one line, for a runtime that does not hand it on
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = respawn::REPORT, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Reads this configuration instead
     #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]

@@ -139,3 +139,50 @@ fn logs(level: &str) {
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{
+        respawn::Respawn,
+        units::{Micros, Pid},
+    };
+    use std::{iter, time::Duration};
+
+    #[test]
+    fn every_start_of_our_own_program_is_understood() {
+        let (view, file) = (Path::new("/view"), Path::new("/file"));
+        let starts = [
+            Respawn::Keeper {
+                mountpoint: view,
+                daemon: Pid(7),
+                watchdog: Duration::from_secs(10),
+                max_age: Micros(10_000),
+                configuration: file,
+            },
+            Respawn::EmbeddedDaemon { mountpoint: view },
+            Respawn::AttachPending {
+                view,
+                configuration: file,
+            },
+            Respawn::Hook {
+                view,
+                timeout: Duration::from_secs(20),
+                report: file,
+            },
+        ];
+        for start in starts {
+            let args = iter::once("plimsoll".into()).chain(start.args());
+            let command = Command::try_parse_from(args).unwrap();
+            let is_meant = matches!(
+                (start, command.command),
+                (
+                    Respawn::Keeper { .. } | Respawn::EmbeddedDaemon { .. },
+                    Subcommand::Daemon(_)
+                ) | (Respawn::AttachPending { .. }, Subcommand::Attach(_))
+                    | (Respawn::Hook { .. }, Subcommand::Hook(_))
+            );
+            assert!(is_meant, "{start:?}");
+        }
+    }
+}

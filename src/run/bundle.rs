@@ -320,7 +320,7 @@ mod tests {
             term: None,
             cgroups: "/plimsoll/box".into(),
             cgroup_binds: vec![("/sys/fs/cgroup/plimsoll/box".into(), CGROUPS.into())],
-            hook: HookSpec::of_bundled_runtime("/proc/self/exe", []),
+            hook: HookSpec::of_bundled_runtime("/proc/self/exe", ["hook".to_owned()]),
             clocks: Some(Clocks {
                 monotonic: 1_500_000_000,
                 boottime: 2_000_000_000,

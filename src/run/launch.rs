@@ -8,6 +8,7 @@ use std::{
     fs,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use libcontainer::{
@@ -24,6 +25,7 @@ use nix::{
 use crate::{
     base::{
         mountinfo,
+        respawn::{self, Respawn},
         sys::{self, chain, network, process::Lifeline},
         units::{Bytes, Limit},
     },
@@ -52,6 +54,9 @@ use crate::{
         tree::View,
     },
 };
+
+/// The time after which the hook gives up the daemon.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,16 +174,12 @@ fn found(
         rootfs.remember(inside.made(), place)?;
     }
     let report = report(place);
-    let options = [
-        "--view".to_owned(),
-        view.path().display().to_string(),
-        // Who asks for a container with its view gets no other.
-        "--require".to_owned(),
-        "--unlimited".to_owned(),
-        "--hook-timeout=20s".to_owned(),
-        "--report".to_owned(),
-        report.display().to_string(),
-    ];
+    let hook = Respawn::Hook {
+        view: view.path(),
+        timeout: HOOK_TIMEOUT,
+        report: &report,
+    };
+    let hook_args = hook.args().into_iter();
     Ok(Found {
         rootfs: rootfs.path.clone(),
         hostname,
@@ -187,8 +188,10 @@ fn found(
         term: std::env::var("TERM").ok(),
         cgroups: cgroups.path(),
         cgroup_binds: cgroups.binds(),
-        // Not the file's name: the program may have been replaced since it was started.
-        hook: HookSpec::of_bundled_runtime("/proc/self/exe", options),
+        hook: HookSpec::of_bundled_runtime(
+            respawn::PROGRAM,
+            hook_args.map(|arg| arg.to_string_lossy().into_owned()),
+        ),
         clocks: sys::clocks(),
     })
 }

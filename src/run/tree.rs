@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, BufReader, Read},
     os::{fd::AsFd, unix::process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -17,7 +17,11 @@ use nix::{
 };
 
 use crate::{
-    base::{mountinfo, paths::FS_TYPE, sys::process},
+    base::{
+        mountinfo,
+        paths::FS_TYPE,
+        respawn::{self, Respawn},
+    },
     run::error::{RunError, at},
 };
 
@@ -73,17 +77,18 @@ pub(crate) struct Daemon {
 impl Daemon {
     fn start(mountpoint: PathBuf, log: &Path) -> Result<Daemon, RunError> {
         let messages = fs::File::create(log).map_err(at("make", log))?;
-        let process = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
-            .arg("daemon")
-            .arg("--embedded")
-            .arg(&mountpoint)
+        let daemon = Respawn::EmbeddedDaemon {
+            mountpoint: &mountpoint,
+        };
+        let process = daemon
+            .command()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(messages)
             // What a terminal sends is for the command, which may live on after it, and reads on.
             .process_group(0)
             .spawn()
-            .map_err(at("start", "/proc/self/exe"))?;
+            .map_err(at("start", respawn::PROGRAM))?;
         let mut daemon = Daemon {
             process,
             mountpoint,

@@ -1,5 +1,7 @@
 //! Pure. The hook of Plimsoll as OCI configurations name it: one value, from which each is made.
 
+use std::iter;
+
 use serde_json::{Value, json};
 
 /// The stage of an OCI runtime that lies outside of the container: its mounts are there, and it has
@@ -39,22 +41,19 @@ impl HookSpec {
         HookSpec {
             stage: CREATE_RUNTIME,
             path: program.to_owned(),
-            args: arguments([]),
+            args: arguments(["hook".to_owned()]),
             timeout: Some(RUNTIME_TIMEOUT),
         }
     }
 
-    /// The hook that the bundled runtime calls: `plimsoll hook OPTIONS` of that program at stage
-    /// `createContainer`, with no timeout but the hook's own.
+    /// The hook that the bundled runtime calls: `plimsoll ARGS` of that program at stage
+    /// `createContainer`, with no timeout but the hook's own. The first of `args` is `hook`.
     #[must_use]
-    pub fn of_bundled_runtime(
-        program: &str,
-        options: impl IntoIterator<Item = String>,
-    ) -> HookSpec {
+    pub fn of_bundled_runtime(program: &str, args: impl IntoIterator<Item = String>) -> HookSpec {
         HookSpec {
             stage: CREATE_CONTAINER,
             path: program.to_owned(),
-            args: arguments(options),
+            args: arguments(args),
             timeout: None,
         }
     }
@@ -131,10 +130,8 @@ impl HookSpec {
     }
 }
 
-fn arguments(options: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut arguments = vec!["plimsoll".to_owned(), "hook".to_owned()];
-    arguments.extend(options);
-    arguments
+fn arguments(args: impl IntoIterator<Item = String>) -> Vec<String> {
+    iter::once("plimsoll".to_owned()).chain(args).collect()
 }
 
 /// Tells a hook of ours in an OCI configuration, wherever the program lies, from another's.
@@ -176,7 +173,7 @@ mod tests {
     fn our_hook_is_known_wherever_the_program_lies() {
         for hook in [
             HookSpec::of_engines("/opt/plimsoll"),
-            HookSpec::of_bundled_runtime("/proc/self/exe", ["--require".to_owned()]),
+            HookSpec::of_bundled_runtime("/proc/self/exe", ["hook".to_owned()]),
         ] {
             assert!(is_our_hook(&hook.value()));
         }

@@ -1,14 +1,8 @@
 //! Containers that were started while no daemon served get their files from this one.
 
 use super::ServeSettings;
-use crate::{base::sys::process, inject::notes};
-use std::{
-    cell::Cell,
-    path::PathBuf,
-    process::{Command, Stdio},
-    thread,
-    time::SystemTime,
-};
+use crate::{base::respawn::Respawn, inject::notes};
+use std::{cell::Cell, path::PathBuf, process::Stdio, thread, time::SystemTime};
 
 /// Looks for containers that wait for their files.
 ///
@@ -44,13 +38,12 @@ impl PendingAttach {
             return;
         }
         // By a process of its own: a file system in a container may have it wait for ever.
-        let mut attach = Command::new("/proc/self/exe");
-        process::with_fresh_signals(&mut attach)
-            .args(["attach", "--waiting", "--view"])
-            .arg(&self.mountpoint)
-            .arg("--config")
-            .arg(&self.configuration)
-            .stdin(Stdio::null());
+        let mut attach = Respawn::AttachPending {
+            view: &self.mountpoint,
+            configuration: &self.configuration,
+        }
+        .command();
+        attach.stdin(Stdio::null());
         thread::spawn(move || match attach.status() {
             Ok(status) => {
                 tracing::info!(%status, "containers that waited have been looked at");

@@ -3,7 +3,7 @@
 
 use super::ServeSettings;
 use crate::{
-    base::sys::{fd, process},
+    base::{respawn::Respawn, sys::fd, units::Pid},
     serve::{
         handover::{Descriptors, Message},
         wire::{GATE, Progress, Side, is_asked},
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use std::{
     os::fd::{AsFd, OwnedFd},
-    process::{Child, Command},
+    process::Child,
     thread,
     time::{Duration, Instant},
 };
@@ -202,15 +202,13 @@ fn started(config: &ServeSettings, held: &Descriptors) -> Result<(OwnedFd, Child
     // It finds this even if we are dead by the time it listens.
     held.send(&ours)?;
     Descriptors::say(&ours, &Message::Serving)?;
-    let child = process::with_fresh_signals(&mut Command::new("/proc/self/exe"))
-        .arg("daemon")
-        .arg(&config.mountpoint)
-        .args(["--adopt", &std::process::id().to_string()])
-        .args(["--watchdog", &config.watchdog.as_secs().to_string()])
-        .args(["--max-age", &format!("{}us", config.max_age.0)])
-        .arg("--config")
-        .arg(&config.configuration)
-        .stdin(theirs)
-        .spawn()?;
+    let keeper = Respawn::Keeper {
+        mountpoint: &config.mountpoint,
+        daemon: Pid(std::process::id()),
+        watchdog: config.watchdog,
+        max_age: config.max_age,
+        configuration: &config.configuration,
+    };
+    let child = keeper.command().stdin(theirs).spawn()?;
     Ok((ours, child))
 }

@@ -1,0 +1,157 @@
+//! The command lines with which Plimsoll starts its own program.
+//!
+//! The command line parser declares its options by the names here, so that a renamed option cannot
+//! break a start of our own program.
+
+use super::{
+    sys::process,
+    units::{Micros, Pid},
+};
+use std::{ffi::OsString, path::Path, process::Command, time::Duration};
+
+/// The running program, even where its file was replaced since the start.
+pub const PROGRAM: &str = "/proc/self/exe";
+
+/// The option of `daemon` that names the daemon for which the new process becomes the keeper.
+pub const ADOPT: &str = "adopt";
+
+/// The option of `daemon` that ties a daemon to the process that started it.
+pub const EMBEDDED: &str = "embedded";
+
+/// The option of `daemon` with the seconds after which a silent daemon is replaced.
+pub const WATCHDOG: &str = "watchdog";
+
+/// The option of `daemon` with the largest age of an answer.
+pub const MAX_AGE: &str = "max-age";
+
+/// The option of every command that names the configuration file.
+pub const CONFIG: &str = "config";
+
+/// The option of `attach` that selects the containers with a pending note.
+pub const PENDING: &str = "pending";
+
+/// The option of `attach` and `hook` that names the mount point of the view.
+pub const VIEW: &str = "view";
+
+/// The option of `hook` that fails the start of a container whose files are missing.
+pub const REQUIRE: &str = "require";
+
+/// The option of `hook` that includes containers without a limit.
+pub const UNLIMITED: &str = "unlimited";
+
+/// The option of `hook` with the time after which the hook gives up the daemon.
+pub const HOOK_TIMEOUT: &str = "hook-timeout";
+
+/// The option of `hook` that names the file for the hook's error.
+pub const REPORT: &str = "report";
+
+/// A start of our own program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Respawn<'a> {
+    /// A keeper for a daemon that runs already. The socket to the daemon is standard input.
+    Keeper {
+        /// The mount point that the daemon serves.
+        mountpoint: &'a Path,
+        /// The daemon.
+        daemon: Pid,
+        /// The time after which the keeper replaces a silent daemon, in whole seconds.
+        watchdog: Duration,
+        /// The largest age of an answer.
+        max_age: Micros,
+        /// The configuration file, for the daemons that follow.
+        configuration: &'a Path,
+    },
+    /// A daemon for the one container of `plimsoll run`.
+    EmbeddedDaemon {
+        /// The mount point that the daemon serves.
+        mountpoint: &'a Path,
+    },
+    /// The attach of every container that started while no daemon served.
+    AttachPending {
+        /// The mount point of the view.
+        view: &'a Path,
+        /// The configuration file.
+        configuration: &'a Path,
+    },
+    /// The hook of the one container of `plimsoll run`, which must get its files.
+    Hook {
+        /// The mount point of the view.
+        view: &'a Path,
+        /// The time after which the hook gives up the daemon.
+        timeout: Duration,
+        /// The file for the hook's error: libcontainer does not return the error text of a hook.
+        report: &'a Path,
+    },
+}
+
+impl Respawn<'_> {
+    /// Returns the arguments after the program's name.
+    #[must_use]
+    pub fn args(&self) -> Vec<OsString> {
+        let mut args = Args::default();
+        match *self {
+            Respawn::Keeper {
+                mountpoint,
+                daemon,
+                watchdog,
+                max_age,
+                configuration,
+            } => args
+                .word("daemon")
+                .word(mountpoint)
+                .option(ADOPT, daemon.to_string())
+                .option(WATCHDOG, watchdog.as_secs().to_string())
+                .option(MAX_AGE, format!("{}us", max_age.0))
+                .option(CONFIG, configuration),
+            Respawn::EmbeddedDaemon { mountpoint } => {
+                args.word("daemon").flag(EMBEDDED).word(mountpoint)
+            }
+            Respawn::AttachPending {
+                view,
+                configuration,
+            } => args
+                .word("attach")
+                .flag(PENDING)
+                .option(VIEW, view)
+                .option(CONFIG, configuration),
+            Respawn::Hook {
+                view,
+                timeout,
+                report,
+            } => args
+                .word("hook")
+                .option(VIEW, view)
+                .flag(REQUIRE)
+                .flag(UNLIMITED)
+                .option(HOOK_TIMEOUT, format!("{}ms", timeout.as_millis()))
+                .option(REPORT, report),
+        };
+        args.0
+    }
+
+    /// Returns the command that starts [`PROGRAM`], with every signal at its default.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        process::with_fresh_signals(&mut command).args(self.args());
+        command
+    }
+}
+
+#[derive(Default)]
+struct Args(Vec<OsString>);
+
+impl Args {
+    fn word(&mut self, word: impl Into<OsString>) -> &mut Args {
+        self.0.push(word.into());
+        self
+    }
+
+    fn flag(&mut self, name: &str) -> &mut Args {
+        self.word(format!("--{name}"))
+    }
+
+    fn option(&mut self, name: &str, value: impl Into<OsString>) -> &mut Args {
+        self.flag(name).word(value)
+    }
+}
