@@ -3,7 +3,7 @@
 //! The lines are those of the answer itself, and the sources are the values that the views compute
 //! from, so that the explanation of a line cannot say other than the line.
 
-use super::{AnswerError, Answers, reasons::Explaining};
+use super::{AnswerError, Answers, explain_lines::Explaining};
 use crate::{
     facts::container::Container,
     view::files::{Attribute, File, Text},

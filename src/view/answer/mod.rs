@@ -3,19 +3,19 @@
 //! What cannot be read falls back in steps, each counted and logged once for a container and a
 //! cause: the facts as they are now; the last good facts; an error. Never the host's bytes.
 
-mod constant;
+mod attributes;
+mod cached_facts;
 mod explain;
-mod facts;
-mod keeping;
-mod page;
+mod explain_lines;
+mod load_sampling;
+mod padding;
+mod persistence;
 mod pressure;
-mod reasons;
-mod record;
-mod sampler;
-mod system;
+mod saved_counters;
+mod state;
 
 pub use explain::{Explained, Input};
-pub use sampler::sample_loads;
+pub use load_sampling::sample_loads;
 
 use crate::{
     base::{
@@ -35,9 +35,9 @@ use crate::{
         render,
     },
 };
-use constant::{Constants, hosts_own};
-use facts::MachineFacts;
-use page::Page;
+use cached_facts::MachineFacts;
+use padding::{Constants, hosts_own};
+use state::Page;
 use std::{path::Path, sync::Arc};
 
 // What is costly to find out and rarely changes: who a container is, its birth, its tasks.
@@ -73,7 +73,7 @@ pub struct Answers {
     callers: Callers,
     ledger: PerContainer<Page>,
     store: Option<Arc<Store>>,
-    sampler: sampler::Bell,
+    sampler: load_sampling::Bell,
     facts: MachineFacts,
     constants: Constants,
     max_age: Micros,
@@ -101,7 +101,7 @@ impl Answers {
             callers: Callers::new(&machine)?,
             ledger: PerContainer::default(),
             store: None,
-            sampler: sampler::Bell::default(),
+            sampler: load_sampling::Bell::default(),
             facts: MachineFacts::default(),
             constants: Constants::of(&machine),
             max_age: Micros::ZERO,

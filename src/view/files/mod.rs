@@ -12,11 +12,11 @@
 //! | `/sys/devices/system/memory` | `lsmem` | the machine's memory by block of 128 MB or more, which is no measure of a limit; `plimsoll run` hides it |
 //! | `/sys/block/*/stat` | `iostat` without `-p ALL`, `vmstat -d`, btop | one file a disk in trees of links that other programs need whole; `/proc/diskstats` tells the same |
 
-mod rows;
-mod system;
+mod attribute;
+mod attribute_tables;
 
-pub use rows::Text;
-pub use system::{Attribute, CPUS, NODES, Shown, Subject, number_after};
+pub use attribute::{Attribute, CPUS, NODES, Shown, Subject, number_after};
+pub use attribute_tables::Text;
 
 /// A file that is served, as one variant each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

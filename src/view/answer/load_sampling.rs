@@ -1,6 +1,6 @@
 //! The load averages: sampled every five seconds, for containers whose load was read lately.
 
-use super::{AnswerError, Answers, LONG, page::Load};
+use super::{AnswerError, Answers, LONG, state::Load};
 use crate::{
     base::units::{Key, Micros},
     facts::container::{self, Container, Youngest},

@@ -1,6 +1,6 @@
 //! A container's counters on the store, where the next daemon finds them.
 
-use super::{Answers, page::Page, record::Record, sampler};
+use super::{Answers, load_sampling, saved_counters::Record, state::Page};
 use crate::base::{
     state::{Kind, Store},
     units::Key,
@@ -25,7 +25,9 @@ impl Answers {
 
     fn go_on(&self, key: Key, kept: Record) {
         let now = (self.now)();
-        let is_wanted = kept.load.is_some_and(|load| sampler::is_wanted(&load, now));
+        let is_wanted = kept
+            .load
+            .is_some_and(|load| load_sampling::is_wanted(&load, now));
         // The container may be dead.
         if is_wanted && let Ok(container) = self.container(key) {
             self.sampler.want(&container);

@@ -3,7 +3,7 @@
 
 use super::{
     AnswerError, Answers,
-    page::{Kept, Page},
+    state::{Kept, Page},
 };
 use crate::{
     base::{

@@ -1,7 +1,7 @@
 //! What outlives the daemon of a container's page: its counters, so that none runs backwards
 //! or starts anew; and its load.
 
-use super::page::{Load, Page};
+use super::state::{Load, Page};
 use crate::{
     base::units::Micros,
     view::model::{load::Averages, stat::Clock, time::Birth},

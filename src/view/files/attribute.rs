@@ -1,7 +1,7 @@
 //! Pure. What is served below `/sys/devices/system`: the files of the machine as a whole, of each
 //! CPU and of each memory node. Nothing can be written.
 
-use super::rows::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Row, Text, joined};
+use super::attribute_tables::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Row, Text, joined};
 use crate::base::units::{CpuId, CpuSet, Id, NodeId};
 
 /// What an attribute is about.
