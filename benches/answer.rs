@@ -98,7 +98,7 @@ fn memory_files(bench: &mut Criterion, machine: &Captured) {
         "proc/vmstat",
         parse::vmstat,
         |names| {
-            let counts = model::vmstat::Counts {
+            let counts = model::vmstat::VmstatFacts {
                 sizes: model::memory::sizes(&memory, &host),
                 usage: &memory.usage,
                 events: &[],
@@ -200,7 +200,7 @@ fn other_files(bench: &mut Criterion, machine: &Captured) {
 fn whole(bench: &mut Criterion, machine: &Captured) {
     let mut group = bench.benchmark_group(format!("{}/answer", machine.name));
     for file in FILES {
-        let answer = || machine.answers.answer(file, &machine.container);
+        let answer = || machine.answers.render(file, &machine.container);
         if answer().is_err() {
             // Cgroup v1 has no pressure.
             continue;

@@ -112,7 +112,7 @@ impl Captured {
     }
 
     fn read(&self, file: File) -> String {
-        let bytes = self.answers.answer(file, &self.container).unwrap();
+        let bytes = self.answers.render(file, &self.container).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -179,7 +179,9 @@ fn every_attribute_on_every_machine_reads_as_expected() {
         let captured = Captured::open(name);
         for attribute in attributes(&captured) {
             let path = captured.path.join("expected").join(attribute.path());
-            let read = captured.answers.attribute(attribute, &captured.container);
+            let read = captured
+                .answers
+                .render_attribute(attribute, &captured.container);
             let Ok(read) = read else {
                 // It is of a CPU that is not seen.
                 if path.exists() {
@@ -223,7 +225,7 @@ fn every_line_is_explained_with_the_value_that_is_read() {
         }
         for attribute in attributes(&captured) {
             let answers = &captured.answers;
-            if let Ok(read) = answers.attribute(attribute, &captured.container) {
+            if let Ok(read) = answers.render_attribute(attribute, &captured.container) {
                 let explained = answers
                     .explain_attribute(attribute, &captured.container)
                     .unwrap();
@@ -318,7 +320,9 @@ fn the_memory_of_the_nodes_adds_up_to_meminfo() {
     let node = |number: u32| {
         let path = format!("sys/devices/system/node/node{number}/meminfo");
         let attribute = Attribute::at(&path).unwrap();
-        let read = captured.answers.attribute(attribute, &captured.container);
+        let read = captured
+            .answers
+            .render_attribute(attribute, &captured.container);
         String::from_utf8(read.unwrap()).unwrap()
     };
     let sum = |name: &str| -> u64 {
@@ -350,7 +354,7 @@ fn the_host_reads_its_own_bytes_on_every_machine() {
         for file in captured.files() {
             let own = fs::read(captured.path.join(file.path())).unwrap();
             assert_eq!(
-                captured.answers.host(file).unwrap(),
+                captured.answers.read_host(file).unwrap(),
                 own,
                 "{name}: {}",
                 file.name()
@@ -358,7 +362,10 @@ fn the_host_reads_its_own_bytes_on_every_machine() {
         }
         for attribute in attributes(&captured) {
             let own = fs::read(captured.path.join(attribute.path())).unwrap();
-            assert_eq!(captured.answers.host_attribute(attribute).unwrap(), own);
+            assert_eq!(
+                captured.answers.read_host_attribute(attribute).unwrap(),
+                own
+            );
         }
     }
 }
@@ -368,11 +375,11 @@ fn no_content_exceeds_the_size_that_stat_tells() {
     for name in MACHINES {
         let captured = Captured::open(name);
         for file in captured.files() {
-            let size = captured.answers.bound(file);
+            let size = captured.answers.max_size(file);
             let content = captured
                 .read(file)
                 .len()
-                .max(captured.answers.host(file).unwrap().len());
+                .max(captured.answers.read_host(file).unwrap().len());
             assert!(
                 u64::try_from(content).unwrap() <= size,
                 "{name}: {}",
@@ -457,7 +464,7 @@ fn a_cgroup_that_vanished_is_answered_from_the_last_good_facts() {
     let before = captured.read(File::Meminfo);
     fs::remove_dir_all(captured.path.join(APP)).unwrap();
     assert_eq!(captured.read(File::Meminfo), before);
-    let cpuinfo = captured.answers.answer(File::Cpuinfo, &captured.container);
+    let cpuinfo = captured.answers.render(File::Cpuinfo, &captured.container);
     assert!(cpuinfo.is_err());
 }
 
@@ -478,7 +485,7 @@ fn a_cgroup_file_that_cannot_be_read_or_makes_no_sense_is_answered_from_the_last
         // What was never good is an error.
         let never = Captured::copy("v2-4cpu");
         spoil(&never);
-        let meminfo = never.answers.answer(File::Meminfo, &never.container);
+        let meminfo = never.answers.render(File::Meminfo, &never.container);
         assert!(meminfo.is_err());
     }
 }
@@ -545,14 +552,16 @@ fn what_cannot_be_read_is_an_error_and_never_an_empty_file() {
     fs::remove_file(captured.path.join(file)).unwrap();
     fs::create_dir(captured.path.join(file)).unwrap();
     let attribute = Attribute::at(file).unwrap();
-    let read = captured.answers.attribute(attribute, &captured.container);
+    let read = captured
+        .answers
+        .render_attribute(attribute, &captured.container);
     assert!(read.is_err());
     for file in ["proc/stat", "proc/meminfo", "proc/cpuinfo"] {
         fs::remove_file(captured.path.join(file)).unwrap();
         fs::create_dir(captured.path.join(file)).unwrap();
     }
     for file in [File::Stat, File::Meminfo, File::Cpuinfo] {
-        let read = captured.answers.answer(file, &captured.container);
+        let read = captured.answers.render(file, &captured.container);
         assert!(
             read.is_err_and(|error| !error.to_string().is_empty()),
             "{file:?}"
@@ -568,7 +577,7 @@ fn a_mask_of_many_words_is_whole() {
     captured.write(file, &format!("{}ffffffff\n", "ffffffff,".repeat(255)));
     let read = captured
         .answers
-        .attribute(Attribute::at(file).unwrap(), &captured.container);
+        .render_attribute(Attribute::at(file).unwrap(), &captured.container);
     let text = String::from_utf8(read.unwrap()).unwrap();
     assert_eq!(text.matches(',').count(), 255);
     assert!(text.ends_with(",00000700,00000000\n"), "{text}");

@@ -5,7 +5,7 @@ use crate::{
     facts::container::Caller,
     view::{
         answer::{Answers, Explained},
-        files::{Attribute, FILES, File, Text},
+        files::{Attribute, FILES, File, Rule},
     },
 };
 use anyhow::{Context, Result};
@@ -63,7 +63,7 @@ enum Asked {
 fn asked(text: &str) -> Result<Asked, String> {
     let attribute = || {
         Attribute::at(text.strip_prefix('/').unwrap_or(text))
-            .filter(|attribute| attribute.text() != Text::Directory)
+            .filter(|attribute| attribute.rule() != Rule::Directory)
     };
     let asked = File::named(text).map(Asked::File);
     asked.or_else(|| attribute().map(Asked::Attribute)).ok_or_else(|| {
@@ -86,16 +86,16 @@ impl Show {
                 self.printed(&answers.explain_attribute(attribute, &container)?)?
             }
             (Asked::File(file), Caller::Container(container)) => {
-                answers.served(file, &container)?
+                answers.render_padded(file, &container)?
             }
             (Asked::Attribute(attribute), Caller::Container(container)) => {
-                answers.attribute(attribute, &container)?
+                answers.render_attribute(attribute, &container)?
             }
             (asked, Caller::Host) => {
                 let (path, bytes) = match asked {
-                    Asked::File(file) => (file.path().to_owned(), answers.host(file)?),
+                    Asked::File(file) => (file.path().to_owned(), answers.read_host(file)?),
                     Asked::Attribute(attribute) => {
-                        (attribute.path(), answers.host_attribute(attribute)?)
+                        (attribute.path(), answers.read_host_attribute(attribute)?)
                     }
                 };
                 match self.explain {

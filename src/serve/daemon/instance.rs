@@ -107,7 +107,7 @@ impl Instance {
         let store = Arc::new(store);
         // A fact may be half as old as an answer, which is kept for the other half.
         let answers = Answers::here()?.with_max_age(config.max_age.half());
-        let answers = Arc::new(answers.kept_on(Arc::clone(&store)));
+        let answers = Arc::new(answers.with_store(Arc::clone(&store)));
         Ok(Instance {
             mountpoint: config.mountpoint.clone(),
             lock,

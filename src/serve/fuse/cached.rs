@@ -63,7 +63,7 @@ impl Cached {
     ) -> Result<(Duration, Duration, FileAttr), RequestError> {
         let parent = Branch::of_inode(parent.0).ok_or(RequestError::Absent)?;
         let name = name.to_str().ok_or(RequestError::Absent)?;
-        let child = parent.child(name, |file| self.0.answers.is_constant(file));
+        let child = parent.child(name, |file| self.0.answers.is_cacheable(file));
         let child = child.ok_or(RequestError::Absent)?;
         match (parent, child) {
             (Branch::Root, Branch::Inside(Entry::Directory(Owner::Container(key), _))) => {
@@ -94,7 +94,7 @@ impl Cached {
         let branch = Branch::of_inode(inode.0).ok_or(RequestError::Absent)?;
         let own = [".", ".."].map(|name| (name.to_owned(), branch));
         let children = branch
-            .children(|file| self.0.answers.is_constant(file))
+            .children(|file| self.0.answers.is_cacheable(file))
             .into_iter();
         let is_there = |child: &Branch| match child {
             Branch::Inside(entry) | Branch::Link(entry) => self.0.answers.has(&entry.path()),
@@ -106,7 +106,7 @@ impl Cached {
             .map(|(offset, (name, child))| (offset, name, child))
             .collect();
         if branch == Branch::Root {
-            let known = self.0.answers.known().into_iter();
+            let known = self.0.answers.known_containers().into_iter();
             list.extend(known.filter_map(|key| {
                 let offset = key.0.checked_add(CONTAINERS_FROM)?;
                 let entry = Entry::container(key)?;
@@ -125,7 +125,7 @@ impl Cached {
         if self.0.texts.changed(entry.inode()).is_some() {
             return None;
         }
-        let size = self.0.answers.constant_size(file)?;
+        let size = self.0.answers.padded_size(file)?;
         Some(FileAttr {
             size: u64::try_from(size).ok()?,
             ..self.bare(branch)

@@ -35,7 +35,7 @@ impl Direct {
                     subject => self
                         .0
                         .answers
-                        .shown(&self.0.caller(owner, tid)?)?
+                        .visible_devices(&self.0.caller(owner, tid)?)?
                         .has(subject),
                 };
                 if !is_shown || !self.0.answers.has(&attribute.path()) {
@@ -48,7 +48,10 @@ impl Direct {
                 }
             }
             Entry::Link(owner, _) => {
-                let shown = self.0.answers.shown(&self.0.caller(owner, tid)?)?;
+                let shown = self
+                    .0
+                    .answers
+                    .visible_devices(&self.0.caller(owner, tid)?)?;
                 let mut members = parent.members(&shown).into_iter();
                 if !members.any(|(_, member, _)| member == name) {
                     return Err(RequestError::Absent);
@@ -103,7 +106,7 @@ impl Direct {
             .map(|(offset, (name, child))| (offset, name, child))
             .collect();
         if let Some(caller) = &caller {
-            list.extend(entry.members(&self.0.answers.shown(caller)?));
+            list.extend(entry.members(&self.0.answers.visible_devices(caller)?));
         }
         Ok(list)
     }

@@ -53,9 +53,9 @@ impl Server {
     pub fn new(answers: Arc<Answers>, store: Arc<Store>) -> Server {
         Server {
             began: SystemTime::now(),
-            sizes: FILES.iter().map(|file| answers.bound(*file)).collect(),
+            sizes: FILES.iter().map(|file| answers.max_size(*file)).collect(),
             texts: Texts::default(),
-            attribute_size: answers.attribute_bound(),
+            attribute_size: answers.max_attribute_size(),
             answers,
             open: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
@@ -102,9 +102,9 @@ impl Server {
                 let text = young.map_or_else(|| self.said(own, container), Ok)?;
                 return Ok(text.bytes);
             }
-            (Entry::File(_, file), Caller::Host) => self.answers.host(file)?,
+            (Entry::File(_, file), Caller::Host) => self.answers.read_host(file)?,
             (Entry::System(_, attribute), Caller::Host) => {
-                self.answers.host_attribute(attribute)?
+                self.answers.read_host_attribute(attribute)?
             }
             _ => return Err(RequestError::Absent),
         };
@@ -115,8 +115,8 @@ impl Server {
     pub(super) fn said(&self, own: Entry, container: &Container) -> Result<Text, RequestError> {
         let taken = self.answers.now();
         let bytes = match own {
-            Entry::File(_, file) => self.answers.served(file, container)?,
-            Entry::System(_, attribute) => self.answers.attribute(attribute, container)?,
+            Entry::File(_, file) => self.answers.render_padded(file, container)?,
+            Entry::System(_, attribute) => self.answers.render_attribute(attribute, container)?,
             _ => return Err(RequestError::Absent),
         };
         Ok(self.texts.put(own.inode(), bytes.into(), taken))

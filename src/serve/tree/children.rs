@@ -9,7 +9,7 @@ use crate::{
         paths::CONTAINERS,
         units::{CpuId, Key, NodeId},
     },
-    view::files::{Attribute, CPUS, FILES, NODES, Shown, Subject, number_after},
+    view::files::{Attribute, CPUS, FILES, NODES, Subject, VisibleDevices, number_after},
 };
 
 // Offsets in a directory: what the tree names comes first, then what has a number of its own.
@@ -99,7 +99,7 @@ impl Entry {
     /// What stands in this directory for whoever is shown these CPUs and nodes, each with its
     /// offset in the directory's order, which is larger than that of any child that has a name.
     #[must_use]
-    pub fn members(self, shown: &Shown) -> Vec<(u64, String, Entry)> {
+    pub fn members(self, shown: &VisibleDevices) -> Vec<(u64, String, Entry)> {
         let cpus = || shown.cpus.iter().map(|CpuId(cpu)| ("cpu", cpu));
         let nodes = || shown.nodes.iter().map(|(NodeId(node), _)| ("node", *node));
         let of_node = |node: NodeId| {

@@ -13,7 +13,7 @@ use crate::{
         paths::CONTAINERS,
         units::{CpuId, Key, NodeId},
     },
-    view::files::{Attribute, CPUS, File, PRESSURE, Text},
+    view::files::{Attribute, CPUS, File, PRESSURE, Rule},
 };
 
 /// The directories of a tree, each after its parent; rows are only ever added at the end.
@@ -113,7 +113,7 @@ impl Entry {
     pub fn is_directory(self) -> bool {
         match self {
             Entry::Directory(..) | Entry::Containers | Entry::OwnTrees => true,
-            Entry::System(_, attribute) => attribute.text() == Text::Directory,
+            Entry::System(_, attribute) => attribute.rule() == Rule::Directory,
             Entry::File(..) | Entry::Link(..) => false,
         }
     }

@@ -3,13 +3,13 @@
 use super::entry::{Entry, ROOT};
 use crate::{
     base::units::{CpuSet, NodeId},
-    view::files::Shown,
+    view::files::VisibleDevices,
 };
 
 /// What is shown to whoever sees the first and the last CPU, and the last node.
-pub(super) fn shown() -> Shown {
+pub(super) fn shown() -> VisibleDevices {
     let cpus = CpuSet::parse("0,8191").unwrap();
-    Shown {
+    VisibleDevices {
         nodes: vec![(NodeId(1023), cpus.clone())],
         cpus,
     }

@@ -11,8 +11,8 @@ use crate::{
         host::Node,
     },
     view::{
-        files::{Attribute, CPUS, Shown, Subject, Text},
-        model::{self, node::Share, topology::Nodes},
+        files::{Attribute, CPUS, Rule, Subject, VisibleDevices},
+        model::{self, node::NodeShare, topology::Nodes},
         render,
     },
 };
@@ -36,16 +36,16 @@ impl Answers {
     ///
     /// # Errors
     /// When neither the present facts nor earlier ones are known.
-    pub fn shown(&self, caller: &Caller) -> Result<Shown, AnswerError> {
+    pub fn visible_devices(&self, caller: &Caller) -> Result<VisibleDevices, AnswerError> {
         Ok(match caller {
             Caller::Container(container) => {
                 let topology = self.topology(container)?;
-                Shown {
+                VisibleDevices {
                     cpus: topology.seen,
                     nodes: topology.nodes.seen,
                 }
             }
-            Caller::Host => Shown {
+            Caller::Host => VisibleDevices {
                 cpus: self.machine.list(&format!("{CPUS}/present"))?,
                 nodes: (self.host_nodes()?.iter())
                     .map(|node| (node.id, node.cpus.clone()))
@@ -57,20 +57,20 @@ impl Answers {
     /// A size that no attribute exceeds, in whole pages: that of a list in which no two of the
     /// possible CPUs are neighbours.
     #[must_use]
-    pub fn attribute_bound(&self) -> u64 {
-        const PAGE: u64 = 4096;
-        const LONGEST: u64 = 6;
+    pub fn max_attribute_size(&self) -> u64 {
+        const SIZE_UNIT: u64 = 4096;
+        const MAX_CPU_WIDTH: u64 = 6;
         let possible = self.machine.list(&format!("{CPUS}/possible"));
         let cpus = possible.map_or(0, |cpus: CpuSet| cpus.len());
-        let longest = u64::try_from(cpus).unwrap_or(0) * LONGEST;
-        longest.next_multiple_of(PAGE).max(PAGE)
+        let longest = u64::try_from(cpus).unwrap_or(0) * MAX_CPU_WIDTH;
+        longest.next_multiple_of(SIZE_UNIT).max(SIZE_UNIT)
     }
 
     /// The bytes of the host's own attribute.
     ///
     /// # Errors
     /// When the kernel does not give them.
-    pub fn host_attribute(&self, attribute: Attribute) -> Result<Vec<u8>, AnswerError> {
+    pub fn read_host_attribute(&self, attribute: Attribute) -> Result<Vec<u8>, AnswerError> {
         Ok(self.machine.bytes(attribute.path().as_ref())?)
     }
 
@@ -79,7 +79,7 @@ impl Answers {
     /// # Errors
     /// [`AnswerError::Unseen`] when it is of a CPU or node that the container does not see; and
     /// when neither the present facts nor earlier ones are known.
-    pub fn attribute(
+    pub fn render_attribute(
         &self,
         attribute: Attribute,
         container: &Container,
@@ -96,33 +96,33 @@ impl Answers {
         }
         let own = || self.machine.text(&path);
         let seen = &topology.seen;
-        let text = match attribute.text() {
-            Text::Directory => return Err(AnswerError::Unseen { path }),
-            Text::Fact => return self.host_attribute(attribute),
-            Text::Meminfo => return self.node_meminfo(attribute, &topology, container),
-            Text::Seen => seen.to_string(),
-            Text::Unseen => {
+        let text = match attribute.rule() {
+            Rule::Directory => return Err(AnswerError::Unseen { path }),
+            Rule::Fact => return self.read_host_attribute(attribute),
+            Rule::Meminfo => return self.node_meminfo(attribute, &topology, container),
+            Rule::SeenCpus => seen.to_string(),
+            Rule::UnseenCpus => {
                 let possible: CpuSet = self.machine.list(&format!("{CPUS}/possible"))?;
                 possible.difference(seen).to_string()
             }
-            Text::Cpus => self
+            Rule::CpuList => self
                 .machine
                 .list::<_>(&path)?
                 .intersection(seen)
                 .to_string(),
-            Text::CpuMask => {
+            Rule::CpuMask => {
                 let mask = own()?;
                 let masked = seen.masked(mask.trim_end());
                 masked.ok_or_else(|| crate::base::sys::ReadError::garbled(path.as_ref()))?
             }
-            Text::CpuWords => model::topology::words(&own()?, seen),
-            Text::On => "1".to_owned(),
-            Text::Smt => u8::from(self.is_smt(seen)).to_string(),
-            Text::Nodes => topology.nodes.ids().to_string(),
-            Text::MemoryNodes => topology.nodes.memory.to_string(),
-            Text::CpuNodes => topology.nodes.with_cpus().to_string(),
-            Text::Distances => topology.nodes.distances(&own()?, &topology.host),
-            Text::Zeros => model::topology::zeros(&own()?),
+            Rule::CpuWords => model::topology::words(&own()?, seen),
+            Rule::Online => "1".to_owned(),
+            Rule::SmtActive => u8::from(self.is_smt(seen)).to_string(),
+            Rule::SeenNodes => topology.nodes.ids().to_string(),
+            Rule::MemoryNodes => topology.nodes.memory.to_string(),
+            Rule::CpuNodes => topology.nodes.with_cpus().to_string(),
+            Rule::Distances => topology.nodes.distances(&own()?, &topology.host),
+            Rule::Zeros => model::topology::zeros(&own()?),
         };
         metrics::ANSWERS.count();
         Ok((text + "\n").into_bytes())
@@ -159,13 +159,13 @@ impl Answers {
         let usage = self.numa(container)?.usage;
         let share = |node: NodeId| {
             let used = usage.iter().find(|(other, _)| *other == node);
-            Ok(Share {
+            Ok(NodeShare {
                 id: node,
                 size: self.machine.node_meminfo(node)?.size("MemTotal"),
                 usage: used.map(|(_, usage)| *usage).unwrap_or_default(),
             })
         };
-        let shares: Result<Vec<Share>, AnswerError> =
+        let shares: Result<Vec<NodeShare>, AnswerError> =
             topology.nodes.memory.iter().map(share).collect();
         let whole = self.meminfo(container)?;
         let host = self.machine.node_meminfo(id)?;

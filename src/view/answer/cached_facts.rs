@@ -3,7 +3,7 @@
 
 use super::{
     AnswerError, Answers,
-    state::{Kept, Page},
+    state::{ContainerState, Latest},
 };
 use crate::{
     base::{
@@ -23,12 +23,12 @@ use std::sync::Arc;
 
 /// What the machine said lately.
 #[derive(Debug, Default)]
-pub(super) struct MachineFacts {
-    meminfo: Mutex<Kept<Arc<Meminfo>>>,
-    stat: Mutex<Kept<Arc<Stat>>>,
-    cpuinfo: Mutex<Kept<Arc<Cpuinfo>>>,
-    online: Mutex<Kept<Arc<CpuSet>>>,
-    nodes: Mutex<Kept<Arc<Vec<Node>>>>,
+pub(super) struct HostState {
+    meminfo: Mutex<Latest<Arc<Meminfo>>>,
+    stat: Mutex<Latest<Arc<Stat>>>,
+    cpuinfo: Mutex<Latest<Arc<Cpuinfo>>>,
+    online: Mutex<Latest<Arc<CpuSet>>>,
+    nodes: Mutex<Latest<Arc<Vec<Node>>>>,
 }
 
 /// A fact, and the moment that it is of; now for one that stands in.
@@ -58,7 +58,7 @@ impl Answers {
     // Read outside of the lock: two readers at once read twice, and none waits for the other.
     fn host_fact<T>(
         &self,
-        kept: &Mutex<Kept<Arc<T>>>,
+        kept: &Mutex<Latest<Arc<T>>>,
         read: impl FnOnce() -> Result<T, ReadError>,
     ) -> Result<Arc<T>, ReadError> {
         if let Some(fact) = kept.lock().within(self.max_age, (self.now)()) {
@@ -71,7 +71,7 @@ impl Answers {
     pub(super) fn memory(&self, container: &Container) -> Result<Memory, AnswerError> {
         let has_swap = self.host_meminfo()?.size("SwapTotal") > Bytes::ZERO;
         let read = || self.cgroups.memory(&container.paths, has_swap);
-        self.fact(container, |page| &mut page.memory, read)
+        self.fact(container, |state| &mut state.memory, read)
             .map(|(_, memory)| memory)
     }
 
@@ -84,7 +84,7 @@ impl Answers {
             let seen = model::cpu::seen(&cpu, &online);
             Ok((cpu, seen))
         };
-        let (at, (cpu, seen)) = self.fact(container, |page| &mut page.cpu, read)?;
+        let (at, (cpu, seen)) = self.fact(container, |state| &mut state.cpu, read)?;
         Ok((at, cpu, seen))
     }
 
@@ -99,19 +99,19 @@ impl Answers {
         }
         let size = host.size("Hugepagesize");
         let read = || self.cgroups.hugetlb(&container.paths, size);
-        self.fact(container, |page| &mut page.hugetlb, read)
+        self.fact(container, |state| &mut state.hugetlb, read)
             .map(|(_, levels)| levels)
     }
 
     pub(super) fn numa(&self, container: &Container) -> Result<Numa, AnswerError> {
         let read = || self.cgroups.numa(&container.paths);
-        self.fact(container, |page| &mut page.numa, read)
+        self.fact(container, |state| &mut state.numa, read)
             .map(|(_, numa)| numa)
     }
 
     pub(super) fn devices(&self, container: &Container) -> Result<Vec<DeviceUse>, AnswerError> {
         let read = || self.cgroups.devices(&container.paths);
-        self.fact(container, |page| &mut page.devices, read)
+        self.fact(container, |state| &mut state.devices, read)
             .map(|(_, devices)| devices)
     }
 
@@ -120,7 +120,7 @@ impl Answers {
         container: &Container,
     ) -> Result<Vec<(String, u64)>, AnswerError> {
         let read = || self.cgroups.memory_counts(&container.paths);
-        self.fact(container, |page| &mut page.counts, read)
+        self.fact(container, |state| &mut state.counts, read)
             .map(|(_, counts)| counts)
     }
 
@@ -129,23 +129,23 @@ impl Answers {
     fn fact<T: Clone>(
         &self,
         container: &Container,
-        kept: impl Fn(&mut Page) -> &mut Kept<T>,
+        kept: impl Fn(&mut ContainerState) -> &mut Latest<T>,
         read: impl FnOnce() -> Result<T, ReadError>,
     ) -> Result<Told<T>, AnswerError> {
         let key = container.key;
-        let page = self.ledger.entry(key);
-        if let Some(told) = kept(&mut page.lock()).told_within(self.max_age, (self.now)()) {
+        let state = self.containers.entry(key);
+        if let Some(told) = kept(&mut state.lock()).dated_within(self.max_age, (self.now)()) {
             return Ok(told);
         }
         let fact = read();
         let now = (self.now)();
-        let mut page = page.lock();
+        let mut state = state.lock();
         match fact {
-            Ok(fact) => Ok((now, kept(&mut page).set(now, fact))),
-            Err(source) => match kept(&mut page).last() {
+            Ok(fact) => Ok((now, kept(&mut state).set(now, fact))),
+            Err(source) => match kept(&mut state).last() {
                 Some(fact) => {
                     metrics::FALLBACKS.count();
-                    if page.warned.insert(source.to_string()) {
+                    if state.warned.insert(source.to_string()) {
                         tracing::warn!(container = key.0, error = %source, "answered from the last good facts");
                     }
                     Ok((now, fact))

@@ -3,10 +3,10 @@
 //! The lines are those of the answer itself, and the sources are the values that the views compute
 //! from, so that the explanation of a line cannot say other than the line.
 
-use super::{AnswerError, Answers, explain_lines::Explaining};
+use super::{AnswerError, Answers, explain_lines::Explainer};
 use crate::{
     facts::container::Container,
-    view::files::{Attribute, File, Text},
+    view::files::{Attribute, File, Rule},
 };
 use serde::Serialize;
 
@@ -42,15 +42,15 @@ impl Answers {
     /// Why the container reads what it reads from the file, line by line.
     ///
     /// # Errors
-    /// As for [`Answers::answer`].
+    /// As for [`Answers::render`].
     pub fn explain(
         &self,
         file: File,
         container: &Container,
     ) -> Result<Vec<Explained>, AnswerError> {
-        let bytes = self.answer(file, container)?;
+        let bytes = self.render(file, container)?;
         let text = String::from_utf8_lossy(&bytes);
-        let explaining = Explaining::of(self, container)?;
+        let explaining = Explainer::of(self, container)?;
         let lines = text.lines().filter(|line| !line.is_empty());
         lines.map(|line| explaining.line(file, line)).collect()
     }
@@ -58,23 +58,23 @@ impl Answers {
     /// Why the container reads what it reads from the attribute, line by line.
     ///
     /// # Errors
-    /// As for [`Answers::attribute`].
+    /// As for [`Answers::render_attribute`].
     pub fn explain_attribute(
         &self,
         attribute: Attribute,
         container: &Container,
     ) -> Result<Vec<Explained>, AnswerError> {
-        let bytes = self.attribute(attribute, container)?;
-        let explaining = Explaining::of(self, container)?;
+        let bytes = self.render_attribute(attribute, container)?;
+        let explaining = Explainer::of(self, container)?;
         let path = format!("/{}", attribute.path());
         let (cpu, nodes) = (explaining.seen()?, explaining.mems()?);
-        let inputs: Vec<Input> = match attribute.text() {
-            Text::Fact | Text::Directory | Text::On | Text::Zeros => Vec::new(),
-            Text::Nodes | Text::MemoryNodes | Text::Distances => nodes,
-            Text::CpuNodes | Text::Meminfo => cpu.into_iter().chain(nodes).collect(),
+        let inputs: Vec<Input> = match attribute.rule() {
+            Rule::Fact | Rule::Directory | Rule::Online | Rule::Zeros => Vec::new(),
+            Rule::SeenNodes | Rule::MemoryNodes | Rule::Distances => nodes,
+            Rule::CpuNodes | Rule::Meminfo => cpu.into_iter().chain(nodes).collect(),
             _ => cpu,
         };
-        let own = self.host_attribute(attribute).unwrap_or_default();
+        let own = self.read_host_attribute(attribute).unwrap_or_default();
         let own = Input {
             file: path.clone(),
             key: None,
@@ -87,7 +87,7 @@ impl Answers {
         let explained = |line: &str| Explained {
             name: path.clone(),
             value: line.to_owned(),
-            formula: attribute.text().formula().to_owned(),
+            formula: attribute.rule().formula().to_owned(),
             decided_by: None,
             inputs: std::iter::once(own.clone()).chain(inputs.clone()).collect(),
         };

@@ -11,8 +11,8 @@ use crate::{
     view::{
         files::File,
         model::{
-            memory::{Decided, Lowest, Source, decided},
-            vmstat,
+            memory::{DecidedSizes, Lowest, MeminfoSource, decided},
+            vmstat::VmstatSource,
         },
     },
 };
@@ -49,23 +49,23 @@ fn machine(file: &str, key: &str, value: impl ToString) -> Input {
 }
 
 /// A container, and the facts that decide what it reads.
-pub(super) struct Explaining<'a> {
+pub(super) struct Explainer<'a> {
     answers: &'a Answers,
     container: &'a Container,
     memory: Memory,
-    decided: Decided,
+    decided: DecidedSizes,
     host: Arc<host::Meminfo>,
 }
 
-impl<'a> Explaining<'a> {
+impl<'a> Explainer<'a> {
     /// That container, as it is now.
     pub(super) fn of(
         answers: &'a Answers,
         container: &'a Container,
-    ) -> Result<Explaining<'a>, AnswerError> {
+    ) -> Result<Explainer<'a>, AnswerError> {
         let memory = answers.memory(container)?;
         let host = answers.host_meminfo()?;
-        Ok(Explaining {
+        Ok(Explainer {
             decided: decided(&memory, &host),
             answers,
             container,
@@ -152,45 +152,47 @@ impl<'a> Explaining<'a> {
     }
 
     fn meminfo(&self, name: &str) -> Reason {
-        let source = Source::of(name);
+        let source = MeminfoSource::of(name);
         let mut reason = Reason::new(source.formula());
         let (decided, own) = match source {
-            Source::Total => (Some(self.decided.total), "MemTotal"),
-            Source::Free => (Some(self.decided.free), "MemAvailable"),
-            Source::Available => (Some(self.decided.available), "MemAvailable"),
-            Source::SwapTotal => (Some(self.decided.swap_total), "SwapTotal"),
-            Source::SwapFree => (Some(self.decided.swap_free), "SwapFree"),
+            MeminfoSource::Total => (Some(self.decided.total), "MemTotal"),
+            MeminfoSource::Free => (Some(self.decided.free), "MemAvailable"),
+            MeminfoSource::Available => (Some(self.decided.available), "MemAvailable"),
+            MeminfoSource::SwapTotal => (Some(self.decided.swap_total), "SwapTotal"),
+            MeminfoSource::SwapFree => (Some(self.decided.swap_free), "SwapFree"),
             _ => (None, name),
         };
         reason.decided = decided;
         match source {
-            Source::Total => reason.with([self.host(own)]).with(self.limits(false)),
-            Source::Free | Source::Available => {
+            MeminfoSource::Total => reason.with([self.host(own)]).with(self.limits(false)),
+            MeminfoSource::Free | MeminfoSource::Available => {
                 reason.with([self.host(own)]).with(self.limits(true))
             }
-            Source::SwapTotal | Source::SwapFree => {
+            MeminfoSource::SwapTotal | MeminfoSource::SwapFree => {
                 reason.with([self.host(own)]).with(self.swaps())
             }
-            Source::CommitLimit => {
+            MeminfoSource::CommitLimit => {
                 let names = ["CommitLimit", "SwapTotal", "MemTotal"];
                 reason.with(names.map(|name| self.host(name)))
             }
-            Source::CommittedAs => {
+            MeminfoSource::CommittedAs => {
                 reason.with(["anon", "shmem"].iter().filter_map(|key| self.used(key)))
             }
-            Source::HugePagesTotal | Source::HugePagesFree | Source::Hugetlb => {
+            MeminfoSource::HugePagesTotal
+            | MeminfoSource::HugePagesFree
+            | MeminfoSource::Hugetlb => {
                 let count = self.host.count("HugePages_Total");
                 reason.with([
                     machine("meminfo", "HugePages_Total", count),
                     self.host("Hugepagesize"),
                 ])
             }
-            Source::Fact => reason.with([self.host(name)]),
-            Source::Use(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
-            Source::Less(first, second) => {
+            MeminfoSource::Fact => reason.with([self.host(name)]),
+            MeminfoSource::Use(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
+            MeminfoSource::Less(first, second) => {
                 reason.with([first, second].iter().filter_map(|key| self.used(key)))
             }
-            Source::Nothing => reason,
+            MeminfoSource::Nothing => reason,
         }
     }
 
@@ -230,26 +232,22 @@ impl<'a> Explaining<'a> {
     }
 
     fn vmstat(&self, name: &str) -> Reason {
-        let source = vmstat::Source::of(name);
+        let source = VmstatSource::of(name);
         let reason = Reason::new(source.formula());
         match source {
-            vmstat::Source::Free => {
+            VmstatSource::Free => {
                 let free = self.meminfo("MemFree");
                 Reason {
                     formula: reason.formula,
                     ..free
                 }
             }
-            vmstat::Source::Pages(keys) => {
-                reason.with(keys.iter().filter_map(|key| self.used(key)))
-            }
-            vmstat::Source::HugePages(key) | vmstat::Source::Kib(key) => {
-                reason.with(self.used(key))
-            }
-            vmstat::Source::Read | vmstat::Source::Written => {
+            VmstatSource::Pages(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
+            VmstatSource::HugePages(key) | VmstatSource::Kib(key) => reason.with(self.used(key)),
+            VmstatSource::Read | VmstatSource::Written => {
                 reason.with(self.cgroup(Fact::Devices, 0, None, "its requests"))
             }
-            vmstat::Source::Event => reason,
+            VmstatSource::Event => reason,
         }
     }
 

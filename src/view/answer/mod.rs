@@ -35,13 +35,14 @@ use crate::{
         render,
     },
 };
-use cached_facts::MachineFacts;
-use padding::{Constants, hosts_own};
-use state::Page;
+use cached_facts::HostState;
+use load_sampling::LoadWatch;
+use padding::{PaddedSizes, read_host_text};
+use state::ContainerState;
 use std::{path::Path, sync::Arc};
 
 // What is costly to find out and rarely changes: who a container is, its birth, its tasks.
-const LONG: Micros = Micros::SECOND;
+const SLOW_FACT_MAX_AGE: Micros = Micros::SECOND;
 
 /// Why a file cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +72,11 @@ pub struct Answers {
     machine: Machine,
     cgroups: Layout,
     callers: Callers,
-    ledger: PerContainer<Page>,
+    containers: PerContainer<ContainerState>,
     store: Option<Arc<Store>>,
-    sampler: load_sampling::Bell,
-    facts: MachineFacts,
-    constants: Constants,
+    load_watch: LoadWatch,
+    facts: HostState,
+    padded_sizes: PaddedSizes,
     max_age: Micros,
     now: fn() -> Micros,
 }
@@ -99,11 +100,11 @@ impl Answers {
         Ok(Answers {
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
-            ledger: PerContainer::default(),
+            containers: PerContainer::default(),
             store: None,
-            sampler: load_sampling::Bell::default(),
-            facts: MachineFacts::default(),
-            constants: Constants::of(&machine),
+            load_watch: LoadWatch::default(),
+            facts: HostState::default(),
+            padded_sizes: PaddedSizes::of(&machine),
             max_age: Micros::ZERO,
             machine,
             now,
@@ -143,23 +144,23 @@ impl Answers {
     /// [`ReadError::is_gone`] when there is none.
     pub fn container(&self, key: Key) -> Result<Arc<Container>, ReadError> {
         let now = (self.now)();
-        if let Some(page) = self.ledger.get(key) {
-            let mut page = page.lock();
-            if let Some(container) = page.container.within(LONG, now) {
+        if let Some(state) = self.containers.get(key) {
+            let mut state = state.lock();
+            if let Some(container) = state.container.within(SLOW_FACT_MAX_AGE, now) {
                 return Ok(container);
             }
-            let last = page.container.last().filter(|_| page.is_placed);
+            let last = state.container.last().filter(|_| state.is_placed);
             let is_there =
                 |container: &Arc<Container>| self.cgroups.key(&container.paths).ok() == Some(key);
             if let Some(container) = last.filter(is_there) {
-                return Ok(page.container.set(now, container));
+                return Ok(state.container.set(now, container));
             }
         }
         let (container, is_placed) = (self.callers).container(key, &self.cgroups, &self.machine)?;
-        let page = self.ledger.entry(key);
-        let mut page = page.lock();
-        page.is_placed = is_placed;
-        Ok(page.container.set((self.now)(), Arc::new(container)))
+        let state = self.containers.entry(key);
+        let mut state = state.lock();
+        state.is_placed = is_placed;
+        Ok(state.container.set((self.now)(), Arc::new(container)))
     }
 
     /// The container whose cgroup has that path, from the root of the hierarchy or from `/`.
@@ -174,19 +175,24 @@ impl Answers {
 
     /// The keys of the containers that have read something, in ascending order.
     #[must_use]
-    pub fn known(&self) -> Vec<Key> {
+    pub fn known_containers(&self) -> Vec<Key> {
         self.forget_dead();
-        let mut keys: Vec<Key> = self.ledger.entries().iter().map(|(key, _)| *key).collect();
+        let mut keys: Vec<Key> = self
+            .containers
+            .entries()
+            .iter()
+            .map(|(key, _)| *key)
+            .collect();
         keys.sort_unstable();
         keys
     }
 
     fn forget_dead(&self) {
-        self.ledger.forget_dead(|key| {
+        self.containers.forget_dead(|key| {
             let path = self.cgroups.path_of(key);
             let is_alive = !path.is_err_and(|error| error.is_gone());
             if !is_alive {
-                self.drop_kept(key);
+                self.remove_saved(key);
             }
             is_alive
         });
@@ -197,8 +203,8 @@ impl Answers {
     ///
     /// busybox copies no more than that, and other tools take whole pages for a guess.
     #[must_use]
-    pub fn bound(&self, file: File) -> u64 {
-        const PAGE: u64 = 4096;
+    pub fn max_size(&self, file: File) -> u64 {
+        const SIZE_UNIT: u64 = 4096;
         let cpus = |path: &str| {
             let bytes = self.machine.bytes(Path::new(path)).unwrap_or_default();
             let cpus = CpuSet::parse(&String::from_utf8_lossy(&bytes));
@@ -206,19 +212,21 @@ impl Answers {
         };
         let possible = cpus("sys/devices/system/cpu/possible");
         let online = cpus("sys/devices/system/cpu/online");
-        let length = hosts_own(&self.machine, file).unwrap_or_default().len();
+        let length = read_host_text(&self.machine, file)
+            .unwrap_or_default()
+            .len();
         let bound = 2 * length * possible.div_ceil(online);
         u64::try_from(bound)
-            .unwrap_or(PAGE)
-            .next_multiple_of(PAGE)
-            .max(PAGE)
+            .unwrap_or(SIZE_UNIT)
+            .next_multiple_of(SIZE_UNIT)
+            .max(SIZE_UNIT)
     }
 
     /// The bytes of the host's own file.
     ///
     /// # Errors
     /// When the kernel does not give them.
-    pub fn host(&self, file: File) -> Result<Vec<u8>, AnswerError> {
+    pub fn read_host(&self, file: File) -> Result<Vec<u8>, AnswerError> {
         Ok(self.machine.bytes(Path::new(file.path()))?)
     }
 
@@ -226,8 +234,8 @@ impl Answers {
     ///
     /// # Errors
     /// When neither the present facts nor earlier ones are known.
-    pub fn answer(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
-        if self.ledger.has_doubled() {
+    pub fn render(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
+        if self.containers.has_doubled() {
             self.forget_dead();
         }
         let mut out = Vec::with_capacity(4096);
@@ -296,7 +304,7 @@ impl Answers {
         let events = self.memory_counts(container)?;
         let devices = self.devices(container)?;
         let meminfo = self.host_meminfo()?;
-        let counts = model::vmstat::Counts {
+        let counts = model::vmstat::VmstatFacts {
             sizes: model::memory::sizes(&memory, &meminfo),
             usage: &memory.usage,
             events: &events,
@@ -314,34 +322,34 @@ impl Answers {
         // use that seems to come from the future would have to be taken back. Nor are they much
         // older: what was used since would be booked as idle.
         let (now, cpu, seen) = self.cpu(container)?;
-        let page = self.ledger.entry(container.key);
-        let mut page = page.lock();
-        let clock = match &page.clock {
+        let state = self.containers.entry(container.key);
+        let mut state = state.lock();
+        let clock = match &state.clock {
             Some(clock) => clock.at(&seen, &cpu.usage, now),
             None => Clock::started(&seen, &cpu.usage, model::time::uptime(birth, now), now),
         };
-        page.clock = Some(clock.clone());
-        self.keep(container.key, &page);
+        state.clock = Some(clock.clone());
+        self.save(container.key, &state);
         Ok((clock, birth))
     }
 
     fn birth(&self, container: &Container) -> Birth {
         let now = (self.now)();
-        let page = self.ledger.entry(container.key);
+        let state = self.containers.entry(container.key);
         let known = {
-            let page = page.lock();
-            if let Some(birth) = page.birth.within(LONG, now) {
+            let state = state.lock();
+            if let Some(birth) = state.birth.within(SLOW_FACT_MAX_AGE, now) {
                 return birth;
             }
-            page.init.zip(page.birth.last())
+            state.init.zip(state.birth.last())
         };
         let found = container::birth(container, &self.cgroups, &self.machine, known);
         let now = (self.now)();
-        let mut page = page.lock();
+        let mut state = state.lock();
         // Nobody may be in it any more, or not yet.
-        let last = (None, page.birth.last().unwrap_or(Birth::Started(now)));
+        let last = (None, state.birth.last().unwrap_or(Birth::Started(now)));
         let (init, birth) = found.unwrap_or(last);
-        page.init = init;
-        page.birth.set(now, birth)
+        state.init = init;
+        state.birth.set(now, birth)
     }
 }

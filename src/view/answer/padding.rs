@@ -17,23 +17,23 @@ use std::{
 };
 
 /// The size of a page on every machine.
-const PAGE: usize = 4096;
+const MAX_PADDED_SIZE: usize = 4096;
 // A file that would be mostly spaces is better not cached.
-const MOST_FILLING: usize = PAGE / 2;
+const MAX_PADDING: usize = MAX_PADDED_SIZE / 2;
 // "cpu4095", five columns that a container can fill with eleven digits each, and five of 0.
-const CPU_LINE: usize = 78;
+const CPU_LINE_WIDTH: usize = 78;
 // "procs_running" and eleven digits.
-const STAT_LINE: usize = 25;
+const STAT_LINE_WIDTH: usize = 25;
 // Twice ten digits, a point and two more.
-const UPTIME: usize = 32;
+const UPTIME_SIZE: usize = 32;
 // Three averages, and numbers of tasks up to PID_MAX_LIMIT.
-const LOADAVG: usize = 56;
-const SWAPS: usize = 128;
+const LOADAVG_SIZE: usize = 56;
+const SWAPS_SIZE: usize = 128;
 // "cpu MHz" and the like may have more digits at another moment.
 const CPUINFO_SLACK: usize = 8;
 
 /// What the machine's own file says, as far as what is served in its place depends on it.
-pub(super) fn hosts_own(machine: &Machine, file: File) -> Result<Vec<u8>, ReadError> {
+pub(super) fn read_host_text(machine: &Machine, file: File) -> Result<Vec<u8>, ReadError> {
     match file {
         // The rest is no container's, and takes the kernel milliseconds.
         File::Slabinfo => Ok(machine.slabinfo_header()?.concat().into_bytes()),
@@ -43,26 +43,26 @@ pub(super) fn hosts_own(machine: &Machine, file: File) -> Result<Vec<u8>, ReadEr
 
 /// The size that each file always has, by row, if it has one on this machine.
 #[derive(Debug)]
-pub(super) struct Constants(Vec<Option<AtomicUsize>>);
+pub(super) struct PaddedSizes(Vec<Option<AtomicUsize>>);
 
-impl Constants {
+impl PaddedSizes {
     /// The sizes on that machine.
-    pub(super) fn of(machine: &Machine) -> Constants {
+    pub(super) fn of(machine: &Machine) -> PaddedSizes {
         let cpus = |list: &str| -> Option<usize> {
             let cpus: CpuSet = machine.list(&format!("{CPUS}/{list}")).ok()?;
             Some(cpus.len())
         };
         let (possible, online) = (cpus("possible"), cpus("online"));
         let constant = |file: File| {
-            let text = hosts_own(machine, file).ok()?;
-            let host = Host {
+            let text = read_host_text(machine, file).ok()?;
+            let host = HostFile {
                 text: std::str::from_utf8(&text).ok()?,
                 possible: possible?,
                 online: online?,
             };
             size(file, host).map(AtomicUsize::new)
         };
-        Constants(FILES.into_iter().map(constant).collect())
+        PaddedSizes(FILES.into_iter().map(constant).collect())
     }
 
     fn size(&self, file: File) -> Option<&AtomicUsize> {
@@ -74,15 +74,15 @@ impl Answers {
     /// Whether the file has the same size at every moment, and its lines the same places, so that
     /// the kernel may cache it.
     #[must_use]
-    pub fn is_constant(&self, file: File) -> bool {
-        self.constants.size(file).is_some()
+    pub fn is_cacheable(&self, file: File) -> bool {
+        self.padded_sizes.size(file).is_some()
     }
 
     /// The size that it always has, in bytes; `None` if it has none, or has not been answered yet
     /// and is not known before.
     #[must_use]
-    pub fn constant_size(&self, file: File) -> Option<usize> {
-        let size = self.constants.size(file)?.load(Ordering::Relaxed);
+    pub fn padded_size(&self, file: File) -> Option<usize> {
+        let size = self.padded_sizes.size(file)?.load(Ordering::Relaxed);
         (size > 0).then_some(size)
     }
 
@@ -90,10 +90,10 @@ impl Answers {
     /// lines where its size is always the same.
     ///
     /// # Errors
-    /// As for [`Answers::answer`].
-    pub fn served(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
-        let bytes = self.answer(file, container)?;
-        let Some(size) = self.constants.size(file) else {
+    /// As for [`Answers::render`].
+    pub fn render_padded(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
+        let bytes = self.render(file, container)?;
+        let Some(size) = self.padded_sizes.size(file) else {
             return Ok(bytes);
         };
         let size = match size.fetch_max(bytes.len(), Ordering::Relaxed) {
@@ -111,7 +111,7 @@ impl Answers {
 
 /// The machine that a file is about.
 #[derive(Debug, Clone, Copy)]
-struct Host<'text> {
+struct HostFile<'text> {
     /// What its own file says.
     text: &'text str,
     /// How many CPUs it can ever have.
@@ -122,8 +122,8 @@ struct Host<'text> {
 
 /// The size that the file always has in a container on that machine; `None` for a file that cannot
 /// be cached there.
-fn size(file: File, machine: Host<'_>) -> Option<usize> {
-    let Host {
+fn size(file: File, machine: HostFile<'_>) -> Option<usize> {
+    let HostFile {
         text,
         possible,
         online,
@@ -133,15 +133,17 @@ fn size(file: File, machine: Host<'_>) -> Option<usize> {
             let size = meminfo(text);
             (size, size)
         }
-        File::Uptime => (UPTIME, UPTIME),
-        File::Loadavg => (LOADAVG, LOADAVG),
-        File::Swaps => (SWAPS, SWAPS),
+        File::Uptime => (UPTIME_SIZE, UPTIME_SIZE),
+        File::Loadavg => (LOADAVG_SIZE, LOADAVG_SIZE),
+        File::Swaps => (SWAPS_SIZE, SWAPS_SIZE),
         // Nothing but its header, which does not change.
         File::Slabinfo => (0, 0),
         File::Stat => {
             let others = text.lines().filter(|line| !line.starts_with("cpu"));
-            let others: usize = others.map(|line| zeros(line).max(STAT_LINE) + 1).sum();
-            let of = |cpus: usize| (cpus + 1) * (CPU_LINE + 1) + others;
+            let others: usize = others
+                .map(|line| zeros(line).max(STAT_LINE_WIDTH) + 1)
+                .sum();
+            let of = |cpus: usize| (cpus + 1) * (CPU_LINE_WIDTH + 1) + others;
             (of(possible), of(1))
         }
         File::Cpuinfo => {
@@ -150,7 +152,7 @@ fn size(file: File, machine: Host<'_>) -> Option<usize> {
         }
         _ => return None,
     };
-    (size <= PAGE && size - least.min(size) <= MOST_FILLING).then_some(size)
+    (size <= MAX_PADDED_SIZE && size - least.min(size) <= MAX_PADDING).then_some(size)
 }
 
 // A line of /proc/stat that nobody counts by cgroup.
@@ -186,8 +188,8 @@ fn fill(file: File, text: &[u8], size: usize) -> Vec<u8> {
     let (body, end) = text.split_at(text.len() - ended);
     let is_cpu = |line: &[u8]| line.starts_with(b"cpu");
     let width = |line: &[u8]| match file {
-        File::Stat if is_cpu(line) => line.len().max(CPU_LINE),
-        File::Stat => line.len().max(STAT_LINE),
+        File::Stat if is_cpu(line) => line.len().max(CPU_LINE_WIDTH),
+        File::Stat => line.len().max(STAT_LINE_WIDTH),
         _ => line.len(),
     };
     let lines = || body.split(|byte| *byte == b'\n');
@@ -220,8 +222,8 @@ mod tests {
     use super::*;
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-    fn machine(text: &str, cpus: usize) -> Host<'_> {
-        Host {
+    fn machine(text: &str, cpus: usize) -> HostFile<'_> {
+        HostFile {
             text,
             possible: cpus,
             online: cpus,

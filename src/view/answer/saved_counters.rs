@@ -1,7 +1,7 @@
 //! What outlives the daemon of a container's page: its counters, so that none runs backwards
 //! or starts anew; and its load.
 
-use super::state::{Load, Page};
+use super::state::{ContainerState, SampledLoad};
 use crate::{
     base::units::Micros,
     view::model::{load::Averages, stat::Clock, time::Birth},
@@ -9,18 +9,18 @@ use crate::{
 
 /// What is kept of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Record {
+pub(super) struct SavedCounters {
     pub(super) clock: Option<Clock>,
     pub(super) birth: Option<Birth>,
-    pub(super) load: Option<Load>,
+    pub(super) load: Option<SampledLoad>,
 }
 
-impl Record {
-    pub(super) fn of(page: &Page) -> Record {
-        Record {
-            clock: page.clock.clone(),
-            birth: page.birth.last(),
-            load: page.load,
+impl SavedCounters {
+    pub(super) fn of(state: &ContainerState) -> SavedCounters {
+        SavedCounters {
+            clock: state.clock.clone(),
+            birth: state.birth.last(),
+            load: state.load,
         }
     }
 
@@ -44,7 +44,7 @@ impl Record {
         numbers.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
-    pub(super) fn parse(bytes: &[u8]) -> Option<Record> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<SavedCounters> {
         let (words, _) = bytes.as_chunks::<8>();
         let numbers = &mut words.iter().map(|word| u64::from_le_bytes(*word));
         let birth = match (numbers.next()?, numbers.next()?) {
@@ -54,7 +54,7 @@ impl Record {
         };
         let load = match numbers.next()? {
             0 => None,
-            _ => Some(Load {
+            _ => Some(SampledLoad {
                 averages: Averages::of_numbers([numbers.next()?, numbers.next()?, numbers.next()?]),
                 sampled: Micros(numbers.next()?),
                 read: Micros(numbers.next()?),
@@ -64,7 +64,7 @@ impl Record {
             0 => None,
             _ => Some(Clock::of_numbers(numbers)?),
         };
-        Some(Record { clock, birth, load })
+        Some(SavedCounters { clock, birth, load })
     }
 }
 
@@ -74,13 +74,13 @@ mod tests {
     use crate::{base::units::CpuSet, facts::cgroup::CpuUse};
     use proptest::prelude::{any, proptest};
 
-    fn kept(load: u64, offset: i64) -> Record {
+    fn kept(load: u64, offset: i64) -> SavedCounters {
         let cpus = CpuSet::parse("0-1").unwrap();
         let now = Micros(1_000_000);
-        Record {
+        SavedCounters {
             clock: Some(Clock::started(&cpus, &CpuUse::default(), now, now)),
             birth: Some(Birth::Offset(offset)),
-            load: Some(Load {
+            load: Some(SampledLoad {
                 averages: Averages::starting_at(load),
                 sampled: now,
                 read: now,
@@ -90,20 +90,20 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_a_page_that_says_nothing() {
-        let nothing = Record::default();
-        assert_eq!(Record::parse(&nothing.bytes()), Some(nothing));
+        let nothing = SavedCounters::default();
+        assert_eq!(SavedCounters::parse(&nothing.bytes()), Some(nothing));
     }
 
     proptest! {
         #[test]
         fn what_is_kept_is_read_as_it_was_written(load in 0u64..1 << 40, offset: i64) {
             let kept = kept(load, offset);
-            assert_eq!(Record::parse(&kept.bytes()), Some(kept));
+            assert_eq!(SavedCounters::parse(&kept.bytes()), Some(kept));
         }
 
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in any::<Vec<u8>>()) {
-            let _ = Record::parse(&bytes);
+            let _ = SavedCounters::parse(&bytes);
         }
     }
 }

@@ -15,44 +15,44 @@ use crate::{
 use parking_lot::Mutex;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// A container's page in the ledger.
+/// A container's page in the containers.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(super) struct ContainerState {
     /// The container itself.
-    pub(super) container: Kept<Arc<Container>>,
+    pub(super) container: Latest<Arc<Container>>,
     /// Whether it is known where the container stands in every hierarchy.
     pub(super) is_placed: bool,
     /// The last good facts of its memory.
-    pub(super) memory: Kept<Memory>,
+    pub(super) memory: Latest<Memory>,
     /// The last good facts of its CPUs, and those of them that are seen.
-    pub(super) cpu: Kept<(Cpu, CpuSet)>,
+    pub(super) cpu: Latest<(Cpu, CpuSet)>,
     /// The last good facts of its huge pages.
-    pub(super) hugetlb: Kept<Vec<HugetlbLevel>>,
+    pub(super) hugetlb: Latest<Vec<HugetlbLevel>>,
     /// The last good facts of its memory nodes.
-    pub(super) numa: Kept<Numa>,
+    pub(super) numa: Latest<Numa>,
     /// The last good facts of its block devices.
-    pub(super) devices: Kept<Vec<DeviceUse>>,
+    pub(super) devices: Latest<Vec<DeviceUse>>,
     /// The last good counts of its memory.
-    pub(super) counts: Kept<Vec<(String, u64)>>,
+    pub(super) counts: Latest<Vec<(String, u64)>>,
     /// Its CPUs' columns so far.
     pub(super) clock: Option<Clock>,
     /// Since when it is up.
-    pub(super) birth: Kept<Birth>,
+    pub(super) birth: Latest<Birth>,
     /// The init that was born then.
     pub(super) init: Option<Pid>,
     /// Its tasks.
-    pub(super) tasks: Kept<Tasks>,
+    pub(super) tasks: Latest<Tasks>,
     /// Held by who counts its tasks: the youngest of those that were counted last.
     pub(super) counting: Arc<Mutex<Option<Youngest>>>,
     /// Its load, as long as somebody reads it.
-    pub(super) load: Option<Load>,
+    pub(super) load: Option<SampledLoad>,
     /// The causes that were logged.
     pub(super) warned: BTreeSet<String>,
 }
 
 /// The load of a container, as the last sample left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Load {
+pub(super) struct SampledLoad {
     /// The averages.
     pub(super) averages: Averages,
     /// When the last sample was taken.
@@ -63,15 +63,15 @@ pub(super) struct Load {
 
 /// Something that was found out, and when.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kept<T>(Option<(Micros, T)>);
+pub(super) struct Latest<T>(Option<(Micros, T)>);
 
-impl<T> Default for Kept<T> {
-    fn default() -> Kept<T> {
-        Kept(None)
+impl<T> Default for Latest<T> {
+    fn default() -> Latest<T> {
+        Latest(None)
     }
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> Latest<T> {
     /// What was found out less than `age` before `now`; nothing is for an age of zero.
     pub(super) fn within(&self, age: Micros, now: Micros) -> Option<T> {
         let (found, value) = self.0.as_ref()?;
@@ -79,7 +79,7 @@ impl<T: Clone> Kept<T> {
     }
 
     /// The same, with the moment that it was found out at.
-    pub(super) fn told_within(&self, age: Micros, now: Micros) -> Option<(Micros, T)> {
+    pub(super) fn dated_within(&self, age: Micros, now: Micros) -> Option<(Micros, T)> {
         let (found, _) = self.0.as_ref()?;
         Some((*found, self.within(age, now)?))
     }

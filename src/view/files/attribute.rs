@@ -1,7 +1,7 @@
 //! Pure. What is served below `/sys/devices/system`: the files of the machine as a whole, of each
 //! CPU and of each memory node. Nothing can be written.
 
-use super::attribute_tables::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Row, Text, joined};
+use super::attribute_tables::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Rule, TableRow, joined};
 use crate::base::units::{CpuId, CpuSet, Id, NodeId};
 
 /// What an attribute is about.
@@ -30,14 +30,14 @@ pub const NODES: &str = "sys/devices/system/node";
 
 /// The CPUs and memory nodes that have a directory of their own for whoever looks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Shown {
+pub struct VisibleDevices {
     /// The CPUs.
     pub cpus: CpuSet,
     /// The nodes, each with those of the CPUs that belong to it.
     pub nodes: Vec<(NodeId, CpuSet)>,
 }
 
-impl Shown {
+impl VisibleDevices {
     /// Whether what `subject` stands for is one of them; the machine always is.
     #[must_use]
     pub fn has(&self, subject: Subject) -> bool {
@@ -50,7 +50,7 @@ impl Shown {
 }
 
 impl Subject {
-    fn rows(self) -> &'static [Row] {
+    fn rows(self) -> &'static [TableRow] {
         match self {
             Subject::Machine => &MACHINE_ROWS,
             Subject::Cpu(_) => &CPU_ROWS,
@@ -113,7 +113,7 @@ impl Attribute {
         self.number
     }
 
-    fn row(self) -> Option<&'static Row> {
+    fn row(self) -> Option<&'static TableRow> {
         let rows = self.subject.rows();
         let at = rows.binary_search_by_key(&self.number, |row| row.number);
         at.ok().and_then(|at| rows.get(at))
@@ -121,8 +121,8 @@ impl Attribute {
 
     /// What a container reads from it.
     #[must_use]
-    pub fn text(self) -> Text {
-        self.row().map_or(Text::Zeros, |row| row.text)
+    pub fn rule(self) -> Rule {
+        self.row().map_or(Rule::Zeros, |row| row.rule)
     }
 
     /// Its path below `/`; never begins with `/`.
@@ -166,19 +166,19 @@ impl Attribute {
     #[must_use]
     pub fn in_directory(path: &str) -> Vec<Attribute> {
         let inside = |subject: Subject, path: &str| {
-            let within = |row: &&Row| {
+            let within = |row: &&TableRow| {
                 let (parent, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
                 !name.is_empty() && parent == path
             };
             let rows = subject.rows().iter().filter(within);
-            let attribute = |row: &Row| Attribute {
+            let attribute = |row: &TableRow| Attribute {
                 subject,
                 number: row.number,
             };
             rows.map(attribute).collect::<Vec<_>>()
         };
         match Attribute::at(path).map(|attribute| (attribute, attribute.row())) {
-            Some((attribute, Some(row))) if attribute.text() == Text::Directory => {
+            Some((attribute, Some(row))) if attribute.rule() == Rule::Directory => {
                 inside(attribute.subject, &row.path)
             }
             Some(_) => Vec::new(),
@@ -243,10 +243,10 @@ mod tests {
             for row in subject.rows() {
                 let path = Attribute::of_number(subject, row.number).unwrap().path();
                 let (parent, _) = path.rsplit_once('/').unwrap();
-                let parent = Attribute::at(parent).map(Attribute::text);
+                let parent = Attribute::at(parent).map(Attribute::rule);
                 let known = [CPUS, NODES, "sys/devices/system"];
                 assert!(
-                    parent == Some(Text::Directory)
+                    parent == Some(Rule::Directory)
                         || known.iter().any(|known| path.starts_with(known)),
                     "{path}"
                 );

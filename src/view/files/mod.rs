@@ -15,8 +15,8 @@
 mod attribute;
 mod attribute_tables;
 
-pub use attribute::{Attribute, CPUS, NODES, Shown, Subject, number_after};
-pub use attribute_tables::Text;
+pub use attribute::{Attribute, CPUS, NODES, Subject, VisibleDevices, number_after};
+pub use attribute_tables::Rule;
 
 /// A file that is served, as one variant each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

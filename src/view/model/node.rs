@@ -19,7 +19,7 @@ use crate::{
 
 /// A node whose memory the container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
+pub struct NodeShare {
     /// Which.
     pub id: NodeId,
     /// Its size in the machine.
@@ -34,7 +34,7 @@ pub struct Share {
 pub fn meminfo(
     id: NodeId,
     whole: &Meminfo,
-    shares: &[Share],
+    shares: &[NodeShare],
     host: &host::Meminfo,
 ) -> Vec<MeminfoLine> {
     let at = shares.iter().position(|share| share.id == id);
@@ -81,14 +81,14 @@ fn number(whole: &Meminfo, name: &str) -> u64 {
     }
 }
 
-fn held(share: &Share) -> Bytes {
+fn held(share: &NodeShare) -> Bytes {
     let usage = &share.usage;
     let kernel = usage.slab_reclaimable.plus(usage.slab_unreclaimable);
     usage.anon.plus(usage.file).plus(kernel)
 }
 
 /// The memory of that kind on a node; all that is used of it where nobody counts the kind.
-fn like(name: &str, share: &Share) -> Bytes {
+fn like(name: &str, share: &NodeShare) -> Bytes {
     let usage = &share.usage;
     match name {
         "Active" => usage.active_anon.plus(usage.active_file),
@@ -119,7 +119,7 @@ fn like(name: &str, share: &Share) -> Bytes {
 
 /// The amount in parts that are to each other as the weights, the nodes' sizes where there are no
 /// weights; the parts add up to the amount.
-fn parted(amount: u64, shares: &[Share], weight: impl Fn(&Share) -> u64) -> Vec<u64> {
+fn parted(amount: u64, shares: &[NodeShare], weight: impl Fn(&NodeShare) -> u64) -> Vec<u64> {
     let mut weights: Vec<u64> = shares.iter().map(weight).collect();
     if weights.iter().all(|weight| *weight == 0) {
         weights = shares.iter().map(|share| share.size.kib().max(1)).collect();
@@ -159,8 +159,8 @@ mod tests {
     const LINES: &str = "Node 0 MemTotal: 9 kB\nNode 0 MemFree: 9 kB\nNode 0 MemUsed: 9 kB\n\
         Node 0 FilePages: 9 kB\nNode 0 AnonPages: 9 kB\nNode 0 Future: 9 kB\nNode 0 HugePages_Total: 9\n";
 
-    fn share(id: u32, size: u64, anon: u64, file: u64) -> Share {
-        Share {
+    fn share(id: u32, size: u64, anon: u64, file: u64) -> NodeShare {
+        NodeShare {
             id: NodeId(id),
             size: Bytes::from_kib(size),
             usage: MemoryUse {
@@ -179,7 +179,7 @@ mod tests {
         Meminfo { lines: host.lines }
     }
 
-    fn of(id: u32, shares: &[Share]) -> Vec<u64> {
+    fn of(id: u32, shares: &[NodeShare]) -> Vec<u64> {
         let host = parse::node_meminfo(LINES);
         let view = meminfo(NodeId(id), &whole(), shares, &host);
         let amount = |line: &MeminfoLine| match line.amount {
@@ -213,7 +213,7 @@ mod tests {
             total in 0u64..1 << 42,
             free in 0u64..1 << 42,
         ) {
-            let shares: Vec<Share> = (0..)
+            let shares: Vec<NodeShare> = (0..)
                 .zip(&nodes)
                 .map(|(id, (size, anon))| share(id, *size, *anon, 0))
                 .collect();

@@ -19,7 +19,7 @@ use crate::{
 
 /// What a container's `/proc/vmstat` is made from.
 #[derive(Debug, Clone)]
-pub struct Counts<'facts> {
+pub struct VmstatFacts<'facts> {
     /// Its memory.
     pub sizes: Sizes,
     /// What its memory is used for.
@@ -36,16 +36,16 @@ pub struct Counts<'facts> {
 
 /// The lines of `/proc/vmstat`, in the machine's order.
 #[must_use]
-pub fn vmstat(counts: &Counts<'_>, host: &host::Vmstat) -> Vec<(String, u64)> {
+pub fn vmstat(counts: &VmstatFacts<'_>, host: &host::Vmstat) -> Vec<(String, u64)> {
     let names = host.names.iter();
     names
-        .map(|name| (name.clone(), Source::of(name).count(name, counts)))
+        .map(|name| (name.clone(), VmstatSource::of(name).count(name, counts)))
         .collect()
 }
 
 /// Where the count in a line of `/proc/vmstat` comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum VmstatSource {
     /// `MemFree`, in pages.
     Free,
     /// The sum of these keys of `memory.stat` (by their names in v2), in pages.
@@ -62,12 +62,12 @@ pub enum Source {
     Event,
 }
 
-impl Source {
+impl VmstatSource {
     /// The source of the line with that name.
     #[must_use]
-    pub fn of(name: &str) -> Source {
-        Source::Pages(match name {
-            "nr_free_pages" => return Source::Free,
+    pub fn of(name: &str) -> VmstatSource {
+        VmstatSource::Pages(match name {
+            "nr_free_pages" => return VmstatSource::Free,
             "nr_inactive_anon" | "nr_zone_inactive_anon" => &["inactive_anon"],
             "nr_active_anon" | "nr_zone_active_anon" => &["active_anon"],
             "nr_inactive_file" | "nr_zone_inactive_file" => &["inactive_file"],
@@ -86,13 +86,13 @@ impl Source {
             "nr_page_table_pages" => &["pagetables"],
             "nr_sec_page_table_pages" => &["sec_pagetables"],
             // mm/vmstat.c counts stacks in KiB, and huge pages by the piece.
-            "nr_kernel_stack" => return Source::Kib("kernel_stack"),
-            "nr_shmem_hugepages" => return Source::HugePages("shmem_thp"),
-            "nr_file_hugepages" => return Source::HugePages("file_thp"),
-            "nr_anon_transparent_hugepages" => return Source::HugePages("anon_thp"),
-            "pgpgin" => return Source::Read,
-            "pgpgout" => return Source::Written,
-            _ => return Source::Event,
+            "nr_kernel_stack" => return VmstatSource::Kib("kernel_stack"),
+            "nr_shmem_hugepages" => return VmstatSource::HugePages("shmem_thp"),
+            "nr_file_hugepages" => return VmstatSource::HugePages("file_thp"),
+            "nr_anon_transparent_hugepages" => return VmstatSource::HugePages("anon_thp"),
+            "pgpgin" => return VmstatSource::Read,
+            "pgpgout" => return VmstatSource::Written,
+            _ => return VmstatSource::Event,
         })
     }
 
@@ -100,33 +100,33 @@ impl Source {
     #[must_use]
     pub fn formula(self) -> &'static str {
         match self {
-            Source::Free => "MemFree of /proc/meminfo in pages",
-            Source::Pages(_) => "the container's own use in pages",
-            Source::HugePages(_) => "the container's own use in huge pages",
-            Source::Kib(_) => "the container's own use in KiB",
-            Source::Read => "what the container read from block devices, in KiB",
-            Source::Written => "what the container wrote to block devices, in KiB",
-            Source::Event => "the count of the same name; 0 where nobody counts it by cgroup",
+            VmstatSource::Free => "MemFree of /proc/meminfo in pages",
+            VmstatSource::Pages(_) => "the container's own use in pages",
+            VmstatSource::HugePages(_) => "the container's own use in huge pages",
+            VmstatSource::Kib(_) => "the container's own use in KiB",
+            VmstatSource::Read => "what the container read from block devices, in KiB",
+            VmstatSource::Written => "what the container wrote to block devices, in KiB",
+            VmstatSource::Event => "the count of the same name; 0 where nobody counts it by cgroup",
         }
     }
 
-    fn count(self, name: &str, counts: &Counts<'_>) -> u64 {
+    fn count(self, name: &str, counts: &VmstatFacts<'_>) -> u64 {
         let usage = counts.usage;
         let moved = |bytes: fn(&DeviceUse) -> Bytes| {
             let sum = counts.devices.iter().map(bytes);
             sum.fold(Bytes::ZERO, Bytes::plus).kib()
         };
         match self {
-            Source::Free => counts.sizes.free.0 / counts.page.0.max(1),
-            Source::Pages(keys) => {
+            VmstatSource::Free => counts.sizes.free.0 / counts.page.0.max(1),
+            VmstatSource::Pages(keys) => {
                 let sum = keys.iter().map(|key| usage.of(key));
                 sum.fold(Bytes::ZERO, Bytes::plus).0 / counts.page.0.max(1)
             }
-            Source::HugePages(key) => usage.of(key).0 / counts.huge_page.0.max(1),
-            Source::Kib(key) => usage.of(key).kib(),
-            Source::Read => moved(|device| device.read.bytes),
-            Source::Written => moved(|device| device.written.bytes),
-            Source::Event => {
+            VmstatSource::HugePages(key) => usage.of(key).0 / counts.huge_page.0.max(1),
+            VmstatSource::Kib(key) => usage.of(key).kib(),
+            VmstatSource::Read => moved(|device| device.read.bytes),
+            VmstatSource::Written => moved(|device| device.written.bytes),
+            VmstatSource::Event => {
                 let mut events = counts.events.iter();
                 let known = events.find(|(event, _)| event == name);
                 known.map_or(0, |(_, count)| *count)
@@ -155,7 +155,7 @@ mod tests {
             },
             ..DeviceUse::default()
         };
-        let counts = Counts {
+        let counts = VmstatFacts {
             sizes: Sizes {
                 free: Bytes(12288),
                 ..Sizes::default()

@@ -18,7 +18,7 @@
 mod source;
 
 pub use crate::facts::host::{Amount, MeminfoLine};
-pub use source::Source;
+pub use source::MeminfoSource;
 
 use crate::{
     base::units::{Bytes, Limit},
@@ -78,9 +78,9 @@ impl Lowest {
         }
     }
 
-    fn at_most(self, most: Bytes) -> Lowest {
+    fn at_most(self, max: Bytes) -> Lowest {
         Lowest {
-            amount: self.amount.min(most),
+            amount: self.amount.min(max),
             ..self
         }
     }
@@ -88,7 +88,7 @@ impl Lowest {
 
 /// [`Sizes`], each with the level that decided it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decided {
+pub struct DecidedSizes {
     /// `MemTotal`.
     pub total: Lowest,
     /// `MemFree`.
@@ -116,7 +116,7 @@ pub fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
 
 /// The container's memory, and which level decided each size.
 #[must_use]
-pub fn decided(memory: &Memory, host: &host::Meminfo) -> Decided {
+pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
     let host_available = host.size("MemAvailable");
     let mut total = Lowest::machine(host.size("MemTotal"));
     let mut free = Lowest::machine(host_available.less(memory.usage.reclaimable()));
@@ -133,7 +133,7 @@ pub fn decided(memory: &Memory, host: &host::Meminfo) -> Decided {
     }
     let available = available.at_most(total.amount);
     let (swap_total, swap_free) = swap(memory, total.amount, host);
-    Decided {
+    DecidedSizes {
         total,
         free: free.at_most(available.amount),
         available,
@@ -191,7 +191,7 @@ fn huge_pages(levels: &[HugetlbLevel], host: &host::Meminfo) -> HugePages {
 }
 
 /// What the lines are made of.
-struct Facts<'a> {
+struct MeminfoFacts<'a> {
     sizes: Sizes,
     huge: HugePages,
     usage: &'a MemoryUse,
@@ -201,7 +201,7 @@ struct Facts<'a> {
 /// `/proc/meminfo` as the container should see it.
 #[must_use]
 pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Meminfo {
-    let facts = Facts {
+    let facts = MeminfoFacts {
         sizes: sizes(memory, host),
         huge: huge_pages(hugetlb, host),
         usage: &memory.usage,
@@ -209,7 +209,7 @@ pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) 
     };
     let line = |line: &MeminfoLine| MeminfoLine {
         name: line.name.clone(),
-        amount: Source::of(&line.name).amount(line.amount, &facts),
+        amount: MeminfoSource::of(&line.name).amount(line.amount, &facts),
     };
     Meminfo {
         lines: host.lines.iter().map(line).collect(),

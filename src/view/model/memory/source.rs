@@ -1,12 +1,12 @@
 //! Pure. Where the amount in each line of `/proc/meminfo` comes from.
 
-use super::{Amount, Facts, commit_limit};
+use super::{Amount, MeminfoFacts, commit_limit};
 use crate::base::units::Bytes;
 
 /// Where the amount in a line of `/proc/meminfo` comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the lines")]
-pub enum Source {
+pub enum MeminfoSource {
     Total,
     Free,
     Available,
@@ -27,31 +27,31 @@ pub enum Source {
     Nothing,
 }
 
-impl Source {
+impl MeminfoSource {
     /// The source of the line with that name.
     #[must_use]
-    pub fn of(name: &str) -> Source {
+    pub fn of(name: &str) -> MeminfoSource {
         match name {
-            "MemTotal" => Source::Total,
-            "MemFree" => Source::Free,
-            "MemAvailable" => Source::Available,
-            "SwapTotal" => Source::SwapTotal,
-            "SwapFree" => Source::SwapFree,
-            "CommitLimit" => Source::CommitLimit,
-            "Committed_AS" => Source::CommittedAs,
-            "HugePages_Total" => Source::HugePagesTotal,
-            "HugePages_Free" => Source::HugePagesFree,
-            "Hugetlb" => Source::Hugetlb,
-            "Hugepagesize" | "VmallocTotal" => Source::Fact,
-            name if name.starts_with("DirectMap") => Source::Fact,
-            name => Source::of_use(name),
+            "MemTotal" => MeminfoSource::Total,
+            "MemFree" => MeminfoSource::Free,
+            "MemAvailable" => MeminfoSource::Available,
+            "SwapTotal" => MeminfoSource::SwapTotal,
+            "SwapFree" => MeminfoSource::SwapFree,
+            "CommitLimit" => MeminfoSource::CommitLimit,
+            "Committed_AS" => MeminfoSource::CommittedAs,
+            "HugePages_Total" => MeminfoSource::HugePagesTotal,
+            "HugePages_Free" => MeminfoSource::HugePagesFree,
+            "Hugetlb" => MeminfoSource::Hugetlb,
+            "Hugepagesize" | "VmallocTotal" => MeminfoSource::Fact,
+            name if name.starts_with("DirectMap") => MeminfoSource::Fact,
+            name => MeminfoSource::of_use(name),
         }
     }
 
-    fn of_use(name: &str) -> Source {
-        Source::Use(match name {
+    fn of_use(name: &str) -> MeminfoSource {
+        MeminfoSource::Use(match name {
             // fs/proc/meminfo.c: file pages less those of the swap cache.
-            "Cached" => return Source::Less("file", "swapcached"),
+            "Cached" => return MeminfoSource::Less("file", "swapcached"),
             "SwapCached" => &["swapcached"],
             "Active" => &["active_anon", "active_file"],
             "Inactive" => &["inactive_anon", "inactive_file"],
@@ -78,7 +78,7 @@ impl Source {
             "AnonHugePages" => &["anon_thp"],
             "ShmemHugePages" => &["shmem_thp"],
             "FileHugePages" => &["file_thp"],
-            _ => return Source::Nothing,
+            _ => return MeminfoSource::Nothing,
         })
     }
 
@@ -86,62 +86,64 @@ impl Source {
     #[must_use]
     pub fn formula(self) -> &'static str {
         match self {
-            Source::Total => {
+            MeminfoSource::Total => {
                 "the lowest of the machine's memory and every limit from the container up"
             }
-            Source::Free => {
+            MeminfoSource::Free => {
                 "the lowest of limit - use at every level; the machine: MemAvailable - the container's own cache"
             }
-            Source::Available => {
+            MeminfoSource::Available => {
                 "the lowest of limit - use + reclaimable at every level; the machine: MemAvailable"
             }
-            Source::SwapTotal => {
+            MeminfoSource::SwapTotal => {
                 "the lowest of the machine's swap and every swap limit (v1: memory and swap - MemTotal)"
             }
-            Source::SwapFree => {
+            MeminfoSource::SwapFree => {
                 "SwapTotal - own swap in use, no more than any level or the machine has left"
             }
-            Source::CommitLimit => {
+            MeminfoSource::CommitLimit => {
                 "the machine's (CommitLimit - SwapTotal) x MemTotal / its MemTotal + SwapTotal"
             }
-            Source::CommittedAs => "anon + shmem + SwapTotal - SwapFree",
-            Source::HugePagesTotal => "the machine's pool, no more than any hugetlb limit",
-            Source::HugePagesFree => {
+            MeminfoSource::CommittedAs => "anon + shmem + SwapTotal - SwapFree",
+            MeminfoSource::HugePagesTotal => "the machine's pool, no more than any hugetlb limit",
+            MeminfoSource::HugePagesFree => {
                 "the machine's free pages, no more than any hugetlb limit - use"
             }
-            Source::Hugetlb => "HugePages_Total x Hugepagesize",
-            Source::Fact => "a fact of the machine",
-            Source::Use(_) => "the container's own use",
-            Source::Less(..) => "the first less the second",
-            Source::Nothing => "0: nobody counts it by cgroup",
+            MeminfoSource::Hugetlb => "HugePages_Total x Hugepagesize",
+            MeminfoSource::Fact => "a fact of the machine",
+            MeminfoSource::Use(_) => "the container's own use",
+            MeminfoSource::Less(..) => "the first less the second",
+            MeminfoSource::Nothing => "0: nobody counts it by cgroup",
         }
     }
 
     /// The amount in such a line, where the machine's says `fact`.
-    pub(super) fn amount(self, fact: Amount, facts: &Facts<'_>) -> Amount {
+    pub(super) fn amount(self, fact: Amount, facts: &MeminfoFacts<'_>) -> Amount {
         let (sizes, usage) = (&facts.sizes, facts.usage);
         let size = match (self, fact) {
-            (Source::HugePagesTotal, _) => return Amount::Count(facts.huge.total),
-            (Source::HugePagesFree, _) => return Amount::Count(facts.huge.free),
+            (MeminfoSource::HugePagesTotal, _) => return Amount::Count(facts.huge.total),
+            (MeminfoSource::HugePagesFree, _) => return Amount::Count(facts.huge.free),
             (_, Amount::Count(_)) => return Amount::Count(0),
-            (Source::Fact, fact) => return fact,
-            (Source::Total, _) => sizes.total,
-            (Source::Free, _) => sizes.free,
-            (Source::Available, _) => sizes.available,
-            (Source::SwapTotal, _) => sizes.swap_total,
-            (Source::SwapFree, _) => sizes.swap_free,
-            (Source::CommitLimit, _) => commit_limit(sizes, facts.host),
-            (Source::CommittedAs, _) => {
+            (MeminfoSource::Fact, fact) => return fact,
+            (MeminfoSource::Total, _) => sizes.total,
+            (MeminfoSource::Free, _) => sizes.free,
+            (MeminfoSource::Available, _) => sizes.available,
+            (MeminfoSource::SwapTotal, _) => sizes.swap_total,
+            (MeminfoSource::SwapFree, _) => sizes.swap_free,
+            (MeminfoSource::CommitLimit, _) => commit_limit(sizes, facts.host),
+            (MeminfoSource::CommittedAs, _) => {
                 let swapped = sizes.swap_total.less(sizes.swap_free);
                 usage.anon.plus(usage.shmem).plus(swapped)
             }
-            (Source::Hugetlb, _) => Bytes(facts.huge.size.0.saturating_mul(facts.huge.total)),
-            (Source::Use(keys), _) => {
+            (MeminfoSource::Hugetlb, _) => {
+                Bytes(facts.huge.size.0.saturating_mul(facts.huge.total))
+            }
+            (MeminfoSource::Use(keys), _) => {
                 let amounts = keys.iter().map(|key| usage.of(key));
                 amounts.fold(Bytes::ZERO, Bytes::plus)
             }
-            (Source::Less(first, second), _) => usage.of(first).less(usage.of(second)),
-            (Source::Nothing, _) => Bytes::ZERO,
+            (MeminfoSource::Less(first, second), _) => usage.of(first).less(usage.of(second)),
+            (MeminfoSource::Nothing, _) => Bytes::ZERO,
         };
         Amount::Size(size)
     }

@@ -35,33 +35,33 @@ pub struct Clock {
     pub(super) at: Micros,
     pub(super) seen: CpuSet,
     pub(super) usage: CpuUse,
-    pub(super) owed: Work,
+    pub(super) owed: BusyTime,
     pub(super) times: BTreeMap<CpuId, Times>,
 }
 
 /// Time used in user mode, niced, and in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Work {
+pub(super) struct BusyTime {
     pub(super) user: Micros,
     pub(super) nice: Micros,
     pub(super) system: Micros,
 }
 
-impl Work {
+impl BusyTime {
     fn total(self) -> Micros {
         self.user.plus(self.nice).plus(self.system)
     }
 
-    fn plus(self, other: Work) -> Work {
-        Work {
+    fn plus(self, other: BusyTime) -> BusyTime {
+        BusyTime {
             user: self.user.plus(other.user),
             nice: self.nice.plus(other.nice),
             system: self.system.plus(other.system),
         }
     }
 
-    fn less(self, other: Work) -> Work {
-        Work {
+    fn less(self, other: BusyTime) -> BusyTime {
+        BusyTime {
             user: self.user.less(other.user),
             nice: self.nice.less(other.nice),
             system: self.system.less(other.system),
@@ -69,7 +69,7 @@ impl Work {
     }
 
     /// As much of it as fits into `room`, in the same proportions.
-    fn fitting(self, room: Micros) -> Work {
+    fn fitting(self, room: Micros) -> BusyTime {
         let total = self.total();
         if total <= room {
             return self;
@@ -78,7 +78,7 @@ impl Work {
             let part = u128::from(time.0) * u128::from(room.0) / u128::from(total.0);
             Micros(u64::try_from(part).unwrap_or(u64::MAX))
         };
-        let mut fitting = Work {
+        let mut fitting = BusyTime {
             user: part(self.user),
             nice: part(self.nice),
             system: part(self.system),
@@ -104,7 +104,7 @@ impl Clock {
         };
         Clock {
             // A cgroup may be older than the container in it.
-            owed: Work::default(),
+            owed: BusyTime::default(),
             ..unborn.at(seen, usage, now)
         }
     }
@@ -163,10 +163,10 @@ impl Clock {
 }
 
 // Niced time is part of user time in the facts, and beside it in /proc/stat.
-fn used(before: &CpuUse, now: &CpuUse) -> Work {
+fn used(before: &CpuUse, now: &CpuUse) -> BusyTime {
     let user = now.user.less(before.user);
     let nice = now.nice.less(before.nice).min(user);
-    let work = Work {
+    let work = BusyTime {
         user: user.less(nice),
         nice,
         system: now.system.less(before.system),
@@ -174,7 +174,10 @@ fn used(before: &CpuUse, now: &CpuUse) -> Work {
     used_on(before, now).fold(work, |sum, (_, work)| sum.plus(work))
 }
 
-fn used_on<'a>(before: &'a CpuUse, now: &'a CpuUse) -> impl Iterator<Item = (CpuId, Work)> + 'a {
+fn used_on<'a>(
+    before: &'a CpuUse,
+    now: &'a CpuUse,
+) -> impl Iterator<Item = (CpuId, BusyTime)> + 'a {
     let shares = now.per_cpu.iter().flatten();
     shares.map(|share| {
         let mut earlier = before.per_cpu.iter().flatten();
@@ -185,7 +188,7 @@ fn used_on<'a>(before: &'a CpuUse, now: &'a CpuUse) -> impl Iterator<Item = (Cpu
 
 // The time is exact and its parts are found by ticks: they tell only the proportion, as in the
 // kernel's own cputime_adjust (kernel/sched/cputime.c).
-fn used_in(before: Option<&CpuShare>, now: &CpuShare) -> Work {
+fn used_in(before: Option<&CpuShare>, now: &CpuShare) -> BusyTime {
     let since = |part: fn(&CpuShare) -> Micros| {
         let earlier = before.map_or(Micros::ZERO, part);
         part(now).less(earlier)
@@ -203,7 +206,7 @@ fn used_in(before: Option<&CpuShare>, now: &CpuShare) -> Work {
             Micros(u64::try_from(user).unwrap_or(u64::MAX))
         }
     };
-    Work {
+    BusyTime {
         user,
         nice: Micros::ZERO,
         system: total.less(user),
@@ -228,9 +231,9 @@ impl Interval {
     }
 
     /// Puts as much of the work on that CPU as fits, and says how much that is.
-    fn place(&mut self, cpu: CpuId, work: Work) -> Work {
+    fn place(&mut self, cpu: CpuId, work: BusyTime) -> BusyTime {
         let Some((_, times)) = self.cpus.iter_mut().find(|(other, _)| *other == cpu) else {
-            return Work::default();
+            return BusyTime::default();
         };
         let work = work.fitting(times.idle);
         *times = Times {
@@ -244,7 +247,7 @@ impl Interval {
     }
 
     /// Spreads as much of the work over all CPUs as fits, and says how much that is.
-    fn spread(&mut self, work: Work) -> Work {
+    fn spread(&mut self, work: BusyTime) -> BusyTime {
         let room = self
             .cpus
             .iter()

@@ -5,7 +5,7 @@
 //! (the length is one more, and 0 where the machine has none by CPU), the seen CPUs, the columns
 //! of every CPU.
 
-use super::clock::{Clock, Times, Work};
+use super::clock::{BusyTime, Clock, Times};
 use crate::{
     base::units::{CpuId, Micros},
     facts::cgroup::{CpuShare, CpuUse},
@@ -51,7 +51,7 @@ impl Clock {
     /// The clock that has these numbers next; `None` if there is none.
     pub fn of_numbers(numbers: &mut impl Iterator<Item = u64>) -> Option<Clock> {
         let at = time(numbers)?;
-        let owed = Work {
+        let owed = BusyTime {
             user: time(numbers)?,
             nice: time(numbers)?,
             system: time(numbers)?,
