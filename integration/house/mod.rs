@@ -1,0 +1,3 @@
+//! Holds the tree to what its map says of it.
+
+mod layers;
