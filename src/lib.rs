@@ -3,8 +3,8 @@
 //! ```text
 //! serve::fuse::direct    reads a request                  an inode, a caller
 //! serve::fuse::cached    the same for what the kernel caches: an inode alone
-//! serve::tree            inode -> files::File             which file
-//! facts::containercaller -> Container              who asks
+//! serve::tree            inode -> view::files::File       which file
+//! facts::container       caller -> Container              who asks
 //! view::answer    facts::cgroup, facts::host         their limits and use, the machine
 //!                 view::model                        what they should see
 //!                 view::render                        bytes

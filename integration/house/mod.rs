@@ -1,3 +1,21 @@
-//! Holds the tree to what its map says of it.
+//! Holds the source tree to what `src/lib.rs` and each `src/WING/mod.rs` say of it.
+//!
+//! [`source`] reads the files, [`scope`] collects what each declares and names, [`uses`] resolves
+//! every named path to the file that defines the item. The other files each test one promise.
 
+mod files;
 mod layers;
+mod map;
+mod scope;
+mod source;
+mod uses;
+
+/// Fails with one line for each finding.
+fn check(findings: &[String]) {
+    let count = findings.len();
+    assert!(
+        findings.is_empty(),
+        "{count} found:\n  {}",
+        findings.join("\n  ")
+    );
+}
