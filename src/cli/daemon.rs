@@ -80,6 +80,6 @@ impl Daemon {
             adopts: self.adopt,
         };
         let status = daemon::serve(config, |error| super::complain(&format!("{error:#}")))?;
-        Ok(u8::try_from(status).unwrap_or(super::FAILED))
+        Ok(u8::try_from(status).unwrap_or(super::FAILURE_STATUS))
     }
 }

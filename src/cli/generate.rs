@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is told of no subcommand in particular, in the language of man pages.
+/// Artifact is told of no subcommand in particular, in the language of man pages.
 const MORE: &str = r#".SH FILES
 .TP
 \fI/var/lib/plimsoll\fR
@@ -30,14 +30,14 @@ const CONFIGURATION: &str = include_str!("../../packaging/config.toml");
 pub(super) struct Generate {
     /// What
     #[arg(value_enum)]
-    what: What,
+    what: Artifact,
     /// Where; it is made if it is not there
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum What {
+enum Artifact {
     /// man1/plimsoll.1, a page for each subcommand, and man5/plimsoll-config.toml.5
     Man,
     /// For bash, zsh and fish
@@ -48,10 +48,10 @@ impl Generate {
     pub(super) fn run(self) -> Result<()> {
         let directory = &self.directory;
         make(directory)?;
-        let command = shown(&super::Command::command());
+        let command = shown(&super::Cli::command());
         match self.what {
-            What::Man => pages(&command, directory),
-            What::Completions => {
+            Artifact::Man => pages(&command, directory),
+            Artifact::Completions => {
                 let mut command = command;
                 for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
                     clap_complete::generate_to(shell, &mut command, "plimsoll", directory)

@@ -21,7 +21,7 @@ use clap::{Parser, error::ErrorKind};
 /// Every container sees its own machine in /proc and /sys.
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, max_term_width = 100)]
-struct Command {
+struct Cli {
     #[command(subcommand)]
     command: Subcommand,
 }
@@ -42,7 +42,7 @@ enum Subcommand {
 }
 
 /// The status of an error of our own; a container's command has every other one.
-const FAILED: u8 = 125;
+const FAILURE_STATUS: u8 = 125;
 
 /// Runs the command that was typed.
 #[must_use]
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         let args: Vec<_> = std::env::args_os().skip(1).collect();
         return ended(runtime::become_runtime(&args));
     }
-    let command = match Command::try_parse() {
+    let command = match Cli::try_parse() {
         Ok(command) => command,
         Err(error) => return refused(&error),
     };
@@ -93,7 +93,7 @@ fn ended(result: anyhow::Result<u8>) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::from(FAILED)
+            ExitCode::from(FAILURE_STATUS)
         }
     }
 }
@@ -103,11 +103,11 @@ fn refused(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let shown = error.print();
-            ExitCode::from(if shown.is_ok() { 0 } else { FAILED })
+            ExitCode::from(if shown.is_ok() { 0 } else { FAILURE_STATUS })
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
-            ExitCode::from(FAILED)
+            ExitCode::from(FAILURE_STATUS)
         }
         _ => {
             // What stands before the first empty line is the mistake; the rest is usage.
@@ -117,7 +117,7 @@ fn refused(error: &clap::Error) -> ExitCode {
             let said = said.join(" ");
             let said = said.strip_prefix("error: ").unwrap_or(&said);
             complain(&format!("{said} (see --help)"));
-            ExitCode::from(FAILED)
+            ExitCode::from(FAILURE_STATUS)
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
         ];
         for start in starts {
             let args = iter::once("plimsoll".into()).chain(start.args());
-            let command = Command::try_parse_from(args).unwrap();
+            let command = Cli::try_parse_from(args).unwrap();
             let is_meant = matches!(
                 (start, command.command),
                 (

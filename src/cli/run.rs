@@ -17,7 +17,7 @@ use crate::{
         self,
         options::{
             parse,
-            request::{Limits, Network, Request, RequestError, Root},
+            request::{Limits, Network, OptionError, Request, RootSource},
         },
     },
 };
@@ -79,8 +79,8 @@ pub(super) struct Run {
     #[arg(long)]
     read_only: bool,
     /// The network: none, or this machine's own
-    #[arg(long, visible_alias = "network", value_enum, default_value_t = Net::None)]
-    net: Net,
+    #[arg(long, visible_alias = "network", value_enum, default_value_t = NetworkChoice::None)]
+    net: NetworkChoice,
     /// Hands standard input to the command, which finds it empty otherwise
     #[arg(short, long)]
     interactive: bool,
@@ -101,7 +101,7 @@ pub(super) struct Run {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Net {
+enum NetworkChoice {
     None,
     Host,
 }
@@ -148,7 +148,7 @@ impl Run {
 
     fn request(self) -> anyhow::Result<Request> {
         let limits = self.limits()?;
-        let view = config::read(&self.config)?.mountpoint;
+        let mountpoint = config::read(&self.config)?.mountpoint;
         let volumes: Result<_, _> = self.volume.iter().map(|text| parse::volume(text)).collect();
         let mut environment = Vec::new();
         for text in &self.env {
@@ -162,10 +162,10 @@ impl Run {
         let shell = self.command.is_empty() && self.entrypoint.is_none();
         let typed = shell && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let root = match (self.rootfs, self.layer) {
-            (Some(_), _) if self.keep => return Err(RequestError::NothingToKeep.into()),
-            (Some(directory), _) => Root::Directory(directory),
-            (None, layers) if !layers.is_empty() => Root::Layers(layers),
-            (None, _) => Root::Host,
+            (Some(_), _) if self.keep => return Err(OptionError::NothingToKeep.into()),
+            (Some(directory), _) => RootSource::Directory(directory),
+            (None, layers) if !layers.is_empty() => RootSource::Layers(layers),
+            (None, _) => RootSource::Host,
         };
         Ok(Request {
             name: self.name.as_deref().map(parse::name).transpose()?,
@@ -180,12 +180,12 @@ impl Run {
             keep: self.keep,
             read_only: self.read_only,
             network: match self.net {
-                Net::None => Network::None,
-                Net::Host => Network::Host,
+                NetworkChoice::None => Network::None,
+                NetworkChoice::Host => Network::Host,
             },
             interactive: self.interactive || typed,
             terminal: self.tty || typed,
-            view,
+            mountpoint,
         })
     }
 

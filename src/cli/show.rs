@@ -33,19 +33,19 @@ pub(super) struct Show {
     #[arg(long, value_name = "PATH", group = "whose")]
     cgroup: Option<PathBuf>,
     /// The file: a name (meminfo) or a path (/proc/meminfo, /sys/devices/system/cpu/present)
-    #[arg(value_parser = asked)]
-    file: Asked,
+    #[arg(value_parser = show_target)]
+    file: ShowTarget,
     /// Say for each line where its value comes from, instead of the bytes
     #[arg(long)]
     explain: bool,
     /// How to print the explanation
-    #[arg(short, long, value_enum, default_value_t = Output::Table, requires = "explain")]
-    output: Output,
+    #[arg(short, long, value_enum, default_value_t = ExplainFormat::Table, requires = "explain")]
+    output: ExplainFormat,
 }
 
 /// How an explanation is printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
+enum ExplainFormat {
     /// For people
     Table,
     /// For programs: an array of objects with `name`, `value`, `formula`, `decided_by` (if there
@@ -55,18 +55,18 @@ enum Output {
 
 /// What is served under the name that a user gave.
 #[derive(Debug, Clone, Copy)]
-enum Asked {
+enum ShowTarget {
     File(File),
     Attribute(Attribute),
 }
 
-fn asked(text: &str) -> Result<Asked, String> {
+fn show_target(text: &str) -> Result<ShowTarget, String> {
     let attribute = || {
         Attribute::at(text.strip_prefix('/').unwrap_or(text))
             .filter(|attribute| attribute.rule() != Rule::Directory)
     };
-    let asked = File::named(text).map(Asked::File);
-    asked.or_else(|| attribute().map(Asked::Attribute)).ok_or_else(|| {
+    let asked = File::named(text).map(ShowTarget::File);
+    asked.or_else(|| attribute().map(ShowTarget::Attribute)).ok_or_else(|| {
         let names: Vec<&str> = FILES.iter().map(|file| file.name()).collect();
         format!(
             "no such file is served; there are {}, and files below /sys/devices/system/cpu and node",
@@ -79,22 +79,22 @@ impl Show {
     pub(super) fn run(self) -> Result<()> {
         let answers = Answers::here()?;
         let bytes = match (self.file, self.whose(&answers)?) {
-            (Asked::File(file), Caller::Container(container)) if self.explain => {
+            (ShowTarget::File(file), Caller::Container(container)) if self.explain => {
                 self.printed(&answers.explain(file, &container)?)?
             }
-            (Asked::Attribute(attribute), Caller::Container(container)) if self.explain => {
+            (ShowTarget::Attribute(attribute), Caller::Container(container)) if self.explain => {
                 self.printed(&answers.explain_attribute(attribute, &container)?)?
             }
-            (Asked::File(file), Caller::Container(container)) => {
+            (ShowTarget::File(file), Caller::Container(container)) => {
                 answers.render_padded(file, &container)?
             }
-            (Asked::Attribute(attribute), Caller::Container(container)) => {
+            (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
                 answers.render_attribute(attribute, &container)?
             }
             (asked, Caller::Host) => {
                 let (path, bytes) = match asked {
-                    Asked::File(file) => (file.path().to_owned(), answers.read_host(file)?),
-                    Asked::Attribute(attribute) => {
+                    ShowTarget::File(file) => (file.path().to_owned(), answers.read_host(file)?),
+                    ShowTarget::Attribute(attribute) => {
                         (attribute.path(), answers.read_host_attribute(attribute)?)
                     }
                 };
@@ -127,7 +127,7 @@ impl Show {
     }
 
     fn printed(&self, lines: &[Explained]) -> Result<Vec<u8>> {
-        if let Output::Json = self.output {
+        if let ExplainFormat::Json = self.output {
             let text =
                 serde_json::to_string_pretty(lines).context("cannot print the explanation")?;
             return Ok((text + "\n").into_bytes());

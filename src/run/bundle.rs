@@ -1,4 +1,4 @@
-//! Pure. What was asked, and what was found out for it, as an OCI configuration.
+//! Pure. The OCI configuration of a container, from the request and the values resolved for it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,31 +24,31 @@ use crate::{
     },
 };
 
-/// What a container's configuration needs beside the request.
+/// The values of a container's configuration that the request leaves open.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
-    /// Its root, mounted.
+pub(crate) struct Resolved {
+    /// The path of the mounted root.
     pub(crate) rootfs: PathBuf,
-    /// Its host name.
+    /// The host name.
     pub(crate) hostname: String,
     /// The command and its arguments.
     pub(crate) args: Vec<String>,
-    /// Who runs it.
+    /// The user that runs the command.
     pub(crate) user: User,
-    /// What a terminal is called here.
+    /// The `TERM` of this process.
     pub(crate) term: Option<String>,
-    /// Its cgroup below each hierarchy's top.
+    /// The cgroup below the top of each hierarchy.
     pub(crate) cgroups: PathBuf,
-    /// Its cgroup directories, each with where it appears.
+    /// The cgroup directories, each with its path in the container.
     pub(crate) cgroup_binds: Vec<(PathBuf, PathBuf)>,
-    /// The hook that brings in the view.
+    /// The hook that binds the served files.
     pub(crate) hook: HookSpec,
-    /// The clocks of this moment; `None` where the kernel has no time namespaces.
+    /// The host's clocks at the start; `None` on a kernel without time namespaces.
     pub(crate) clocks: Option<Clocks>,
 }
 
-/// Docker's default capabilities without MKNOD: on cgroup v2 nothing else stands between
-/// a device node and the host's device.
+/// Docker's default capabilities without CAP_MKNOD: on cgroup v2 nothing else keeps a device node
+/// from the host's device.
 const CAPABILITIES: &[Capability] = &[
     Capability::AuditWrite,
     Capability::Chown,
@@ -65,8 +65,8 @@ const CAPABILITIES: &[Capability] = &[
     Capability::SysChroot,
 ];
 
-/// Docker's masked paths, and the host's memory block by block, which lsmem adds up.
-const MASKED: &[&str] = &[
+/// Docker's masked paths, and the memory blocks of the host, whose sizes lsmem adds up.
+const MASKED_PATHS: &[&str] = &[
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -83,7 +83,7 @@ const MASKED: &[&str] = &[
 ];
 
 /// Docker's read-only paths.
-const READ_ONLY: &[&str] = &[
+const READ_ONLY_PATHS: &[&str] = &[
     "/proc/bus",
     "/proc/fs",
     "/proc/irq",
@@ -91,60 +91,62 @@ const READ_ONLY: &[&str] = &[
     "/proc/sysrq-trigger",
 ];
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The default of the command's `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The OCI configuration of a container.
+/// Builds the OCI configuration of a container.
 ///
 /// # Errors
 ///
-/// When the configuration's own rules are broken, which no request can bring about.
-pub(crate) fn spec(request: &Request, found: &Found) -> Result<Spec, OciSpecError> {
+/// A configuration that breaks the rules of oci-spec, which no request can cause.
+pub(crate) fn spec(request: &Request, resolved: &Resolved) -> Result<Spec, OciSpecError> {
     let root = RootBuilder::default()
-        .path(found.rootfs.clone())
+        .path(resolved.rootfs.clone())
         .readonly(request.read_only)
         .build()?;
     SpecBuilder::default()
         .version("1.2.0")
         .root(root)
-        .hostname(found.hostname.clone())
-        .mounts(mounts(found)?)
-        .process(process(request, found)?)
+        .hostname(resolved.hostname.clone())
+        .mounts(mounts(resolved)?)
+        .process(process(request, resolved)?)
         .hooks(
             HooksBuilder::default()
-                .create_container(vec![hook(found)?])
+                .create_container(vec![hook(resolved)?])
                 .build()?,
         )
-        .linux(linux(request, found)?)
+        .linux(linux(request, resolved)?)
         .build()
 }
 
-fn process(request: &Request, found: &Found) -> Result<Process, OciSpecError> {
+fn process(request: &Request, resolved: &Resolved) -> Result<Process, OciSpecError> {
     let user = UserBuilder::default()
-        .uid(found.user.uid)
-        .gid(found.user.gid)
+        .uid(resolved.user.uid)
+        .gid(resolved.user.gid)
         .umask(0o022u32)
-        .additional_gids(found.user.groups.clone())
+        .additional_gids(resolved.user.groups.clone())
         .build()?;
     ProcessBuilder::default()
         .terminal(request.terminal)
         .user(user)
-        .args(found.args.clone())
-        .env(environment(request, found))
+        .args(resolved.args.clone())
+        .env(environment(request, resolved))
         .cwd(request.directory.clone())
         .capabilities(capabilities()?)
         .no_new_privileges(false)
         .build()
 }
 
-/// What was asked for, after what every command finds; the last of a name counts.
-fn environment(request: &Request, found: &Found) -> Vec<String> {
+/// Returns the command's environment: the defaults, then the requested variables. The last value of
+/// a name counts.
+fn environment(request: &Request, resolved: &Resolved) -> Vec<String> {
     let mut variables = vec![
-        ("PATH".to_owned(), PATH.to_owned()),
-        ("HOSTNAME".to_owned(), found.hostname.clone()),
-        ("HOME".to_owned(), found.user.home.clone()),
+        ("PATH".to_owned(), DEFAULT_PATH.to_owned()),
+        ("HOSTNAME".to_owned(), resolved.hostname.clone()),
+        ("HOME".to_owned(), resolved.user.home.clone()),
     ];
     if request.terminal {
-        let term = found.term.clone().unwrap_or("xterm".to_owned());
+        let term = resolved.term.clone().unwrap_or("xterm".to_owned());
         variables.push(("TERM".to_owned(), term));
     }
     for (name, value) in &request.environment {
@@ -155,7 +157,8 @@ fn environment(request: &Request, found: &Found) -> Vec<String> {
     variables.into_iter().map(line).collect()
 }
 
-/// A command of another user loses them by becoming a program; one of root keeps them.
+/// Returns the container's capabilities. The kernel takes them from a command of another user at
+/// exec; a command of root keeps them.
 fn capabilities() -> Result<LinuxCapabilities, OciSpecError> {
     let all: HashSet<Capability> = CAPABILITIES.iter().copied().collect();
     LinuxCapabilitiesBuilder::default()
@@ -167,27 +170,27 @@ fn capabilities() -> Result<LinuxCapabilities, OciSpecError> {
         .build()
 }
 
-fn hook(found: &Found) -> Result<Hook, OciSpecError> {
+fn hook(resolved: &Resolved) -> Result<Hook, OciSpecError> {
     let hook = HookBuilder::default()
-        .path(&found.hook.path)
-        .args(found.hook.args.clone())
+        .path(&resolved.hook.path)
+        .args(resolved.hook.args.clone())
         .env(hook_spec::ENVIRONMENT.map(str::to_owned));
-    match found.hook.timeout {
+    match resolved.hook.timeout {
         Some(timeout) => hook.timeout(timeout).build(),
         None => hook.build(),
     }
 }
 
-fn mounts(found: &Found) -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(resolved: &Resolved) -> Result<Vec<Mount>, OciSpecError> {
     let mut mounts = vec![
-        mounted("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"])?,
-        mounted(
+        mount("proc", "proc", "/proc", &["nosuid", "noexec", "nodev"])?,
+        mount(
             "tmpfs",
             "tmpfs",
             "/dev",
             &["nosuid", "strictatime", "mode=755", "size=65536k"],
         )?,
-        mounted(
+        mount(
             "devpts",
             "devpts",
             "/dev/pts",
@@ -200,30 +203,30 @@ fn mounts(found: &Found) -> Result<Vec<Mount>, OciSpecError> {
                 "gid=5",
             ],
         )?,
-        mounted(
+        mount(
             "tmpfs",
             "shm",
             "/dev/shm",
             &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
         )?,
-        mounted(
+        mount(
             "mqueue",
             "mqueue",
             "/dev/mqueue",
             &["nosuid", "noexec", "nodev"],
         )?,
-        mounted(
+        mount(
             "sysfs",
             "sysfs",
             "/sys",
             &["nosuid", "noexec", "nodev", "ro"],
         )?,
     ];
-    if !is_unified(found) {
+    if !is_unified(resolved) {
         let options = &["nosuid", "noexec", "nodev", "mode=755"];
-        mounts.push(mounted("tmpfs", "tmpfs", CGROUPS, options)?);
+        mounts.push(mount("tmpfs", "tmpfs", CGROUP_MOUNT, options)?);
     }
-    for (from, at) in &found.cgroup_binds {
+    for (from, at) in &resolved.cgroup_binds {
         let options = ["bind", "ro", "nosuid", "noexec", "nodev"].map(str::to_owned);
         let bind = MountBuilder::default()
             .typ("bind")
@@ -236,23 +239,24 @@ fn mounts(found: &Found) -> Result<Vec<Mount>, OciSpecError> {
     Ok(mounts)
 }
 
-const CGROUPS: &str = "/sys/fs/cgroup";
+/// The mount point of the cgroup file systems in a container.
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
-/// Whether its cgroup is one, of v2.
-fn is_unified(found: &Found) -> bool {
-    let one = |(_, at): &(PathBuf, PathBuf)| at == Path::new(CGROUPS);
-    found.cgroup_binds.iter().any(one)
+/// Tells whether the container has a single cgroup, of v2.
+fn is_unified(resolved: &Resolved) -> bool {
+    let is_whole = |(_, at): &(PathBuf, PathBuf)| at == Path::new(CGROUP_MOUNT);
+    resolved.cgroup_binds.iter().any(is_whole)
 }
 
-/// Where nothing is to be seen. v1 counts no pressure for a cgroup: there the files would be the
-/// host's, and a kernel without them is known to every program.
-fn masked(found: &Found) -> Vec<String> {
-    let pressure = (!is_unified(found)).then(|| "/proc/pressure".to_owned());
-    let masked = MASKED.iter().map(ToString::to_string);
+/// Returns the paths that are masked. cgroup v1 counts no pressure, so /proc/pressure would show
+/// the host's; every program copes with a kernel without these files.
+fn masked_paths(resolved: &Resolved) -> Vec<String> {
+    let pressure = (!is_unified(resolved)).then(|| "/proc/pressure".to_owned());
+    let masked = MASKED_PATHS.iter().map(ToString::to_string);
     masked.chain(pressure).collect()
 }
 
-fn mounted(kind: &str, from: &str, at: &str, options: &[&str]) -> Result<Mount, OciSpecError> {
+fn mount(kind: &str, from: &str, at: &str, options: &[&str]) -> Result<Mount, OciSpecError> {
     let options: Vec<String> = options.iter().map(ToString::to_string).collect();
     MountBuilder::default()
         .typ(kind)
@@ -262,7 +266,7 @@ fn mounted(kind: &str, from: &str, at: &str, options: &[&str]) -> Result<Mount, 
         .build()
 }
 
-fn linux(request: &Request, found: &Found) -> Result<Linux, OciSpecError> {
+fn linux(request: &Request, resolved: &Resolved) -> Result<Linux, OciSpecError> {
     let mut kinds = vec![
         LinuxNamespaceType::Pid,
         LinuxNamespaceType::Mount,
@@ -273,7 +277,7 @@ fn linux(request: &Request, found: &Found) -> Result<Linux, OciSpecError> {
     if request.network == Network::None {
         kinds.push(LinuxNamespaceType::Network);
     }
-    if found.clocks.is_some() {
+    if resolved.clocks.is_some() {
         kinds.push(LinuxNamespaceType::Time);
     }
     let namespace = |kind| LinuxNamespaceBuilder::default().typ(kind).build();
@@ -281,11 +285,11 @@ fn linux(request: &Request, found: &Found) -> Result<Linux, OciSpecError> {
     let paths = |paths: &[&str]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     let linux = LinuxBuilder::default()
         .namespaces(namespaces?)
-        .masked_paths(masked(found))
-        .readonly_paths(paths(READ_ONLY))
-        .cgroups_path(found.cgroups.clone())
+        .masked_paths(masked_paths(resolved))
+        .readonly_paths(paths(READ_ONLY_PATHS))
+        .cgroups_path(resolved.cgroups.clone())
         .rootfs_propagation("private");
-    match found.clocks {
+    match resolved.clocks {
         Some(clocks) => linux.time_offsets(offsets(clocks)?).build(),
         None => linux.build(),
     }
@@ -306,8 +310,8 @@ fn offsets(clocks: Clocks) -> Result<HashMap<String, LinuxTimeOffset>, OciSpecEr
 mod tests {
     use super::*;
 
-    fn found() -> Found {
-        Found {
+    fn resolved() -> Resolved {
+        Resolved {
             rootfs: "/root".into(),
             hostname: "box".into(),
             args: vec!["sh".into()],
@@ -319,7 +323,7 @@ mod tests {
             },
             term: None,
             cgroups: "/plimsoll/box".into(),
-            cgroup_binds: vec![("/sys/fs/cgroup/plimsoll/box".into(), CGROUPS.into())],
+            cgroup_binds: vec![("/sys/fs/cgroup/plimsoll/box".into(), CGROUP_MOUNT.into())],
             hook: HookSpec::of_bundled_runtime("/proc/self/exe", ["hook".to_owned()]),
             clocks: Some(Clocks {
                 monotonic: 1_500_000_000,
@@ -343,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_container_cannot_change_the_hosts_devices_and_kernel_settings() {
-        let spec = spec(&request(), &found()).unwrap();
+        let spec = spec(&request(), &resolved()).unwrap();
         let process = spec.process().as_ref().unwrap();
         let capabilities = process.capabilities().as_ref().unwrap();
         for set in [
@@ -369,7 +373,7 @@ mod tests {
         let masked = linux.masked_paths().as_ref().unwrap();
         assert!(masked.iter().any(|path| path == "/proc/kcore"));
         let mounts = spec.mounts().as_ref().unwrap();
-        for at in ["/sys", CGROUPS] {
+        for at in ["/sys", CGROUP_MOUNT] {
             let mount = mounts
                 .iter()
                 .find(|mount| mount.destination() == Path::new(at));
@@ -383,7 +387,7 @@ mod tests {
         for bind in crate::inject::binds() {
             let path = Path::new("/").join(bind.path);
             assert!(
-                !MASKED.iter().any(|masked| path.starts_with(masked)),
+                !MASKED_PATHS.iter().any(|masked| path.starts_with(masked)),
                 "{path:?}"
             );
         }
@@ -391,16 +395,20 @@ mod tests {
 
     #[test]
     fn only_where_no_cgroup_has_pressure_is_it_hidden() {
-        let hidden = |found: &Found| masked(found).iter().any(|path| path == "/proc/pressure");
-        let unified = found();
-        let mut legacy = found();
+        let hidden = |resolved: &Resolved| {
+            masked_paths(resolved)
+                .iter()
+                .any(|path| path == "/proc/pressure")
+        };
+        let unified = resolved();
+        let mut legacy = resolved();
         legacy.cgroup_binds = vec![("/a".into(), "/sys/fs/cgroup/memory".into())];
         assert!(!hidden(&unified) && hidden(&legacy));
     }
 
     #[test]
     fn both_clocks_begin_at_0() {
-        let spec = spec(&request(), &found()).unwrap();
+        let spec = spec(&request(), &resolved()).unwrap();
         let offsets = spec
             .linux()
             .as_ref()
@@ -421,16 +429,20 @@ mod tests {
     #[test]
     fn the_network_is_a_namespace_of_its_own_unless_it_is_the_hosts() {
         let mut request = request();
-        assert!(kinds(&spec(&request, &found()).unwrap()).contains(&LinuxNamespaceType::Network));
+        assert!(
+            kinds(&spec(&request, &resolved()).unwrap()).contains(&LinuxNamespaceType::Network)
+        );
         request.network = Network::Host;
-        assert!(!kinds(&spec(&request, &found()).unwrap()).contains(&LinuxNamespaceType::Network));
+        assert!(
+            !kinds(&spec(&request, &resolved()).unwrap()).contains(&LinuxNamespaceType::Network)
+        );
     }
 
     #[test]
     fn a_kernel_without_time_namespaces_gets_none() {
-        let mut found = found();
-        found.clocks = None;
-        let spec = spec(&request(), &found).unwrap();
+        let mut resolved = resolved();
+        resolved.clocks = None;
+        let spec = spec(&request(), &resolved).unwrap();
         assert!(!kinds(&spec).contains(&LinuxNamespaceType::Time));
         assert!(spec.linux().as_ref().unwrap().time_offsets().is_none());
     }
@@ -443,7 +455,7 @@ mod tests {
             ("PATH".into(), "/x".into()),
             ("A".into(), "2".into()),
         ];
-        let spec = spec(&request, &found()).unwrap();
+        let spec = spec(&request, &resolved()).unwrap();
         let env = spec.process().as_ref().unwrap().env().as_ref().unwrap();
         assert_eq!(env, &["HOSTNAME=box", "HOME=/home/a", "PATH=/x", "A=2"]);
     }

@@ -1,4 +1,4 @@
-//! What this machine must have for a container, looked at before anything is made.
+//! The checks of the machine and of the request's paths, before anything is created.
 
 use std::{
     fs,
@@ -9,24 +9,24 @@ use nix::unistd::geteuid;
 
 use crate::run::{
     error::{RunError, at},
-    options::request::{Request, Root},
+    options::request::{Request, RootSource},
     process::console,
-    tree::View,
+    tree::ServedTree,
 };
 
 /// CAP_SYS_ADMIN (`include/uapi/linux/capability.h`).
 const SYS_ADMIN: u32 = 21;
 
-/// Checks the machine, and makes every path of the request absolute.
+/// Checks what a container needs of the machine, and makes every path of the request absolute.
 ///
 /// # Errors
 ///
-/// At the first thing that is missing.
+/// The first need that the machine does not meet.
 pub(crate) fn machine(mut request: Request) -> Result<Request, RunError> {
     if !geteuid().is_root() {
         return Err(RunError::NotRoot);
     }
-    if !able_to_mount() {
+    if !is_able_to_mount() {
         return Err(RunError::NotAbleToMount);
     }
     for volume in &mut request.volumes {
@@ -38,18 +38,18 @@ pub(crate) fn machine(mut request: Request) -> Result<Request, RunError> {
         }
     }
     request.root = match request.root {
-        Root::Host => Root::Host,
-        Root::Directory(directory) => Root::Directory(root(&directory)?),
-        Root::Layers(layers) => {
-            let layers: Result<_, _> = layers.iter().map(|layer| root(layer)).collect();
-            Root::Layers(layers?)
+        RootSource::Host => RootSource::Host,
+        RootSource::Directory(directory) => RootSource::Directory(check_root(&directory)?),
+        RootSource::Layers(layers) => {
+            let layers: Result<_, _> = layers.iter().map(|layer| check_root(layer)).collect();
+            RootSource::Layers(layers?)
         }
     };
     if request.terminal && request.interactive && !console::is_terminal() {
         return Err(RunError::NoTerminal);
     }
-    // The host's daemon has its own.
-    if View::of_host(&request.view).is_none() {
+    // Only an embedded daemon opens /dev/fuse.
+    if ServedTree::of_host(&request.mountpoint).is_none() {
         let fuse = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -59,20 +59,21 @@ pub(crate) fn machine(mut request: Request) -> Result<Request, RunError> {
     Ok(request)
 }
 
-fn root(path: &Path) -> Result<PathBuf, RunError> {
+/// Returns the absolute path of a readable root or layer.
+fn check_root(path: &Path) -> Result<PathBuf, RunError> {
     let Ok(real) = fs::canonicalize(path) else {
         return Err(RunError::NoRoot(path.to_owned()));
     };
     if !real.is_dir() {
         return Err(RunError::RootIsFile(path.to_owned()));
     }
-    // Read once, so that what cannot be read is said here.
+    // A root that cannot be read is refused here, before anything is created.
     fs::read_dir(&real).map_err(at("read the root", path))?;
     Ok(real)
 }
 
-/// Root in a container usually is not.
-fn able_to_mount() -> bool {
+/// Tells whether this process has CAP_SYS_ADMIN. Root in a container usually lacks it.
+fn is_able_to_mount() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());

@@ -1,40 +1,40 @@
-//! Why a container could not be run.
+//! The error of a container that cannot be run, and the two ways to make one from a failed call.
 
 use std::{io, path::PathBuf};
 
 use crate::{base::units::Bytes, run::options::user::UserError};
 
-/// Why a container could not be run; nothing of it is left behind.
+/// The error of a container that cannot be run. Nothing of such a container remains.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Not root.
-    #[error("a container needs root: run it with sudo")]
+    /// The user is not root.
+    #[error("a container needs root: run plimsoll with sudo")]
     NotRoot,
-    /// Root without the power to mount.
+    /// Root lacks the capability to mount.
     #[error(
-        "a container needs the capability CAP_SYS_ADMIN, which this process does not have (it runs in a container itself?)"
+        "a container needs the capability CAP_SYS_ADMIN, which this process lacks (does plimsoll itself run in a container?)"
     )]
     NotAbleToMount,
-    /// FUSE is not there.
+    /// /dev/fuse cannot be opened.
     #[error("/dev/fuse is needed to show the container its own machine: modprobe fuse")]
     NoFuse(#[source] io::Error),
-    /// A volume's source is missing.
+    /// The source of a volume is missing.
     #[error("the volume's source {0} does not exist")]
     NoVolume(PathBuf),
-    /// A root or layer is missing.
+    /// The root or a layer is missing.
     #[error("the root {0} does not exist")]
     NoRoot(PathBuf),
-    /// A root or layer is a file.
+    /// The root or a layer is a file.
     #[error("the root {0} is not a directory")]
     RootIsFile(PathBuf),
-    /// Overlay takes a layer or the place of changes not.
+    /// The kernel refuses to mount an overlay of these layers.
     #[error(
-        "overlay refuses {layers} as layers (the kernel's log says why; nested layers, NFS with changes, and file systems with case folding cannot be)"
+        "overlay refuses {layers} as layers (the kernel log says why; overlay cannot use nested layers, NFS for changes, or a file system with case folding)"
     )]
     Overlay {
-        /// The layers, lowest first.
+        /// The layers, lowest first, with commas between.
         layers: String,
-        /// Why.
+        /// The kernel's answer to the mount.
         source: io::Error,
     },
     /// Another container has the name.
@@ -42,61 +42,61 @@ pub enum RunError {
     NameInUse(String),
     /// Kept changes have the name.
     #[error(
-        "{0} holds what an earlier container of this name kept: remove it, or take another --name"
+        "{0} holds the kept changes of an earlier container of this name: remove the directory, or choose another --name"
     )]
     KeptBefore(PathBuf),
     /// `-t -i` without a terminal.
     #[error("--tty with --interactive needs a terminal on standard input: leave out one of them")]
     NoTerminal,
-    /// There is no cgroup file system.
+    /// No cgroup file system is mounted.
     #[error("no cgroup file system is mounted: mount -t cgroup2 none /sys/fs/cgroup")]
     NoCgroups,
-    /// A limit needs a controller that is not there.
+    /// A limit needs a controller that is not available.
     #[error("{option} needs the cgroup controller \"{controller}\", which is not available: {fix}")]
     NoController {
-        /// The option that needs it.
+        /// The option that sets the limit.
         option: &'static str,
         /// The controller.
         controller: &'static str,
-        /// How to enable it.
+        /// The way to enable the controller.
         fix: String,
     },
     /// The kernel does not limit swap.
-    #[error("--memory-swap needs a kernel that counts swap: boot it with swapaccount=1")]
+    #[error("--memory-swap needs a kernel that counts swap: boot the kernel with swapaccount=1")]
     NoSwapLimit,
-    /// The limit cannot hold what starting takes.
+    /// The limit of memory is below the need of a start.
     #[error("--memory {0} is too little for this program to start")]
     TooLittleMemory(Bytes),
-    /// The user is unknown.
+    /// The user or group is unknown.
     #[error(transparent)]
     User(#[from] UserError),
-    /// The embedded daemon did not start.
+    /// The embedded daemon did not start; with its last message.
     #[error("the daemon that shows the container its own machine did not start: {0}")]
     Daemon(String),
-    /// A step on a file failed.
+    /// A call on a path failed.
     #[error("cannot {act} {path}")]
     Path {
-        /// What was to be done.
+        /// The act, as a verb with or without an object.
         act: &'static str,
-        /// To what.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The answer to the call.
         source: io::Error,
     },
-    /// A step of the kernel failed.
+    /// A call without a path failed.
     #[error("cannot {act}")]
     Step {
-        /// What was to be done.
+        /// The act, as a verb with its object.
         act: &'static str,
-        /// Why.
+        /// The answer to the call.
         source: io::Error,
     },
-    /// libcontainer failed.
+    /// libcontainer, or the hook in it, failed.
     #[error("cannot create the container: {0}")]
     Create(String),
 }
 
-/// Says what was being done when a call on a path failed.
+/// Returns a function that turns the error of a call on `path` into a [`RunError::Path`].
 pub(crate) fn at<E: Into<io::Error>>(
     act: &'static str,
     path: impl Into<PathBuf>,
@@ -108,7 +108,7 @@ pub(crate) fn at<E: Into<io::Error>>(
     }
 }
 
-/// Says what was being done when a call without a path failed.
+/// Returns a function that turns the error of a call without a path into a [`RunError::Step`].
 pub(crate) fn step(act: &'static str) -> impl FnOnce(nix::Error) -> RunError {
     move |source| RunError::Step {
         act,

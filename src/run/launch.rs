@@ -1,8 +1,9 @@
-//! Runs a container from the first check to the last directory removed.
+//! The steps of a run, from the first check to the removal of the last directory.
 //!
-//! The steps stand in the order in which they can fail with the least made; each thing that is
-//! made removes itself when dropped. libcontainer forks, so this process has one thread from
-//! beginning to end, and the daemon that serves the view is another process.
+//! The order of the steps keeps the loss of a failure small: a step that creates more follows the
+//! steps that may fail without it. Each created thing removes itself when dropped. libcontainer
+//! forks, so this process has one thread from beginning to end, and the daemon of the served files
+//! is another process.
 
 use std::{
     fs,
@@ -31,266 +32,288 @@ use crate::{
     },
     inject::oci::hook_spec::HookSpec,
     run::{
-        bundle::{self, Found},
-        cgroups::{container::Cgroups, hierarchies::Hierarchies},
+        bundle::{self, Resolved},
+        cgroups::{create::ContainerCgroups, hierarchies::Hierarchies},
         check,
         error::{RunError, at, step},
         options::{
-            request::{LEAST_MEMORY, Network, Request},
+            request::{MIN_MEMORY, Network, Request},
             user,
         },
         process::{
-            console::{Console, Socket},
+            console::{Console, ConsoleSocket},
             init::Init,
             reexec,
             supervise::{Signals, supervise},
         },
-        root::{
-            dirs::Place,
-            mountpoints::Scaffold,
-            rootfs::{self, Rootfs},
-            safe_root::Inside,
-        },
-        tree::View,
+        root::{dirs::ContainerDir, mountpoints::Mountpoints, rootfs::Rootfs, safe_root::SafeRoot},
+        tree::ServedTree,
     },
 };
 
-/// The time after which the hook gives up the daemon.
+/// The timeout of the hook for the daemon's answer.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How a container ended.
+/// The end of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The command's exit status; 128 and the signal's number if one ended it.
+pub struct Exit {
+    /// The exit status of the command; 128 and the signal's number after a death by signal.
     pub status: u8,
-    /// Where what it changed is kept.
+    /// The directory with the kept changes; `None` if they are not kept.
     pub kept: Option<PathBuf>,
 }
 
-/// Runs a container to its end, and removes all of it but what is to be kept.
+/// Runs a container to its end, and removes everything but the kept changes.
 ///
-/// The calling process must have one thread, and have done nothing yet that cannot be done twice: it
-/// may begin anew. It is in a mount namespace of its own afterwards.
+/// The calling process must have one thread, and nothing that it did before the call may be harmful
+/// twice: the program may start again from the beginning. After the call the process is in a
+/// private mount namespace.
 ///
 /// # Errors
 ///
-/// When the container cannot be started; then nothing of it is left.
-pub fn run(request: Request) -> Result<Outcome, RunError> {
+/// A container that cannot be started. Nothing of such a container remains.
+pub fn run(request: Request) -> Result<Exit, RunError> {
     let request = check::machine(request)?;
-    reexec::raise();
+    reexec::from_read_only_mount();
     let hierarchies = Hierarchies::find()?;
     hierarchies.check(&request.limits)?;
-    let signals = Signals::hold()?;
-    // What is made for the container is as open as a container expects it.
+    let signals = Signals::block()?;
+    // The container's files get the modes that a container expects.
     umask(Mode::from_bits_truncate(0o022));
     let lifeline = Lifeline::of_this_process().map_err(step("watch this process"))?;
-    let mut place = Place::claim(request.name.as_deref(), request.keep)?;
-    own_mounts()?;
+    let mut dir = ContainerDir::create(request.name.as_deref(), request.keep)?;
+    enter_mount_namespace()?;
     let (status, rootfs) = {
-        let scaffold = Scaffold::raise(&place)?;
-        let view = view(&request, &place, &scaffold)?;
-        let name = place.name().to_owned();
-        let hostname = hostname(&request, &name);
-        let mut rootfs = rootfs::mounted(&request, &place, &scaffold, &hostname)?;
-        let cgroups = Cgroups::create(hierarchies, &name, &request.limits)?;
-        let found = found(&request, &mut rootfs, &cgroups, &view, &place, hostname)?;
-        let status = contained(&request, &found, &cgroups, &place, lifeline, &signals);
-        // In this order: the processes, then the view they read, then the mounts.
+        let mountpoints = Mountpoints::mount(&dir)?;
+        let tree = find_or_serve_tree(&request, &dir, &mountpoints)?;
+        let hostname = choose_hostname(&request, dir.name());
+        let mut rootfs = Rootfs::mount(&request, &dir, &mountpoints, &hostname)?;
+        let cgroups = ContainerCgroups::create(hierarchies, dir.name(), &request.limits)?;
+        let launch = Launch {
+            request: &request,
+            dir: &dir,
+            tree: &tree,
+            cgroups: &cgroups,
+        };
+        let resolved = launch.resolve(&mut rootfs, hostname)?;
+        let status = launch.run_to_end(&resolved, lifeline, &signals);
+        // The order matters: the processes, then the tree that they read, then the mounts.
         drop(cgroups);
-        drop(view);
-        drop(scaffold);
+        drop(tree);
+        drop(mountpoints);
         (status?, rootfs)
     };
     if request.keep
-        && let Err(error) = rootfs.traces.gather()
+        && let Err(error) = rootfs.undo.merge_changes()
     {
-        place.leave();
+        dir.leave();
         return Err(error);
     }
-    let kept = place.keep()?;
-    Ok(Outcome { status, kept })
+    let kept = dir.keep_changes()?;
+    Ok(Exit { status, kept })
 }
 
-/// From here on no mount is seen outside, and every mount ends with this process.
-fn own_mounts() -> Result<(), RunError> {
+/// Enters a private mount namespace: no later mount is seen outside, and each ends with this
+/// process.
+fn enter_mount_namespace() -> Result<(), RunError> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(step("make a mount namespace"))?;
     let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     let none = None::<&str>;
     mount(none, "/", none, flags, none).map_err(step("keep mounts to this process"))?;
     let mounts = mountinfo::own().map_err(at("read", "/proc/self/mountinfo"))?;
-    // libcontainer takes the list of mounts for text, and fails at a name that is none.
-    let odd = mounts.iter().filter(|mount| mount.point.to_str().is_none());
-    for mount in odd {
-        // It may have gone with another one.
+    // libcontainer reads the list of mounts as UTF-8, and fails at a mount point that is not.
+    let unreadable = mounts.iter().filter(|mount| mount.point.to_str().is_none());
+    for mount in unreadable {
+        // The unmount of another one may have removed this mount too.
         let _ = umount2(&mount.point, MntFlags::MNT_DETACH);
     }
     Ok(())
 }
 
-fn view(request: &Request, place: &Place, scaffold: &Scaffold) -> Result<View, RunError> {
-    match View::of_host(&request.view) {
-        Some(view) => Ok(view),
-        None => View::embedded(scaffold.point("view")?, &place.path().join("daemon.log")),
+fn find_or_serve_tree(
+    request: &Request,
+    dir: &ContainerDir,
+    mountpoints: &Mountpoints,
+) -> Result<ServedTree, RunError> {
+    match ServedTree::of_host(&request.mountpoint) {
+        Some(tree) => Ok(tree),
+        None => ServedTree::embedded(mountpoints.create("view")?, &dir.path().join("daemon.log")),
     }
 }
 
-fn hostname(request: &Request, name: &str) -> String {
-    let hosts = || match request.network {
+fn choose_hostname(request: &Request, name: &str) -> String {
+    let of_host = || match request.network {
         Network::Host => nix::unistd::gethostname().ok()?.into_string().ok(),
         Network::None => None,
     };
-    let hostname = request.hostname.clone().or_else(hosts);
-    // A container's name may have what a host's may not.
+    let hostname = request.hostname.clone().or_else(of_host);
+    // The name of a container may contain `_`, which a host name may not.
     hostname.unwrap_or_else(|| name.replace('_', "-"))
 }
 
-fn found(
-    request: &Request,
-    rootfs: &mut Rootfs,
-    cgroups: &Cgroups,
-    view: &View,
-    place: &Place,
-    hostname: String,
-) -> Result<Found, RunError> {
-    let mut inside = Inside::open(&rootfs.path)?;
-    let asked = request.user.as_deref().unwrap_or_default();
-    let user = user::resolve(
-        asked,
-        &inside.text("/etc/passwd"),
-        &inside.text("/etc/group"),
-    )?;
-    let mut args = request.command.clone();
-    if args.is_empty() {
-        let bash = Path::new("/bin/bash");
-        let shell = if inside.find(bash).is_ok() {
-            "/bin/bash"
-        } else {
-            "/bin/sh"
+/// The parts of a container that exist before its processes.
+struct Launch<'a> {
+    request: &'a Request,
+    dir: &'a ContainerDir,
+    tree: &'a ServedTree,
+    cgroups: &'a ContainerCgroups,
+}
+
+impl Launch<'_> {
+    /// Resolves what the request leaves open, with the files of the root. Creates the working
+    /// directory.
+    fn resolve(&self, rootfs: &mut Rootfs, hostname: String) -> Result<Resolved, RunError> {
+        let request = self.request;
+        let mut safe_root = SafeRoot::open(&rootfs.path)?;
+        let user = user::resolve(
+            request.user.as_deref().unwrap_or_default(),
+            &safe_root.read_text("/etc/passwd"),
+            &safe_root.read_text("/etc/group"),
+        )?;
+        let args = match request.command.as_slice() {
+            [] => vec![shell(&safe_root).to_owned()],
+            command => command.to_vec(),
         };
-        args.push(shell.to_owned());
+        if !request.read_only {
+            safe_root.create_dir(&request.directory)?;
+            rootfs.record(safe_root.into_created(), self.dir)?;
+        }
+        Ok(Resolved {
+            rootfs: rootfs.path.clone(),
+            hostname,
+            args,
+            user,
+            term: std::env::var("TERM").ok(),
+            cgroups: self.cgroups.path(),
+            cgroup_binds: self.cgroups.binds(),
+            hook: self.hook(),
+            clocks: sys::clocks(),
+        })
     }
-    if !request.read_only {
-        inside.directory(&request.directory)?;
-        rootfs.remember(inside.made(), place)?;
+
+    fn hook(&self) -> HookSpec {
+        let hook = Respawn::Hook {
+            view: self.tree.path(),
+            timeout: HOOK_TIMEOUT,
+            report: &self.report(),
+        };
+        let args = hook.args().into_iter();
+        let args = args.map(|arg| arg.to_string_lossy().into_owned());
+        HookSpec::of_bundled_runtime(respawn::PROGRAM, args)
     }
-    let report = report(place);
-    let hook = Respawn::Hook {
-        view: view.path(),
-        timeout: HOOK_TIMEOUT,
-        report: &report,
-    };
-    let hook_args = hook.args().into_iter();
-    Ok(Found {
-        rootfs: rootfs.path.clone(),
-        hostname,
-        args,
-        user,
-        term: std::env::var("TERM").ok(),
-        cgroups: cgroups.path(),
-        cgroup_binds: cgroups.binds(),
-        hook: HookSpec::of_bundled_runtime(
-            respawn::PROGRAM,
-            hook_args.map(|arg| arg.to_string_lossy().into_owned()),
-        ),
-        clocks: sys::clocks(),
-    })
+
+    /// Returns the file for the hook's error: libcontainer reports that a hook failed, but not why.
+    fn report(&self) -> PathBuf {
+        self.dir.path().join("hook")
+    }
+
+    /// Creates the container, starts it, and waits for its end; returns the exit status.
+    fn run_to_end(
+        &self,
+        resolved: &Resolved,
+        lifeline: Lifeline,
+        signals: &Signals,
+    ) -> Result<u8, RunError> {
+        let request = self.request;
+        let bundle = self.write_bundle(resolved)?;
+        let socket = match request.terminal {
+            true => Some(ConsoleSocket::listen(self.dir.path())?),
+            false => None,
+        };
+        let created = self.create(&bundle, socket.as_ref(), lifeline);
+        let mut container = created.map_err(|error| self.explain(error))?;
+        let console = match socket {
+            Some(socket) => Some(open_console(socket, request, resolved)?),
+            None => None,
+        };
+        self.cgroups.limit_pids(&request.limits)?;
+        let pid = container.pid().map(|pid| Pid::from_raw(pid.as_raw()));
+        let pid =
+            pid.ok_or_else(|| RunError::Create("libcontainer names no process".to_owned()))?;
+        if request.network == Network::None {
+            raise_loopback(pid)?;
+        }
+        container
+            .start()
+            .map_err(|error| RunError::Create(chain(&error)))?;
+        supervise(pid, signals, console)
+    }
+
+    /// Writes the OCI configuration into the directory of the bundle, and returns that directory.
+    fn write_bundle(&self, resolved: &Resolved) -> Result<PathBuf, RunError> {
+        let bundle = self.dir.create_dir("bundle")?;
+        bundle::spec(self.request, resolved)
+            .and_then(|spec| spec.save(bundle.join("config.json")))
+            .map_err(|error| RunError::Create(error.to_string()))?;
+        Ok(bundle)
+    }
+
+    fn create(
+        &self,
+        bundle: &Path,
+        socket: Option<&ConsoleSocket>,
+        lifeline: Lifeline,
+    ) -> Result<Container, String> {
+        let state = self.dir.create_dir("state");
+        let state = state.map_err(|error| error.to_string())?;
+        let mut builder = ContainerBuilder::new(self.dir.name().to_owned(), SyscallType::default())
+            .with_root_path(state)
+            .map_err(|error| chain(&error))?
+            .with_console_socket(socket.map(ConsoleSocket::path))
+            .with_executor(Init::new(lifeline));
+        if !self.request.interactive && !self.request.terminal {
+            let null = fs::File::open("/dev/null").map_err(|error| error.to_string())?;
+            builder = builder.with_stdin(OwnedFd::from(null));
+        }
+        builder
+            .as_init(bundle)
+            .with_systemd(false)
+            .with_detach(socket.is_some())
+            .build()
+            .map_err(|error| chain(&error))
+    }
+
+    /// Explains an error of libcontainer: by the hook's own report, or by the lack of memory.
+    fn explain(&self, error: String) -> RunError {
+        if let Ok(report) = fs::read_to_string(self.report()) {
+            return RunError::Create(report);
+        }
+        match self.request.limits.memory {
+            // A start in little memory fails in many ways, and rarely for another reason.
+            Limit::At(memory) if memory < Bytes(MIN_MEMORY.0 * 2) => {
+                RunError::TooLittleMemory(memory)
+            }
+            _ => RunError::Create(error),
+        }
+    }
 }
 
-/// Where the hook writes what went wrong: libcontainer only hands on that something did.
-fn report(place: &Place) -> PathBuf {
-    place.path().join("hook")
+/// Returns the shell for a container without a command.
+fn shell(safe_root: &SafeRoot) -> &'static str {
+    let bash = "/bin/bash";
+    match safe_root.open_path(Path::new(bash)) {
+        Ok(_) => bash,
+        Err(_) => "/bin/sh",
+    }
 }
 
-/// Makes the container, starts it, and waits for its end.
-fn contained(
+fn open_console(
+    socket: ConsoleSocket,
     request: &Request,
-    found: &Found,
-    cgroups: &Cgroups,
-    place: &Place,
-    lifeline: Lifeline,
-    signals: &Signals,
-) -> Result<u8, RunError> {
-    let bundle = place.directory("bundle")?;
-    let spec = bundle::spec(request, found).map_err(|error| RunError::Create(error.to_string()))?;
-    let path = bundle.join("config.json");
-    spec.save(&path)
-        .map_err(|error| RunError::Create(error.to_string()))?;
-    let socket = if request.terminal {
-        Some(Socket::listen(place.path())?)
-    } else {
-        None
-    };
-    let made = made(request, place, &bundle, socket.as_ref(), lifeline);
-    let mut container = made.map_err(|error| explained(error, request, place))?;
-    let console = match socket {
-        Some(socket) => Some(console(socket, request, found)?),
-        None => None,
-    };
-    cgroups.limit_pids(&request.limits)?;
-    let failed = |error: libcontainer::error::LibcontainerError| RunError::Create(chain(&error));
-    let pid = container.pid().map(|pid| Pid::from_raw(pid.as_raw()));
-    let pid = pid.ok_or_else(|| RunError::Create("it has no process".to_owned()))?;
-    if request.network == Network::None {
-        loopback(pid)?;
-    }
-    container.start().map_err(failed)?;
-    supervise(pid, signals, console)
-}
-
-/// Makes 127.0.0.1 answer in a network that holds nothing else.
-fn loopback(pid: Pid) -> Result<(), RunError> {
-    let opened = |path: String| fs::File::open(&path).map_err(at("open", path));
-    let theirs = opened(format!("/proc/{pid}/ns/net"))?;
-    let own = opened("/proc/self/ns/net".to_owned())?;
-    network::raise_loopback(&theirs, &own).map_err(step("bring up the container's loopback device"))
-}
-
-fn console(socket: Socket, request: &Request, found: &Found) -> Result<Console, RunError> {
-    let mut console = socket.receive(found.user.uid)?;
-    console.fit();
+    resolved: &Resolved,
+) -> Result<Console, RunError> {
+    let mut console = socket.receive(resolved.user.uid)?;
+    console.copy_size();
     if request.interactive {
-        console.listen();
+        console.forward_stdin();
     }
     Ok(console)
 }
 
-fn made(
-    request: &Request,
-    place: &Place,
-    bundle: &Path,
-    socket: Option<&Socket>,
-    lifeline: Lifeline,
-) -> Result<Container, String> {
-    let state = place
-        .directory("state")
-        .map_err(|error| error.to_string())?;
-    let mut builder = ContainerBuilder::new(place.name().to_owned(), SyscallType::default())
-        .with_root_path(state)
-        .map_err(|error| chain(&error))?
-        .with_console_socket(socket.map(Socket::path))
-        .with_executor(Init::new(lifeline));
-    if !request.interactive && !request.terminal {
-        let null = fs::File::open("/dev/null").map_err(|error| error.to_string())?;
-        builder = builder.with_stdin(OwnedFd::from(null));
-    }
-    builder
-        .as_init(bundle)
-        .with_systemd(false)
-        .with_detach(socket.is_some())
-        .build()
-        .map_err(|error| chain(&error))
-}
-
-/// What went wrong as far as it is known: the hook's own words, or that memory ran out.
-fn explained(error: String, request: &Request, place: &Place) -> RunError {
-    if let Ok(said) = fs::read_to_string(report(place)) {
-        return RunError::Create(said);
-    }
-    match request.limits.memory {
-        // Whatever a start in little memory fails with: it is rarely anything else.
-        Limit::At(memory) if memory < Bytes(LEAST_MEMORY.0 * 2) => {
-            RunError::TooLittleMemory(memory)
-        }
-        _ => RunError::Create(error),
-    }
+/// Brings up the loopback device in the container's network namespace.
+fn raise_loopback(pid: Pid) -> Result<(), RunError> {
+    let open = |path: String| fs::File::open(&path).map_err(at("open", path));
+    let theirs = open(format!("/proc/{pid}/ns/net"))?;
+    let own = open("/proc/self/ns/net".to_owned())?;
+    network::raise_loopback(&theirs, &own).map_err(step("bring up the container's loopback device"))
 }

@@ -1,4 +1,5 @@
-//! The view a container gets its files from: the host's daemon, or one of its own.
+//! The tree of served files that a container binds: the tree of the host's daemon, or of a daemon
+//! for this container alone.
 
 use std::{
     fs,
@@ -25,58 +26,64 @@ use crate::{
     run::error::{RunError, at},
 };
 
-/// How long an embedded daemon may take until it serves.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout for the start of an embedded daemon.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A served tree.
+/// The timeout for the end of an embedded daemon after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A tree of served files.
 #[derive(Debug)]
-pub(crate) enum View {
-    /// The host's daemon's, which is there.
+pub(crate) enum ServedTree {
+    /// The mount point of the host's daemon.
     Host(PathBuf),
-    /// One for this container alone.
-    Embedded(Daemon),
+    /// The tree of a daemon for this container alone.
+    Embedded(EmbeddedDaemon),
 }
 
-impl View {
-    /// That of the host's daemon, if it serves there and answers.
-    pub(crate) fn of_host(served: &Path) -> Option<View> {
+impl ServedTree {
+    /// Returns the tree of the host's daemon; `None` unless the daemon serves on `mountpoint` and
+    /// answers.
+    pub(crate) fn of_host(mountpoint: &Path) -> Option<ServedTree> {
         let mounts = mountinfo::own().ok()?;
         let serves = mountinfo::visible(&mounts)
             .iter()
-            .any(|mount| mount.point == served && mount.kind == FS_TYPE);
-        // A mount whose daemon died is still listed, and every look into it fails.
-        let answers = serves && fs::read_dir(served.join("proc")).is_ok();
-        answers.then(|| View::Host(served.to_owned()))
+            .any(|mount| mount.point == mountpoint && mount.kind == FS_TYPE);
+        // The mount of a dead daemon is still listed, but reads there fail.
+        let answers = serves && fs::read_dir(mountpoint.join("proc")).is_ok();
+        answers.then(|| ServedTree::Host(mountpoint.to_owned()))
     }
 
-    /// Starts a daemon that serves on `mountpoint` as long as this process lives.
+    /// Starts a daemon that serves on `mountpoint` while this process lives, with its messages in
+    /// `log`.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, ends, or is not ready in time; with the last thing it said.
-    pub(crate) fn embedded(mountpoint: PathBuf, log: &Path) -> Result<View, RunError> {
-        Daemon::start(mountpoint, log).map(View::Embedded)
+    /// A daemon that cannot be started, ends, or is not ready before the timeout; with its last
+    /// message.
+    pub(crate) fn embedded(mountpoint: PathBuf, log: &Path) -> Result<ServedTree, RunError> {
+        EmbeddedDaemon::start(mountpoint, log).map(ServedTree::Embedded)
     }
 
-    /// Where the tree is.
+    /// Returns the mount point of the tree.
     pub(crate) fn path(&self) -> &Path {
         match self {
-            View::Host(served) => served,
-            View::Embedded(daemon) => &daemon.mountpoint,
+            ServedTree::Host(mountpoint) => mountpoint,
+            ServedTree::Embedded(daemon) => &daemon.mountpoint,
         }
     }
 }
 
-/// An embedded daemon, ended when dropped.
+/// A daemon for one container. A drop ends the daemon.
 #[derive(Debug)]
-pub(crate) struct Daemon {
+pub(crate) struct EmbeddedDaemon {
     process: Child,
     mountpoint: PathBuf,
 }
 
-impl Daemon {
-    fn start(mountpoint: PathBuf, log: &Path) -> Result<Daemon, RunError> {
-        let messages = fs::File::create(log).map_err(at("make", log))?;
+impl EmbeddedDaemon {
+    fn start(mountpoint: PathBuf, log: &Path) -> Result<EmbeddedDaemon, RunError> {
+        let messages = fs::File::create(log).map_err(at("create", log))?;
         let daemon = Respawn::EmbeddedDaemon {
             mountpoint: &mountpoint,
         };
@@ -85,29 +92,34 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(messages)
-            // What a terminal sends is for the command, which may live on after it, and reads on.
+            // A terminal's signals are for the command, which may survive them and needs the
+            // daemon.
             .process_group(0)
             .spawn()
             .map_err(at("start", respawn::PROGRAM))?;
-        let mut daemon = Daemon {
+        let mut daemon = EmbeddedDaemon {
             process,
             mountpoint,
         };
-        match daemon.process.stdout.take().map(ready) {
+        match daemon.process.stdout.take().map(wait_until_ready) {
             Some(Ok(())) => Ok(daemon),
-            Some(Err(error)) => Err(RunError::Daemon(said(log).unwrap_or(error.to_string()))),
-            None => Err(RunError::Daemon("it has no standard output".to_owned())),
+            Some(Err(error)) => Err(RunError::Daemon(
+                last_message(log).unwrap_or(error.to_string()),
+            )),
+            None => Err(RunError::Daemon(
+                "the process has no standard output".to_owned(),
+            )),
         }
     }
 }
 
-impl Drop for Daemon {
+impl Drop for EmbeddedDaemon {
     fn drop(&mut self) {
         if let Ok(pid) = i32::try_from(self.process.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
-        let until = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < until {
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while Instant::now() < deadline {
             if !matches!(self.process.try_wait(), Ok(None)) {
                 return;
             }
@@ -118,9 +130,9 @@ impl Drop for Daemon {
     }
 }
 
-/// Waits for the line that says the daemon serves.
-fn ready(stdout: ChildStdout) -> io::Result<()> {
-    let timeout = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::NONE);
+/// Waits for the line `ready`, which the daemon prints once it serves.
+fn wait_until_ready(stdout: ChildStdout) -> io::Result<()> {
+    let timeout = PollTimeout::try_from(START_TIMEOUT).unwrap_or(PollTimeout::NONE);
     let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
     if poll(&mut fds, timeout)? == 0 {
         return Err(io::Error::from(io::ErrorKind::TimedOut));
@@ -129,13 +141,13 @@ fn ready(stdout: ChildStdout) -> io::Result<()> {
     BufReader::new(stdout.take(64)).read_line(&mut line)?;
     match line.trim_end() {
         "ready" => Ok(()),
-        "" => Err(io::Error::other("it ended")),
-        other => Err(io::Error::other(format!("it said {other:?}"))),
+        "" => Err(io::Error::other("the daemon ended")),
+        other => Err(io::Error::other(format!("the daemon printed {other:?}"))),
     }
 }
 
-/// The last line that the daemon wrote.
-fn said(log: &Path) -> Option<String> {
+/// Returns the last message of the daemon.
+fn last_message(log: &Path) -> Option<String> {
     let text = fs::read_to_string(log).ok()?;
     let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
     Some(line.trim_start_matches("plimsoll: ").to_owned())

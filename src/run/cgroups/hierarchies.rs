@@ -1,4 +1,4 @@
-//! The cgroup hierarchies of this host, and what it takes to limit a container in them.
+//! The cgroup hierarchies of this host, and the controllers in them.
 
 use std::{
     collections::BTreeMap,
@@ -16,17 +16,18 @@ use crate::{
     },
 };
 
-/// The cgroup above all of ours.
-pub(crate) const ABOVE: &str = "plimsoll";
+/// The parent of every container's cgroup, below the top of each hierarchy.
+pub(crate) const PARENT_CGROUP: &str = "plimsoll";
 
-/// Where cgroup v2 is mounted on a host that has nothing else.
-const UNIFIED: &str = "/sys/fs/cgroup";
+/// The mount point of cgroup v2, or the directory of the mount points of cgroup v1.
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
-/// The controllers a view reads, beside those that limit.
-const WANTED: &[&str] = &["memory", "cpu", "cpuset", "pids", "io"];
+/// The v2 controllers to enable: the limits need them, and the served files are computed from them.
+const ENABLED_CONTROLLERS: &[&str] = &["memory", "cpu", "cpuset", "pids", "io"];
 
-/// The controllers of cgroup v1; other options of a mount are none.
-const CONTROLLERS: &[&str] = &[
+/// The controllers of cgroup v1, as mount options. Other options of a cgroup mount name no
+/// controller.
+const LEGACY_CONTROLLERS: &[&str] = &[
     "blkio",
     "cpu",
     "cpuacct",
@@ -46,27 +47,28 @@ const CONTROLLERS: &[&str] = &[
 /// The hierarchies of this host.
 #[derive(Debug)]
 pub(crate) enum Hierarchies {
-    /// One of cgroup v2.
+    /// One hierarchy of cgroup v2.
     Unified,
-    /// Several of cgroup v1, by controller; also where a v2 hierarchy stands beside them.
+    /// The mount points of cgroup v1 by controller; also on a host with a v2 hierarchy beside them.
     Legacy(BTreeMap<String, PathBuf>),
 }
 
 impl Hierarchies {
-    /// What this host has.
+    /// Finds the hierarchies of this host.
     ///
     /// # Errors
     ///
-    /// When no cgroup file system is mounted.
+    /// A host without a mounted cgroup file system.
     pub(crate) fn find() -> Result<Hierarchies, RunError> {
-        if statfs(UNIFIED).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC) {
+        if statfs(CGROUP_MOUNT).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC) {
             return Ok(Hierarchies::Unified);
         }
         let mounts = mountinfo::own().map_err(at("read", "/proc/self/mountinfo"))?;
         let mut found = BTreeMap::new();
         for mount in mountinfo::visible(&mounts) {
-            if mount.kind == "cgroup" && mount.point.starts_with(UNIFIED) {
-                let is_controller = |option: &&String| CONTROLLERS.contains(&option.as_str());
+            if mount.kind == "cgroup" && mount.point.starts_with(CGROUP_MOUNT) {
+                let is_controller =
+                    |option: &&String| LEGACY_CONTROLLERS.contains(&option.as_str());
                 let named = mount.options.iter().filter(is_controller);
                 found.extend(named.map(|name| (name.clone(), mount.point.clone())));
             }
@@ -77,30 +79,27 @@ impl Hierarchies {
         Ok(Hierarchies::Legacy(found))
     }
 
-    /// Whether every controller that the limits need is there.
+    /// Checks that every controller that the limits need is available.
     ///
     /// # Errors
     ///
-    /// At the first that is not, with the fix.
+    /// The first missing controller, with the way to enable it.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), RunError> {
-        let needed = [
-            ("--memory", "memory", limits.memory.value().is_some()),
-            ("--cpus", "cpu", limits.cpu.value().is_some()),
-            ("--cpuset-cpus", "cpuset", limits.cpuset.is_some()),
-            ("--pids-limit", "pids", limits.pids.value().is_some()),
-        ];
-        for (option, controller, _) in needed.into_iter().filter(|(_, _, needed)| *needed) {
+        for controller in ["memory", "cpu", "cpuset", "pids"] {
+            let Some(option) = option_that_needs(controller, limits) else {
+                continue;
+            };
             let fix = match self {
                 Hierarchies::Legacy(found) if found.contains_key(controller) => continue,
                 Hierarchies::Legacy(_) => format!(
-                    "mkdir -p {UNIFIED}/{controller} && mount -t cgroup -o {controller} cgroup {UNIFIED}/{controller}"
+                    "mkdir -p {CGROUP_MOUNT}/{controller} && mount -t cgroup -o {controller} cgroup {CGROUP_MOUNT}/{controller}"
                 ),
                 Hierarchies::Unified => {
-                    if offered(Path::new(UNIFIED)).iter().any(|c| c == controller) {
+                    if is_available(Path::new(CGROUP_MOUNT), controller) {
                         continue;
                     }
                     format!(
-                        "{UNIFIED}/cgroup.controllers does not list it; boot with cgroup_enable={controller}, or delegate it to this container"
+                        "{CGROUP_MOUNT}/cgroup.controllers does not list {controller}; boot with cgroup_enable={controller}, or delegate {controller} to this container"
                     )
                 }
             };
@@ -113,10 +112,10 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Where each hierarchy is mounted, each once.
+    /// Returns the mount points of the hierarchies, without duplicates.
     pub(crate) fn tops(&self) -> Vec<PathBuf> {
         match self {
-            Hierarchies::Unified => vec![PathBuf::from(UNIFIED)],
+            Hierarchies::Unified => vec![PathBuf::from(CGROUP_MOUNT)],
             Hierarchies::Legacy(found) => {
                 let mut tops: Vec<_> = found.values().cloned().collect();
                 tops.sort();
@@ -126,83 +125,95 @@ impl Hierarchies {
         }
     }
 
-    /// Where a cgroup below ours is for this controller; `None` where v1 does not have it.
-    pub(crate) fn directory(&self, controller: &str, below: &Path) -> Option<PathBuf> {
+    /// Returns the directory of a cgroup below [`PARENT_CGROUP`] in the hierarchy of `controller`;
+    /// `None` if v1 lacks the controller.
+    pub(crate) fn directory(&self, controller: &str, cgroup: &Path) -> Option<PathBuf> {
         let top = match self {
-            Hierarchies::Unified => Path::new(UNIFIED),
+            Hierarchies::Unified => Path::new(CGROUP_MOUNT),
             Hierarchies::Legacy(found) => found.get(controller)?,
         };
-        Some(top.join(ABOVE).join(below))
+        Some(top.join(PARENT_CGROUP).join(cgroup))
     }
 
-    /// Readies a container's cgroups, which are made, for its limits.
+    /// Prepares the cgroups of the container `name`, which exist, for the limits.
     ///
     /// # Errors
     ///
-    /// When a controller that a limit needs cannot be enabled.
-    pub(crate) fn ready(&self, name: &str, limits: &Limits) -> Result<(), RunError> {
+    /// A controller that a limit needs and that cannot be enabled.
+    pub(crate) fn prepare(&self, name: &str, limits: &Limits) -> Result<(), RunError> {
         match self {
             Hierarchies::Unified => {
-                enable(Path::new(UNIFIED), limits)?;
-                enable(&Path::new(UNIFIED).join(ABOVE), limits)
+                enable(Path::new(CGROUP_MOUNT), limits)?;
+                enable(&Path::new(CGROUP_MOUNT).join(PARENT_CGROUP), limits)
             }
             Hierarchies::Legacy(found) => {
                 if let Some(top) = found.get("memory") {
-                    // A fresh v1 memory cgroup counts its children only if told so (always, since
-                    // kernel 5.11).
-                    let _ = fs::write(top.join(ABOVE).join("memory.use_hierarchy"), "1");
+                    // Before kernel 5.11 a fresh v1 memory cgroup counts its children only after
+                    // this write.
+                    let _ = fs::write(top.join(PARENT_CGROUP).join("memory.use_hierarchy"), "1");
                 }
-                seed(found, Path::new(""))?;
-                seed(found, Path::new(name))
+                copy_cpuset(found, Path::new(""))?;
+                copy_cpuset(found, Path::new(name))
             }
         }
     }
 
-    /// Readies the leaf in a container's cgroups, which are limited and hold it, for processes.
+    /// Prepares a leaf, which exists below limited cgroups, for processes.
     ///
     /// # Errors
     ///
-    /// When a controller that a limit needs cannot be enabled.
-    pub(crate) fn ready_leaf(&self, leaf: &Path, limits: &Limits) -> Result<(), RunError> {
+    /// A controller that a limit needs and that cannot be enabled.
+    pub(crate) fn prepare_leaf(&self, leaf: &Path, limits: &Limits) -> Result<(), RunError> {
         match self {
             Hierarchies::Unified => {
-                let above = leaf.parent().unwrap_or(leaf);
-                enable(&Path::new(UNIFIED).join(ABOVE).join(above), limits)
+                let parent = leaf.parent().unwrap_or(leaf);
+                enable(
+                    &Path::new(CGROUP_MOUNT).join(PARENT_CGROUP).join(parent),
+                    limits,
+                )
             }
-            Hierarchies::Legacy(found) => seed(found, leaf),
+            Hierarchies::Legacy(found) => copy_cpuset(found, leaf),
         }
     }
 }
 
-/// The controllers that a v2 cgroup can hand on.
-fn offered(cgroup: &Path) -> Vec<String> {
-    let text = fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
+/// Returns the option of `plimsoll run` whose limit needs `controller`; `None` without such a
+/// limit.
+fn option_that_needs(controller: &str, limits: &Limits) -> Option<&'static str> {
+    match controller {
+        "memory" if limits.memory.value().is_some() => Some("--memory"),
+        "cpu" if limits.cpu.value().is_some() => Some("--cpus"),
+        "cpuset" if limits.cpuset.is_some() => Some("--cpuset-cpus"),
+        "pids" if limits.pids.value().is_some() => Some("--pids-limit"),
+        _ => None,
+    }
 }
 
-/// Hands a v2 cgroup's controllers on to its children: what a view reads if possible, what
-/// a limit needs in any case.
+/// Tells whether a v2 cgroup can enable a controller for its children.
+fn is_available(cgroup: &Path, controller: &str) -> bool {
+    let text = fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
+    text.split_whitespace().any(|listed| listed == controller)
+}
+
+/// Enables the controllers of a v2 cgroup for its children. Fails only for a controller that a
+/// limit needs; the served files do without the others.
 fn enable(cgroup: &Path, limits: &Limits) -> Result<(), RunError> {
     let control = cgroup.join("cgroup.subtree_control");
-    for controller in WANTED {
-        if !offered(cgroup).iter().any(|offered| offered == controller) {
+    for controller in ENABLED_CONTROLLERS {
+        if !is_available(cgroup, controller) {
             continue;
         }
         let Err(error) = fs::write(&control, format!("+{controller}")) else {
             continue;
         };
-        let option = match *controller {
-            "memory" if limits.memory.value().is_some() => "--memory",
-            "cpu" if limits.cpu.value().is_some() => "--cpus",
-            "cpuset" if limits.cpuset.is_some() => "--cpuset-cpus",
-            "pids" if limits.pids.value().is_some() => "--pids-limit",
-            _ => continue,
+        let Some(option) = option_that_needs(controller, limits) else {
+            continue;
         };
         return Err(RunError::NoController {
             option,
             controller,
             fix: format!(
-                "writing +{controller} to {} gave \"{error}\"; processes in that cgroup itself must first move into one below it",
+                "writing +{controller} to {} failed with \"{error}\"; processes in that cgroup itself must first move into a child cgroup",
                 control.display()
             ),
         });
@@ -210,17 +221,18 @@ fn enable(cgroup: &Path, limits: &Limits) -> Result<(), RunError> {
     Ok(())
 }
 
-/// A fresh v1 cpuset has no CPUs and no memory nodes and takes no process: it gets those above it.
-fn seed(found: &BTreeMap<String, PathBuf>, below: &Path) -> Result<(), RunError> {
+/// Copies CPUs and memory nodes from the parent of a v1 cpuset: a fresh one has none and accepts no
+/// process.
+fn copy_cpuset(found: &BTreeMap<String, PathBuf>, cgroup: &Path) -> Result<(), RunError> {
     let Some(top) = found.get("cpuset") else {
         return Ok(());
     };
-    let cgroup = top.join(ABOVE).join(below);
-    let above = cgroup.parent().unwrap_or(top);
+    let cgroup = top.join(PARENT_CGROUP).join(cgroup);
+    let parent = cgroup.parent().unwrap_or(top);
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let (from, to) = (above.join(file), cgroup.join(file));
-        let own = fs::read_to_string(&to).map_err(at("read", &to))?;
-        if own.trim().is_empty() {
+        let (from, to) = (parent.join(file), cgroup.join(file));
+        let current = fs::read_to_string(&to).map_err(at("read", &to))?;
+        if current.trim().is_empty() {
             let value = fs::read_to_string(&from).map_err(at("read", &from))?;
             fs::write(&to, value.trim()).map_err(at("write", &to))?;
         }

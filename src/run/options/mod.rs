@@ -1,5 +1,12 @@
-//! The options of `plimsoll run`, checked as far as the options alone allow.
+//! The options of `plimsoll run`: parsed texts, the request they make, and the user of the command.
 
-pub mod parse;
+/// The request for a container.
 pub mod request;
+
+/// The parsers of the options' texts.
+///
+/// Uses [`request`].
+pub mod parse;
+
+/// The user that runs the command.
 pub(crate) mod user;

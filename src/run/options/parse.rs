@@ -1,70 +1,77 @@
-//! Pure. The words of `plimsoll run` as parts of a request, checked as far as they alone allow.
+//! Pure. The texts of `plimsoll run`'s options as parts of a request.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::{
     base::units::{Bytes, CpuSet, Limit, Micros},
-    run::options::request::{LEAST_MEMORY, PERIOD, RequestError, Swap, Volume},
+    run::options::request::{CPU_PERIOD, MIN_MEMORY, OptionError, Swap, Volume},
 };
 
-/// The least CPU time per period that the kernel takes (`min_cfs_quota_period`).
-const LEAST_QUOTA: Micros = Micros(1000);
+/// The minimum of CPU time per period that the kernel accepts (`min_cfs_quota_period`,
+/// kernel/sched/core.c).
+const MIN_CPU_QUOTA: Micros = Micros(1000);
 
-/// What is mounted in a container after its volumes, which would vanish below it.
-const KERNELS: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// The directories that are mounted after the volumes: a volume below one would be covered.
+const KERNEL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// The limit of memory that a user typed.
+/// Parses `--memory`.
 ///
 /// # Errors
 ///
-/// When it is no size, or less than a program starts in.
-pub fn memory(text: &str) -> Result<Bytes, RequestError> {
-    let bytes: Bytes = text.parse().map_err(|source| RequestError::Size {
+/// A text that is not a size, and a size below [`MIN_MEMORY`].
+pub fn memory(text: &str) -> Result<Bytes, OptionError> {
+    let bytes: Bytes = text.parse().map_err(|source| OptionError::Size {
         option: "memory",
         source,
     })?;
-    if bytes < LEAST_MEMORY {
-        return Err(RequestError::TooLittleMemory(bytes));
+    if bytes < MIN_MEMORY {
+        return Err(OptionError::TooLittleMemory(bytes));
     }
     Ok(bytes)
 }
 
-/// The limit of memory and swap that a user typed, beside that of memory.
+/// Parses `--memory-swap`, with the limit of `--memory`.
+///
+/// `-1` lifts the limit of swap; `0` is the default, as Docker has it.
 ///
 /// # Errors
 ///
-/// When it is no size, stands alone, or is below that of memory.
-pub fn swap(text: &str, memory: Limit<Bytes>) -> Result<Swap, RequestError> {
+/// A text that is not a size, a total without a limit of memory, and a total below that limit.
+pub fn swap(text: &str, memory: Limit<Bytes>) -> Result<Swap, OptionError> {
     if text == "-1" {
         return Ok(Swap::Unlimited);
     }
-    let total: Bytes = text.parse().map_err(|source| RequestError::Size {
+    let total: Bytes = text.parse().map_err(|source| OptionError::Size {
         option: "memory-swap",
         source,
     })?;
     match memory {
-        // Docker takes 0 for "not given".
+        // Docker reads 0 as an absent option.
         _ if total == Bytes::ZERO => Ok(Swap::LikeMemory),
-        Limit::Unlimited => Err(RequestError::SwapWithoutMemory),
-        Limit::At(memory) if total < memory => Err(RequestError::SwapBelowMemory { total, memory }),
+        Limit::Unlimited => Err(OptionError::SwapWithoutMemory),
+        Limit::At(memory) if total < memory => Err(OptionError::SwapBelowMemory { total, memory }),
         Limit::At(_) => Ok(Swap::Total(total)),
     }
 }
 
-/// The CPU time per [`PERIOD`] for a number of CPUs that a user typed, as `1.5`, rounded down.
+/// Parses `--cpus`, a decimal number like `1.5`, into CPU time per [`CPU_PERIOD`], rounded down.
 ///
 /// # Errors
 ///
-/// When it is no such number, less than the kernel takes, or more than the `machine` has.
-pub fn cpus(text: &str, machine: &CpuSet) -> Result<Micros, RequestError> {
-    let most = machine.len();
-    let quota = quota(text).filter(|quota| (LEAST_QUOTA..=PERIOD.times(most)).contains(quota));
-    quota.ok_or_else(|| RequestError::Cpus {
+/// A text that is not such a number, a quota below the kernel's minimum, and a number above the
+/// count of CPUs in `machine`.
+pub fn cpus(text: &str, machine: &CpuSet) -> Result<Micros, OptionError> {
+    let count = machine.len();
+    let quota =
+        quota(text).filter(|quota| (MIN_CPU_QUOTA..=CPU_PERIOD.times(count)).contains(quota));
+    quota.ok_or_else(|| OptionError::Cpus {
         text: text.to_owned(),
-        most,
+        count,
     })
 }
 
+/// Parses a decimal number of CPUs into CPU time per period; `None` for other texts and at
+/// overflow.
 fn quota(text: &str) -> Option<Micros> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
@@ -76,45 +83,49 @@ fn quota(text: &str) -> Option<Micros> {
     } else {
         whole.parse().ok()?
     };
-    let kept: String = fraction.chars().chain("00000".chars()).take(5).collect();
-    let parts: u64 = kept.parse().ok()?;
-    Some(Micros(whole.checked_mul(PERIOD.0)?.checked_add(parts)?))
+    // Five digits after the point, because the period has 100,000 microseconds.
+    let digits: String = fraction.chars().chain("00000".chars()).take(5).collect();
+    let fraction: u64 = digits.parse().ok()?;
+    Some(Micros(
+        whole.checked_mul(CPU_PERIOD.0)?.checked_add(fraction)?,
+    ))
 }
 
-/// The CPUs that a user typed, as `0-3,8`.
+/// Parses `--cpuset-cpus`, a list like `0-3,8`.
 ///
 /// # Errors
 ///
-/// When it is no such list, is empty, or names a CPU that the `machine` does not have.
-pub fn cpuset(text: &str, machine: &CpuSet) -> Result<CpuSet, RequestError> {
+/// A text that is not such a list, an empty list, and a CPU that `machine` does not have.
+pub fn cpuset(text: &str, machine: &CpuSet) -> Result<CpuSet, OptionError> {
     CpuSet::parse(text)
         .filter(|set| !set.is_empty() && set.intersection(machine) == *set)
-        .ok_or_else(|| RequestError::Cpuset {
+        .ok_or_else(|| OptionError::Cpuset {
             text: text.to_owned(),
             machine: machine.clone(),
         })
 }
 
-/// The limit of processes that a user typed; 0 and -1 are none, as docker has it.
+/// Parses `--pids-limit`; 0 and -1 lift the limit, as Docker has it.
 ///
 /// # Errors
 ///
-/// When it is no number, or 1: our init and the command are two.
-pub fn pids(text: &str) -> Result<Limit<u64>, RequestError> {
+/// A text that is not a number, and 1: our init and the command are two processes.
+pub fn pids(text: &str) -> Result<Limit<u64>, OptionError> {
     match text.parse::<i64>() {
         Ok(-1 | 0) => Ok(Limit::Unlimited),
         Ok(count) if count >= 2 => Ok(Limit::At(count.unsigned_abs())),
-        _ => Err(RequestError::Pids(text.to_owned())),
+        _ => Err(OptionError::Pids(text.to_owned())),
     }
 }
 
-/// The volume that a user typed: `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`, or `DST`.
+/// Parses `--volume`: `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`, or `DST`.
 ///
 /// # Errors
 ///
-/// When it is none of these, or `DST` is not an absolute path below `/`, or is the kernel's own.
-pub fn volume(text: &str) -> Result<Volume, RequestError> {
-    let wrong = |wrong| RequestError::Volume {
+/// A text of another form, and a `DST` that is not an absolute path below `/` or lies in /proc,
+/// /sys or /dev.
+pub fn volume(text: &str) -> Result<Volume, OptionError> {
+    let wrong = |wrong| OptionError::Volume {
         text: text.to_owned(),
         wrong,
     };
@@ -124,7 +135,7 @@ pub fn volume(text: &str) -> Result<Volume, RequestError> {
         [source, target] => (Some(source), target, false),
         [source, target, "ro"] => (Some(source), target, true),
         [source, target, "rw"] => (Some(source), target, false),
-        [_, _, _] => return Err(wrong("what follows the second colon can be ro or rw")),
+        [_, _, _] => return Err(wrong("write ro or rw after the second colon")),
         _ => return Err(wrong("write SRC:DST, SRC:DST:ro, or DST")),
     };
     if source == Some("") {
@@ -132,7 +143,7 @@ pub fn volume(text: &str) -> Result<Volume, RequestError> {
     }
     if source.is_some_and(|source| !source.contains('/') && !source.starts_with('.')) {
         return Err(wrong(
-            "there are no named volumes: write the source as a path, like ./data",
+            "named volumes are not supported: write the source as a path, like ./data",
         ));
     }
     let target = Path::new(target);
@@ -143,9 +154,9 @@ pub fn volume(text: &str) -> Result<Volume, RequestError> {
     if !target.is_absolute() || !plain || target.components().count() < 2 {
         return Err(wrong("write the destination as an absolute path below /"));
     }
-    if KERNELS.iter().any(|own| target.starts_with(own)) {
+    if KERNEL_DIRS.iter().any(|own| target.starts_with(own)) {
         return Err(wrong(
-            "/proc, /sys and /dev are the kernel's own in a container, and nothing can be mounted there",
+            "a volume cannot lie in /proc, /sys or /dev of a container",
         ));
     }
     Ok(Volume {
@@ -155,71 +166,74 @@ pub fn volume(text: &str) -> Result<Volume, RequestError> {
     })
 }
 
-/// The container's name that a user typed.
+/// Parses `--name`.
 ///
 /// # Errors
 ///
-/// When it is not a letter or digit, followed by letters, digits, `_`, `.` and `-`, 64 in all.
-pub fn name(text: &str) -> Result<String, RequestError> {
-    named("name", text, "_ . and -", |c| "_.-".contains(c))
+/// A text other than a letter or digit followed by letters, digits, `_`, `.` and `-`, at most 64 in
+/// all.
+pub fn name(text: &str) -> Result<String, OptionError> {
+    parse_name("name", text, "_ . and -", |c| "_.-".contains(c))
 }
 
-/// The host name that a user typed.
+/// Parses `--hostname`.
 ///
 /// # Errors
 ///
-/// When it is not a letter or digit, followed by letters, digits, `.` and `-`, 64 in all: the
-/// kernel takes no more (`__NEW_UTS_LEN`).
-pub fn hostname(text: &str) -> Result<String, RequestError> {
-    named("hostname", text, ". and -", |c| ".-".contains(c))
+/// A text other than a letter or digit followed by letters, digits, `.` and `-`, at most 64 in all:
+/// the kernel accepts no more (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h).
+pub fn hostname(text: &str) -> Result<String, OptionError> {
+    parse_name("hostname", text, ". and -", |c| ".-".contains(c))
 }
 
-fn named(
+fn parse_name(
     option: &'static str,
     text: &str,
-    inside: &'static str,
-    also: impl Fn(char) -> bool,
-) -> Result<String, RequestError> {
+    others: &'static str,
+    is_other: impl Fn(char) -> bool,
+) -> Result<String, OptionError> {
     let first = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || also(c));
+    let rest = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || is_other(c));
     if first && rest && text.len() <= 64 {
         return Ok(text.to_owned());
     }
     let text = text.to_owned();
-    Err(RequestError::Name {
+    Err(OptionError::Name {
         option,
         text,
-        inside,
+        others,
     })
 }
 
-/// The variable that a user typed: a name, and a value unless it is to be handed on from here.
+/// Parses `--env`: a name, and a value unless the value of plimsoll's own environment is meant.
 ///
 /// # Errors
 ///
-/// When it has no name.
-pub fn variable(text: &str) -> Result<(String, Option<String>), RequestError> {
+/// A text without a name.
+pub fn variable(text: &str) -> Result<(String, Option<String>), OptionError> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text, None),
     };
     if name.is_empty() {
-        return Err(RequestError::Variable(text.to_owned()));
+        return Err(OptionError::Variable(text.to_owned()));
     }
     Ok((name.to_owned(), value))
 }
 
-/// The working directory that a user typed.
+/// Checks `--workdir`.
 ///
 /// # Errors
 ///
-/// When it is not absolute, or goes up.
-pub fn directory(path: &Path) -> Result<PathBuf, RequestError> {
-    let up = path.components().any(|part| part == Component::ParentDir);
-    if path.is_absolute() && !up {
+/// A path that is not absolute, or contains `..`.
+pub fn directory(path: &Path) -> Result<PathBuf, OptionError> {
+    let has_parent = path.components().any(|part| part == Component::ParentDir);
+    if path.is_absolute() && !has_parent {
         return Ok(path.to_owned());
     }
-    Err(RequestError::Directory(path.to_owned()))
+    Err(OptionError::Directory(path.to_owned()))
 }
 
 #[cfg(test)]
@@ -231,11 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_below_what_a_program_starts_in_is_refused_with_the_least() {
+    fn memory_below_the_minimum_is_refused_with_the_minimum() {
         assert_eq!(memory("256M"), Ok(Bytes::from_mib(256)));
         let error = memory("1K").unwrap_err().to_string();
-        assert!(error.contains(&LEAST_MEMORY.to_string()), "{error}");
-        assert!(matches!(memory("12Q"), Err(RequestError::Size { .. })));
+        assert!(error.contains(&MIN_MEMORY.to_string()), "{error}");
+        assert!(matches!(memory("12Q"), Err(OptionError::Size { .. })));
     }
 
     #[test]
@@ -247,7 +261,7 @@ mod tests {
         assert!(swap("99m", memory).is_err());
         assert_eq!(
             swap("1g", Limit::Unlimited),
-            Err(RequestError::SwapWithoutMemory)
+            Err(OptionError::SwapWithoutMemory)
         );
     }
 

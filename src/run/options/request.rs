@@ -1,125 +1,127 @@
-//! Pure. What a user asks of `plimsoll run`, and why it cannot be meant.
+//! Pure. The container that a user requests from `plimsoll run`, and the errors of its options.
 
 use std::path::PathBuf;
 
 use crate::base::units::{Bytes, CpuSet, Limit, Micros, SizeError};
 
-/// The least memory a container starts in: our init, the program's first pages, page tables.
-pub const LEAST_MEMORY: Bytes = Bytes(6 << 20);
+/// The minimum of `--memory`: less cannot hold our init, the first pages of the program and the
+/// page tables.
+pub const MIN_MEMORY: Bytes = Bytes(6 << 20);
 
-/// The period in which `--cpus` is counted, docker's and the kernel's default.
-pub const PERIOD: Micros = Micros(100_000);
+/// The period of the CPU quota that `--cpus` becomes: the default of Docker and of the kernel.
+pub const CPU_PERIOD: Micros = Micros(100_000);
 
-/// A container that is asked for.
+/// A requested container.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// Its name; a random one if none is given.
+    /// The container's name; `None` for a random one.
     pub name: Option<String>,
-    /// Its host name; its name, or the host's when it shares the host's network, if none is given.
+    /// The host name; `None` for the container's name, or for the host's own with the host's
+    /// network.
     pub hostname: Option<String>,
-    /// The command and its arguments; a shell if there is none.
+    /// The command and its arguments; empty for a shell.
     pub command: Vec<String>,
-    /// The variables of the command's environment, in the order given.
+    /// The variables of the command's environment, in the order of the options.
     pub environment: Vec<(String, String)>,
     /// The command's working directory, absolute.
     pub directory: PathBuf,
-    /// Who runs the command: `user[:group]`, by name or number.
+    /// The user that runs the command: `user[:group]`, by name or number; `None` for root.
     pub user: Option<String>,
-    /// What it may use.
+    /// The limits of the container's resources.
     pub limits: Limits,
-    /// What is mounted into its root.
+    /// The mounts in the root, in the order of the options.
     pub volumes: Vec<Volume>,
-    /// Its root.
-    pub root: Root,
-    /// Whether what it changed in its root is kept.
+    /// The source of the root.
+    pub root: RootSource,
+    /// Whether the changes of the root are kept at the end.
     pub keep: bool,
-    /// Whether its root cannot be changed.
+    /// Whether the root is read-only.
     pub read_only: bool,
-    /// Its network.
+    /// The network.
     pub network: Network,
-    /// Whether standard input is handed to the command.
+    /// Whether the command reads the standard input of `plimsoll run`.
     pub interactive: bool,
-    /// Whether the command gets a terminal.
+    /// Whether the command gets a terminal of its own.
     pub terminal: bool,
-    /// Where the host's daemon serves, if one does.
-    pub view: PathBuf,
+    /// The mount point of the host's daemon, if one serves.
+    pub mountpoint: PathBuf,
 }
 
-/// Limits of a container.
+/// The limits of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory.
+    /// The limit of memory.
     pub memory: Limit<Bytes>,
-    /// Memory and swap together.
+    /// The limit of memory and swap together.
     pub swap: Swap,
-    /// CPU time per [`PERIOD`], over all CPUs.
+    /// The limit of CPU time per [`CPU_PERIOD`], summed over all CPUs.
     pub cpu: Limit<Micros>,
-    /// The CPUs it may run on.
+    /// The CPUs on which the container may run; `None` for all.
     pub cpuset: Option<CpuSet>,
-    /// Processes and threads.
+    /// The limit of processes and threads together.
     pub pids: Limit<u64>,
 }
 
-/// How much memory and swap a container may use together.
+/// The limit of memory and swap together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Swap {
-    /// As docker does: as much swap as memory.
+    /// As much swap as memory, which is Docker's default.
     #[default]
     LikeMemory,
     /// Any amount of swap.
     Unlimited,
-    /// So much, memory included.
+    /// The total, memory included.
     Total(Bytes),
 }
 
-/// Where a container's root comes from.
+/// The source of a container's root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Root {
-    /// The host's own root, copied on write.
+pub enum RootSource {
+    /// The root of the host, copied on write.
     #[default]
     Host,
     /// A directory, written to directly.
     Directory(PathBuf),
-    /// Directories on top of each other, lowest first, copied on write.
+    /// Directories as the layers of an overlay, lowest first, copied on write.
     Layers(Vec<PathBuf>),
 }
 
 /// A container's network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Network {
-    /// A network of its own with nothing but a loopback device.
+    /// A network namespace with a loopback device alone.
     #[default]
     None,
-    /// The host's.
+    /// The network of the host.
     Host,
 }
 
-/// Something mounted into a container's root.
+/// A mount in a container's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// The file or directory of the host; `None` for a fresh directory thrown away at exit.
+    /// The file or directory of the host; `None` for a fresh directory that is removed at the end.
     pub source: Option<PathBuf>,
-    /// Where it appears, absolute.
+    /// The absolute path in the container.
     pub target: PathBuf,
-    /// Whether it cannot be written to.
+    /// Whether the mount is read-only.
     pub read_only: bool,
 }
 
-/// Why what was asked makes no sense.
+/// The error of an option that contradicts itself, another option, or the machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// A size is none.
+pub enum OptionError {
+    /// The value is not a size.
     #[error("--{option}")]
     Size {
         /// The option.
         option: &'static str,
-        /// Why.
+        /// The error of the parser.
         source: SizeError,
     },
-    /// No program starts in so little memory.
-    #[error("--memory {0} is too little for a program to start: the least is {LEAST_MEMORY}")]
+    /// The memory is below [`MIN_MEMORY`].
+    #[error("--memory {0} is too little for a program to start: the minimum is {MIN_MEMORY}")]
     TooLittleMemory(Bytes),
-    /// `--memory-swap` alone.
+    /// `--memory-swap` without `--memory`.
     #[error("--memory-swap is the total of memory and swap: give --memory too")]
     SwapWithoutMemory,
     /// `--memory-swap` below `--memory`.
@@ -127,57 +129,59 @@ pub enum RequestError {
         "--memory-swap {total} is the total of memory and swap: it cannot be below --memory {memory}"
     )]
     SwapBelowMemory {
-        /// The total.
+        /// The total of memory and swap.
         total: Bytes,
-        /// The memory.
+        /// The limit of memory.
         memory: Bytes,
     },
-    /// A number of CPUs is none, or beyond the machine.
-    #[error("--cpus {text}: write a number from 0.01 to {most}, the CPUs of this machine")]
+    /// The value is not a number of CPUs, or exceeds the machine.
+    #[error("--cpus {text}: write a number from 0.01 to {count}, the CPUs of this machine")]
     Cpus {
-        /// What was typed.
+        /// The text of the option.
         text: String,
-        /// The CPUs of this machine.
-        most: usize,
+        /// The number of CPUs of this machine.
+        count: usize,
     },
-    /// A list of CPUs is none, or names a CPU that is not there.
+    /// The value is not a list of CPUs, or names a CPU that this machine does not have.
     #[error("--cpuset-cpus {text}: write a list like 0-3,8 of the CPUs of this machine, {machine}")]
     Cpuset {
-        /// What was typed.
+        /// The text of the option.
         text: String,
         /// The CPUs of this machine.
         machine: CpuSet,
     },
-    /// A number of processes is none.
+    /// The value is not a limit of processes.
     #[error("--pids-limit {0}: write a number of processes, at least 2, or -1 for no limit")]
     Pids(String),
-    /// A volume is none.
+    /// The value is not a volume.
     #[error("--volume {text}: {wrong}")]
     Volume {
-        /// What was typed.
+        /// The text of the option.
         text: String,
-        /// What is wrong.
+        /// The mistake, with the correct form.
         wrong: &'static str,
     },
-    /// A name is none.
-    #[error("--{option} {text}: write letters, digits, and inside also {inside}, at most 64")]
+    /// The value is not a name.
+    #[error(
+        "--{option} {text}: write at most 64 letters and digits, and after the first also {others}"
+    )]
     Name {
         /// The option.
         option: &'static str,
-        /// What was typed.
+        /// The text of the option.
         text: String,
-        /// What else may stand inside.
-        inside: &'static str,
+        /// The other characters that may follow the first one.
+        others: &'static str,
     },
-    /// A variable has no name.
-    #[error("--env {0}: write NAME=VALUE, or NAME to hand on the value it has here")]
+    /// The variable has no name.
+    #[error("--env {0}: write NAME=VALUE, or NAME to pass the value of plimsoll's own environment")]
     Variable(String),
-    /// A directory is not absolute.
-    #[error("--workdir {0}: write an absolute path")]
+    /// The working directory is not absolute, or contains `..`.
+    #[error("--workdir {0}: write an absolute path without ..")]
     Directory(PathBuf),
-    /// `--keep` where nothing is thrown away.
+    /// `--keep` with `--rootfs`.
     #[error(
-        "--keep keeps what a container changed in its layers, but --rootfs is written to directly"
+        "--keep with --rootfs: the container writes to the directory itself, so there are no changes to keep apart"
     )]
     NothingToKeep,
 }

@@ -1,64 +1,72 @@
-//! Pure. Who runs a command: names and numbers by the texts of /etc/passwd and /etc/group.
+//! Pure. The user that runs a command, by the texts of /etc/passwd and /etc/group.
 
-/// Who runs a command.
+/// The user that runs a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    /// The user's number.
+    /// The user's id.
     pub(crate) uid: u32,
-    /// The group's number.
+    /// The id of the primary group.
     pub(crate) gid: u32,
-    /// Every group, that one first.
+    /// The ids of all groups, the primary one first.
     pub(crate) groups: Vec<u32>,
-    /// The home directory; `/` for who has none.
+    /// The home directory; `/` for a user without one.
     pub(crate) home: String,
 }
 
-/// Why nobody can run the command.
+/// The error of a user or group that the container does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UserError {
-    /// No such user.
-    #[error("--user {0}: the container's /etc/passwd has no such user; a number needs no entry")]
+    /// The user has no entry in /etc/passwd.
+    #[error(
+        "--user {0}: the container's /etc/passwd does not list this user; a number needs no entry"
+    )]
     NoUser(String),
-    /// No such group.
-    #[error("--user {0}: the container's /etc/group has no such group; a number needs no entry")]
+    /// The group has no entry in /etc/group.
+    #[error(
+        "--user {0}: the container's /etc/group does not list this group; a number needs no entry"
+    )]
     NoGroup(String),
 }
 
-/// The user that `asked`, as `user[:group]`, means in a container with these two texts.
+/// Resolves `requested`, a text of the form `user[:group]`, by the texts of `passwd` and `group`.
 ///
-/// Nothing asked is number 0. A group that is asked for is the only one; otherwise they are the
-/// user's own and every group that lists the user.
-pub(crate) fn resolve(asked: &str, passwd: &str, group: &str) -> Result<User, UserError> {
-    let (user, asked_group) = match asked.split_once(':') {
+/// An empty text is user 0. A requested group is the only group; without one the groups are the
+/// primary group of the user and every group that lists the user.
+///
+/// # Errors
+///
+/// A name without an entry. A number needs none.
+pub(crate) fn resolve(requested: &str, passwd: &str, group: &str) -> Result<User, UserError> {
+    let (user, requested_group) = match requested.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
-        None => (asked, None),
+        None => (requested, None),
     };
     let user = if user.is_empty() { "0" } else { user };
     let number = user.parse::<u32>().ok();
-    let entry = rows(passwd).find(|row| row.name == user || number == Some(row.number));
-    let uid = entry.as_ref().map(|row| row.number).or(number);
+    let entry = entries(passwd).find(|entry| entry.name == user || number == Some(entry.id));
+    let uid = entry.as_ref().map(|entry| entry.id).or(number);
     let uid = uid.ok_or_else(|| UserError::NoUser(user.to_owned()))?;
     let own = entry
         .as_ref()
-        .and_then(|row| row.rest.first()?.parse().ok());
-    let gid = match asked_group {
-        Some(asked) => rows(group)
-            .find(|row| row.name == asked)
-            .map(|row| row.number)
-            .or_else(|| asked.parse().ok())
-            .ok_or_else(|| UserError::NoGroup(asked.to_owned()))?,
+        .and_then(|entry| entry.rest.first()?.parse().ok());
+    let gid = match requested_group {
+        Some(requested) => entries(group)
+            .find(|entry| entry.name == requested)
+            .map(|entry| entry.id)
+            .or_else(|| requested.parse().ok())
+            .ok_or_else(|| UserError::NoGroup(requested.to_owned()))?,
         None => own.unwrap_or(0),
     };
     let mut groups = vec![gid];
-    if let (None, Some(entry)) = (asked_group, &entry) {
-        let lists = |row: &Row<'_>| {
-            let mut members = row.rest.first().copied().unwrap_or_default().split(',');
+    if let (None, Some(entry)) = (requested_group, &entry) {
+        let lists = |group: &AccountEntry<'_>| {
+            let mut members = group.rest.first().copied().unwrap_or_default().split(',');
             members.any(|member| member == entry.name)
         };
-        groups.extend(rows(group).filter(lists).map(|row| row.number));
+        groups.extend(entries(group).filter(lists).map(|entry| entry.id));
         groups.dedup();
     }
-    let home = entry.and_then(|row| row.rest.get(2).copied());
+    let home = entry.and_then(|entry| entry.rest.get(2).copied());
     let home = home.filter(|home| home.starts_with('/')).unwrap_or("/");
     Ok(User {
         uid,
@@ -68,21 +76,22 @@ pub(crate) fn resolve(asked: &str, passwd: &str, group: &str) -> Result<User, Us
     })
 }
 
-/// `name:password:number:rest...`
-struct Row<'a> {
+/// One line of /etc/passwd or /etc/group: `name:password:id:rest...` (passwd(5), group(5)).
+struct AccountEntry<'a> {
     name: &'a str,
-    number: u32,
+    id: u32,
     rest: Vec<&'a str>,
 }
 
-fn rows(text: &str) -> impl Iterator<Item = Row<'_>> {
+/// Returns the well-formed entries of an account file.
+fn entries(text: &str) -> impl Iterator<Item = AccountEntry<'_>> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
-        let number = fields.nth(1)?.parse().ok()?;
-        Some(Row {
+        let id = fields.nth(1)?.parse().ok()?;
+        Some(AccountEntry {
             name,
-            number,
+            id,
             rest: fields.collect(),
         })
     })
@@ -108,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_asked_for_is_the_only_one() {
+    fn a_requested_group_is_the_only_one() {
         let user = resolve("web:adm", PASSWD, GROUP).unwrap();
         assert_eq!((user.uid, user.gid, user.groups), (33, 4, vec![4]));
     }
@@ -122,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_is_number_0_even_without_any_entry() {
+    fn nothing_requested_is_number_0_even_without_any_entry() {
         let user = resolve("", "", "").unwrap();
         assert_eq!((user.uid, user.gid), (0, 0));
     }

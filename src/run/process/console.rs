@@ -1,4 +1,5 @@
-//! A container's terminal: made in the container, driven by the one `plimsoll run` was started on.
+//! The terminal of a container: libcontainer makes the terminal, and this process connects it with
+//! the terminal of `plimsoll run`.
 
 use std::{
     io,
@@ -22,35 +23,36 @@ use crate::{
     run::error::{RunError, at, step},
 };
 
-/// Where libcontainer sends the terminal it makes.
+/// The socket on which libcontainer sends the terminal.
 #[derive(Debug)]
-pub(crate) struct Socket {
+pub(crate) struct ConsoleSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl Socket {
-    /// Listens in a container's place.
+impl ConsoleSocket {
+    /// Binds a socket in a container's directory.
     ///
     /// # Errors
     ///
-    /// When the socket cannot be made.
-    pub(crate) fn listen(place: &Path) -> Result<Socket, RunError> {
-        let path = place.join("tty");
+    /// A socket that cannot be created.
+    pub(crate) fn listen(dir: &Path) -> Result<ConsoleSocket, RunError> {
+        let path = dir.join("tty");
         let listener = UnixListener::bind(&path).map_err(at("listen on", &path))?;
-        Ok(Socket { listener, path })
+        Ok(ConsoleSocket { listener, path })
     }
 
+    /// Returns the path of the socket.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The terminal, once the container is made; it belongs to `uid` from then on, so that the
-    /// command can open it by its name.
+    /// Receives the terminal of a container that is made, and gives the terminal to `uid`, so that
+    /// the command can open it by name.
     ///
     /// # Errors
     ///
-    /// When none was sent.
+    /// A message without a terminal, and a terminal that cannot be prepared.
     pub(crate) fn receive(self, uid: u32) -> Result<Console, RunError> {
         let (stream, _) = self
             .listener
@@ -66,35 +68,36 @@ impl Socket {
         Ok(Console {
             master,
             input: Vec::new(),
-            open: true,
-            listens: false,
+            is_open: true,
+            reads_stdin: false,
             _raw: None,
         })
     }
 }
 
-/// A container's terminal.
+/// The terminal of a container.
 #[derive(Debug)]
 pub(crate) struct Console {
     master: OwnedFd,
-    /// What was typed and not yet taken.
+    /// The input that the terminal has not yet accepted.
     input: Vec<u8>,
-    /// Whether the container's side is open.
-    open: bool,
-    /// Whether standard input is read.
-    listens: bool,
-    _raw: Option<Raw>,
+    /// Whether a process of the container holds the terminal open.
+    is_open: bool,
+    /// Whether standard input is forwarded.
+    reads_stdin: bool,
+    _raw: Option<RawMode>,
 }
 
 impl Console {
-    /// Hands standard input on from now on; if that is a terminal, every key as it is typed.
-    pub(crate) fn listen(&mut self) {
-        self.listens = true;
-        self._raw = Raw::set();
+    /// Forwards standard input from now on; a terminal there goes into raw mode, which passes every
+    /// key.
+    pub(crate) fn forward_stdin(&mut self) {
+        self.reads_stdin = true;
+        self._raw = RawMode::set();
     }
 
-    /// Makes it as large as the terminal outside; nothing where there is none.
-    pub(crate) fn fit(&self) {
+    /// Copies the size of the terminal of `plimsoll run`, if there is one.
+    pub(crate) fn copy_size(&self) {
         let outside =
             terminal::size(io::stdout().as_fd()).or_else(|_| terminal::size(io::stdin().as_fd()));
         if let Ok(size) = outside {
@@ -102,31 +105,33 @@ impl Console {
         }
     }
 
-    /// What to wait for, of the terminal and of standard input.
-    pub(crate) fn waits(&self) -> (Option<PollFd<'_>>, bool) {
+    /// Returns the events to poll for on the terminal, and whether to poll standard input.
+    pub(crate) fn interest(&self) -> (Option<PollFd<'_>>, bool) {
         let mut events = PollFlags::POLLIN;
         if !self.input.is_empty() {
             events |= PollFlags::POLLOUT;
         }
-        let master = self.open.then(|| PollFd::new(self.master.as_fd(), events));
-        (master, self.listens && self.input.is_empty())
+        let master = self
+            .is_open
+            .then(|| PollFd::new(self.master.as_fd(), events));
+        (master, self.reads_stdin && self.input.is_empty())
     }
 
-    /// Takes what was typed; at its end, no more.
-    pub(crate) fn take_input(&mut self) {
+    /// Reads standard input and writes it to the terminal; stops the forwarding at the end of file.
+    pub(crate) fn read_stdin(&mut self) {
         let mut bytes = [0; 4096];
         match read(io::stdin(), &mut bytes) {
             Ok(count) if count > 0 => {
                 self.input.extend(bytes.iter().take(count));
-                self.hand_on();
+                self.write_input();
             }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            _ => self.listens = false,
+            _ => self.reads_stdin = false,
         }
     }
 
-    /// Hands on what was typed, as far as it is taken.
-    pub(crate) fn hand_on(&mut self) {
+    /// Writes the pending input to the terminal, as much as the terminal accepts.
+    pub(crate) fn write_input(&mut self) {
         match write(&self.master, &self.input) {
             Ok(count) => drop(self.input.drain(..count)),
             Err(Errno::EINTR | Errno::EAGAIN) => {}
@@ -134,27 +139,28 @@ impl Console {
         }
     }
 
-    /// Prints what the container wrote; false when there is no more for now.
-    pub(crate) fn print(&mut self) -> bool {
+    /// Prints the next output of the container; returns false if there is none for now.
+    pub(crate) fn print_output(&mut self) -> bool {
         let mut bytes = [0; 16384];
         match read(&self.master, &mut bytes) {
             Ok(count) if count > 0 => {
-                let _ = printed(bytes.get(..count).unwrap_or_default());
+                let _ = write_stdout(bytes.get(..count).unwrap_or_default());
                 true
             }
             Err(Errno::EINTR) => true,
             Err(Errno::EAGAIN) => false,
-            // The kernel answers EIO when the last process has closed its side.
+            // The kernel answers EIO after the last process of the container has closed the
+            // terminal.
             _ => {
-                self.open = false;
+                self.is_open = false;
                 false
             }
         }
     }
 }
 
-/// Writes to standard output itself: a buffer would hold back a prompt.
-fn printed(mut bytes: &[u8]) -> nix::Result<()> {
+/// Writes to the descriptor of standard output, without the buffer, which would hold back a prompt.
+fn write_stdout(mut bytes: &[u8]) -> nix::Result<()> {
     while !bytes.is_empty() {
         match write(io::stdout(), bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -166,32 +172,34 @@ fn printed(mut bytes: &[u8]) -> nix::Result<()> {
     Ok(())
 }
 
-/// Whether standard input is a terminal.
+/// Tells whether standard input is a terminal.
 pub(crate) fn is_terminal() -> bool {
     isatty(io::stdin()).unwrap_or(false)
 }
 
-/// The outer terminal as it was, set again when dropped.
-struct Raw(Termios);
+/// The raw mode of standard input. A drop restores the mode before.
+struct RawMode {
+    before: Termios,
+}
 
-impl std::fmt::Debug for Raw {
+impl std::fmt::Debug for RawMode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Raw")
+        f.write_str("RawMode")
     }
 }
 
-impl Raw {
-    fn set() -> Option<Raw> {
+impl RawMode {
+    fn set() -> Option<RawMode> {
         let before = tcgetattr(io::stdin()).ok()?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
         tcsetattr(io::stdin(), SetArg::TCSADRAIN, &raw).ok()?;
-        Some(Raw(before))
+        Some(RawMode { before })
     }
 }
 
-impl Drop for Raw {
+impl Drop for RawMode {
     fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.0);
+        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
     }
 }

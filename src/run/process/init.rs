@@ -1,9 +1,10 @@
-//! Process 1 of a container: starts the command, hands signals on, reaps orphans, ends as it ends.
+//! Process 1 of a container: starts the command, forwards signals, reaps orphans, and ends with the
+//! command's status.
 //!
-//! The command is not process 1 itself. The kernel drops signals to process 1 that it has no
-//! handler for, so Ctrl-C would not end a `sleep`; nobody would reap its orphans; and a program
-//! with the set-user-ID bit forgets that it is to die with its parent (`prctl(2)`,
-//! PR_SET_PDEATHSIG), which this process never does, for it becomes no other program.
+//! The command is not process 1 itself, for three reasons. The kernel drops every signal to process
+//! 1 without a handler, so Ctrl-C would not end a `sleep`. Nothing would reap orphans. And the exec
+//! of a program with the set-user-ID bit clears the signal at the parent's death (`prctl(2)`,
+//! PR_SET_PDEATHSIG), which this process never loses, because it never calls exec.
 
 use std::{
     collections::HashMap,
@@ -32,18 +33,19 @@ use oci_spec::runtime::Spec;
 
 use crate::base::sys::process::{self, Lifeline};
 
-/// The status when there is no such program, as a shell has it.
+/// The exit status for a missing program, as in a shell.
 const NOT_FOUND: i32 = 127;
-/// The status when the program cannot be run, as a shell has it.
+/// The exit status for a program that cannot be run, as in a shell.
 const NOT_EXECUTABLE: i32 = 126;
 
-/// Becomes process 1 of a container, which dies with the process whose lifeline it holds.
+/// The executor by which libcontainer runs process 1, which dies with the process of the lifeline.
 #[derive(Debug, Clone)]
 pub(crate) struct Init {
     lifeline: Arc<Lifeline>,
 }
 
 impl Init {
+    /// Returns the executor for the lifeline of this process.
     pub(crate) fn new(lifeline: Lifeline) -> Init {
         Init {
             lifeline: Arc::new(lifeline),
@@ -56,11 +58,14 @@ impl Executor for Init {
         Ok(())
     }
 
-    /// libcontainer calls this last before it waits for the start, without end if nobody starts
-    /// it: from here on the process dies with its parent.
+    /// Binds the process to its parent's life. libcontainer calls this function last before the
+    /// process waits for its start, which would be a wait without end after the death of the
+    /// parent.
     fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
-        let dead = |error: Errno| ExecutorSetEnvsError::Other(format!("cannot outlive: {error}"));
-        self.lifeline.bind().map_err(dead)
+        let wrong = |error: Errno| {
+            ExecutorSetEnvsError::Other(format!("cannot bind process 1 to its parent: {error}"))
+        };
+        self.lifeline.bind().map_err(wrong)
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
@@ -73,39 +78,41 @@ impl Executor for Init {
         let args = strings(process.args())?;
         let env = strings(process.env())?;
         let terminal = process.terminal().unwrap_or(false);
-        let status = serve(&args, &env, terminal);
+        let status = run_command(&args, &env, terminal);
         process::exit_now(status)
     }
 }
 
-/// Runs the command to its end, and answers with its status.
-fn serve(args: &[CString], env: &[CString], terminal: bool) -> i32 {
+/// Runs the command to its end. Returns only a status for a failed start, since the end of the
+/// command ends this process.
+fn run_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
     let _ = fix_null();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
-    let child = match process::forked(|| command(args, env, terminal)) {
+    let child = match process::forked(|| exec_command(args, env, terminal)) {
         Ok(child) => child,
         Err(error) => {
-            complain(&format!("cannot start a process: {error}"));
+            complain(&format!("cannot fork the command's process: {error}"));
             return NOT_EXECUTABLE;
         }
     };
-    // The command does so itself too: whoever is later, a signal to the group finds it.
+    // Parent and child both make this call, so the group exists for a signal whichever runs first.
     let _ = setpgid(child, child);
     let _ = prctl::set_name(c"plimsoll-init");
-    // Else the container would hold what its `plimsoll run` holds: its lock, the host's files.
-    process::run_without_descriptors(child, wait_for)
+    // Inherited descriptors would hold the lock of `plimsoll run` and files of the host.
+    process::run_without_descriptors(child, forward_signals)
 }
 
-fn wait_for(child: Pid) -> i32 {
+/// Forwards signals to the command and reaps orphans until the command ends; returns its status.
+fn forward_signals(child: Pid) -> i32 {
     loop {
         match SigSet::all().wait() {
             Ok(Signal::SIGCHLD) => {
-                if let Some(status) = reaped(child) {
+                if let Some(status) = reap(child) {
                     return status;
                 }
             }
-            // A terminal sends these to everyone in the foreground, and so does who types Ctrl-C
-            // where there is none.
+            // A terminal sends these signals to the whole foreground group, so the command's group
+            // gets them also without a terminal.
             Ok(signal @ (Signal::SIGINT | Signal::SIGQUIT | Signal::SIGHUP)) => {
                 let _ = killpg(child, signal);
             }
@@ -117,8 +124,8 @@ fn wait_for(child: Pid) -> i32 {
     }
 }
 
-/// Reaps every process that has ended; the status once the command is among them.
-fn reaped(child: Pid) -> Option<i32> {
+/// Reaps every process that has ended; returns the status of the command if it is among them.
+fn reap(child: Pid) -> Option<i32> {
     let mut status = None;
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -132,9 +139,9 @@ fn reaped(child: Pid) -> Option<i32> {
     }
 }
 
-/// Becomes the command; the status when that fails.
-fn command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
-    // A group of its own: a terminal's signals are for the command, not for process 1.
+/// Replaces this process by the command; returns the exit status of a failure.
+fn exec_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
+    // The command gets its own group: the signals of a terminal are not for process 1.
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     if terminal {
         let _ = tcsetpgrp(io::stdin(), getpid());
@@ -152,7 +159,7 @@ fn command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
         match process::become_program(&path, args, env) {
             Ok(never) => match never {},
             Err(Errno::ENOENT | Errno::ENOTDIR) if !exists(&path) => {}
-            // The next directory may have one that can be run, as a shell looks on.
+            // A later directory may hold a program that can be run; a shell looks there too.
             Err(error) => refused = refused.or(Some(error)),
         }
     }
@@ -171,7 +178,7 @@ fn command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
         }
         Some(Errno::ENOENT) => {
             complain(&format!(
-                "cannot run {shown}: the interpreter it names is not in the container"
+                "cannot run {shown}: its interpreter is not in the container"
             ));
             NOT_FOUND
         }
@@ -191,7 +198,8 @@ fn exists(path: &CString) -> bool {
         .is_ok()
 }
 
-/// Where a program may be: itself if it is a path, else in each directory of PATH.
+/// Returns the paths at which a program may lie: the name itself if it contains a slash, else the
+/// name in each directory of PATH. An empty name has none.
 fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
     if program.as_bytes().contains(&b'/') {
         return vec![program.clone()];
@@ -216,8 +224,8 @@ fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
         .collect()
 }
 
-/// libcontainer 0.7 replaces a standard stream on the host's /dev/null by the container's, but
-/// opens that for reading only: writing `> /dev/null` would fail.
+/// Opens each standard stream on /dev/null for reading and writing. libcontainer 0.7 replaces a
+/// stream on the host's /dev/null by one that is open for reading alone, so writes would fail.
 fn fix_null() -> nix::Result<()> {
     let null = std::fs::OpenOptions::new()
         .read(true)
@@ -225,24 +233,24 @@ fn fix_null() -> nix::Result<()> {
         .open("/dev/null");
     let null = null.map_err(|_| Errno::ENODEV)?;
     let device = fstat(&null)?.st_rdev;
-    if stale(io::stdin(), device)? {
+    if is_read_only_null(io::stdin(), device)? {
         dup2_stdin(&null)?;
     }
-    if stale(io::stdout(), device)? {
+    if is_read_only_null(io::stdout(), device)? {
         dup2_stdout(&null)?;
     }
-    if stale(io::stderr(), device)? {
+    if is_read_only_null(io::stderr(), device)? {
         dup2_stderr(&null)?;
     }
     Ok(())
 }
 
-fn stale(stream: impl AsFd, null: u64) -> nix::Result<bool> {
+fn is_read_only_null(stream: impl AsFd, null: u64) -> nix::Result<bool> {
     let flags = OFlag::from_bits_truncate(fcntl(stream.as_fd(), FcntlArg::F_GETFL)?);
     Ok(fstat(stream.as_fd())?.st_rdev == null && flags & OFlag::O_ACCMODE == OFlag::O_RDONLY)
 }
 
-/// One line on the container's standard error, as a shell would say it.
+/// Prints one line on the container's standard error, as a shell does.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "plimsoll: {line}");
 }

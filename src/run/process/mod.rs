@@ -1,6 +1,15 @@
-//! The processes of a container.
+//! The processes of a container: its process 1, and this process while the container runs.
 
-pub(crate) mod console;
-pub(crate) mod init;
+/// A start of this program from a read-only mount, which keeps the program's file from containers.
 pub(crate) mod reexec;
+
+/// Process 1 of a container.
+pub(crate) mod init;
+
+/// The terminal of a container.
+pub(crate) mod console;
+
+/// The wait for the end of a container.
+///
+/// Uses [`console`].
 pub(crate) mod supervise;

@@ -1,9 +1,9 @@
-//! Keeps a container from changing the program it was started by.
+//! A start of this program from a read-only mount, which keeps the program's file from containers.
 //!
-//! A process of the container can reach this program's file by /proc/PID/exe, past every mount of
-//! its own root, while it still is this program; `plimsoll run -- /proc/self/exe` does so without
-//! any trick. The kernel refuses to write a program that is running, but kernels 6.11 and 6.12
-//! do not. So this program runs itself anew from a mount of its own that cannot be written to.
+//! A process of the container that still runs this program reaches the program's file by
+//! /proc/PID/exe, past every mount of the container's root; `plimsoll run -- /proc/self/exe` needs
+//! no trick for this. Kernels refuse to write the file of a running program, except kernels 6.11
+//! and 6.12. So this program starts itself again from a private read-only mount.
 
 use std::{
     env,
@@ -25,22 +25,24 @@ use crate::base::sys::{
     process,
 };
 
+/// The file of this program, even after a replacement of its path.
 const EXE: &str = "/proc/self/exe";
 
-/// Becomes this program again, with its file out of a container's reach; returns when it is, or
-/// when the kernel has no such mounts and the refusal to write a running program has to do.
-pub(crate) fn raise() {
+/// Starts this program again from a read-only mount. Returns in the new program, and also on a
+/// kernel without such mounts, where the refusal to write a running program must suffice.
+pub(crate) fn from_read_only_mount() {
     if statvfs(EXE).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY)) {
-        // What the kernel shows as the name of a program that was run by a descriptor is its number.
+        // The kernel names a program that was started by a descriptor after the descriptor's
+        // number.
         let _ = prctl::set_name(c"plimsoll");
         return;
     }
-    if let Err(error) = again() {
-        tracing::debug!(%error, "the program's file stays as it is");
+    if let Err(error) = reexec() {
+        tracing::debug!(%error, "cannot start the program from a read-only mount");
     }
 }
 
-fn again() -> nix::Result<()> {
+fn reexec() -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let exe = open(EXE, flags, Mode::empty())?;
     let exe = mount::clone_tree(exe.as_fd(), Depth::Alone)?;

@@ -1,4 +1,4 @@
-//! Waits for a container's end; until then hands on signals, what is typed, and what is printed.
+//! The wait for the end of a container, with signals, input and output forwarded until then.
 
 use std::{io, os::fd::AsFd};
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// The signals that are the container's; all others act on `plimsoll run` itself.
+/// The signals that the container gets. All others act on `plimsoll run` itself.
 const FORWARDED: &[Signal] = &[
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -33,28 +33,29 @@ const FORWARDED: &[Signal] = &[
     Signal::SIGWINCH,
 ];
 
-/// The signals that wait to be handed on, from the first step of a start: none ends it half way.
+/// The signals for the container, blocked from the first step of a start: no signal ends a start
+/// half way. A drop unblocks them.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    waiting: SignalFd,
+    fd: SignalFd,
     before: SigSet,
 }
 
 impl Signals {
-    /// Holds them back until dropped.
+    /// Blocks the signals for the container, and SIGCHLD.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses.
-    pub(crate) fn hold() -> Result<Signals, RunError> {
-        let mut held: SigSet = FORWARDED.iter().copied().collect();
-        held.add(Signal::SIGCHLD);
+    /// The errors of `sigprocmask(2)` and `signalfd(2)`.
+    pub(crate) fn block() -> Result<Signals, RunError> {
+        let mut blocked: SigSet = FORWARDED.iter().copied().collect();
+        blocked.add(Signal::SIGCHLD);
         let mut before = SigSet::empty();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&held), Some(&mut before))
-            .map_err(step("hold back signals"))?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut before))
+            .map_err(step("block signals"))?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let waiting = SignalFd::with_flags(&held, flags).map_err(step("hold back signals"))?;
-        Ok(Signals { waiting, before })
+        let fd = SignalFd::with_flags(&blocked, flags).map_err(step("block signals"))?;
+        Ok(Signals { fd, before })
     }
 }
 
@@ -64,39 +65,39 @@ impl Drop for Signals {
     }
 }
 
-/// Waits for the end of a container whose process 1 is `init`, and answers with its status.
+/// Waits for the end of process 1 of a container, `init`, and returns its status.
 ///
 /// # Errors
 ///
-/// When the process cannot be waited for.
+/// A failed `poll(2)` or `waitpid(2)`.
 pub(crate) fn supervise(
     init: Pid,
     signals: &Signals,
     mut console: Option<Console>,
 ) -> Result<u8, RunError> {
     loop {
-        if let Some(status) = ended(init)? {
-            // What it wrote last is still there to be printed.
-            while console.as_mut().is_some_and(Console::print) {}
+        if let Some(status) = exit_status(init)? {
+            // The terminal may still hold the last output.
+            while console.as_mut().is_some_and(Console::print_output) {}
             return Ok(status);
         }
         let ready = wait(signals, console.as_ref())?;
         if let Some(console) = &mut console {
-            if ready.typed {
-                console.take_input();
+            if ready.stdin {
+                console.read_stdin();
             }
-            if ready.takes {
-                console.hand_on();
+            if ready.terminal_input {
+                console.write_input();
             }
-            if ready.wrote {
-                console.print();
+            if ready.terminal_output {
+                console.print_output();
             }
         }
-        while let Ok(Some(info)) = signals.waiting.read_signal() {
+        while let Ok(Some(info)) = signals.fd.read_signal() {
             let number = i32::try_from(info.ssi_signo).unwrap_or_default();
             match (Signal::try_from(number), &console) {
                 (Ok(Signal::SIGCHLD) | Err(_), _) => {}
-                (Ok(Signal::SIGWINCH), Some(console)) => console.fit(),
+                (Ok(Signal::SIGWINCH), Some(console)) => console.copy_size(),
                 (Ok(signal), _) => {
                     let _ = kill(init, signal);
                 }
@@ -105,22 +106,25 @@ pub(crate) fn supervise(
     }
 }
 
-/// What a wait ended with.
-struct Ready {
-    typed: bool,
-    takes: bool,
-    wrote: bool,
+/// The streams that are ready after a poll.
+struct ReadyStreams {
+    /// Standard input can be read.
+    stdin: bool,
+    /// The terminal accepts input.
+    terminal_input: bool,
+    /// The terminal has output.
+    terminal_output: bool,
 }
 
-fn wait(signals: &Signals, console: Option<&Console>) -> Result<Ready, RunError> {
+fn wait(signals: &Signals, console: Option<&Console>) -> Result<ReadyStreams, RunError> {
     let stdin = io::stdin();
-    let (master, listens) = console.map_or((None, false), Console::waits);
-    let mut fds = vec![PollFd::new(signals.waiting.as_fd(), PollFlags::POLLIN)];
+    let (master, reads_stdin) = console.map_or((None, false), Console::interest);
+    let mut fds = vec![PollFd::new(signals.fd.as_fd(), PollFlags::POLLIN)];
     let terminal = master.map(|master| {
         fds.push(master);
         fds.len() - 1
     });
-    let input = listens.then(|| {
+    let input = reads_stdin.then(|| {
         fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
         fds.len() - 1
     });
@@ -131,15 +135,17 @@ fn wait(signals: &Signals, console: Option<&Console>) -> Result<Ready, RunError>
     let events = |at: Option<usize>| at.and_then(|at| fds.get(at)?.revents());
     let terminal = events(terminal).unwrap_or(PollFlags::empty());
     let input = events(input).unwrap_or(PollFlags::empty());
-    Ok(Ready {
-        typed: !input.is_empty(),
-        takes: terminal.contains(PollFlags::POLLOUT),
-        wrote: terminal.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR),
+    Ok(ReadyStreams {
+        stdin: !input.is_empty(),
+        terminal_input: terminal.contains(PollFlags::POLLOUT),
+        terminal_output: terminal
+            .intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR),
     })
 }
 
-/// The status of a container that has ended.
-fn ended(init: Pid) -> Result<Option<u8>, RunError> {
+/// Returns the status of process 1 if it has ended: its exit status, or 128 and the signal's
+/// number.
+fn exit_status(init: Pid) -> Result<Option<u8>, RunError> {
     let status = match waitpid(init, Some(WaitPidFlag::WNOHANG)) {
         Ok(WaitStatus::Exited(_, code)) => code,
         Ok(WaitStatus::Signaled(_, signal, _)) => 128 + process::number(signal),

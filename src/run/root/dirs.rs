@@ -1,10 +1,10 @@
-//! Where running containers keep what is theirs on disk, and what a killed one left there.
+//! The directories of running containers on disk, and the removal of those that a killed run left.
 //!
 //! Each container has a directory with a lock file that its `plimsoll run` holds locked. A
-//! directory whose lock is free belongs to nobody: the next start removes it. Everything here
-//! happens under a lock of the directory above, so two starts never see each other half made.
+//! directory with a free lock belongs to a killed run: the next start removes the directory. Every
+//! step here holds a lock of the parent directory, so no start sees a half-made directory of
+//! another.
 
-use crate::base::paths::CONTAINER_DIRS;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -17,181 +17,193 @@ use nix::{
     sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs},
 };
 
-use crate::run::{
-    cgroups::container as cgroups,
-    error::{RunError, at},
-    root::undo::Traces,
+use crate::{
+    base::paths::CONTAINER_DIRS,
+    run::{
+        cgroups::remove as cgroups,
+        error::{RunError, at},
+        root::undo::UndoRecord,
+    },
 };
 
-/// Every directory that may hold containers; nothing of it is shown in one.
-pub(crate) fn roots() -> impl Iterator<Item = &'static Path> {
+/// Returns every directory that may hold containers' directories. No container may see them.
+pub(crate) fn parents() -> impl Iterator<Item = &'static Path> {
     CONTAINER_DIRS.iter().map(Path::new)
 }
 
-/// One container's directory, removed when dropped.
+/// The directory of one container. A drop removes it.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ContainerDir {
     name: String,
-    live: PathBuf,
+    path: PathBuf,
     kept: Option<PathBuf>,
-    root: PathBuf,
-    left: bool,
+    parent: PathBuf,
+    is_left: bool,
     _lock: Flock<fs::File>,
 }
 
-impl Place {
-    /// Removes what killed ones left, and makes the directory for a container of this name, or of
-    /// a random one; with `keep` its changes outlive it.
+impl ContainerDir {
+    /// Removes the directories that killed runs left, and creates the directory of a container with
+    /// this name, or with a random one. With `keep` the container's changes outlive the directory.
     ///
     /// # Errors
     ///
-    /// When the name is in use, or holds kept changes; when the disk refuses.
-    pub(crate) fn claim(name: Option<&str>, keep: bool) -> Result<Place, RunError> {
-        let root = root();
-        let _guard = locked(&root)?;
-        sweep(&root)?;
+    /// A name in use, a name with kept changes, and a directory that cannot be created.
+    pub(crate) fn create(name: Option<&str>, keep: bool) -> Result<ContainerDir, RunError> {
+        let parent = choose_parent();
+        let _guard = lock_parent(&parent)?;
+        remove_dead(&parent)?;
         let name = match name {
             Some(name) => name.to_owned(),
-            None => random()?,
+            None => random_name()?,
         };
-        let kept = keep.then(|| root.join("kept").join(&name));
+        let kept = keep.then(|| parent.join("kept").join(&name));
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
             return Err(RunError::KeptBefore(kept.clone()));
         }
-        let live = root.join("live").join(&name);
-        match private(&live) {
+        let path = parent.join("live").join(&name);
+        match create_private(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(RunError::NameInUse(name));
             }
-            made => made.map_err(at("make", &live))?,
+            result => result.map_err(at("create", &path))?,
         }
-        let lock = lock_of(&live)?.ok_or_else(|| RunError::NameInUse(name.clone()))?;
-        let place = Place {
+        let lock = try_lock(&path)?.ok_or_else(|| RunError::NameInUse(name.clone()))?;
+        let dir = ContainerDir {
             name,
-            live,
+            path,
             kept,
-            root,
-            left: false,
+            parent,
+            is_left: false,
             _lock: lock,
         };
         if keep {
-            // So that a start after a kill saves the changes instead of removing them.
-            let mark = place.live.join("keep");
+            // After a kill the next start finds this file, and keeps the changes.
+            let mark = dir.path.join("keep");
             fs::write(&mark, "").map_err(at("write", mark))?;
         }
-        Ok(place)
+        Ok(dir)
     }
 
-    /// The container's name.
+    /// Returns the container's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The container's directory.
+    /// Returns the path of the directory.
     pub(crate) fn path(&self) -> &Path {
-        &self.live
+        &self.path
     }
 
-    /// Makes a directory of this name in it, for root only.
-    pub(crate) fn directory(&self, name: &str) -> Result<PathBuf, RunError> {
-        let path = self.live.join(name);
-        private(&path).map_err(at("make", &path))?;
+    /// Creates a directory here, for root only, and returns its path.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be created.
+    pub(crate) fn create_dir(&self, name: &str) -> Result<PathBuf, RunError> {
+        let path = self.path.join(name);
+        create_private(&path).map_err(at("create", &path))?;
         Ok(path)
     }
 
-    /// Leaves the directory to the next start, which keeps what this one could not.
+    /// Leaves the directory to the next start, which tries again to keep the changes.
     pub(crate) fn leave(&mut self) {
-        self.left = true;
+        self.is_left = true;
     }
 
-    /// Moves the changes to where they stay, and says where; `None` when they are not to be kept.
-    pub(crate) fn keep(&mut self) -> Result<Option<PathBuf>, RunError> {
+    /// Moves the changes out of the directory and returns their new path; `None` for a container
+    /// whose changes are not kept.
+    ///
+    /// # Errors
+    ///
+    /// Changes that cannot be moved.
+    pub(crate) fn keep_changes(&mut self) -> Result<Option<PathBuf>, RunError> {
         let Some(kept) = self.kept.take() else {
             return Ok(None);
         };
-        // Another container that ends now would remove the directory above while it is empty.
-        let _guard = locked(&self.root)?;
-        save(&self.live, &kept)?;
+        // Without the lock the end of another container could remove the empty directory `kept`.
+        let _guard = lock_parent(&self.parent)?;
+        move_changes(&self.path, &kept)?;
         Ok(Some(kept))
     }
 }
 
-impl Drop for Place {
+impl Drop for ContainerDir {
     fn drop(&mut self) {
-        let Ok(_guard) = locked(&self.root) else {
+        let Ok(_guard) = lock_parent(&self.parent) else {
             return;
         };
-        if self.left || cgroups::exist(&self.name) {
-            // Only while its place is there are they found again.
-            tracing::warn!(path = %self.live.display(), "left behind for the next start");
-        } else if let Err(error) = remove(&self.live) {
-            tracing::warn!(path = %self.live.display(), %error, "left behind for the next start");
+        if self.is_left || cgroups::exist(&self.name) {
+            // The next start finds remaining cgroups by the name of this directory.
+            tracing::warn!(path = %self.path.display(), "leaving the container's directory to the next start");
+        } else if let Err(error) = remove(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "leaving the container's directory to the next start");
         }
-        // Only where empty: other containers may live, and kept changes stay.
+        // These calls remove empty directories alone: other containers and kept changes stay.
         for path in [
-            self.root.join("live"),
-            self.root.join("kept"),
-            self.root.clone(),
+            self.parent.join("live"),
+            self.parent.join("kept"),
+            self.parent.clone(),
         ] {
             let _ = fs::remove_dir(path);
         }
     }
 }
 
-/// The first place that can hold an overlay's changes.
-fn root() -> PathBuf {
+/// Returns the first parent whose file system can hold the upper directory of an overlay.
+fn choose_parent() -> PathBuf {
     let refused = [OVERLAYFS_SUPER_MAGIC, FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC];
     let fits = |path: &&Path| {
-        let above = path.ancestors().find(|path| path.exists());
-        let kind = above.and_then(|path| statfs(path).ok());
-        kind.is_some_and(|fs| !refused.contains(&FsType(fs.filesystem_type().0)))
+        let existing = path.ancestors().find(|path| path.exists());
+        let stat = existing.and_then(|path| statfs(path).ok());
+        stat.is_some_and(|fs| !refused.contains(&FsType(fs.filesystem_type().0)))
     };
     let [_, fallback] = CONTAINER_DIRS.map(Path::new);
-    roots().find(fits).unwrap_or(fallback).to_owned()
+    parents().find(fits).unwrap_or(fallback).to_owned()
 }
 
-/// Makes a directory that only root may look into.
-fn private(path: &Path) -> io::Result<()> {
+/// Creates a directory for root only.
+fn create_private(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Makes the directory above all containers, and holds it alone.
-fn locked(root: &Path) -> Result<Flock<fs::File>, RunError> {
+/// Creates the parent of all containers' directories, and locks the parent.
+fn lock_parent(parent: &Path) -> Result<Flock<fs::File>, RunError> {
     loop {
-        for path in [root.to_owned(), root.join("live"), root.join("kept")] {
-            match private(&path) {
+        for path in [parent.to_owned(), parent.join("live"), parent.join("kept")] {
+            match create_private(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if let Some(above) = path.parent() {
-                        fs::create_dir_all(above).map_err(at("make", above))?;
+                    if let Some(missing) = path.parent() {
+                        fs::create_dir_all(missing).map_err(at("create", missing))?;
                     }
-                    let _ = private(&path);
+                    let _ = create_private(&path);
                 }
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(at("make", path)(error));
+                    return Err(at("create", path)(error));
                 }
                 _ => {}
             }
         }
-        let directory = match fs::File::open(root) {
+        let directory = match fs::File::open(parent) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            opened => opened.map_err(at("open", root))?,
+            opened => opened.map_err(at("open", parent))?,
         };
-        let held = match Flock::lock(directory, FlockArg::LockExclusive) {
+        let lock = match Flock::lock(directory, FlockArg::LockExclusive) {
             Err((_, Errno::EINTR)) => continue,
-            result => result.map_err(|(_, error)| at("lock", root)(error))?,
+            result => result.map_err(|(_, error)| at("lock", parent)(error))?,
         };
-        // The last container removes the directory: what is locked may be another one by now.
+        // The last container removes the directory, so the locked directory may have lost its path.
         let inode = |metadata: io::Result<fs::Metadata>| metadata.map(|m| (m.dev(), m.ino())).ok();
-        let live = root.join("live");
-        if inode(held.metadata()) == inode(fs::metadata(root)) && live.exists() {
-            return Ok(held);
+        let live = parent.join("live");
+        if inode(lock.metadata()) == inode(fs::metadata(parent)) && live.exists() {
+            return Ok(lock);
         }
     }
 }
 
-/// The lock of a container's directory; `None` when its `plimsoll run` lives.
-fn lock_of(live: &Path) -> Result<Option<Flock<fs::File>>, RunError> {
-    let path = live.join("lock");
+/// Locks a container's directory; `None` while its `plimsoll run` lives.
+fn try_lock(path: &Path) -> Result<Option<Flock<fs::File>>, RunError> {
+    let path = path.join("lock");
     let file = fs::OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -206,60 +218,69 @@ fn lock_of(live: &Path) -> Result<Option<Flock<fs::File>>, RunError> {
     }
 }
 
-/// Removes what containers left whose `plimsoll run` was killed.
-fn sweep(root: &Path) -> Result<(), RunError> {
-    let live = root.join("live");
+/// Removes the cgroups and directories of containers whose `plimsoll run` was killed. Keeps the
+/// changes of those that were started with `--keep`.
+fn remove_dead(parent: &Path) -> Result<(), RunError> {
+    let live = parent.join("live");
     for entry in fs::read_dir(&live).map_err(at("read", &live))?.flatten() {
         let path = entry.path();
-        let Ok(Some(_lock)) = lock_of(&path) else {
+        let Ok(Some(_lock)) = try_lock(&path) else {
             continue;
         };
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        tracing::info!(container = %name, "removing what it left");
+        tracing::info!(container = %name, "removing the remains of a killed container");
         cgroups::remove(&name);
         if cgroups::exist(&name) {
-            // Only while its place is there are they found again.
+            // The next start finds remaining cgroups by the name of this directory.
             continue;
         }
-        let traces = Traces::read(&path);
-        traces.clear();
+        let undo = UndoRecord::read(&path);
+        undo.remove_mountpoints();
         if path.join("keep").exists() {
-            let kept = root.join("kept").join(&*name);
-            if let Err(error) = traces.gather().and_then(|()| save(&path, &kept)) {
-                tracing::warn!(container = %name, %error, "cannot keep its changes");
+            let kept = parent.join("kept").join(&*name);
+            if let Err(error) = undo
+                .merge_changes()
+                .and_then(|()| move_changes(&path, &kept))
+            {
+                tracing::warn!(container = %name, %error, "cannot keep the changes of a killed container");
                 continue;
             }
         }
         if let Err(error) = remove(&path) {
-            tracing::warn!(container = %name, %error, "cannot remove what it left");
+            tracing::warn!(container = %name, %error, "cannot remove the directory of a killed container");
         }
     }
     Ok(())
 }
 
-fn save(live: &Path, kept: &Path) -> Result<(), RunError> {
-    let upper = live.join("upper");
+/// Moves the upper directory of a container to `kept`; does nothing for a container without one.
+fn move_changes(path: &Path, kept: &Path) -> Result<(), RunError> {
+    let upper = path.join("upper");
     match fs::rename(&upper, kept) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        moved => moved.map_err(at("keep", kept)),
+        result => result.map_err(at("keep", kept)),
     }
 }
 
-/// Removes a container's directory; refuses while something is mounted in it, for what is
-/// mounted there belongs to the host.
-fn remove(live: &Path) -> io::Result<()> {
-    let device = fs::metadata(live)?.dev();
-    for entry in fs::read_dir(live)? {
+/// Removes a container's directory.
+///
+/// # Errors
+///
+/// `ResourceBusy` for a directory with a mount in it, whose files may belong to the host.
+fn remove(path: &Path) -> io::Result<()> {
+    let device = fs::metadata(path)?.dev();
+    for entry in fs::read_dir(path)? {
         let entry = entry?;
         if entry.metadata()?.dev() != device {
             return Err(io::Error::from(io::ErrorKind::ResourceBusy));
         }
     }
-    fs::remove_dir_all(live)
+    fs::remove_dir_all(path)
 }
 
-fn random() -> Result<String, RunError> {
+/// Returns a random name of 12 hexadecimal digits.
+fn random_name() -> Result<String, RunError> {
     let path = "/proc/sys/kernel/random/uuid";
     let uuid = fs::read_to_string(path).map_err(at("read", path))?;
     Ok(uuid

@@ -1,15 +1,16 @@
-//! Pure. Which of the host's mounts a container's root shows.
+//! Pure. The mounts of the host that a container's root shows.
 
 use std::path::{Path, PathBuf};
 
 use crate::base::mountinfo::{Mount, visible};
 
-/// Directories of the host that a container has of its own, or may not see.
-const OWN: &[&str] = &["/proc", "/sys", "/dev", "/run"];
+/// The directories of the host that a container does not show: its own take their place, or the
+/// container may not see them.
+const EXCLUDED_DIRS: &[&str] = &["/proc", "/sys", "/dev", "/run"];
 
-/// File systems whose files are no part of the host's root: the kernel's, volatile ones, and
-/// those that show files which are elsewhere already.
-const LEFT_OUT: &[&str] = &[
+/// The file system types that a container does not show: the kernel's own, volatile ones, and those
+/// whose files already stand elsewhere.
+const EXCLUDED_TYPES: &[&str] = &[
     "autofs",
     "binfmt_misc",
     "bpf",
@@ -37,14 +38,15 @@ const LEFT_OUT: &[&str] = &[
     "tracefs",
 ];
 
-/// The mounts below `/` that a container on the host's root shows, each after the one it lies in.
-pub(crate) fn carried(mounts: &[Mount], hidden: &[&Path]) -> Vec<PathBuf> {
-    let own = |point: &Path| OWN.iter().any(|own| point.starts_with(own));
+/// Returns the mount points below `/` that a container on the host's root shows, parents first.
+/// Leaves out every mount point below a path of `hidden`.
+pub(crate) fn shown_mounts(mounts: &[Mount], hidden: &[&Path]) -> Vec<PathBuf> {
+    let own = |point: &Path| EXCLUDED_DIRS.iter().any(|own| point.starts_with(own));
     let mut points: Vec<PathBuf> = visible(mounts)
         .into_iter()
         .filter(|mount| mount.point != Path::new("/") && !own(&mount.point))
         .filter(|mount| !hidden.iter().any(|hidden| mount.point.starts_with(hidden)))
-        .filter(|mount| !LEFT_OUT.contains(&mount.kind.as_str()))
+        .filter(|mount| !EXCLUDED_TYPES.contains(&mount.kind.as_str()))
         .filter(|mount| !mount.kind.starts_with("fuse."))
         .map(|mount| mount.point.clone())
         .collect();
@@ -73,14 +75,14 @@ mod tests {
 
     #[test]
     fn a_container_shows_the_hosts_disks_and_nothing_of_the_kernels() {
-        let points = carried(&parse(HOST).collect::<Vec<_>>(), &[]);
+        let points = shown_mounts(&parse(HOST).collect::<Vec<_>>(), &[]);
         let shown: Vec<&str> = points.iter().filter_map(|p| p.to_str()).collect();
         assert_eq!(shown, ["/home", "/home/a b", "/mnt", "/work"]);
     }
 
     #[test]
     fn what_is_hidden_is_not_carried() {
-        let points = carried(&parse(HOST).collect::<Vec<_>>(), &[Path::new("/home")]);
+        let points = shown_mounts(&parse(HOST).collect::<Vec<_>>(), &[Path::new("/home")]);
         assert!(!points.iter().any(|p| p.starts_with("/home")), "{points:?}");
     }
 }

@@ -1,10 +1,44 @@
-//! The root of a container, and what it leaves on disk.
+//! The root of a container, and the traces that a root leaves on disk.
 
+/// The paths in a root, which no link can leave.
+pub(crate) mod safe_root;
+
+/// The record of what a root leaves on disk, for its removal.
+pub(crate) mod undo;
+
+/// The directories of running containers, and the removal of those that a killed run left.
+///
+/// Uses [`undo`].
 pub(crate) mod dirs;
-pub(crate) mod etc;
-pub(crate) mod host_mounts;
+
+/// The mount points of one run.
+///
+/// Uses [`dirs`].
 pub(crate) mod mountpoints;
 
+/// The mounts of the host that a root shows.
+pub(crate) mod host_mounts;
+
+/// Bind mounts between open paths.
+pub(crate) mod bind;
+
+/// The overlays of a root.
+///
+/// Uses [`dirs`], [`mountpoints`], [`bind`].
+pub(crate) mod overlay;
+
+/// The volumes in a root.
+///
+/// Uses [`safe_root`], [`bind`], [`overlay`].
+pub(crate) mod volume;
+
+/// The files of /etc that are the container's own.
+///
+/// Uses [`safe_root`], [`dirs`], [`bind`].
+pub(crate) mod etc;
+
+/// The mounts that make a root.
+///
+/// Uses [`safe_root`], [`undo`], [`dirs`], [`mountpoints`], [`host_mounts`], [`bind`], [`overlay`],
+/// [`volume`], [`etc`].
 pub(crate) mod rootfs;
-pub(crate) mod safe_root;
-pub(crate) mod undo;

@@ -1,397 +1,243 @@
-//! The root of a container: a directory, or layers under a place for changes; the files of /etc
-//! that are the container's own; volumes.
+//! The root of a container: a directory, or layers below a directory for changes; the container's
+//! own files of /etc; volumes.
 //!
-//! Everything here is mounted in the private mount namespace of this `plimsoll run`, below
-//! a tmpfs that holds nothing but mount points, so that it is gone with the process. What has to
-//! be made in the root to mount upon is remembered and removed from what is kept.
+//! All mounts lie in the private mount namespace of this `plimsoll run`, below a tmpfs that holds
+//! nothing but mount points, so that the end of the process removes the mounts. A mount point that
+//! is missing in the root is created, recorded, and removed from the kept changes.
 
 use std::{
-    fs, io,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-        unix::fs::{MetadataExt, chown},
-    },
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     slice,
 };
 
-use nix::{
-    fcntl::{OFlag, open},
-    mount::{MntFlags, MsFlags, mount, umount2},
-    sys::stat::Mode,
-};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::{
     base::{
-        mountinfo::{self, Mount, visible},
+        mountinfo::{self, visible},
         paths::DEFAULT_MOUNTPOINT,
-        sys::mount::{self as tree, Depth, Forbid},
+        sys::mount::{Depth, forbid},
     },
     run::{
         error::{RunError, at},
-        options::request::{Request, Root, Volume},
+        options::request::{Request, RootSource},
         root::{
-            dirs::{self, Place},
+            bind::{NO_DEVICES, READ_ONLY, bind, bind_read_only, open_path},
+            dirs::{self, ContainerDir},
             etc, host_mounts,
-            mountpoints::Scaffold,
-            safe_root::Inside,
-            undo::Traces,
+            mountpoints::Mountpoints,
+            overlay::Overlays,
+            safe_root::SafeRoot,
+            undo::UndoRecord,
+            volume::mount_volume,
         },
     },
 };
 
-/// A container's root, mounted; nothing of ours is left in a directory when it is dropped.
+/// The mounted root of a container. A drop removes the created mount points from a root that is a
+/// directory.
 #[derive(Debug)]
 pub(crate) struct Rootfs {
-    /// Where it is.
+    /// The path of the root.
     pub(crate) path: PathBuf,
-    /// What it leaves on disk.
-    pub(crate) traces: Traces,
+    /// The record of what the root leaves on disk.
+    pub(crate) undo: UndoRecord,
 }
 
-/// Mounts the root that is asked for.
-///
-/// # Errors
-///
-/// When a layer is refused, or a file that is needed cannot be made.
-pub(crate) fn mounted(
-    request: &Request,
-    place: &Place,
-    scaffold: &Scaffold,
-    hostname: &str,
-) -> Result<Rootfs, RunError> {
-    let path = scaffold.point("root")?;
-    let mut rootfs = Rootfs {
-        path: path.clone(),
-        traces: Traces::default(),
-    };
-    let mut builder = Builder {
-        place,
-        scaffold,
-        layers: 0,
-    };
-    match &request.root {
-        Root::Directory(directory) => {
-            bind(&opened(directory)?, &path, Depth::Below)?;
-            rootfs.traces.directory = Some(directory.clone());
+impl Rootfs {
+    /// Mounts the requested root.
+    ///
+    /// # Errors
+    ///
+    /// A layer that the kernel refuses, and a file or mount point that cannot be created.
+    pub(crate) fn mount(
+        request: &Request,
+        dir: &ContainerDir,
+        mountpoints: &Mountpoints,
+        hostname: &str,
+    ) -> Result<Rootfs, RunError> {
+        let path = mountpoints.create("root")?;
+        let mut rootfs = Rootfs {
+            path: path.clone(),
+            undo: UndoRecord::default(),
+        };
+        let mut overlays = Overlays::new(dir, mountpoints);
+        match &request.root {
+            RootSource::Directory(directory) => {
+                bind(&open_path(directory)?, &path, Depth::Below)?;
+                rootfs.undo.directory = Some(directory.clone());
+            }
+            RootSource::Layers(layers) => {
+                let upper = overlays.mount(layers, &path, "upper")?;
+                rootfs.undo.overlays.push((PathBuf::new(), upper));
+            }
+            RootSource::Host => rootfs.mount_host(&mut overlays, &request.mountpoint)?,
         }
-        Root::Layers(layers) => {
-            let upper = builder.overlay(layers, &path, "upper")?;
-            rootfs.traces.overlays.push((PathBuf::new(), upper));
-        }
-        Root::Host => builder.host(&mut rootfs, &request.view)?,
+        let mut safe_root = SafeRoot::open(&path)?;
+        let mounted = rootfs.mount_contents(&mut safe_root, &mut overlays, request, hostname);
+        // The record is written before an error returns, so that the created files go in any case.
+        rootfs.record(safe_root.into_created(), dir)?;
+        mounted.map(|()| rootfs)
     }
-    let mut inside = Inside::open(&path)?;
-    let furnished = furnish(&mut inside, &rootfs, &mut builder, request, hostname);
-    // Known before anything fails, so that it is taken back then too.
-    rootfs.remember(inside.made(), place)?;
-    furnished.map(|()| rootfs)
-}
 
-/// Mounts into a root what is the container's own, and its volumes.
-fn furnish(
-    inside: &mut Inside,
-    rootfs: &Rootfs,
-    builder: &mut Builder<'_>,
-    request: &Request,
-    hostname: &str,
-) -> Result<(), RunError> {
-    if request.root == Root::Host {
-        hide(inside, &request.view)?;
+    /// Records further created paths, relative to the root, parents first.
+    ///
+    /// # Errors
+    ///
+    /// A record that cannot be written.
+    pub(crate) fn record(
+        &mut self,
+        created: Vec<PathBuf>,
+        dir: &ContainerDir,
+    ) -> Result<(), RunError> {
+        self.undo.created.extend(created);
+        self.undo.write(dir.path())
     }
-    etc::own_files(inside, builder.place, request, hostname)?;
-    for point in ["/proc", "/sys", "/dev"] {
-        inside.directory(Path::new(point))?;
-    }
-    if request.root == Root::Host {
-        own_run(inside)?;
-    }
-    forbid_devices(inside)?;
-    // Taken hold of before a volume may cover one; closed to writes after the volumes' mount
-    // points are made.
-    let tops = tops(rootfs)?;
-    for (number, volume) in request.volumes.iter().enumerate() {
-        builder.volume(inside, volume, number)?;
-    }
-    if request.read_only {
-        for top in tops {
-            forbid_writes(&top)?;
-        }
-    }
-    Ok(())
-}
 
-struct Builder<'a> {
-    place: &'a Place,
-    scaffold: &'a Scaffold,
-    layers: usize,
-}
-
-impl Builder<'_> {
-    /// The host's `/`, and above it each of its mounts that belongs to it.
-    fn host(&mut self, rootfs: &mut Rootfs, view: &Path) -> Result<(), RunError> {
-        let all = own_mounts()?;
-        let hidden: Vec<&Path> = hidden(view).collect();
-        let upper = self.overlay(&[PathBuf::from("/")], &rootfs.path, "upper")?;
-        rootfs.traces.overlays.push((PathBuf::new(), upper));
-        for (number, point) in host_mounts::carried(&all, &hidden).iter().enumerate() {
+    /// Mounts the host's `/`, and on it each further mount of the host that the container shows.
+    fn mount_host(&mut self, overlays: &mut Overlays<'_>, view: &Path) -> Result<(), RunError> {
+        let mounts = own_mounts()?;
+        let hidden: Vec<&Path> = hidden_paths(view).collect();
+        let upper = overlays.mount(&[PathBuf::from("/")], &self.path, "upper")?;
+        self.undo.overlays.push((PathBuf::new(), upper));
+        let points = host_mounts::shown_mounts(&mounts, &hidden);
+        for (number, point) in points.iter().enumerate() {
             let below = point.strip_prefix("/").unwrap_or(point);
-            let target = rootfs.path.join(below);
-            let source = match opened(point) {
+            let target = self.path.join(below);
+            let source = match open_path(point) {
                 Ok(source) if target.symlink_metadata().is_ok() => source,
-                // Whatever is not there now, or is covered, the container does without.
+                // The container does without a mount that is gone by now, or covered.
                 _ => continue,
             };
             let name = format!("upper.{number}");
             if point.is_dir()
-                && let Ok(upper) = self.overlay(slice::from_ref(point), &target, &name)
+                && let Ok(upper) = overlays.mount(slice::from_ref(point), &target, &name)
             {
-                rootfs.traces.overlays.push((below.to_owned(), upper));
+                self.undo.overlays.push((below.to_owned(), upper));
                 continue;
             }
-            // A file, or a file system that overlay refuses, like one with case folding.
-            let copy = tree::clone_tree(source.as_fd(), Depth::Alone);
-            let forbidden = Forbid {
-                writes: true,
-                devices: true,
-            };
-            copy.and_then(|copy| {
-                tree::forbid(copy.as_fd(), forbidden, Depth::Alone)?;
-                let target = open(&target, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-                tree::attach(copy.as_fd(), target.as_fd())
-            })
-            .map_err(at("show the container the host's", point))?;
+            // The mount is a file, or overlay refuses the file system, like one with case folding.
+            bind_read_only(&source, &target).map_err(at("show the container the host's", point))?;
         }
         Ok(())
     }
 
-    /// Mounts layers, lowest first, under a fresh place for changes of this name, which is answered.
-    fn overlay(
-        &mut self,
-        layers: &[PathBuf],
-        target: &Path,
-        name: &str,
-    ) -> Result<PathBuf, RunError> {
-        let refused = |source: nix::Error| RunError::Overlay {
-            layers: layers
-                .iter()
-                .map(|l| l.display().to_string())
-                .collect::<Vec<_>>()
-                .join(", "),
-            source: source.into(),
-        };
-        let mut lower = Vec::new();
-        for layer in layers {
-            // Bound without what is mounted below it, under a name without separators.
-            let short = format!("l{}", self.layers);
-            self.layers += 1;
-            bind(&opened(layer)?, &self.scaffold.point(&short)?, Depth::Alone)?;
-            lower.push(short);
-        }
-        lower.reverse();
-        let upper = self.place.directory(name)?;
-        let work = self.place.directory(&name.replacen("upper", "work", 1))?;
-        // The root of an overlay looks like its uppermost layer's.
-        if let Some(top) = layers.last() {
-            let meta = fs::metadata(top).map_err(at("read", top))?;
-            let like = |_| fs::set_permissions(&upper, meta.permissions());
-            chown(&upper, Some(meta.uid()), Some(meta.gid()))
-                .and_then(like)
-                .map_err(at("prepare", &upper))?;
-        }
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            lower.join(":"),
-            upper.display(),
-            work.display()
-        );
-        let mounted = mount(
-            Some("plimsoll"),
-            target,
-            Some("overlay"),
-            MsFlags::empty(),
-            Some(options.as_str()),
-        );
-        if let Err(error) = mounted {
-            // Nothing but what a later mount of this name would find in its way.
-            let _ = fs::remove_dir_all(&upper);
-            let _ = fs::remove_dir_all(&work);
-            return Err(refused(error));
-        }
-        Ok(upper)
-    }
-
-    fn volume(
-        &mut self,
-        inside: &mut Inside,
-        volume: &Volume,
-        number: usize,
+    /// Mounts the container's own files and directories, and the volumes, in the root.
+    fn mount_contents(
+        &self,
+        safe_root: &mut SafeRoot,
+        overlays: &mut Overlays<'_>,
+        request: &Request,
+        hostname: &str,
     ) -> Result<(), RunError> {
-        let forbidden = Forbid {
-            writes: volume.read_only,
-            devices: true,
-        };
-        let wrong = |error| at("mount a volume on the container's", &volume.target)(error);
-        let (source, target) = match &volume.source {
-            Some(source) => {
-                let target = if source.is_dir() {
-                    inside.directory(&volume.target)?
-                } else {
-                    inside.file(&volume.target)?
-                };
-                (opened(source)?, target)
-            }
-            None => {
-                let target = inside.directory(&volume.target)?;
-                (self.fresh(target.as_fd(), number)?, target)
-            }
-        };
-        tree::clone_tree(source.as_fd(), Depth::Below)
-            .and_then(|copy| {
-                tree::forbid(copy.as_fd(), forbidden, Depth::Below)?;
-                tree::attach(copy.as_fd(), target.as_fd())
-            })
-            .map_err(wrong)
-    }
-
-    /// A volume of nobody's: what the root has there, copied on write into a place that is thrown
-    /// away with the container.
-    fn fresh(&mut self, target: BorrowedFd<'_>, number: usize) -> Result<OwnedFd, RunError> {
-        let path = self.scaffold.point(&format!("v{number}"))?;
-        let lower = self.scaffold.point(&format!("v{number}.lower"))?;
-        let copy = tree::clone_tree(target, Depth::Alone);
-        let to = opened(&lower)?;
-        copy.and_then(|copy| tree::attach(copy.as_fd(), to.as_fd()))
-            .map_err(at("bind", &lower))?;
-        let name = format!("upper.v{number}");
-        if self.overlay(slice::from_ref(&lower), &path, &name).is_ok() {
-            return opened(&path);
+        if request.root == RootSource::Host {
+            hide_own_paths(safe_root, &request.mountpoint)?;
         }
-        // Overlays do not stack at will: then it begins empty.
-        let empty = self.place.directory(&name)?;
-        let meta = fs::metadata(&lower).map_err(at("read", &lower))?;
-        chown(&empty, Some(meta.uid()), Some(meta.gid())).map_err(at("prepare", &empty))?;
-        fs::set_permissions(&empty, meta.permissions()).map_err(at("prepare", &empty))?;
-        opened(&empty)
+        etc::mount_files(safe_root, overlays.dir, request, hostname)?;
+        for point in ["/proc", "/sys", "/dev"] {
+            safe_root.create_dir(Path::new(point))?;
+        }
+        if request.root == RootSource::Host {
+            mount_empty_run(safe_root)?;
+        }
+        forbid(safe_root.root(), NO_DEVICES, Depth::Below)
+            .map_err(at("forbid devices in", "the root"))?;
+        // The tops are opened before a volume may cover one, and made read-only after the mount
+        // points of the volumes exist.
+        let tops = self.writable_tops()?;
+        for (number, volume) in request.volumes.iter().enumerate() {
+            mount_volume(safe_root, overlays, volume, number)?;
+        }
+        if request.read_only {
+            for top in tops {
+                forbid(top.as_fd(), READ_ONLY, Depth::Alone)
+                    .map_err(at("forbid writes in", "the root"))?;
+            }
+        }
+        Ok(())
     }
-}
 
-impl Rootfs {
-    /// Remembers what else was made in the root, by its path below it, outer directories first.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written down.
-    pub(crate) fn remember(&mut self, made: Vec<PathBuf>, place: &Place) -> Result<(), RunError> {
-        self.traces.made.extend(made);
-        self.traces.write(place.path())
+    /// Opens the top of every writable mount of the root.
+    fn writable_tops(&self) -> Result<Vec<OwnedFd>, RunError> {
+        let overlays = self.undo.overlays.iter().map(|(below, _)| below.clone());
+        let directory = match self.undo.directory {
+            Some(_) => mounts_below(&self.path)?,
+            None => Vec::new(),
+        };
+        let etc = etc::ETC_FILES
+            .iter()
+            .map(|name| Path::new("etc").join(name));
+        let safe_root = SafeRoot::open(&self.path)?;
+        overlays
+            .chain(directory)
+            .chain(etc)
+            .map(|path| {
+                let path = Path::new("/").join(path);
+                safe_root
+                    .open_path(&path)
+                    .map_err(at("open the container's", path))
+            })
+            .collect()
     }
 }
 
 impl Drop for Rootfs {
     fn drop(&mut self) {
-        if self.traces.directory.is_some() {
-            // It may be unmounted already, with all that it was mounted in.
+        if self.undo.directory.is_some() {
+            // The root may be unmounted already, together with the tmpfs of its mount point.
             let _ = umount2(&self.path, MntFlags::MNT_DETACH);
-            self.traces.clear();
+            self.undo.remove_mountpoints();
         }
     }
 }
 
-/// What is ours on the host: other containers' changes, and the daemon's mount points.
-fn hidden(view: &Path) -> impl Iterator<Item = &Path> {
-    let usual = Path::new(DEFAULT_MOUNTPOINT);
-    let configured = (view != usual).then_some(view);
-    let ours = dirs::roots().map(|path: &Path| path);
-    ours.chain([usual]).chain(configured)
+/// Returns the host's paths that no container may see: the directories of other containers, and the
+/// mount points of the host's daemon.
+fn hidden_paths(view: &Path) -> impl Iterator<Item = &Path> {
+    let default = Path::new(DEFAULT_MOUNTPOINT);
+    let configured = (view != default).then_some(view);
+    let dirs = dirs::parents().map(|path: &Path| path);
+    dirs.chain([default]).chain(configured)
 }
 
-/// Covers what is ours on the host.
-fn hide(inside: &Inside, view: &Path) -> Result<(), RunError> {
-    for path in hidden(view) {
-        let Ok(target) = inside.find(path) else {
+/// Covers the hidden paths of the host with empty file systems.
+fn hide_own_paths(safe_root: &SafeRoot, view: &Path) -> Result<(), RunError> {
+    for path in hidden_paths(view) {
+        let Ok(target) = safe_root.open_path(path) else {
             continue;
         };
         let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC;
-        tmpfs(&target, flags, "mode=755,size=0").map_err(at("hide", path))?;
+        mount_tmpfs(&target, flags, "mode=755,size=0").map_err(at("hide", path))?;
     }
     Ok(())
 }
 
-/// An empty /run, for the host's is full of its services' sockets; before the volumes, which may
-/// lie in it.
-fn own_run(inside: &mut Inside) -> Result<(), RunError> {
+/// Mounts an empty /run: the host's holds the sockets of the host's services. A volume may lie in
+/// /run, so this mount comes before the volumes.
+fn mount_empty_run(safe_root: &mut SafeRoot) -> Result<(), RunError> {
     let path = Path::new("/run");
-    let target = inside.directory(path)?;
-    tmpfs(&target, MsFlags::empty(), "mode=755").map_err(at("mount the container's", path))
+    let target = safe_root.create_dir(path)?;
+    mount_tmpfs(&target, MsFlags::empty(), "mode=755").map_err(at("mount the container's", path))
 }
 
-fn tmpfs(target: &OwnedFd, flags: MsFlags, options: &str) -> nix::Result<()> {
+fn mount_tmpfs(target: &OwnedFd, flags: MsFlags, options: &str) -> nix::Result<()> {
     let link = format!("/proc/self/fd/{}", target.as_raw_fd());
     let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let name = Some("plimsoll");
     mount(name, link.as_str(), Some("tmpfs"), flags, Some(options))
 }
 
-fn forbid_devices(inside: &Inside) -> Result<(), RunError> {
-    let devices = Forbid {
-        writes: false,
-        devices: true,
-    };
-    tree::forbid(inside.root(), devices, Depth::Below).map_err(at("forbid devices in", "the root"))
-}
-
-/// The top of every mount of the root that can be written to.
-fn tops(rootfs: &Rootfs) -> Result<Vec<OwnedFd>, RunError> {
-    let overlays = rootfs
-        .traces
-        .overlays
-        .iter()
-        .map(|(below, _)| below.clone());
-    let root = match rootfs.traces.directory {
-        Some(_) => submounts(&rootfs.path)?,
-        None => Vec::new(),
-    };
-    let own = etc::OWN.iter().map(|name| Path::new("etc").join(name));
-    let inside = Inside::open(&rootfs.path)?;
-    overlays
-        .chain(root)
-        .chain(own)
-        .map(|path| {
-            let path = Path::new("/").join(path);
-            inside.find(&path).map_err(at("open the container's", path))
-        })
-        .collect()
-}
-
-/// The mounts at a directory and below it, by their paths below it.
-fn submounts(directory: &Path) -> Result<Vec<PathBuf>, RunError> {
+/// Returns the mounts at a directory and below, by their paths relative to the directory.
+fn mounts_below(directory: &Path) -> Result<Vec<PathBuf>, RunError> {
     let mounts = own_mounts()?;
-    let below = |mount: &&Mount| Some(mount.point.strip_prefix(directory).ok()?.to_owned());
+    let below = |mount: &&mountinfo::Mount| {
+        let path = mount.point.strip_prefix(directory).ok()?;
+        Some(path.to_owned())
+    };
     Ok(visible(&mounts).iter().filter_map(below).collect())
 }
 
-fn own_mounts() -> Result<Vec<Mount>, RunError> {
+fn own_mounts() -> Result<Vec<mountinfo::Mount>, RunError> {
     mountinfo::own().map_err(at("read", "/proc/self/mountinfo"))
-}
-
-fn forbid_writes(top: &OwnedFd) -> Result<(), RunError> {
-    let writes = Forbid {
-        writes: true,
-        devices: true,
-    };
-    tree::forbid(top.as_fd(), writes, Depth::Alone).map_err(at("forbid writes in", "the root"))
-}
-
-fn opened(path: &Path) -> Result<OwnedFd, RunError> {
-    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty()).map_err(at("open", path))
-}
-
-fn bind(source: &OwnedFd, target: &Path, reach: Depth) -> Result<(), RunError> {
-    let to = opened(target)?;
-    tree::clone_tree(source.as_fd(), reach)
-        .and_then(|copy| tree::attach(copy.as_fd(), to.as_fd()))
-        .map_err(io::Error::from)
-        .map_err(at("bind a directory on", target))
 }

@@ -1,4 +1,4 @@
-//! Paths inside a container's root, which may hold anything: no link leads out of it.
+//! Paths inside a container's root. The root may hold any link, and no link leads out of the root.
 
 use std::{
     fs::File,
@@ -16,166 +16,176 @@ use nix::{
 
 use crate::run::error::{RunError, at};
 
-/// The largest text that is read from a container's root.
-const LARGEST: u64 = 4 << 20;
+/// The maximum size in bytes of a text that is read from a container's root.
+const MAX_TEXT_SIZE: u64 = 4 << 20;
 
-/// A container's root, before it runs.
+/// A container's root, before the container runs.
 #[derive(Debug)]
-pub(crate) struct Inside {
+pub(crate) struct SafeRoot {
     root: OwnedFd,
     path: PathBuf,
-    made: Vec<PathBuf>,
+    created: Vec<PathBuf>,
 }
 
-impl Inside {
-    /// The root at `path`.
+impl SafeRoot {
+    /// Opens the root at `path`.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened.
-    pub(crate) fn open(path: &Path) -> Result<Inside, RunError> {
+    /// A path that is not a directory, or cannot be opened.
+    pub(crate) fn open(path: &Path) -> Result<SafeRoot, RunError> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let root = open(path, flags, Mode::empty()).map_err(at("open", path))?;
-        Ok(Inside {
+        Ok(SafeRoot {
             root,
             path: path.to_owned(),
-            made: Vec::new(),
+            created: Vec::new(),
         })
     }
 
-    /// The root itself.
+    /// Returns the root itself.
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
-    /// What was made for mounts, by its path below the root, outer directories first.
-    pub(crate) fn made(self) -> Vec<PathBuf> {
-        self.made
+    /// Returns the files and directories that were created here, by their paths below the root,
+    /// parents first.
+    pub(crate) fn into_created(self) -> Vec<PathBuf> {
+        self.created
     }
 
-    /// Where a path leads, without the right to read or write it.
-    pub(crate) fn find(&self, path: &Path) -> nix::Result<OwnedFd> {
-        self.opened(path, OFlag::O_PATH)
+    /// Opens the object at a path, without the right to read or write the object.
+    ///
+    /// # Errors
+    ///
+    /// The answer of `openat2`; ENOENT for a missing path.
+    pub(crate) fn open_path(&self, path: &Path) -> nix::Result<OwnedFd> {
+        self.open_with(path, OFlag::O_PATH)
     }
 
-    /// The text of a file; nothing when there is none, or when it is no plain text file.
-    pub(crate) fn text(&self, path: &str) -> String {
+    /// Reads a file, at most [`MAX_TEXT_SIZE`] bytes; returns an empty text for a missing file and
+    /// for a file that is not UTF-8.
+    pub(crate) fn read_text(&self, path: &str) -> String {
         let mut text = String::new();
-        // Not blocked by a pipe that the root may hold there.
-        if let Ok(file) = self.opened(Path::new(path), OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
-            let _ = File::from(file).take(LARGEST).read_to_string(&mut text);
+        // Without O_NONBLOCK a pipe at this path would block the read.
+        if let Ok(file) = self.open_with(Path::new(path), OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
+            let _ = File::from(file)
+                .take(MAX_TEXT_SIZE)
+                .read_to_string(&mut text);
         }
         text
     }
 
-    /// The directory at `path`, made with those above it where it is missing.
+    /// Opens the directory at `path`. Creates a missing directory, and its parents.
     ///
     /// # Errors
     ///
-    /// When a part of the path is no directory, or cannot be made.
-    pub(crate) fn directory(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
-        let wrong = |error| at("make the container's directory", path)(error);
+    /// A part of the path that is not a directory, or cannot be created.
+    pub(crate) fn create_dir(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
+        let wrong = |error| at("create the container's directory", path)(error);
         let mut so_far = PathBuf::from("/");
-        let mut above = self.find(&so_far).map_err(wrong)?;
+        let mut parent = self.open_path(&so_far).map_err(wrong)?;
         for part in path.components() {
             let Component::Normal(part) = part else {
                 continue;
             };
             so_far.push(part);
-            above = match self.opened(&so_far, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            parent = match self.open_with(&so_far, OFlag::O_PATH | OFlag::O_DIRECTORY) {
                 Err(Errno::ENOENT) => {
                     let mode = Mode::from_bits_truncate(0o755);
-                    mkdirat(&above, part, mode).map_err(wrong)?;
-                    let made = self.below(&above, Path::new(part));
-                    self.made.push(made);
+                    mkdirat(&parent, part, mode).map_err(wrong)?;
+                    let created = self.path_in(&parent, Path::new(part));
+                    self.created.push(created);
                     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-                    openat(&above, part, flags | OFlag::O_CLOEXEC, Mode::empty()).map_err(wrong)?
+                    openat(&parent, part, flags | OFlag::O_CLOEXEC, Mode::empty()).map_err(wrong)?
                 }
                 found => found.map_err(wrong)?,
             };
         }
-        Ok(above)
+        Ok(parent)
     }
 
-    /// The file at `path`, made empty where it is missing.
+    /// Opens the file at `path`. Creates a missing file, empty.
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
-    pub(crate) fn file(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
-        match self.find(path) {
-            Err(Errno::ENOENT) => self.fresh(path),
+    /// A file that cannot be opened or created.
+    pub(crate) fn create_file(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
+        match self.open_path(path) {
+            Err(Errno::ENOENT) => self.create_new(path),
             found => found.map_err(at("open the container's", path)),
         }
     }
 
-    /// The file at `path`, made empty where it is missing or a symbolic link.
+    /// Opens the file at `path`. Replaces a symbolic link by an empty file, and creates a missing
+    /// file.
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
-    pub(crate) fn file_itself(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
+    /// A link that cannot be removed, and a file that cannot be created.
+    pub(crate) fn replace_link(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
         let wrong = |error| at("replace the container's", path)(error);
-        let above = self.directory(path.parent().unwrap_or(Path::new("/")))?;
+        let parent = self.create_dir(path.parent().unwrap_or(Path::new("/")))?;
         let name = path.file_name().unwrap_or_default();
-        let stat = fstatat(&above, name, AtFlags::AT_SYMLINK_NOFOLLOW);
-        let link = stat.is_ok_and(|stat| {
+        let stat = fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let is_link = stat.is_ok_and(|stat| {
             SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK
         });
-        if link {
-            unlinkat(&above, name, UnlinkatFlags::NoRemoveDir).map_err(wrong)?;
+        if is_link {
+            unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir).map_err(wrong)?;
         }
-        self.file(path)
+        self.create_file(path)
     }
 
-    /// The file at `path`, made empty where it is missing, or where a link at `path` leads.
+    /// Opens the file at `path`, or the target of a symbolic link at `path`. Creates a missing file
+    /// or target, empty.
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
-    pub(crate) fn file_behind(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
+    /// A file that cannot be opened or created.
+    pub(crate) fn follow_link(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
         let parent = path.parent().unwrap_or(Path::new("/"));
-        let above = self.directory(parent)?;
-        let link = readlinkat(&above, path.file_name().unwrap_or_default());
-        match (self.find(path), link) {
+        let directory = self.create_dir(parent)?;
+        let link = readlinkat(&directory, path.file_name().unwrap_or_default());
+        match (self.open_path(path), link) {
             (Err(Errno::ENOENT), Ok(link)) => {
-                let mut end = PathBuf::new();
+                let mut target = PathBuf::new();
                 for part in parent.join(link).components() {
                     match part {
-                        Component::ParentDir => drop(end.pop()),
-                        part => end.push(part),
+                        Component::ParentDir => drop(target.pop()),
+                        part => target.push(part),
                     }
                 }
-                self.file(&end)
+                self.create_file(&target)
             }
-            _ => self.file(path),
+            _ => self.create_file(path),
         }
     }
 
-    fn fresh(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
-        let above = self.directory(path.parent().unwrap_or(Path::new("/")))?;
+    fn create_new(&mut self, path: &Path) -> Result<OwnedFd, RunError> {
+        let parent = self.create_dir(path.parent().unwrap_or(Path::new("/")))?;
         let name = path.file_name().unwrap_or_default();
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(0o644);
-        let file = openat(&above, name, flags | OFlag::O_WRONLY, mode)
-            .map_err(at("make the container's", path))?;
-        let made = self.below(&above, Path::new(name));
-        self.made.push(made);
+        let file = openat(&parent, name, flags | OFlag::O_WRONLY, mode)
+            .map_err(at("create the container's", path))?;
+        let created = self.path_in(&parent, Path::new(name));
+        self.created.push(created);
         Ok(file)
     }
 
-    fn opened(&self, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
+    fn open_with(&self, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         openat2(&self.root, path, how)
     }
 
-    /// The path below the root of what lies in an open directory, with every link resolved.
-    fn below(&self, directory: &OwnedFd, name: &Path) -> PathBuf {
+    /// Returns the path below the root of `name` in an open directory, with every link resolved.
+    fn path_in(&self, directory: &OwnedFd, name: &Path) -> PathBuf {
         let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
         let real = std::fs::read_link(link).unwrap_or_default();
-        let above = real.strip_prefix(&self.path).unwrap_or(Path::new(""));
-        above.join(name)
+        let directory = real.strip_prefix(&self.path).unwrap_or(Path::new(""));
+        directory.join(name)
     }
 }

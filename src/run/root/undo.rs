@@ -1,5 +1,5 @@
-//! What a container's root leaves on disk, written down so that the next start can finish what
-//! a killed one could not: take it back, or keep it.
+//! The record of what a container's root leaves on disk. After a killed run the next start reads
+//! the record, and removes or keeps what the killed run could not.
 
 use std::{
     fs, io,
@@ -11,57 +11,59 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::error::{RunError, at};
 
-/// The file in a container's place that holds them.
-const FILE: &str = "traces";
+/// The name of the record in a container's directory.
+const FILE_NAME: &str = "undo";
 
-/// What a container's root leaves on disk.
+/// The record of what a container's root leaves on disk.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Traces {
-    /// Overlays, each with where it lies below the root and its place for changes.
+pub(crate) struct UndoRecord {
+    /// The overlays, each by its path below the root and its upper directory.
     pub(crate) overlays: Vec<(PathBuf, PathBuf)>,
-    /// What was made to mount upon, below the root, outer directories first.
-    pub(crate) made: Vec<PathBuf>,
-    /// The directory that is written to directly, if the root is one.
+    /// The mount points that were created in the root, by their paths below the root, parents
+    /// first.
+    pub(crate) created: Vec<PathBuf>,
+    /// The root itself, if it is a directory to which the container writes directly.
     pub(crate) directory: Option<PathBuf>,
 }
 
-impl Traces {
-    /// Writes them down in the place of their container.
+impl UndoRecord {
+    /// Writes the record into the container's directory.
     ///
     /// # Errors
     ///
-    /// When the disk refuses.
+    /// A file that cannot be written.
     pub(crate) fn write(&self, live: &Path) -> Result<(), RunError> {
-        let path = live.join(FILE);
+        let path = live.join(FILE_NAME);
         let text = serde_json::to_vec(self).map_err(io::Error::from);
         text.and_then(|text| fs::write(&path, text))
             .map_err(at("write", path))
     }
 
-    /// What was written down in that place; nothing where the start did not come so far.
-    pub(crate) fn read(live: &Path) -> Traces {
-        let text = fs::read(live.join(FILE)).unwrap_or_default();
+    /// Reads the record of a container's directory; returns an empty record if there is none, as
+    /// after a start that ended early.
+    pub(crate) fn read(live: &Path) -> UndoRecord {
+        let text = fs::read(live.join(FILE_NAME)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Brings what the container changed into the first overlay's tree, without what was made to
-    /// mount upon; to be called when nothing of it is mounted any more.
+    /// Moves the changes of every overlay into the upper directory of the first, and removes the
+    /// created mount points there. The overlays must not be mounted any more.
     ///
     /// # Errors
     ///
-    /// When the disk refuses; then it can be called again.
-    pub(crate) fn gather(&self) -> Result<(), RunError> {
+    /// A change that cannot be moved. A second call moves the rest.
+    pub(crate) fn merge_changes(&self) -> Result<(), RunError> {
         let Some((_, main)) = self.overlays.first() else {
             return Ok(());
         };
-        for made in self.made.iter().rev() {
+        for path in self.created.iter().rev() {
             let owner = self
                 .overlays
                 .iter()
                 .rev()
-                .find_map(|(below, upper)| Some((upper, made.strip_prefix(below).ok()?)));
+                .find_map(|(below, upper)| Some((upper, path.strip_prefix(below).ok()?)));
             if let Some((upper, rest)) = owner {
-                unmade(&upper.join(rest));
+                remove_if_empty(&upper.join(rest));
             }
         }
         for (below, upper) in self.overlays.iter().skip(1) {
@@ -70,7 +72,7 @@ impl Traces {
                 .flatten()
                 .collect();
             if !entries.is_empty() {
-                like_the_hosts(main, below)?;
+                create_like_host(main, below)?;
             }
             for entry in entries {
                 let to = main.join(below).join(entry.file_name());
@@ -80,27 +82,27 @@ impl Traces {
         Ok(())
     }
 
-    /// Takes back out of a root that is written to directly what was made to mount upon, which
-    /// the kernel refuses as long as something is mounted there.
-    pub(crate) fn clear(&self) {
+    /// Removes the created mount points from a root that is a directory. The kernel refuses to
+    /// remove a mount point in use, so the root must not be mounted any more.
+    pub(crate) fn remove_mountpoints(&self) {
         if let Some(directory) = &self.directory {
-            for made in self.made.iter().rev() {
-                unmade(&directory.join(made));
+            for path in self.created.iter().rev() {
+                remove_if_empty(&directory.join(path));
             }
         }
     }
 }
 
-/// Makes the directories down to `below` in a tree of changes, each with the owner and the mode
-/// that the host's has: an overlay shows its uppermost layer's.
-fn like_the_hosts(main: &Path, below: &Path) -> Result<(), RunError> {
+/// Creates the directories down to `below` in an upper directory, each with the owner and the mode
+/// of the host's directory: an overlay shows the owner and the mode of the uppermost layer.
+fn create_like_host(main: &Path, below: &Path) -> Result<(), RunError> {
     let mut path = PathBuf::new();
     for part in below.components() {
         path.push(part);
         let target = main.join(&path);
         match fs::create_dir(&target) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => made.map_err(at("make", &target))?,
+            result => result.map_err(at("create", &target))?,
         }
         let host = Path::new("/").join(&path);
         let meta = fs::metadata(&host).map_err(at("read", &host))?;
@@ -111,8 +113,8 @@ fn like_the_hosts(main: &Path, below: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Removes a directory or file that is as empty as it was made.
-fn unmade(path: &Path) {
+/// Removes a directory or file that is empty, as it was created. Leaves all others.
+fn remove_if_empty(path: &Path) {
     let Ok(meta) = path.symlink_metadata() else {
         return;
     };
@@ -130,22 +132,22 @@ mod tests {
     #[test]
     #[ignore = "needs root"]
     fn what_was_changed_on_another_disk_is_kept_with_the_modes_of_its_directories() {
-        let place = tempfile::tempdir().unwrap();
-        let (main, other) = (place.path().join("upper"), place.path().join("upper.0"));
+        let dir = tempfile::tempdir().unwrap();
+        let (main, other) = (dir.path().join("upper"), dir.path().join("upper.0"));
         fs::create_dir_all(main.join("etc")).unwrap();
         fs::create_dir(&other).unwrap();
         fs::write(other.join("changed"), "x").unwrap();
         fs::write(main.join("etc/hosts"), "").unwrap();
-        let traces = Traces {
+        let undo = UndoRecord {
             overlays: vec![
                 (PathBuf::new(), main.clone()),
                 (PathBuf::from("var/tmp"), other),
             ],
-            made: vec![PathBuf::from("etc"), PathBuf::from("etc/hosts")],
+            created: vec![PathBuf::from("etc"), PathBuf::from("etc/hosts")],
             directory: None,
         };
-        traces.write(place.path()).unwrap();
-        Traces::read(place.path()).gather().unwrap();
+        undo.write(dir.path()).unwrap();
+        UndoRecord::read(dir.path()).merge_changes().unwrap();
         assert_eq!(fs::read(main.join("var/tmp/changed")).unwrap(), b"x");
         assert!(!main.join("etc").exists());
         let mode = |path: &Path| fs::metadata(path).unwrap().mode();
@@ -158,12 +160,12 @@ mod tests {
         fs::create_dir_all(root.path().join("etc")).unwrap();
         fs::write(root.path().join("etc/hosts"), "").unwrap();
         fs::write(root.path().join("etc/passwd"), "x").unwrap();
-        let traces = Traces {
-            made: vec![PathBuf::from("etc/hosts"), PathBuf::from("etc/passwd")],
+        let undo = UndoRecord {
+            created: vec![PathBuf::from("etc/hosts"), PathBuf::from("etc/passwd")],
             directory: Some(root.path().to_owned()),
-            ..Traces::default()
+            ..UndoRecord::default()
         };
-        traces.clear();
+        undo.remove_mountpoints();
         let left: Vec<_> = fs::read_dir(root.path().join("etc")).unwrap().collect();
         assert_eq!(left.len(), 1);
     }
