@@ -381,7 +381,7 @@ fn show_says_in_one_line_what_is_wrong() {
         ),
         (
             vec!["show", "--pid", "4194304", "stat"],
-            "cannot tell whose process 4194304 is",
+            "cannot tell the container of process 4194304",
         ),
     ] {
         let output = plimsoll().args(&args).output().unwrap();

@@ -1,4 +1,5 @@
-//! `plimsoll generate`: the man pages and completions of the packages; hidden, for users have them.
+//! `plimsoll generate`: the man pages and shell completions for the packages. The command is
+//! hidden, because users get these files with a package.
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, ValueEnum};
@@ -8,30 +9,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Artifact is told of no subcommand in particular, in the language of man pages.
-const MORE: &str = r#".SH FILES
+/// The sections of plimsoll(1) that belong to no subcommand, in the language of man pages.
+const COMMON_SECTIONS: &str = r#".SH FILES
 .TP
 \fI/var/lib/plimsoll\fR
-where the daemon serves: \fBproc/\fR and \fBsys/\fR show each reader its own container's files, \fBcontainers/\fIKEY\fB/\fR one container's
+the mount point of the daemon: \fBproc/\fR and \fBsys/\fR show each reader the files of the reader's container, \fBcontainers/\fIKEY\fB/\fR shows the files of one container
 .TP
 \fI/run/plimsoll\fR
 locks and sockets of daemons
 .SH "EXIT STATUS"
 0 on success, and 125 if Plimsoll itself failed, with one line on standard error.
-\fBplimsoll run\fR ends with its command's status, and \fBplimsoll doctor\fR with 1 after warnings and 2 after errors.
+\fBplimsoll run\fR ends with the status of the container's command, and \fBplimsoll doctor\fR with 1 after warnings and 2 after errors.
 "#;
 
-/// The configuration with a comment before each key, which is all that its man page says.
+/// The packaged configuration. The comment before each key is the text of the man page.
 const CONFIGURATION: &str = include_str!("../../packaging/config.toml");
 
-/// Write the man pages, or what shells complete, into a directory.
+/// Write the man pages or the shell completions into a directory.
 #[derive(Debug, Args)]
 #[command(hide = true)]
 pub(super) struct Generate {
-    /// What
+    /// The files to write
     #[arg(value_enum)]
-    what: Artifact,
-    /// Where; it is made if it is not there
+    artifact: Artifact,
+    /// The directory, created if missing
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -40,22 +41,23 @@ pub(super) struct Generate {
 enum Artifact {
     /// man1/plimsoll.1, a page for each subcommand, and man5/plimsoll-config.toml.5
     Man,
-    /// For bash, zsh and fish
+    /// Completions for bash, zsh and fish
     Completions,
 }
 
 impl Generate {
+    /// Writes the files.
     pub(super) fn run(self) -> Result<()> {
         let directory = &self.directory;
-        make(directory)?;
-        let command = shown(&super::Cli::command());
-        match self.what {
-            Artifact::Man => pages(&command, directory),
+        create_dir(directory)?;
+        let command = without_hidden(&super::Cli::command());
+        match self.artifact {
+            Artifact::Man => write_pages(&command, directory),
             Artifact::Completions => {
                 let mut command = command;
                 for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
                     clap_complete::generate_to(shell, &mut command, "plimsoll", directory)
-                        .with_context(|| format!("cannot write what {shell} completes"))?;
+                        .with_context(|| format!("cannot write the completions for {shell}"))?;
                 }
                 Ok(())
             }
@@ -63,8 +65,8 @@ impl Generate {
     }
 }
 
-/// The program as users see it.
-fn shown(command: &clap::Command) -> clap::Command {
+/// Returns the command without its hidden subcommands.
+fn without_hidden(command: &clap::Command) -> clap::Command {
     let subcommands = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     clap::Command::new("plimsoll")
         .version(env!("CARGO_PKG_VERSION"))
@@ -72,18 +74,18 @@ fn shown(command: &clap::Command) -> clap::Command {
         .subcommands(subcommands.cloned())
 }
 
-/// A page for the program, and one for each subcommand.
-fn pages(command: &clap::Command, directory: &Path) -> Result<()> {
+/// Writes a page for the program, a page for each subcommand, and the page of the configuration.
+fn write_pages(command: &clap::Command, directory: &Path) -> Result<()> {
     let (commands, files) = (&directory.join("man1"), directory.join("man5"));
-    make(commands)?;
-    make(&files)?;
+    create_dir(commands)?;
+    create_dir(&files)?;
     let mut names = vec!["plimsoll".to_owned()];
     for subcommand in command.get_subcommands() {
         let name = format!("plimsoll-{}", subcommand.get_name());
         let spaced = format!("plimsoll {}", subcommand.get_name());
         let named = subcommand.clone().bin_name(spaced).display_name(&name);
         let named = named.version(env!("CARGO_PKG_VERSION"));
-        page(named, commands, &name, "")?;
+        write_page(named, commands, &name, "")?;
         names.push(name);
     }
     let others: Vec<String> = names
@@ -93,19 +95,19 @@ fn pages(command: &clap::Command, directory: &Path) -> Result<()> {
         .collect();
     let configuration = "\\fBplimsoll\\-config.toml\\fR(5)";
     let more = format!(
-        "{MORE}.SH \"SEE ALSO\"\n{}, {configuration}\n",
+        "{COMMON_SECTIONS}.SH \"SEE ALSO\"\n{}, {configuration}\n",
         others.join(", ")
     );
-    page(command.clone(), commands, "plimsoll", &more)?;
-    write(&files.join("plimsoll-config.toml.5"), &configured())
+    write_page(command.clone(), commands, "plimsoll", &more)?;
+    write(&files.join("plimsoll-config.toml.5"), &configuration_page())
 }
 
-/// The page of the configuration: what stands before the first key, and each key with the comment
-/// before it.
-fn configured() -> String {
+/// Returns the man page of the configuration: the text before the first key, then each key with the
+/// comment before the key.
+fn configuration_page() -> String {
     let mut text = format!(
         ".TH plimsoll\\-config.toml 5 \"\" \"plimsoll {}\"\n.SH NAME\n\
-         plimsoll\\-config.toml \\- where Plimsoll serves, and whom\n.SH DESCRIPTION\n",
+         plimsoll\\-config.toml \\- the configuration of Plimsoll\n.SH DESCRIPTION\n",
         env!("CARGO_PKG_VERSION")
     );
     let mut paragraphs = CONFIGURATION.split("\n\n");
@@ -116,7 +118,7 @@ fn configured() -> String {
         let key = key
             .and_then(|key| key.strip_prefix('#'))
             .unwrap_or_default();
-        text += &format!(".TP\n\\fB{}\\fR\n{}", plain(key), prose(paragraph));
+        text += &format!(".TP\n\\fB{}\\fR\n{}", escape(key), prose(paragraph));
     }
     text + ".SH \"SEE ALSO\"\n\\fBplimsoll\\fR(1), \\fBplimsoll\\-daemon\\fR(1), \\fBplimsoll\\-attach\\fR(1)\n"
 }
@@ -125,14 +127,15 @@ fn is_key(line: &str) -> bool {
     line.starts_with('#') && !line.starts_with("# ")
 }
 
-/// The text of comments, in the language of man pages.
+/// Returns the text of the comments in a paragraph, in the language of man pages.
 fn prose(paragraph: &str) -> String {
     let comments = paragraph.lines().filter_map(|line| line.strip_prefix("# "));
-    comments.map(|line| plain(line) + "\n").collect()
+    comments.map(|line| escape(line) + "\n").collect()
 }
 
-fn plain(text: &str) -> String {
-    // A full stop or an apostrophe at the beginning of a line would be a request.
+/// Escapes a line of text for a man page.
+fn escape(text: &str) -> String {
+    // roff reads a line that begins with a full stop or an apostrophe as a request.
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     match text.starts_with(['.', '\'']) {
         true => format!("\\&{text}"),
@@ -140,8 +143,9 @@ fn plain(text: &str) -> String {
     }
 }
 
-fn page(command: clap::Command, directory: &Path, name: &str, more: &str) -> Result<()> {
-    // The same program makes the same page, whenever it is built.
+/// Writes the page of one command, with further sections at its end.
+fn write_page(command: clap::Command, directory: &Path, name: &str, more: &str) -> Result<()> {
+    // A page without a date makes builds reproducible.
     let page = clap_mangen::Man::new(command.disable_help_subcommand(true)).date("");
     let page = page.source(concat!("plimsoll ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
@@ -151,8 +155,8 @@ fn page(command: clap::Command, directory: &Path, name: &str, more: &str) -> Res
     write(&directory.join(format!("{name}.1")), &text)
 }
 
-fn make(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))
+fn create_dir(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -165,9 +169,9 @@ mod tests {
 
     #[test]
     fn every_key_has_its_default_and_its_meaning_in_the_page_of_the_configuration() {
-        let page = configured();
+        let page = configuration_page();
         for key in CONFIGURATION.lines().filter(|line| is_key(line)) {
-            let key = plain(&key[1..]);
+            let key = escape(&key[1..]);
             let at = page.find(&format!(".TP\n\\fB{key}\\fR\n")).unwrap();
             let meaning = page[at..].lines().nth(2).unwrap();
             assert!(
@@ -179,7 +183,7 @@ mod tests {
 
     #[test]
     fn no_line_of_a_comment_is_a_request() {
-        assert_eq!(plain(".so \\x-y"), "\\&.so \\ex\\-y");
-        assert_eq!(plain("'x"), "\\&'x");
+        assert_eq!(escape(".so \\x-y"), "\\&.so \\ex\\-y");
+        assert_eq!(escape("'x"), "\\&'x");
     }
 }

@@ -1,13 +1,31 @@
-//! The command line: each subcommand is one call into a room.
+//! The command line. Each subcommand parses its options, makes one call into a room, and prints the
+//! result.
 
+/// `plimsoll attach` and `detach`: the served files in running containers.
 mod attach;
+
+/// `plimsoll daemon`: the host daemon.
 mod daemon;
+
+/// `plimsoll doctor`: the findings on this machine.
 mod doctor;
+
+/// `plimsoll generate`: man pages and shell completions.
 mod generate;
+
+/// `plimsoll hook`: the OCI hook.
 mod hook;
+
+/// `plimsoll install` and `uninstall`: the configurations of container engines.
 mod install;
+
+/// `plimsoll run`: the bundled runtime.
 mod run;
+
+/// `plimsoll runtime`: the OCI runtime for engines without hooks.
 mod runtime;
+
+/// `plimsoll show`: one served file, or its explanation.
 mod show;
 
 use std::{
@@ -41,19 +59,21 @@ enum Subcommand {
     Uninstall(install::Uninstall),
 }
 
-/// The status of an error of our own; a container's command has every other one.
+/// The exit status of a failure of Plimsoll itself. Every other status can be that of a container's
+/// command.
 const FAILURE_STATUS: u8 = 125;
 
-/// Runs the command that was typed.
+/// Runs the command line of this process, and returns its exit status. Prints an error as one line
+/// on standard error.
 #[must_use]
 pub fn main() -> ExitCode {
-    if is_runtime() {
+    if is_called_as_runtime() {
         let args: Vec<_> = std::env::args_os().skip(1).collect();
-        return ended(runtime::become_runtime(&args));
+        return exit_code(runtime::become_runtime(&args));
     }
     let command = match Cli::try_parse() {
         Ok(command) => command,
-        Err(error) => return refused(&error),
+        Err(error) => return print_parse_error(&error),
     };
     let result = match command.command {
         Subcommand::Run(run) => {
@@ -72,23 +92,24 @@ pub fn main() -> ExitCode {
             doctor.run()
         }
         Subcommand::Generate(generate) => generate.run().map(|()| 0),
-        // It logs nothing, so that no environment can have it do so.
+        // The hook logs nothing, so no environment variable can make it log.
         Subcommand::Hook(hook) => hook.run(),
         Subcommand::Runtime(runtime) => runtime.run(),
         Subcommand::Install(install) => install.run(),
         Subcommand::Uninstall(uninstall) => uninstall.run(),
     };
-    ended(result)
+    exit_code(result)
 }
 
-/// Whether the program was called by the name that stands in an engine's configuration.
-fn is_runtime() -> bool {
+/// Tells whether the program was called by the name that stands in an engine's configuration.
+fn is_called_as_runtime() -> bool {
     let name = std::env::args_os().next();
     let name = name.as_deref().map(Path::new).and_then(Path::file_name);
     name.is_some_and(|name| name == "plimsoll-runtime")
 }
 
-fn ended(result: anyhow::Result<u8>) -> ExitCode {
+/// Prints an error, and returns the exit status of a result.
+fn exit_code(result: anyhow::Result<u8>) -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
@@ -98,37 +119,37 @@ fn ended(result: anyhow::Result<u8>) -> ExitCode {
     }
 }
 
-/// Help goes to standard output; a mistake is one line on standard error.
-fn refused(error: &clap::Error) -> ExitCode {
+/// Prints help on standard output, or a mistake as one line on standard error.
+fn print_parse_error(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let shown = error.print();
-            ExitCode::from(if shown.is_ok() { 0 } else { FAILURE_STATUS })
+            let printed = error.print();
+            ExitCode::from(if printed.is_ok() { 0 } else { FAILURE_STATUS })
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
             ExitCode::from(FAILURE_STATUS)
         }
         _ => {
-            // What stands before the first empty line is the mistake; the rest is usage.
+            // The lines before the first empty line name the mistake; the rest is usage.
             let text = error.to_string();
             let lines = text.lines().take_while(|line| !line.is_empty());
-            let said: Vec<&str> = lines.map(str::trim).collect();
-            let said = said.join(" ");
-            let said = said.strip_prefix("error: ").unwrap_or(&said);
-            complain(&format!("{said} (see --help)"));
+            let lines: Vec<&str> = lines.map(str::trim).collect();
+            let message = lines.join(" ");
+            let message = message.strip_prefix("error: ").unwrap_or(&message);
+            complain(&format!("{message} (see --help)"));
             ExitCode::from(FAILURE_STATUS)
         }
     }
 }
 
-/// One line on standard error, which may be gone.
+/// Prints one line on standard error; ignores a closed standard error.
 fn complain(line: &str) {
     let line = line.replace('\n', " ");
     let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
 }
 
-/// Logs go to standard error: what is as grave as `level`, or what `RUST_LOG` asks for.
+/// Sends logs to standard error: those at `level` and above, or those that `RUST_LOG` names.
 fn logs(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));

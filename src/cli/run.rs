@@ -1,18 +1,14 @@
-//! `plimsoll run`: what was typed, as a request to the bundled runtime.
+//! `plimsoll run`: the options of the command line, as a request to the bundled runtime.
 
 use std::{
-    env, fs,
+    env,
     io::{IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-
 use crate::{
-    base::{
-        config, paths,
-        units::{CpuSet, Limit},
-    },
+    base::{config, paths, units::Limit},
+    facts::host::Machine,
     run::{
         self,
         options::{
@@ -24,78 +20,78 @@ use crate::{
 
 /// Run a command in a new container that sees its own machine.
 ///
-/// Without --rootfs and --layer the container's root is a copy of this machine's: every file
-/// is there, and what the command changes is gone at its end.
+/// Without --rootfs and --layer the container's root is a copy of this machine's root: every file
+/// is there, and the changes of the command are gone at its end.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Run {
-    /// The most memory it may use: a number and b, k, m or g; 6m at least
+    /// The limit of memory: a number and b, k, m or g; at least 6m
     #[arg(short, long, value_name = "SIZE")]
     memory: Option<String>,
-    /// The most memory and swap together; -1 for no limit of swap
+    /// The limit of memory and swap together; -1 for no limit of swap
     ///
-    /// Without it, as much swap as memory.
+    /// The default is twice the limit of memory.
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     memory_swap: Option<String>,
-    /// How many CPUs' time it may use, like 1.5
+    /// The limit of CPU time, as a number of CPUs, like 1.5
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     cpus: Option<String>,
-    /// The CPUs it may run on, like 0-3,8
+    /// The CPUs on which the container may run, like 0-3,8
     #[arg(long, value_name = "LIST")]
     cpuset_cpus: Option<String>,
-    /// The most processes and threads; -1 for no limit
+    /// The limit of processes and threads together; -1 for no limit
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pids_limit: Option<String>,
     /// Mounts a file or directory of this machine, or a fresh directory that is gone at the end
     #[arg(short, long, value_name = "SRC:DST[:ro] | DST")]
     volume: Vec<String>,
-    /// Sets a variable of the command's environment; NAME alone hands on the value it has here
+    /// Sets a variable of the command's environment; NAME alone passes the value of plimsoll's own
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
-    /// The command's working directory, made if it is missing
+    /// The command's working directory, created if missing
     #[arg(short, long, value_name = "DIR", default_value = "/")]
     workdir: PathBuf,
-    /// Who runs the command, by name or number in the container
+    /// The user that runs the command, by name or number in the container
     #[arg(short, long, value_name = "USER[:GROUP]")]
     user: Option<String>,
-    /// The container's host name; its --name, or this machine's with --net host, if not given
+    /// The container's host name [default: its --name, or this machine's with --net host]
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
-    /// The container's name; a random one if not given
+    /// The container's name [default: a random name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// A directory as the root, written to directly
+    /// A directory as the root; the command's changes go directly into the directory
     #[arg(long, value_name = "DIR", conflicts_with = "layer")]
     rootfs: Option<PathBuf>,
-    /// A directory as a layer of the root, which is not changed; repeatable, the lowest first
+    /// A directory as a read-only layer of the root; repeatable, the lowest layer first
     #[arg(long, value_name = "DIR")]
     layer: Vec<PathBuf>,
-    /// Keeps what the command changes in the root, and says where at the end
+    /// Keeps the changes of the root, and prints their directory at the end
     ///
-    /// It is a directory that --layer takes, above those of this container.
+    /// Another container can take this directory as a --layer above the layers of this container.
     #[arg(long)]
     keep: bool,
-    /// Lets the command change nothing in the root; volumes, /run and /dev/shm stay writable
+    /// Makes the root read-only; volumes, /run and /dev/shm stay writable
     #[arg(long)]
     read_only: bool,
-    /// The network: none, or this machine's own
+    /// The network: none, or this machine's
     #[arg(long, visible_alias = "network", value_enum, default_value_t = NetworkChoice::None)]
     net: NetworkChoice,
-    /// Hands standard input to the command, which finds it empty otherwise
+    /// Passes standard input to the command; without this option the command's input is empty
     #[arg(short, long)]
     interactive: bool,
     /// Gives the command a terminal
     #[arg(short, long)]
     tty: bool,
-    /// Runs this program, with CMD and ARG as its arguments
+    /// Runs this program, with CMD and its arguments as the program's arguments
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
-    /// Finds in this configuration where the host's daemon serves
+    /// The configuration that names the mount point of the host's daemon
     #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
-    /// The command and its arguments; what follows CMD is never an option of ours
+    /// The command and its arguments; no option of plimsoll can follow CMD
     ///
-    /// Without it a shell; and if standard input and output are a terminal, -i and -t are set.
+    /// The default is a shell, with -i and -t if standard input and output are a terminal.
     #[arg(value_name = "CMD", trailing_var_arg = true)]
     command: Vec<String>,
 }
@@ -109,41 +105,43 @@ enum NetworkChoice {
 const EXAMPLES: &str = "\
 Examples:
   plimsoll run -m 256M --cpus 1 -- free -m
-      what a machine of 256 MB and one CPU looks like from inside
+      prints the memory of a machine with 256 MB and one CPU
   plimsoll run
-      a shell in a copy of this machine; nothing it does to files stays
+      starts a shell in a copy of this machine; no change of a file stays
   plimsoll run -m 1G -v ./src:/src:ro -v /build -w /build -- make -f /src/Makefile
-      reads a directory of this machine, builds in a fresh one
+      reads a directory of this machine and builds in a fresh one
   plimsoll run --layer ./debian --layer ./app --keep --name app -- /app/setup
-      a root of layers; what the command changed is kept for the next --layer
+      runs in a root of layers, and keeps the changes for a later --layer
   plimsoll run -it -u www-data --net host --rootfs ./debian -- bash
-      a terminal, another user, this machine's network, a root that is written to
+      runs as another user with a terminal and this machine's network; changes stay in the root
 
 Exit status:
-  the command's; 128 and the signal's number if a signal ended it; 127 if there is no such
-  command, 126 if it cannot be run; 125 if the container could not be started.
+  The status of the command; 128 and the signal's number if a signal ended the command; 127 if
+  the command is not found; 126 if the command cannot be run; 125 if the container cannot be
+  started.
 
 Signals:
-  TERM, INT, QUIT, HUP, USR1, USR2, ALRM and WINCH are handed to the command, which is not
-  process 1 of the container and so ends by them as it would outside. When plimsoll run itself
-  is killed, the container is killed with it.
+  The command gets TERM, INT, QUIT, HUP, USR1, USR2, ALRM and WINCH. The command is not process 1
+  of the container, so these signals act as outside of a container. The death of plimsoll run
+  kills the container.
 
-The container has no CAP_MKNOD and no CAP_SYS_ADMIN and opens no devices but null, zero, full,
-random, urandom and its terminals; it cannot make containers itself. Its network is none unless
---net host is given. As root it can read every file of a root that it shares with this machine.";
+The container lacks CAP_MKNOD and CAP_SYS_ADMIN, and can open no devices but null, zero, full,
+random, urandom and terminals. So it cannot run containers itself. Root in the container can read
+every file of a root that the container shares with this machine.";
 
 impl Run {
+    /// Runs the container and returns the exit status of its command.
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let request = self.request()?;
-        let outcome = run::run(request)?;
-        if let Some(kept) = outcome.kept {
+        let exit = run::run(request)?;
+        if let Some(kept) = exit.kept {
             let _ = writeln!(
                 std::io::stderr(),
-                "plimsoll: what it changed is kept in {}",
+                "plimsoll: the container's changes are kept in {}",
                 kept.display()
             );
         }
-        Ok(outcome.status)
+        Ok(exit.status)
     }
 
     fn request(self) -> anyhow::Result<Request> {
@@ -159,8 +157,9 @@ impl Run {
                     .map(|value| (name, value)),
             );
         }
-        let shell = self.command.is_empty() && self.entrypoint.is_none();
-        let typed = shell && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let is_shell = self.command.is_empty() && self.entrypoint.is_none();
+        let is_typed =
+            is_shell && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let root = match (self.rootfs, self.layer) {
             (Some(_), _) if self.keep => return Err(OptionError::NothingToKeep.into()),
             (Some(directory), _) => RootSource::Directory(directory),
@@ -183,14 +182,14 @@ impl Run {
                 NetworkChoice::None => Network::None,
                 NetworkChoice::Host => Network::Host,
             },
-            interactive: self.interactive || typed,
-            terminal: self.tty || typed,
+            interactive: self.interactive || is_typed,
+            terminal: self.tty || is_typed,
             mountpoint,
         })
     }
 
     fn limits(&self) -> anyhow::Result<Limits> {
-        let machine = machine()?;
+        let machine = Machine::at(Path::new("/"))?.online()?;
         let memory = self.memory.as_deref().map(parse::memory).transpose()?;
         let memory = memory.map_or(Limit::Unlimited, Limit::At);
         let swap = self.memory_swap.as_deref();
@@ -211,11 +210,4 @@ impl Run {
             pids: pids.unwrap_or_default(),
         })
     }
-}
-
-/// The CPUs of this machine.
-fn machine() -> anyhow::Result<CpuSet> {
-    let path = "/sys/devices/system/cpu/online";
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    CpuSet::parse(&text).with_context(|| format!("{path} is no list of CPUs"))
 }

@@ -1,4 +1,4 @@
-//! `plimsoll show`.
+//! `plimsoll show`: the bytes of a served file, or the source of each value.
 
 use crate::{
     base::units::Pid,
@@ -17,73 +17,75 @@ use std::{
 
 /// Print the bytes that a container would read from a file.
 ///
-/// They are computed here and now, without a daemon and without a mount. Counters that a daemon
-/// carries from read to read (CPU time, load) start anew.
+/// The command computes the bytes itself, without a daemon and without a mount. Counters that a
+/// daemon carries from read to read (CPU time, load) start at their first value.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("whose").required(true))]
+#[command(group = ArgGroup::new("caller").required(true))]
 #[command(after_help = "Examples:\n  plimsoll show --pid 4711 meminfo\n  \
     plimsoll show --cgroup /sys/fs/cgroup/system.slice/nginx.service /proc/stat\n  \
     plimsoll show --pid 4711 meminfo --explain | less")]
 pub(super) struct Show {
-    /// As the process PID would see it (a process of the host itself sees the host's)
-    #[arg(long, value_name = "PID", group = "whose")]
+    /// Shows the file as process PID reads it; a process of the host reads the host's file
+    #[arg(long, value_name = "PID", group = "caller")]
     pid: Option<Pid>,
-    /// As the container in the cgroup PATH would see it (from the hierarchy's root, or its mount;
-    /// on cgroup v1 the memory controller's hierarchy)
-    #[arg(long, value_name = "PATH", group = "whose")]
+    /// Shows the file as the container in the cgroup PATH reads it; PATH begins at the root or at
+    /// the mount point of the hierarchy, on cgroup v1 the memory controller's
+    #[arg(long, value_name = "PATH", group = "caller")]
     cgroup: Option<PathBuf>,
     /// The file: a name (meminfo) or a path (/proc/meminfo, /sys/devices/system/cpu/present)
     #[arg(value_parser = show_target)]
     file: ShowTarget,
-    /// Say for each line where its value comes from, instead of the bytes
+    /// Prints the source of each value instead of the bytes
     #[arg(long)]
     explain: bool,
-    /// How to print the explanation
+    /// The format of the explanation
     #[arg(short, long, value_enum, default_value_t = ExplainFormat::Table, requires = "explain")]
     output: ExplainFormat,
 }
 
-/// How an explanation is printed.
+/// The format of an explanation.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ExplainFormat {
-    /// For people
+    /// Text for people
     Table,
-    /// For programs: an array of objects with `name`, `value`, `formula`, `decided_by` (if there
-    /// was something to decide) and `inputs` (`file`, `key`, `value`)
+    /// JSON for programs: an array of objects with `name`, `value`, `formula`, `decided_by` (absent
+    /// without a choice) and `inputs` (`file`, `key`, `value`)
     Json,
 }
 
-/// What is served under the name that a user gave.
+/// A served file, or a served attribute of sysfs.
 #[derive(Debug, Clone, Copy)]
 enum ShowTarget {
     File(File),
     Attribute(Attribute),
 }
 
+/// Parses the name or path of a served file.
 fn show_target(text: &str) -> Result<ShowTarget, String> {
     let attribute = || {
         Attribute::at(text.strip_prefix('/').unwrap_or(text))
             .filter(|attribute| attribute.rule() != Rule::Directory)
     };
-    let asked = File::named(text).map(ShowTarget::File);
-    asked.or_else(|| attribute().map(ShowTarget::Attribute)).ok_or_else(|| {
+    let file = File::named(text).map(ShowTarget::File);
+    file.or_else(|| attribute().map(ShowTarget::Attribute)).ok_or_else(|| {
         let names: Vec<&str> = FILES.iter().map(|file| file.name()).collect();
         format!(
-            "no such file is served; there are {}, and files below /sys/devices/system/cpu and node",
+            "no such file is served; the served files are {}, and files below /sys/devices/system/cpu and node",
             names.join(", ")
         )
     })
 }
 
 impl Show {
+    /// Prints the file, or the explanation.
     pub(super) fn run(self) -> Result<()> {
         let answers = Answers::here()?;
-        let bytes = match (self.file, self.whose(&answers)?) {
+        let bytes = match (self.file, self.caller(&answers)?) {
             (ShowTarget::File(file), Caller::Container(container)) if self.explain => {
-                self.printed(&answers.explain(file, &container)?)?
+                self.format(&answers.explain(file, &container)?)?
             }
             (ShowTarget::Attribute(attribute), Caller::Container(container)) if self.explain => {
-                self.printed(&answers.explain_attribute(attribute, &container)?)?
+                self.format(&answers.explain_attribute(attribute, &container)?)?
             }
             (ShowTarget::File(file), Caller::Container(container)) => {
                 answers.render_padded(file, &container)?
@@ -91,15 +93,15 @@ impl Show {
             (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
                 answers.render_attribute(attribute, &container)?
             }
-            (asked, Caller::Host) => {
-                let (path, bytes) = match asked {
+            (target, Caller::Host) => {
+                let (path, bytes) = match target {
                     ShowTarget::File(file) => (file.path().to_owned(), answers.read_host(file)?),
                     ShowTarget::Attribute(attribute) => {
                         (attribute.path(), answers.read_host_attribute(attribute)?)
                     }
                 };
                 match self.explain {
-                    true => self.printed(&Answers::explain_host(&path, &bytes))?,
+                    true => self.format(&Answers::explain_host(&path, &bytes))?,
                     false => bytes,
                 }
             }
@@ -113,11 +115,12 @@ impl Show {
         }
     }
 
-    fn whose(&self, answers: &Answers) -> Result<Caller> {
+    /// Returns the container or host whose file is shown.
+    fn caller(&self, answers: &Answers) -> Result<Caller> {
         if let Some(pid) = self.pid {
             return answers
                 .caller(pid.main_thread())
-                .with_context(|| format!("cannot tell whose process {pid} is"));
+                .with_context(|| format!("cannot tell the container of process {pid}"));
         }
         let path = self.cgroup.as_deref().unwrap_or(Path::new("/"));
         let container = answers
@@ -126,7 +129,8 @@ impl Show {
         Ok(Caller::Container(container))
     }
 
-    fn printed(&self, lines: &[Explained]) -> Result<Vec<u8>> {
+    /// Formats an explanation.
+    fn format(&self, lines: &[Explained]) -> Result<Vec<u8>> {
         if let ExplainFormat::Json = self.output {
             let text =
                 serde_json::to_string_pretty(lines).context("cannot print the explanation")?;

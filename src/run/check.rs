@@ -6,6 +6,7 @@ use std::{
 };
 
 use nix::unistd::geteuid;
+use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::run::{
     error::{RunError, at},
@@ -13,9 +14,6 @@ use crate::run::{
     process::console,
     tree::ServedTree,
 };
-
-/// CAP_SYS_ADMIN (`include/uapi/linux/capability.h`).
-const SYS_ADMIN: u32 = 21;
 
 /// Checks what a container needs of the machine, and makes every path of the request absolute.
 ///
@@ -74,8 +72,5 @@ fn check_root(path: &Path) -> Result<PathBuf, RunError> {
 
 /// Tells whether this process has CAP_SYS_ADMIN. Root in a container usually lacks it.
 fn is_able_to_mount() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-    effective.is_some_and(|set| set >> SYS_ADMIN & 1 == 1)
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }

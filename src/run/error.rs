@@ -37,7 +37,7 @@ pub enum RunError {
         /// The kernel's answer to the mount.
         source: io::Error,
     },
-    /// Another container has the name.
+    /// The name belongs to a running container.
     #[error("the name {0} is in use by a running container")]
     NameInUse(String),
     /// Kept changes have the name.

@@ -47,7 +47,7 @@ const LEGACY_CONTROLLERS: &[&str] = &[
 /// The hierarchies of this host.
 #[derive(Debug)]
 pub(crate) enum Hierarchies {
-    /// One hierarchy of cgroup v2.
+    /// The single hierarchy of cgroup v2.
     Unified,
     /// The mount points of cgroup v1 by controller; also on a host with a v2 hierarchy beside them.
     Legacy(BTreeMap<String, PathBuf>),

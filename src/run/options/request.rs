@@ -33,15 +33,15 @@ pub struct Request {
     pub volumes: Vec<Volume>,
     /// The source of the root.
     pub root: RootSource,
-    /// Whether the changes of the root are kept at the end.
+    /// Keep the changes of the root at the end.
     pub keep: bool,
-    /// Whether the root is read-only.
+    /// Make the root read-only.
     pub read_only: bool,
     /// The network.
     pub network: Network,
-    /// Whether the command reads the standard input of `plimsoll run`.
+    /// Pass the standard input of `plimsoll run` to the command.
     pub interactive: bool,
-    /// Whether the command gets a terminal of its own.
+    /// Give the command a terminal of its own.
     pub terminal: bool,
     /// The mount point of the host's daemon, if one serves.
     pub mountpoint: PathBuf,
@@ -65,7 +65,7 @@ pub struct Limits {
 /// The limit of memory and swap together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Swap {
-    /// As much swap as memory, which is Docker's default.
+    /// The default of Docker: as much swap as memory.
     #[default]
     LikeMemory,
     /// Any amount of swap.
@@ -103,7 +103,7 @@ pub struct Volume {
     pub source: Option<PathBuf>,
     /// The absolute path in the container.
     pub target: PathBuf,
-    /// Whether the mount is read-only.
+    /// Make the mount read-only.
     pub read_only: bool,
 }
 
@@ -170,7 +170,7 @@ pub enum OptionError {
         option: &'static str,
         /// The text of the option.
         text: String,
-        /// The other characters that may follow the first one.
+        /// The characters that may follow the first one beside letters and digits.
         others: &'static str,
     },
     /// The variable has no name.

@@ -76,7 +76,7 @@ pub(crate) fn resolve(requested: &str, passwd: &str, group: &str) -> Result<User
     })
 }
 
-/// One line of /etc/passwd or /etc/group: `name:password:id:rest...` (passwd(5), group(5)).
+/// A line of /etc/passwd or /etc/group: `name:password:id:rest...` (passwd(5), group(5)).
 struct AccountEntry<'a> {
     name: &'a str,
     id: u32,

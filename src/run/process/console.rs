@@ -81,9 +81,9 @@ pub(crate) struct Console {
     master: OwnedFd,
     /// The input that the terminal has not yet accepted.
     input: Vec<u8>,
-    /// Whether a process of the container holds the terminal open.
+    /// A process of the container holds the terminal open.
     is_open: bool,
-    /// Whether standard input is forwarded.
+    /// Standard input is forwarded.
     reads_stdin: bool,
     _raw: Option<RawMode>,
 }
