@@ -1,6 +1,6 @@
-//! What every other wing stands on: quantities, system calls, and what is known before a container is.
+//! The ground of every other wing: quantities, names, system calls, configuration, state.
 
-/// Quantities that may not be mixed up: bytes, time, CPUs, and limits that may be absent.
+/// Quantities, each with a type of its own: bytes, time, CPUs, process ids, limits.
 pub mod units;
 
 /// The directories, files and names by which Plimsoll is known on a machine.
@@ -11,12 +11,12 @@ pub mod paths;
 /// Uses [`units`].
 pub mod mountinfo;
 
-/// What the host's administrator has set.
+/// The configuration that the host's administrator writes.
 ///
 /// Uses [`paths`].
 pub mod config;
 
-/// What is counted about ourselves.
+/// The numbers that this program counts about itself.
 pub mod metrics;
 
 /// System calls that the standard library lacks; the only room with unsafe code.
@@ -29,7 +29,7 @@ pub mod sys;
 /// Uses [`units`], [`sys`].
 pub mod respawn;
 
-/// What a daemon keeps for its successor, in memory that outlives it.
+/// The state that a daemon keeps for its successor, in memory that outlives the daemon.
 ///
 /// Uses [`sys`].
 pub mod state;

@@ -33,7 +33,7 @@ pub const CONTAINERS: &str = "containers";
 /// The link in [`CONTAINERS`] that leads each reader to its own container's directory.
 pub const SELF: &str = "self";
 
-/// What the source of a mount begins with.
+/// The prefix of the source of every mount of a view.
 const SOURCE_PREFIX: &str = "plimsoll:";
 
 /// Returns the source of every mount of the view at `view`. The source names the view even when

@@ -1,4 +1,4 @@
-//! What the host's administrator has set, in `/etc/plimsoll/config.toml`.
+//! The configuration that the host's administrator writes, `/etc/plimsoll/config.toml`.
 
 mod parse;
 
@@ -11,37 +11,38 @@ use std::{
     time::Duration,
 };
 
-/// Everything that can be set; what the file does not name has its default.
+/// The configuration. A key that the file does not name has its default.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Where the daemon serves, and where hook, `attach`, `run` and `doctor` find what it serves.
+    /// The mount point of the daemon's view; `hook`, `attach`, `run` and `doctor` look there.
     #[serde(deserialize_with = "parse::absolute")]
     pub mountpoint: PathBuf,
-    /// Whether a container that cannot have its view does not start.
+    /// True to fail the start of a container that cannot get its view.
     pub require: bool,
-    /// Whether a container gets its view whose limits leave it the whole machine.
+    /// True to give a view also to containers whose limits leave them the whole machine.
     pub unlimited: bool,
-    /// How long a container's start may be held up by a daemon that does not answer.
+    /// The longest delay of a container's start by a daemon that does not answer; never 0.
     #[serde(deserialize_with = "parse::some_time")]
     pub hook_timeout: Duration,
-    /// How old an answer may be when a reader is told it.
+    /// The largest age of the facts in an answer; 0 for facts that are read anew for each answer.
     #[serde(deserialize_with = "parse::time")]
     pub max_age: Duration,
-    /// After how long a daemon that says nothing is replaced by its keeper.
+    /// The time after which the keeper replaces a silent daemon; 1 second or longer.
     #[serde(deserialize_with = "parse::seconds")]
     pub watchdog: Duration,
-    /// What `plimsoll runtime` does.
+    /// The settings of `plimsoll runtime`.
     pub runtime: Runtime,
 }
 
-/// What `plimsoll runtime` does, in the table `[runtime]`.
+/// The settings of `plimsoll runtime`, the table `[runtime]`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Runtime {
-    /// The OCI runtime that it becomes, by path or by name; empty for the first of runc and crun.
+    /// The path or name of the OCI runtime that creates the containers; empty for the first of runc
+    /// and crun.
     pub path: PathBuf,
-    /// Whether a container gets a time namespace where that runtime has them.
+    /// True to give each container a time namespace, where the OCI runtime supports one.
     pub time_namespace: bool,
 }
 
@@ -68,31 +69,31 @@ impl Default for Config {
     }
 }
 
-/// Why there is no configuration.
+/// The reason for which a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("cannot read {}", path.display())]
     Refused {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The kernel's answer.
         source: io::Error,
     },
-    /// The file says something that cannot be meant.
+    /// The file has a mistake.
     #[error("{}: {mistake}", path.display())]
     Mistaken {
         /// The file.
         path: PathBuf,
-        /// What, and in which line.
+        /// The first mistake, with the number of its line.
         mistake: String,
     },
 }
 
-/// The configuration in that file, or the defaults where there is no such file.
+/// Reads the configuration file `path`; a file that does not exist has the defaults.
 ///
 /// # Errors
-/// When the file is there and cannot be read or understood.
+/// When the file exists and cannot be read or has a mistake.
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,

@@ -1,13 +1,13 @@
-//! Pure. The text of a configuration file.
+//! Pure. Parses the text of a configuration file.
 
 use super::Config;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{path::PathBuf, time::Duration};
 
-/// The configuration that the text describes.
+/// Parses the text of a configuration file.
 ///
 /// # Errors
-/// The first mistake, in one line that names the line it is in.
+/// The first mistake, as one line of text that begins with the number of its line.
 pub fn parse(text: &str) -> Result<Config, String> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));

@@ -6,33 +6,35 @@ use std::{ffi::OsString, path::PathBuf};
 /// A mount (`proc_pid_mountinfo(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Its number, which no other mount of the machine has meanwhile.
+    /// The id of the mount, unique on the machine while the mount exists.
     pub id: u32,
     parent: u32,
-    /// The number of the file system, as `MAJOR:MINOR`: the same wherever it is mounted.
+    /// The device number of the file system, as `MAJOR:MINOR`: the same for each of its mounts.
     pub device: String,
-    /// What of the file system stands at the mount point; `/` unless a part was bound.
+    /// The directory or file of the file system that is mounted: `/` unless a part was bound.
     pub root: PathBuf,
-    /// Where it is mounted.
+    /// The mount point.
     pub point: PathBuf,
-    /// Whether nothing can be written through this mount.
+    /// True when the mount forbids writes.
     pub is_read_only: bool,
-    /// The group of mounts that share what is mounted on any of them, if it is in one.
+    /// The peer group, for a shared mount.
     pub peers: Option<u32>,
     /// The type of the file system, its subtype included: `ext4`, `fuse.plimsoll`.
     pub kind: String,
-    /// What is mounted, as whoever mounted it named that.
+    /// The source, in the words of the program that made the mount.
     pub source: String,
     /// The options of the file system.
     pub options: Vec<String>,
 }
 
-/// The mounts in `mountinfo`, in its order, which says nothing of which lies upon which; a line of
-/// another shape is left out. A path is any bytes.
+/// Parses the lines of a `mountinfo` file and skips every line of another shape. A path may hold
+/// any bytes.
+///
+/// The order of the mounts does not say which mount covers which.
 pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Mount> {
     let lines = mountinfo.as_ref().split(|byte| *byte == b'\n');
     lines.filter_map(|line| {
-        // Optional fields end with a dash; a space inside of a field is escaped.
+        // A dash ends the optional fields; a space within a field is escaped.
         let dash = line.windows(3).position(|three| three == b" - ")?;
         let fields = |line: &'_ [u8]| -> Vec<Vec<u8>> {
             line.split(|byte| *byte == b' ').map(unescape).collect()
@@ -59,13 +61,13 @@ pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Mo
     })
 }
 
-/// What is no path is text, or is shown as such.
+/// Converts a field that is no path.
 fn text(field: Vec<u8>) -> String {
     String::from_utf8_lossy(&field).into_owned()
 }
 
-/// A field without its escapes: show_mountinfo in fs/proc_namespace.c writes white space, backslashes
-/// and, in a source, the sign of a comment as a backslash and three octal digits.
+/// Removes the escapes of a field: show_mountinfo in fs/proc_namespace.c writes white space,
+/// backslashes and, in a source, `#` as a backslash and three octal digits.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -91,9 +93,9 @@ fn octal(digits: &[u8; 3]) -> Option<u8> {
     digits.iter().try_fold(0, add)
 }
 
-/// The mounts that a path can reach: what another mount covers is not among them.
+/// Returns the mounts that a path can reach, which no other mount covers.
 ///
-/// The order of the text says nothing: on some hosts `/` comes after what is mounted on it.
+/// The function ignores the order of the mounts: on some hosts `/` comes after the mounts on `/`.
 #[must_use]
 pub fn visible(mounts: &[Mount]) -> Vec<&Mount> {
     let covered = |mount: &&Mount| {
@@ -105,10 +107,10 @@ pub fn visible(mounts: &[Mount]) -> Vec<&Mount> {
     mounts.filter(|m| !covered(m)).filter(reached).collect()
 }
 
-/// Whether no other mount lies on the way from the root to this one's mount point.
+/// Returns true when no mount covers a directory between the root and the mount point.
 fn is_reached(mount: &Mount, mounts: &[Mount]) -> bool {
     let mut on_the_way = mount;
-    // A text may say that mounts lie upon each other in a ring: there is no way to those.
+    // The loop is bounded, for a text may describe a ring of mounts, which no path can reach.
     for _ in mounts {
         let mount = on_the_way;
         let parent = mounts

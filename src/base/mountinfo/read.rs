@@ -1,4 +1,4 @@
-//! Reads the mounts of a process.
+//! Reads the mounts of a mount namespace.
 
 use super::{Mount, parse};
 use crate::base::units::Pid;
@@ -8,28 +8,28 @@ use std::{
     path::Path,
 };
 
-/// The mounts of this process.
+/// Reads the mounts of this process.
 ///
 /// # Errors
-/// When `/proc` does not tell.
+/// The errors of `open(2)` and `read(2)` on `/proc/self/mountinfo`.
 pub fn own() -> io::Result<Vec<Mount>> {
     at(Path::new("/proc/self/mountinfo"))
 }
 
-/// The mounts of the process with that pid.
+/// Reads the mounts of the process `pid`.
 ///
 /// # Errors
-/// When it has ended, or is none of this user's.
+/// ENOENT when the process has ended, EACCES for a process of another user.
 pub fn of(pid: Pid) -> io::Result<Vec<Mount>> {
     at(Path::new(&format!("/proc/{pid}/mountinfo")))
 }
 
-/// The mounts that a file of the shape of `/proc/PID/mountinfo` tells.
+/// Reads the mounts from a file in the format of `/proc/PID/mountinfo`.
 ///
 /// # Errors
-/// When it cannot be read.
+/// The errors of `open(2)` and `read(2)`.
 pub fn at(path: &Path) -> io::Result<Vec<Mount>> {
-    // The size of such a file says nothing; whoever guesses it reads it in many small pieces.
+    // The kernel reports size 0 for such a file; without this capacity it is read in small pieces.
     let mut text = Vec::with_capacity(32 << 10);
     File::open(path)?.read_to_end(&mut text)?;
     Ok(parse(&text).collect())

@@ -1,14 +1,14 @@
-//! What a daemon keeps for its successor: entries in memory that outlives it, whole or absent at
-//! whatever moment it is killed.
+//! The state that a daemon keeps for its successor, in memory that outlives the daemon. At any
+//! moment of a kill an entry is whole or absent.
 //!
-//! An entry that is put again is written to another slot first; then the old slot is free. A slot
-//! never changes its size, so that a successor finds them all by walking from one to the next.
+//! A new value of an entry goes to another slot first; then the old slot becomes free. A slot never
+//! changes its size, so a successor finds every slot by a walk from one to the next.
 
 mod slot;
 
 use crate::base::sys::Shared;
 use parking_lot::Mutex;
-use slot::{CLASSES, HEAD, Head, SMALLEST, WORD};
+use slot::{CLASSES, HEAD, Head, MIN_SLOT, WORD};
 use std::{
     collections::HashMap,
     io,
@@ -16,21 +16,21 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-/// The version of this layout and of the entries in it.
+/// The version of the memory layout and of the entries.
 pub const VERSION: u64 = 1;
-/// So much is kept at most; what does not fit is lost with the daemon.
-const MOST: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
-/// The first eight bytes.
+/// The largest size of the memory. An entry that does not fit is lost with the daemon.
+const MAX_SIZE: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
+/// The first eight bytes of the memory.
 const MAGIC: u64 = u64::from_le_bytes(*b"plimsoll");
-/// Where marks begin, in the head of the memory, and how many there are.
+/// The offset of the first mark, in bytes, and the number of marks.
 const MARKS: (usize, usize) = (64, 16);
 
-/// What an entry is about.
+/// The subject of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A container's counters, by its key.
+    /// The counters of a container, by the container's key.
     Container,
-    /// An open file, by its handle.
+    /// An open file, by the file's handle.
     OpenFile,
 }
 
@@ -49,21 +49,21 @@ impl Kind {
     }
 }
 
-/// Why memory that was handed over cannot be used.
+/// The reason for which the memory of a predecessor cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The kernel refuses.
+    /// The kernel refuses to map the memory.
     #[error("cannot map the state")]
     Refused(#[from] io::Error),
-    /// It is not ours.
-    #[error("it holds no state of this program")]
+    /// The memory is not of this program.
+    #[error("the memory holds no state of this program")]
     Foreign,
-    /// Another version of this program has written it.
-    #[error("it holds state of version {0}; this program knows version {VERSION}")]
+    /// Another version of this program wrote the memory.
+    #[error("the state has version {0}; this program knows version {VERSION}")]
     Unknown(u64),
 }
 
-/// Entries by kind and key, in memory that a successor can be handed.
+/// Entries by kind and key, in memory whose descriptor a successor can receive.
 #[derive(Debug)]
 pub struct Store {
     memory: Shared,
@@ -74,7 +74,7 @@ pub struct Store {
 struct Table {
     entries: HashMap<(Kind, u64), Slot>,
     free: [Vec<Slot>; CLASSES],
-    /// Where the next slot is made.
+    /// The offset of the next new slot.
     end: usize,
     sequence: u64,
 }
@@ -86,28 +86,28 @@ struct Slot {
 }
 
 impl Store {
-    /// An empty one.
+    /// Makes an empty store.
     ///
     /// # Errors
-    /// When the kernel has no memory for it.
+    /// When the kernel has no memory left.
     pub fn new() -> io::Result<Store> {
-        let memory = Shared::new("plimsoll-state", MOST)?;
+        let memory = Shared::new("plimsoll-state", MAX_SIZE)?;
         memory.grow(4096)?;
         memory.write(0, &MAGIC.to_le_bytes());
         memory.write(WORD, &VERSION.to_le_bytes());
         let table = Mutex::new(Table {
-            end: SMALLEST,
+            end: MIN_SLOT,
             ..Table::default()
         });
         Ok(Store { memory, table })
     }
 
-    /// The one that a daemon before this one has left; entries that are not whole are absent.
+    /// Opens the store of a predecessor. Entries that are not whole are absent.
     ///
     /// # Errors
-    /// When it is of another version or not a store at all.
+    /// When the store has another version, or the memory is no store.
     pub fn of(fd: OwnedFd) -> Result<Store, StoreError> {
-        let memory = Shared::of(fd, MOST)?;
+        let memory = Shared::of(fd, MAX_SIZE)?;
         let head = memory.read(0, 2 * WORD).ok_or(StoreError::Foreign)?;
         match slot::words(&head) {
             Some([MAGIC, VERSION]) => {}
@@ -118,7 +118,7 @@ impl Store {
         Ok(Store { memory, table })
     }
 
-    /// Keeps the entry, in place of the one before; without room for it there is none.
+    /// Replaces the entry. Without room for the new value the entry is absent.
     pub fn put(&self, kind: Kind, key: u64, bytes: &[u8]) {
         let mut table = self.table.lock();
         let Some(slot) = table.room(&self.memory, bytes.len()) else {
@@ -140,12 +140,12 @@ impl Store {
         }
     }
 
-    /// Forgets the entry.
+    /// Removes the entry.
     pub fn remove(&self, kind: Kind, key: u64) {
         self.forget(&mut self.table.lock(), kind, key);
     }
 
-    /// The entry, if there is one.
+    /// Returns the value of the entry, if there is one.
     #[must_use]
     pub fn get(&self, kind: Kind, key: u64) -> Option<Vec<u8>> {
         let table = self.table.lock();
@@ -155,7 +155,7 @@ impl Store {
         Some(bytes.to_vec())
     }
 
-    /// The keys of all entries of a kind, in no order.
+    /// Returns the keys of every entry of a kind, in no order.
     #[must_use]
     pub fn keys(&self, kind: Kind) -> Vec<u64> {
         let table = self.table.lock();
@@ -165,7 +165,7 @@ impl Store {
             .collect()
     }
 
-    /// Remembers a number at one of a few places; cheap enough for every request.
+    /// Writes a number at one of 16 places. The call is cheap enough for every request.
     pub fn mark(&self, place: u8, number: u64) {
         if usize::from(place) < MARKS.1 {
             let at = MARKS.0 + usize::from(place) * WORD;
@@ -173,7 +173,7 @@ impl Store {
         }
     }
 
-    /// The number that was remembered at that place last; 0 if none was.
+    /// Returns the last number that was written at `place`, or 0.
     #[must_use]
     pub fn marked(&self, place: u8) -> u64 {
         let at = MARKS.0 + usize::from(place).min(MARKS.1 - 1) * WORD;
@@ -203,7 +203,7 @@ impl AsFd for Store {
 }
 
 impl Table {
-    /// A free slot with room for so many bytes.
+    /// Takes a free slot with room for `length` bytes, or makes one.
     fn room(&mut self, memory: &Shared, length: usize) -> Option<Slot> {
         let class = slot::class(length)?;
         if let Some(slot) = self.free.get_mut(class).and_then(Vec::pop) {
@@ -211,7 +211,7 @@ impl Table {
         }
         let at = self.end;
         let end = at + slot::size(class);
-        // One word more: the walk over the slots ends at a zero.
+        // The word behind the last slot stays zero and ends the walk over the slots.
         if end + WORD > memory.size() {
             memory.grow((end + WORD).next_multiple_of(1 << 16)).ok()?;
         }
@@ -222,10 +222,10 @@ impl Table {
     }
 }
 
-/// Walks over the slots.
+/// Finds the entries by a walk over the slots.
 fn found(memory: &Shared) -> Table {
     let mut table = Table {
-        end: SMALLEST,
+        end: MIN_SLOT,
         ..Table::default()
     };
     let mut sequences: HashMap<(Kind, u64), u64> = HashMap::new();
@@ -262,7 +262,7 @@ fn slot_at(memory: &Shared, at: usize) -> Option<Slot> {
     (at + slot::size(class) <= memory.size()).then_some(Slot { at, class })
 }
 
-/// A slot's bytes but its word 0.
+/// Reads the bytes of a slot after word 0.
 fn whole(memory: &Shared, slot: Slot) -> Option<Vec<u8>> {
     memory.read(slot.at + WORD, slot::size(slot.class) - WORD)
 }

@@ -1,21 +1,21 @@
-//! Pure. How an entry lies in memory: a head of six words, and its bytes.
+//! Pure. The layout of an entry in memory: a head of six words, then the bytes of the value.
 //!
 //! | word | meaning |
 //! |---|---|
-//! | 0 | the slot's class, from 1: its size is `SMALLEST << (class - 1)` bytes; written once; 0 where no slot was made yet |
+//! | 0 | the slot's class, from 1: the slot has `MIN_SLOT << (class - 1)` bytes; written once; 0 where no slot was made yet |
 //! | 1 | the kind of the entry, written last; 0 in a slot that is free |
-//! | 2 | its key |
-//! | 3 | its sequence number: of two entries with one kind and key the larger one is true |
-//! | 4 | how many bytes it has |
+//! | 2 | the key of the entry |
+//! | 3 | the sequence number: of two entries with one kind and key the larger number is valid |
+//! | 4 | the number of bytes of the value |
 //! | 5 | a checksum of words 1 to 4 and of the bytes |
 
-/// The size of the smallest slot, its head included.
-pub(super) const SMALLEST: usize = 256;
-/// The number of sizes: the largest slot has a megabyte.
+/// The size of the smallest slot in bytes, the head included.
+pub(super) const MIN_SLOT: usize = 256;
+/// The number of slot sizes: the largest slot has 1 MiB.
 pub(super) const CLASSES: usize = 13;
-/// The size of a head.
+/// The size of a head in bytes.
 pub(super) const HEAD: usize = 6 * WORD;
-/// The size of a word.
+/// The size of a word in bytes.
 pub(super) const WORD: usize = 8;
 
 /// The head of an entry.
@@ -26,23 +26,23 @@ pub(super) struct Head {
     pub(super) sequence: u64,
 }
 
-/// The size of a slot of that class, counted from 0.
+/// Returns the size in bytes of a slot of `class`, counted from 0.
 pub(super) fn size(class: usize) -> usize {
-    SMALLEST << class
+    MIN_SLOT << class
 }
 
-/// The smallest class, counted from 0, with room for so many bytes.
+/// Returns the smallest class, counted from 0, with room for `length` bytes.
 pub(super) fn class(length: usize) -> Option<usize> {
     (0..CLASSES).find(|class| size(*class) - HEAD >= length)
 }
 
-/// The class, counted from 0, that word 0 of a slot names; `None` where there is no slot.
+/// Returns the class, counted from 0, that word 0 of a slot names; `None` where there is no slot.
 pub(super) fn class_of(word: u64) -> Option<usize> {
     let class = usize::try_from(word).ok()?.checked_sub(1)?;
     (class < CLASSES).then_some(class)
 }
 
-/// Words 2 to 5 of an entry's head.
+/// Returns words 2 to 5 of the head of an entry.
 pub(super) fn encode(head: &Head, bytes: &[u8]) -> [u8; 4 * WORD] {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let words = [
@@ -58,8 +58,8 @@ pub(super) fn encode(head: &Head, bytes: &[u8]) -> [u8; 4 * WORD] {
     encoded
 }
 
-/// The entry in a slot; `None` if it is free, was being written when the writer died, or is
-/// corrupt. `slot` is all of the slot but its word 0.
+/// Returns the entry in a slot; `None` for a free slot, a corrupt slot, and a slot whose writer died
+/// while it wrote. `slot` is the slot after word 0.
 pub(super) fn decode(slot: &[u8]) -> Option<(Head, &[u8])> {
     let [kind, key, sequence, length, sum] = words(slot)?;
     let head = Head {
@@ -71,7 +71,7 @@ pub(super) fn decode(slot: &[u8]) -> Option<(Head, &[u8])> {
     (kind != 0 && sum == checksum(&head, length, bytes)).then_some((head, bytes))
 }
 
-/// The first words of some bytes.
+/// Returns the first `N` words of `bytes`; `None` when `bytes` is shorter.
 pub(super) fn words<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
     let (chunks, _) = bytes.as_chunks::<WORD>();
     let chunks: &[_; N] = chunks.first_chunk()?;
@@ -79,7 +79,7 @@ pub(super) fn words<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
 }
 
 fn checksum(head: &Head, length: u64, bytes: &[u8]) -> u64 {
-    // Against a kill in the middle of a write and flipped bits, not against an enemy.
+    // The checksum detects a kill in the middle of a write and flipped bits, not an attack.
     let mix = |sum: u64, word: u64| {
         (sum ^ word)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn the_smallest_slot_with_room_is_taken() {
         assert_eq!(class(0), Some(0));
-        assert_eq!(class(SMALLEST - HEAD), Some(0));
-        assert_eq!(class(SMALLEST - HEAD + 1), Some(1));
+        assert_eq!(class(MIN_SLOT - HEAD), Some(0));
+        assert_eq!(class(MIN_SLOT - HEAD + 1), Some(1));
         assert_eq!(class(size(CLASSES - 1)), None);
         assert_eq!(
             (class_of(0), class_of(1), class_of(14)),

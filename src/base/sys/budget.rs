@@ -1,4 +1,4 @@
-//! How many files may be held open.
+//! The number of files that may be held open.
 
 use nix::sys::resource::{Resource, getrlimit};
 use std::sync::{
@@ -6,22 +6,22 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The kernel keeps a page for each: 50 MiB, for which the files of 1000 containers that are read
-/// once a second need not be looked up again.
+/// The largest budget. The kernel keeps a page for each open file: 50 MiB in all, enough for the
+/// files of 1000 containers that are read once a second.
 const MAX_OPEN_FILES: usize = 12 << 10;
 
-/// How many files may be held open, of however many directories.
+/// The number of files that any number of directories may hold open together.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<AtomicUsize>);
 
 impl Budget {
-    /// So many.
+    /// Makes a budget of `max` files.
     #[must_use]
     pub fn new(max: usize) -> Budget {
         Budget(Arc::new(AtomicUsize::new(max)))
     }
 
-    /// Half of the descriptors that this process may have (`RLIMIT_NOFILE`), and no more than
+    /// Makes a budget of half the descriptors that this process may open (`RLIMIT_NOFILE`), at most
     /// 12288.
     #[must_use]
     pub fn of_this_process() -> Budget {
@@ -31,21 +31,21 @@ impl Budget {
         )
     }
 
-    /// A place, if there is one left.
+    /// Takes a permit for one file, if one is left.
     pub(super) fn take(&self) -> Option<Permit> {
         let one_less = |left: usize| left.checked_sub(1);
         let taken = (self.0).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         taken.ok().map(|_| Permit(Arc::clone(&self.0)))
     }
 
-    /// How many places are left.
+    /// Returns the number of permits that are left.
     #[cfg(test)]
     pub(super) fn left(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A file's place in a budget, free again when dropped.
+/// The permit to hold one file open. The permit returns to the budget when dropped.
 #[derive(Debug)]
 pub(super) struct Permit(Arc<AtomicUsize>);
 

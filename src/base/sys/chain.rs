@@ -1,8 +1,9 @@
-//! Pure. An error and its causes, for people.
+//! Pure. An error with its causes, as one line of text.
 
 use std::error::Error;
 
-/// An error and its causes in one line, each said once: some say their cause themselves.
+/// Joins an error and its causes in one line. A cause whose text an earlier error contains already
+/// is left out.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();

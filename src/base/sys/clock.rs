@@ -1,13 +1,13 @@
-//! The machine's clocks.
+//! The clocks of the machine.
 
 use crate::base::units::{Clocks, Micros};
 use nix::time::{ClockId, clock_gettime};
 use std::path::Path;
 
-/// The time since the machine booted, suspend included (`CLOCK_BOOTTIME`), as this process's
-/// time namespace has it.
+/// Returns the time since the boot of the machine, suspend included (`CLOCK_BOOTTIME`), in this
+/// process's time namespace.
 ///
-/// Zero if the kernel has no such clock, which no supported kernel lacks.
+/// Every supported kernel has this clock; the time is 0 on any other.
 #[must_use]
 pub fn since_boot() -> Micros {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Micros::ZERO, |now| {
@@ -17,8 +17,8 @@ pub fn since_boot() -> Micros {
     })
 }
 
-/// The clocks of this moment, as this process's time namespace has them; `None` where the kernel has
-/// no time namespaces (before 5.6, or not configured).
+/// Returns the present times of the clocks in this process's time namespace; `None` where the kernel
+/// has no time namespaces (before Linux 5.6, or not configured).
 #[must_use]
 pub fn clocks() -> Option<Clocks> {
     let clock = |id| {

@@ -1,9 +1,9 @@
-//! A directory that is held open, below which files are read by relative path.
+//! A directory that is held open, and reads of the files below by relative path.
 
 use super::{
     budget::Budget,
     held_files::HeldFiles,
-    whole::{Records, whole},
+    read_all::{Records, read_all},
 };
 use nix::{
     fcntl::{AtFlags, OFlag, openat},
@@ -22,26 +22,26 @@ use std::{
 
 /// A directory held open: `/proc`, the root of a cgroup hierarchy, or a captured copy of either.
 ///
-/// What is mounted over its path later does not matter any more.
+/// A later mount over the path of the directory has no effect on the reads.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
-    kept: Option<HeldFiles>,
+    held: Option<HeldFiles>,
 }
 
 impl Dir {
-    /// Holds the directory at `path`.
+    /// Opens the directory at `path`.
     ///
     /// # Errors
-    /// Those of `open(2)`; `ENOTDIR` if `path` is something else.
+    /// The errors of `open(2)`; ENOTDIR when `path` is no directory.
     pub fn open(path: &Path) -> io::Result<Dir> {
         Dir::open_at(nix::fcntl::AT_FDCWD, path)
     }
 
-    /// Holds the directory at `path` below this one.
+    /// Opens the directory at `path` below this one.
     ///
     /// # Errors
-    /// Those of `openat(2)`; `ENOTDIR` if `path` is something else.
+    /// The errors of `openat(2)`; ENOTDIR when `path` is no directory.
     pub fn dir(&self, path: &Path) -> io::Result<Dir> {
         Dir::open_at(self.fd.as_fd(), relative(path))
     }
@@ -49,55 +49,55 @@ impl Dir {
     fn open_at(base: impl AsFd, path: &Path) -> io::Result<Dir> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = openat(base, path, flags, Mode::empty())?;
-        Ok(Dir { fd, kept: None })
+        Ok(Dir { fd, held: None })
     }
 
-    /// The whole content of the file at `path` below this directory.
+    /// Reads the whole file at `path` below this directory.
     ///
     /// # Errors
-    /// Those of `openat(2)` and `read(2)`.
+    /// The errors of `openat(2)` and `read(2)`.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.read_and_hold(path).map(|(_, content)| content)
     }
 
-    /// The first bytes of the file at `path` below this directory, `most` at most: the kernel does
-    /// not make the rest.
+    /// Reads at most the first `max` bytes of the file at `path` below this directory. The kernel does
+    /// not make the rest of the file.
     ///
     /// # Errors
-    /// Those of [`Dir::read`].
-    pub fn start(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    /// The errors of [`Dir::read`].
+    pub fn read_prefix(&self, path: &Path, max: usize) -> io::Result<Vec<u8>> {
         let fd = self.opened(path)?;
-        let most = u64::try_from(most).map_err(io::Error::other)?;
+        let max = u64::try_from(max).map_err(io::Error::other)?;
         let mut content = Vec::new();
-        File::from(fd).take(most).read_to_end(&mut content)?;
+        File::from(fd).take(max).read_to_end(&mut content)?;
         Ok(content)
     }
 
-    /// [`Dir::read`] of a file that will be read again: it is held open, if files are
-    /// [kept](Dir::keeping) here.
+    /// Reads a file as [`Dir::read`] does, and holds the file open for the next read, if this
+    /// directory [holds files](Dir::holding_files).
     ///
     /// # Errors
-    /// Those of [`Dir::read`].
-    pub fn read_again(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let Some(kept) = &self.kept else {
+    /// The errors of [`Dir::read`].
+    pub fn read_held(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let Some(held) = &self.held else {
             return self.read(path);
         };
-        if let Some(content) = kept.read(path) {
+        if let Some(content) = held.read(path) {
             return content;
         }
         let fd = self.opened(path)?;
-        let content = whole(|room, _| nix::unistd::read(&fd, room), kept.records())?;
-        kept.hold(path, fd);
+        let content = read_all(|room, _| nix::unistd::read(&fd, room), held.records())?;
+        held.hold(path, fd);
         Ok(content)
     }
 
-    /// [`Dir::read`], and the file, which is still open.
+    /// Reads a file as [`Dir::read`] does, and returns the open file too.
     ///
     /// # Errors
-    /// Those of [`Dir::read`].
+    /// The errors of [`Dir::read`].
     pub fn read_and_hold(&self, path: &Path) -> io::Result<(OwnedFd, Vec<u8>)> {
         let fd = self.opened(path)?;
-        let content = whole(|room, _| nix::unistd::read(&fd, room), Records::Any)?;
+        let content = read_all(|room, _| nix::unistd::read(&fd, room), Records::Any)?;
         Ok((fd, content))
     }
 
@@ -111,55 +111,58 @@ impl Dir {
         )?)
     }
 
-    /// The same directory, in which files that are read again are held open, as many as the budget
-    /// has room for; all of them have such records.
+    /// Makes [`Dir::read_held`] hold files open, at most as many as `budget` allows. Every file has
+    /// records of length `records`.
     ///
-    /// Only for a file system of the kernel's facts, whose files are not replaced by others.
+    /// A pseudo file system is required: in another one a file may be replaced by a new file of
+    /// the same name.
     #[must_use]
-    pub fn keeping(self, budget: Budget, records: Records) -> Dir {
+    pub fn holding_files(self, budget: Budget, records: Records) -> Dir {
         Dir {
-            kept: Some(HeldFiles::new(budget, records)),
+            held: Some(HeldFiles::new(budget, records)),
             ..self
         }
     }
 
-    /// Whether it lies in a file system of the kernel's facts.
+    /// Returns true when the directory lies in procfs, cgroup v1 or cgroup v2.
     #[must_use]
-    pub fn is_of_kernel(&self) -> bool {
+    pub fn is_pseudo_fs(&self) -> bool {
         let kinds = [PROC_SUPER_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
         fstatfs(self.fd.as_fd()).is_ok_and(|fs| kinds.contains(&fs.filesystem_type()))
     }
 
-    /// The file at `path` below this directory, opened for reading and writing; never made.
+    /// Opens the existing file at `path` below this directory for reading and writing.
     ///
     /// # Errors
-    /// Those of `openat(2)`.
+    /// The errors of `openat(2)`.
     pub fn writable(&self, path: &Path) -> io::Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
         Ok(File::from(fd))
     }
 
-    /// [`Dir::read`] as text; bytes that are no UTF-8 (a process may have any name) are replaced.
+    /// Reads a file as [`Dir::read`] does, as text. Bytes that are no UTF-8 are replaced: a process may
+    /// have any name.
     ///
     /// # Errors
-    /// Those of [`Dir::read`].
+    /// The errors of [`Dir::read`].
     pub fn text(&self, path: &Path) -> io::Result<String> {
         self.read(path).map(text)
     }
 
-    /// [`Dir::read_again`] as text, as [`Dir::text`] has it.
+    /// Reads a file as [`Dir::read_held`] does, as text like [`Dir::text`].
     ///
     /// # Errors
-    /// Those of [`Dir::read`].
-    pub fn text_again(&self, path: &Path) -> io::Result<String> {
-        self.read_again(path).map(text)
+    /// The errors of [`Dir::read`].
+    pub fn text_held(&self, path: &Path) -> io::Result<String> {
+        self.read_held(path).map(text)
     }
 
-    /// The inode number of what is at `path` below this directory.
+    /// Returns the inode number of the file or directory at `path` below this directory; a symbolic
+    /// link is not followed.
     ///
     /// # Errors
-    /// Those of `fstatat(2)`.
+    /// The errors of `fstatat(2)`.
     pub fn inode(&self, path: &Path) -> io::Result<u64> {
         let stat = fstatat(
             self.fd.as_fd(),
@@ -169,16 +172,16 @@ impl Dir {
         Ok(stat.st_ino)
     }
 
-    /// The names of the directories in the directory at `path` below this one, in no order.
+    /// Returns the names of the directories in the directory at `path` below this one, in no order.
     ///
-    /// In a file system that counts links as the kernel's own and most on disks do: 2 and one for
-    /// each directory, or always 1.
+    /// The file system must count links as pseudo file systems and most disks do: 2 and one for each
+    /// directory, or always 1.
     ///
     /// # Errors
-    /// Those of `openat(2)` and `getdents(2)`.
+    /// The errors of `openat(2)` and `getdents(2)`.
     pub fn directories(&self, path: &Path) -> io::Result<Vec<OsString>> {
         use std::os::unix::ffi::OsStrExt;
-        // Each directory below counts as a link, in cgroupfs too: whoever has none need not be read.
+        // A directory with 2 links has no directory below and need not be read.
         let stat = fstatat(self.fd.as_fd(), relative(path), AtFlags::empty())?;
         if stat.st_nlink == 2 {
             return Ok(Vec::new());
@@ -197,7 +200,7 @@ impl Dir {
         Ok(names)
     }
 
-    /// Whether there is something at `path` below this directory.
+    /// Returns true when a file or directory exists at `path` below this directory.
     #[must_use]
     pub fn has(&self, path: &Path) -> bool {
         fstatat(
@@ -208,10 +211,10 @@ impl Dir {
         .is_ok()
     }
 
-    /// Where the directory is now, as this process sees it.
+    /// Returns the present path of the directory in this mount namespace.
     ///
     /// # Errors
-    /// Those of `readlink(2)` on `/proc/self/fd`.
+    /// The errors of `readlink(2)` on `/proc/self/fd`.
     pub fn path(&self) -> io::Result<PathBuf> {
         use std::os::fd::AsRawFd;
         std::fs::read_link(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))
@@ -226,18 +229,18 @@ impl AsFd for Dir {
 
 impl From<OwnedFd> for Dir {
     fn from(fd: OwnedFd) -> Dir {
-        Dir { fd, kept: None }
+        Dir { fd, held: None }
     }
 }
 
-/// The content of a file as text; bytes that are no UTF-8 are replaced.
+/// Converts the content of a file to text. Bytes that are no UTF-8 are replaced.
 #[must_use]
 pub fn text(content: Vec<u8>) -> String {
     String::from_utf8(content)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-// Paths in `/proc/PID/cgroup` begin with `/`, which `openat` would take for the root.
+// A path of `/proc/PID/cgroup` begins with `/`, which `openat` would resolve from the root.
 fn relative(path: &Path) -> &Path {
     match path.strip_prefix("/") {
         Ok(rest) if rest.as_os_str().is_empty() => Path::new("."),

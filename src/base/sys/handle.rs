@@ -1,5 +1,5 @@
-//! Cgroup directories by inode number.
-#![allow(unsafe_code, reason = "nix has no open_by_handle_at")]
+//! Opens cgroup directories by inode number.
+#![allow(unsafe_code, reason = "neither nix nor rustix has open_by_handle_at")]
 
 use crate::base::sys::Dir;
 use std::{
@@ -18,14 +18,14 @@ struct KernfsHandle {
     id: u64,
 }
 
-/// The directory with that inode number in the kernfs file system (cgroup v1 or v2) that `mount`
-/// is in.
+/// Opens the directory with the inode number `inode` in the kernfs file system (cgroup v1 or v2) in
+/// which `mount` lies.
 ///
 /// # Errors
-/// `ESTALE` if there is none, `ENOTDIR` if it is a file, `EPERM` without `CAP_DAC_READ_SEARCH` in
-/// the first user namespace, `EOPNOTSUPP` if the file system is of another kind.
+/// ESTALE when there is no such inode, ENOTDIR for a file, EPERM without CAP_DAC_READ_SEARCH in the
+/// initial user namespace, EOPNOTSUPP in another file system.
 pub fn directory_by_inode(mount: &Dir, inode: u64) -> io::Result<Dir> {
-    // The call wants a descriptor that is open for reading, and ours are O_PATH.
+    // The call refuses a descriptor of O_PATH, which `Dir` holds.
     let mount = nix::fcntl::openat(
         mount,
         ".",

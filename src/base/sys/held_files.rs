@@ -3,7 +3,7 @@
 
 use super::{
     budget::{Budget, Permit},
-    whole::{Records, whole},
+    read_all::{Records, read_all},
 };
 use nix::sys::uio::pread;
 use parking_lot::Mutex;
@@ -19,10 +19,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is not read for so long need not be held.
+/// The time after which a file that nobody read may be closed.
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
-/// Files held open, by path.
+/// Files that are held open, by path.
 #[derive(Debug)]
 pub(super) struct HeldFiles {
     files: Mutex<Files>,
@@ -33,7 +33,8 @@ pub(super) struct HeldFiles {
 #[derive(Debug, Default)]
 struct Files {
     held: HashMap<Arc<Path>, Arc<HeldFile>>,
-    /// In the order in which it is asked who may go, since when each waits for that.
+    /// The eviction queue (second chance), the oldest first: the time at which a file joined the
+    /// queue, and the file.
     order: VecDeque<(Instant, Weak<HeldFile>)>,
 }
 
@@ -41,13 +42,14 @@ struct Files {
 struct HeldFile {
     path: Arc<Path>,
     file: Mutex<OwnedFd>,
-    /// Whether it was read since that was asked.
+    /// True when the file was read since the queue last came to it.
     is_read: AtomicBool,
     _permit: Permit,
 }
 
 impl HeldFiles {
-    /// None yet, and no more than the budget has room for, with such records.
+    /// Makes an empty set of files with records of length `records`. The set holds at most as many
+    /// files as `budget` allows.
     pub(super) fn new(budget: Budget, records: Records) -> HeldFiles {
         HeldFiles {
             files: Mutex::default(),
@@ -56,17 +58,17 @@ impl HeldFiles {
         }
     }
 
-    /// How long the records of the files are.
+    /// Returns the length of the records in the files.
     pub(super) fn records(&self) -> Records {
         self.records
     }
 
-    /// The content of the file at `path`; `None` if it is not held, somebody reads it at the
-    /// moment, or it is gone.
+    /// Reads the file at `path`; `None` when the file is not held, another thread reads the file at
+    /// the moment, or the file is gone.
     pub(super) fn read(&self, path: &Path) -> Option<io::Result<Vec<u8>>> {
         let held = Arc::clone(self.files.lock().held.get(path)?);
         let file = held.file.try_lock()?;
-        let content = whole(|room, offset| pread(&*file, room, offset), self.records);
+        let content = read_all(|room, offset| pread(&*file, room, offset), self.records);
         if content.is_err() {
             self.files.lock().held.remove(path);
             return None;
@@ -75,13 +77,13 @@ impl HeldFiles {
         Some(content)
     }
 
-    /// Holds a file. Another one goes if it was not read again for long; and if there is no room, one
-    /// that was not read again since the others were asked: what many share stays, however many others
-    /// pass by.
+    /// Holds a file open. The oldest file is closed when nobody read it for [`MAX_IDLE`]. Without a
+    /// permit the next file is closed that nobody read since its last turn in the queue, so a file
+    /// that many read stays open while others come and go.
     pub(super) fn hold(&self, path: &Path, file: OwnedFd) {
         let now = Instant::now();
         let mut files = self.files.lock();
-        // Whoever holds a file that is held already came while another one read that.
+        // Another thread may have opened the same file at the same time.
         if files.held.contains_key(path) {
             return;
         }
@@ -93,7 +95,7 @@ impl HeldFiles {
             if let Some(permit) = self.budget.take() {
                 break permit;
             }
-            // Every one may have been read, and is asked twice then.
+            // Every file may have been read, and then survives its first turn.
             let asked = 2 * files.order.len();
             if !(0..asked).any(|_| files.evict_one(now)) {
                 return;
@@ -112,12 +114,13 @@ impl HeldFiles {
 }
 
 impl Files {
-    /// Lets the next one go, unless it was read since it was asked last; whether it has gone.
+    /// Closes the next file of the queue, unless the file was read since its last turn. Returns true
+    /// when a file was closed.
     fn evict_one(&mut self, now: Instant) -> bool {
         let Some((_, next)) = self.order.pop_front() else {
             return false;
         };
-        // It may have been gone, and its place be another's.
+        // The file may be closed already, and the path may belong to another one.
         let Some(held) = next.upgrade() else {
             return false;
         };
@@ -138,7 +141,7 @@ mod tests {
     use super::*;
     use std::fs::{self, File};
 
-    /// Has a file of that name held, which says its name.
+    /// Holds a file open that contains its own name.
     fn hold(kept: &HeldFiles, place: &tempfile::TempDir, name: &str) {
         let path = place.path().join(name);
         fs::write(&path, name).unwrap();

@@ -18,7 +18,7 @@ mod shared;
 pub mod terminal;
 mod timeout;
 mod userns;
-mod whole;
+mod read_all;
 mod write_atomic;
 
 pub use budget::Budget;
@@ -33,5 +33,5 @@ pub use pidns::init_of;
 pub use shared::Shared;
 pub use timeout::with_timeout;
 pub use userns::owner_of;
-pub use whole::Records;
+pub use read_all::Records;
 pub use write_atomic::write_atomic;

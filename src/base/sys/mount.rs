@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 /// The mounts that a copy or a change includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// The one mount.
+    /// A single mount.
     Alone,
     /// The mount and every mount below it.
     Below,

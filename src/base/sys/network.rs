@@ -1,4 +1,4 @@
-//! Network: the loopback device of another network namespace.
+//! The loopback device of another network namespace.
 #![allow(unsafe_code, reason = "nix lacks these calls")]
 
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,14 +9,15 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-/// Brings up the loopback device of a network namespace; `own` is that of the calling thread.
+/// Brings up the loopback device of the network namespace `theirs`. The calling thread must be in
+/// the network namespace `own`, and returns to it.
 ///
 /// # Errors
 ///
-/// EPERM without CAP_NET_ADMIN; what `setns`, `socket` and the device answer.
+/// EPERM without CAP_NET_ADMIN; the errors of `setns(2)`, `socket(2)` and SIOCSIFFLAGS.
 pub fn raise_loopback(theirs: &impl AsFd, own: &impl AsFd) -> nix::Result<()> {
     setns(theirs, CloneFlags::CLONE_NEWNET)?;
-    // A socket stays in the namespace it was made in.
+    // A socket stays in the namespace in which it was made.
     let kind = SockType::Datagram;
     let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None);
     setns(own, CloneFlags::CLONE_NEWNET)?;
@@ -34,7 +35,7 @@ pub fn raise_loopback(theirs: &impl AsFd, own: &impl AsFd) -> nix::Result<()> {
     let pointer = &raw const request;
     // musl declares the request's number with another type than `ioctl` takes it.
     let number = libc::SIOCSIFFLAGS as libc::Ioctl;
-    // SAFETY: SIOCSIFFLAGS reads one `ifreq` where the pointer shows, which is a live one.
+    // SAFETY: SIOCSIFFLAGS reads one `ifreq` from the pointer, which points to a live one.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), number, pointer) };
     Errno::result(result).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Processes across pid namespaces.
+//! The init process of a pid namespace.
 #![allow(unsafe_code, reason = "nix has no such ioctl")]
 
 use std::{
@@ -9,11 +9,11 @@ use std::{
 // include/uapi/linux/nsfs.h: _IOR(0xb7, 0x7, int), since Linux 6.11.
 const NS_GET_TGID_FROM_PIDNS: u32 = 0x8004_b707;
 
-/// The pid, in this process's pid namespace, of the init of the pid namespace that `ns` holds
-/// open (`/proc/PID/ns/pid`).
+/// Returns the pid of the init process of the pid namespace that is open as `ns`
+/// (`/proc/PID/ns/pid`), in the numbers of this process's pid namespace.
 ///
 /// # Errors
-/// `ENOTTY` on a kernel before 6.11, `ESRCH` if the init is gone.
+/// ENOTTY before Linux 6.11, ESRCH when the init process is gone.
 pub fn init_of(ns: impl AsFd) -> io::Result<u32> {
     // SAFETY: the argument of this ioctl is a plain number (the pid to translate), no pointer.
     let pid = unsafe {

@@ -1,4 +1,4 @@
-//! Memory that outlives the process: a file without a name that a successor is handed.
+//! Memory that outlives the process: an unnamed file whose descriptor a successor can receive.
 #![allow(unsafe_code, reason = "mapped memory is plain pointers")]
 
 use std::{
@@ -17,65 +17,65 @@ use nix::sys::{
     stat::fstat,
 };
 
-/// Memory that other processes may hold too, by a descriptor; it has a largest size, and grows up
-/// to it.
+/// Memory that other processes may map too, by its descriptor. The memory grows up to a maximum
+/// size.
 #[derive(Debug)]
 pub struct Shared {
     file: File,
     start: NonNull<libc::c_void>,
-    most: NonZeroUsize,
-    /// How much of it is there; what lies beyond must not be touched.
+    max: NonZeroUsize,
+    /// The present size. An access beyond the size raises SIGBUS.
     size: AtomicUsize,
 }
 
-// SAFETY: the memory is reached by copies that stay inside of it; who writes where at a time is
-// for the callers to agree on, as with a file.
+// SAFETY: every access is a copy within the bounds of the mapping. The callers agree on who writes
+// to which bytes, as with a file.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// New memory of no size, with a name that `/proc/PID/maps` shows.
+    /// Makes memory of size 0, with a name that `/proc/PID/maps` shows.
     ///
     /// # Errors
-    /// Those of `memfd_create(2)` and `mmap(2)`.
-    pub fn new(name: &str, most: NonZeroUsize) -> io::Result<Shared> {
+    /// The errors of `memfd_create(2)` and `mmap(2)`.
+    pub fn new(name: &str, max: NonZeroUsize) -> io::Result<Shared> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let fd = memfd_create(name, flags)?;
-        // Whoever holds it too cannot take mapped memory away from under us.
+        // Another process with the descriptor could take mapped memory away otherwise.
         fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
-        Shared::of(fd, most)
+        Shared::of(fd, max)
     }
 
-    /// The memory that a process before this one made.
+    /// Maps the memory that another process made.
     ///
     /// # Errors
-    /// Those of `fstat(2)` and `mmap(2)`.
-    pub fn of(fd: OwnedFd, most: NonZeroUsize) -> io::Result<Shared> {
+    /// The errors of `fstat(2)` and `mmap(2)`.
+    pub fn of(fd: OwnedFd, max: NonZeroUsize) -> io::Result<Shared> {
         let size = usize::try_from(fstat(&fd)?.st_size).map_err(io::Error::other)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at a place of the kernel's choice is nobody else's.
-        let start = unsafe { mmap(None, most, protection, MapFlags::MAP_SHARED, &fd, 0) }?;
+        // SAFETY: the kernel chooses the place of the new mapping, so no other mapping is replaced.
+        let start = unsafe { mmap(None, max, protection, MapFlags::MAP_SHARED, &fd, 0) }?;
         Ok(Shared {
             file: File::from(fd),
             start,
-            most,
-            size: AtomicUsize::new(size.min(most.get())),
+            max,
+            size: AtomicUsize::new(size.min(max.get())),
         })
     }
 
-    /// How much there is.
+    /// Returns the present size in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size.load(Ordering::Acquire)
     }
 
-    /// Makes it that large, with zeros at its end; it never becomes smaller.
+    /// Grows the memory to `size` bytes; the new bytes are zero. The memory never shrinks.
     ///
     /// # Errors
-    /// `ENOSPC` beyond the largest size; those of `ftruncate(2)`.
+    /// ENOSPC beyond the maximum size; the errors of `ftruncate(2)`.
     pub fn grow(&self, size: usize) -> io::Result<()> {
-        if size > self.most.get() {
+        if size > self.max.get() {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         if size > self.size() {
@@ -86,25 +86,25 @@ impl Shared {
         Ok(())
     }
 
-    /// Copies the bytes to that place; what does not fit into it is left out altogether.
+    /// Copies the bytes to `offset`; copies none when the bytes exceed the present size.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         if self.has(offset, bytes.len()) {
-            // SAFETY: `has` found these bytes inside of the mapping and of the file behind it,
-            // which never shrinks; a slice of ours is never in that mapping.
+            // SAFETY: `has` checked that these bytes lie within the mapping and within the file,
+            // which never shrinks; no slice of this program lies in the mapping.
             let place = unsafe { self.start.cast::<u8>().as_ptr().add(offset) };
             // SAFETY: as above, for the length of `bytes`.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
         }
     }
 
-    /// A copy of so many bytes from that place, if they are there.
+    /// Copies `length` bytes from `offset`; `None` when the bytes exceed the present size.
     #[must_use]
     pub fn read(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
         if !self.has(offset, length) {
             return None;
         }
         let mut bytes = vec![0u8; length];
-        // SAFETY: `has` found these bytes inside of the mapping and of the file behind it.
+        // SAFETY: `has` checked that these bytes lie within the mapping and within the file.
         let place = unsafe { self.start.cast::<u8>().as_ptr().add(offset) };
         // SAFETY: as above; `bytes` has that length and is not in the mapping.
         unsafe { ptr::copy_nonoverlapping(place, bytes.as_mut_ptr(), length) };
@@ -126,8 +126,8 @@ impl AsFd for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nothing borrows from it.
-        let _ = unsafe { munmap(self.start, self.most.get()) };
+        // SAFETY: this value owns the mapping, and nothing borrows from the mapping.
+        let _ = unsafe { munmap(self.start, self.max.get()) };
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
         here.grow(4096).unwrap();
         here.write(100, b"kept");
         let fd = here.as_fd().try_clone_to_owned().unwrap();
-        let there = Shared::of(fd, most).unwrap();
+        let there = Shared::of(fd, max).unwrap();
         assert_eq!(there.read(100, 4).unwrap(), b"kept");
         assert_eq!(there.size(), 4096);
     }

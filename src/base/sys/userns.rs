@@ -1,4 +1,4 @@
-//! User namespaces.
+//! The owner of a user namespace.
 #![allow(unsafe_code, reason = "nix has no such ioctl")]
 
 use std::{
@@ -9,11 +9,11 @@ use std::{
 // include/uapi/linux/nsfs.h: _IO(0xb7, 0x4), since Linux 4.11.
 const NS_GET_OWNER_UID: u32 = 0xb704;
 
-/// The user who made the user namespace that `ns` holds open (`/proc/PID/ns/user`), by his number
-/// in this process's user namespace.
+/// Returns the uid of the user who made the user namespace that is open as `ns`
+/// (`/proc/PID/ns/user`), in the numbers of this process's user namespace.
 ///
 /// # Errors
-/// `EINVAL` if it is none.
+/// EINVAL when `ns` is no user namespace.
 pub fn owner_of(ns: impl AsFd) -> io::Result<u32> {
     let mut owner: libc::uid_t = 0;
     // SAFETY: this ioctl writes one uid to where its argument points, and `owner` outlives it.

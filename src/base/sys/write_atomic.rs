@@ -1,4 +1,4 @@
-//! A file replaced at once by another: whoever reads it finds the one or the other, whole.
+//! Replaces the content of a file at once: a reader finds the old or the new content, whole.
 
 use std::{
     fs::{self, Permissions},
@@ -7,12 +7,12 @@ use std::{
     path::Path,
 };
 
-/// Replaces what the file holds; it keeps its mode and its owner, and one that is not there is
-/// made, readable to all. A symbolic link stays one, to the file that is replaced.
+/// Replaces the content of the file `path`. The file keeps its mode and owner; a new file is
+/// readable to everybody. A symbolic link stays a link, and the file that it names is replaced.
 ///
 /// # Errors
 ///
-/// When its directory cannot be written to; the file is as it was then.
+/// When the directory cannot be written to; the file is unchanged then.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),

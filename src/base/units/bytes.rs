@@ -7,50 +7,50 @@ use std::{fmt, str::FromStr};
 pub struct Bytes(pub u64);
 
 impl Bytes {
-    /// Nothing.
+    /// 0 bytes.
     pub const ZERO: Bytes = Bytes(0);
 
-    /// `kib` KiB; an amount beyond 2^64 bytes becomes the largest that fits.
+    /// Returns `kib` KiB. An amount beyond 2^64 bytes becomes the largest that fits.
     #[must_use]
     pub fn from_kib(kib: u64) -> Bytes {
         Bytes(kib.saturating_mul(1024))
     }
 
-    /// `mib` MiB; an amount beyond 2^64 bytes becomes the largest that fits.
+    /// Returns `mib` MiB. An amount beyond 2^64 bytes becomes the largest that fits.
     #[must_use]
     pub fn from_mib(mib: u64) -> Bytes {
         Bytes::from_kib(mib.saturating_mul(1024))
     }
 
-    /// Whole KiB, rounded down, as the kernel prints them (`fs/proc/meminfo.c`).
+    /// Returns whole KiB, rounded down, as the kernel prints an amount (`fs/proc/meminfo.c`).
     #[must_use]
     pub fn kib(self) -> u64 {
         self.0 / 1024
     }
 
-    /// What is left when `other` is taken away; nothing when `other` is more.
+    /// Subtracts `other`; returns 0 when `other` is larger.
     ///
-    /// Counters that are read at two moments may cross, so a difference never goes below zero.
+    /// Counters that are read at two moments may cross, so a difference has to stop at zero.
     #[must_use]
     pub fn less(self, other: Bytes) -> Bytes {
         Bytes(self.0.saturating_sub(other.0))
     }
 
-    /// Both together; a sum beyond 2^64 bytes becomes the largest that fits.
+    /// Adds `other`. A sum beyond 2^64 bytes becomes the largest amount that fits.
     #[must_use]
     pub fn plus(self, other: Bytes) -> Bytes {
         Bytes(self.0.saturating_add(other.0))
     }
 }
 
-/// Why a size that a user typed cannot be used.
+/// The error of a size that a user typed and that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not a size: write a number and one of b, k, m, g, t (powers of 1024)")]
 pub struct SizeError {
     text: String,
 }
 
-/// A size as docker and podman read it: `512m`, `1.5g`, `64MiB`, a bare number of bytes.
+/// Parses a size as docker and podman do: `512m`, `1.5g`, `64MiB`, a bare number of bytes.
 ///
 /// Units are powers of 1024, in either case, with `b` or `ib` after them or not; a fraction of
 /// a byte is cut off.
@@ -88,7 +88,7 @@ impl FromStr for Bytes {
     }
 }
 
-/// The largest unit that leaves no remainder, as `FromStr` reads it back: `256M`, `1536K`, `17B`.
+/// Prints the largest unit that leaves no remainder. `FromStr` parses the text back: `256M`, `1536K`, `17B`.
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] {

@@ -1,6 +1,6 @@
-//! Pure. The clocks of a machine, and what a time namespace must add to them to begin at 0.
+//! Pure. The clocks of a machine, and the offsets with which a time namespace begins at 0.
 
-/// How far two clocks of a machine are, in nanoseconds.
+/// The times of two clocks of a machine, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
     /// `CLOCK_MONOTONIC`.
@@ -9,7 +9,7 @@ pub struct Clocks {
     pub boottime: u64,
 }
 
-/// What a time namespace adds to a clock, as an OCI configuration has it.
+/// The offset that a time namespace adds to a clock, in the form of an OCI configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
     /// Whole seconds, negative for a clock that is set back.
@@ -19,10 +19,10 @@ pub struct Offset {
 }
 
 impl Clocks {
-    /// The offsets with which both clocks begin at 0, each with the clock's name in an OCI
+    /// Returns the offsets with which both clocks begin at 0, each with the clock's name in an OCI
     /// configuration.
     ///
-    /// Both, because a boottime before monotonic would be a negative time in suspend.
+    /// A boottime before monotonic would be a negative time in suspend, so both clocks move.
     #[must_use]
     pub fn offsets(self) -> [(&'static str, Offset); 2] {
         [

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// The number of a CPU, as the host counts.
+/// The number of a CPU on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpuId(pub u32);
 
-/// The number of a memory node, as the host counts.
+/// The number of a memory node on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
 
@@ -41,24 +41,25 @@ impl From<NodeId> for u32 {
     }
 }
 
-/// Numbers in ascending order, each once.
+/// A set of numbers, in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdSet<I>(Vec<I>);
 
-/// CPUs.
+/// A set of CPUs.
 pub type CpuSet = IdSet<CpuId>;
 
-/// Memory nodes.
+/// A set of memory nodes.
 pub type NodeSet = IdSet<NodeId>;
 
-// The largest number that is read from a list; the kernel's NR_CPUS is at most 8192.
-const LARGEST: u32 = 65_535;
+// The largest number that a list may hold: the kernel's NR_CPUS is at most 8192, and a range of
+// 2^32 numbers would exhaust the memory.
+const MAX_ID: u32 = 65_535;
 
 impl<I: Id> IdSet<I> {
-    /// The numbers of the kernel's list format (`Documentation/admin-guide/cputopology.rst`):
-    /// `0-3,8`.
+    /// Parses the kernel's list format (`Documentation/admin-guide/cputopology.rst`): `0-3,8`. An
+    /// empty text is an empty set.
     ///
-    /// An empty list is an empty set. `None` when the text is no such list.
+    /// Returns `None` for any other text, and for a number above 65535.
     #[must_use]
     pub fn parse(text: &str) -> Option<IdSet<I>> {
         let text = text.trim();
@@ -69,7 +70,7 @@ impl<I: Id> IdSet<I> {
         for range in text.split(',') {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-            if first > last || last > LARGEST {
+            if first > last || last > MAX_ID {
                 return None;
             }
             ids.extend((first..=last).map(I::from));
@@ -77,57 +78,57 @@ impl<I: Id> IdSet<I> {
         Some(ids.into_iter().collect())
     }
 
-    /// How many there are.
+    /// Returns the number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns true for a set without members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `id` is one of them.
+    /// Returns true when `id` is a member.
     #[must_use]
     pub fn contains(&self, id: I) -> bool {
         self.0.binary_search(&id).is_ok()
     }
 
-    /// The numbers, ascending.
+    /// Iterates over the members in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = I> + '_ {
         self.0.iter().copied()
     }
 
-    /// Those that are in `other` too.
+    /// Returns the members of both sets.
     #[must_use]
     pub fn intersection(&self, other: &IdSet<I>) -> IdSet<I> {
         IdSet(self.iter().filter(|id| other.contains(*id)).collect())
     }
 
-    /// Those that are not in `other`.
+    /// Returns the members that `other` lacks.
     #[must_use]
     pub fn difference(&self, other: &IdSet<I>) -> IdSet<I> {
         IdSet(self.iter().filter(|id| !other.contains(*id)).collect())
     }
 
-    /// Those of either.
+    /// Returns the members of either set.
     #[must_use]
     pub fn union(&self, other: &IdSet<I>) -> IdSet<I> {
         self.iter().chain(other.iter()).collect()
     }
 
-    /// The first `count` of them, or all if there are fewer.
+    /// Returns the `count` smallest members, or every member when there are fewer.
     #[must_use]
     pub fn first(&self, count: usize) -> IdSet<I> {
         IdSet(self.iter().take(count).collect())
     }
 
-    /// A mask in the kernel's format (`lib/bitmap-str.c`: hexadecimal, a comma before each 32
-    /// bits) without the bits of the numbers that are not in this set; as wide as it was.
+    /// Clears the bits of all non-members in a mask of the kernel's format (`lib/bitmap-str.c`:
+    /// hexadecimal, a comma before each 32 bits). The mask keeps its width.
     ///
-    /// `None` when the text is no such mask.
+    /// Returns `None` when the text is no such mask.
     #[must_use]
     pub fn masked(&self, mask: &str) -> Option<String> {
         let mut masked: Vec<char> = Vec::with_capacity(mask.len());
@@ -162,7 +163,7 @@ impl<I: Id> FromIterator<I> for IdSet<I> {
     }
 }
 
-/// The kernel's list format: `0-3,8`; nothing for the empty set.
+/// Prints the kernel's list format: `0-3,8`; an empty text for the empty set.
 impl<I: Id> fmt::Display for IdSet<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut ids = self.iter().map(Into::<u32>::into).peekable();

@@ -1,17 +1,17 @@
 //! Pure. A limit that may be absent.
 
-/// A limit: a value, or none at all (`max`, `-1`, and v1's near-infinity alike).
+/// A limit that may be absent: the kernel writes `max`, `-1` or, on v1, a number near 2^63 then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Limit<T> {
-    /// Nothing limits.
+    /// No limit.
     #[default]
     Unlimited,
-    /// At most so much.
+    /// The largest value that is allowed.
     At(T),
 }
 
 impl<T: Ord + Copy> Limit<T> {
-    /// The stricter of the two.
+    /// Returns the lower of two limits.
     #[must_use]
     pub fn stricter(self, other: Limit<T>) -> Limit<T> {
         match (self, other) {
@@ -21,7 +21,7 @@ impl<T: Ord + Copy> Limit<T> {
         }
     }
 
-    /// The value, or `None` where nothing limits.
+    /// Returns the value, or `None` without a limit.
     #[must_use]
     pub fn value(self) -> Option<T> {
         match self {

@@ -1,4 +1,4 @@
-//! Quantities that may not be mixed up.
+//! Quantities, each with a type of its own, so that two units cannot be mixed up.
 
 mod bytes;
 mod clocks;

@@ -5,42 +5,43 @@
 pub struct Micros(pub u64);
 
 impl Micros {
-    /// No time.
+    /// 0 microseconds.
     pub const ZERO: Micros = Micros(0);
-    /// One second.
+    /// 1 second.
     pub const SECOND: Micros = Micros(1_000_000);
 
-    /// What is left when `other` is taken away; nothing when `other` is more.
+    /// Subtracts `other`; returns 0 when `other` is larger.
     #[must_use]
     pub fn less(self, other: Micros) -> Micros {
         Micros(self.0.saturating_sub(other.0))
     }
 
-    /// Both together; a sum beyond 2^64 microseconds becomes the largest that fits.
+    /// Adds `other`. A sum beyond 2^64 microseconds becomes the largest time that fits.
     #[must_use]
     pub fn plus(self, other: Micros) -> Micros {
         Micros(self.0.saturating_add(other.0))
     }
 
-    /// So often the time; beyond 2^64 microseconds the largest that fits.
+    /// Multiplies the time by `count`. A product beyond 2^64 microseconds becomes the largest time
+    /// that fits.
     #[must_use]
     pub fn times(self, count: usize) -> Micros {
         Micros(self.0.saturating_mul(count.try_into().unwrap_or(u64::MAX)))
     }
 
-    /// Half of it, rounded down.
+    /// Returns half of the time, rounded down.
     #[must_use]
     pub fn half(self) -> Micros {
         Micros(self.0 / 2)
     }
 
-    /// Whole microseconds of so many nanoseconds, rounded down.
+    /// Returns the whole microseconds of `nanos` nanoseconds, rounded down.
     #[must_use]
     pub fn from_nanos(nanos: u64) -> Micros {
         Micros(nanos / 1000)
     }
 
-    /// Whole clock ticks, rounded down, as the kernel prints CPU time.
+    /// Returns whole clock ticks, rounded down, as the kernel prints CPU time.
     #[must_use]
     pub fn ticks(self) -> Ticks {
         Ticks(self.0 / Ticks::MICROS)
@@ -54,7 +55,8 @@ pub struct Ticks(pub u64);
 impl Ticks {
     const MICROS: u64 = 10_000;
 
-    /// The ticks as microseconds; beyond 2^64 microseconds the largest that fits.
+    /// Returns the ticks as microseconds. A time beyond 2^64 microseconds becomes the largest that
+    /// fits.
     #[must_use]
     pub fn micros(self) -> Micros {
         Micros(self.0.saturating_mul(Ticks::MICROS))

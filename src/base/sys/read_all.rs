@@ -1,46 +1,46 @@
-//! The whole content of a file that the kernel makes, in as few calls as its records need.
+//! Reads the whole content of a file that the kernel makes, in as few calls as its records need.
 
 use nix::errno::Errno;
 use std::{cell::RefCell, io};
 
-/// The size of a page on most machines; on the others it is larger.
+/// The size of a page on most machines, and the smallest on any.
 const PAGE: usize = 4096;
-/// Room for more than nearly every file that is read.
-const MOST_ROOM: usize = 4 * PAGE;
-/// So short is nearly every file of a cgroup.
-const SHORT: usize = PAGE / 4;
+/// The largest buffer that a thread keeps between two reads, in bytes.
+const MAX_KEPT_BUFFER: usize = 4 * PAGE;
+/// The length below which a file of short records is complete after one read, in bytes.
+const COMPLETE_BELOW: usize = PAGE / 4;
 
-/// How long the records of a file are, of which the kernel gives only whole ones.
+/// The length of the records of a file. The kernel returns whole records only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Records {
-    /// No longer than 3 KiB, unless it is one alone: every file of a cgroup.
+    /// At most 3 KiB, unless the file has one record: every file of a cgroup.
     Short,
-    /// Of any length: a disk with all its partitions is one.
+    /// Any length: a disk with all its partitions is one record.
     Any,
 }
 
-/// The whole content of a file, by a call that reads at an offset.
+/// Reads the whole content of a file. `read` is the call that reads at an offset.
 ///
-/// The kernel gives as many records of a file as there is room for in a page, and the rest when it
-/// is asked again; a file of one record it gives at once (`fs/seq_file.c`, `seq_read_iter`). So where
-/// records are short, what is shorter than [`SHORT`] is all: it is not asked again for the end.
+/// One read returns as many records as fit into a page, the next one the rest; a single record
+/// comes at once (`fs/seq_file.c`, `seq_read_iter`). So a read of short records that returns less
+/// than [`COMPLETE_BELOW`] bytes returned the whole file, and needs no second read for the end.
 ///
 /// # Errors
-/// Those of the call.
-pub(super) fn whole(
+/// The errors of `read`.
+pub(super) fn read_all(
     read: impl Fn(&mut [u8], i64) -> nix::Result<usize>,
     records: Records,
 ) -> io::Result<Vec<u8>> {
     thread_local! {
-        // The size and the position that `read_to_end` would ask for say nothing of such a file.
+        // `read_to_end` would ask for size and position, which the kernel does not know here.
         static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; PAGE]);
     }
     ROOM.with_borrow_mut(|room| {
         let all = filled(room, read, records)
             .map(|filled| room.get(..filled).unwrap_or_default().to_vec());
-        // One large file should not hold its memory for ever.
-        room.truncate(MOST_ROOM);
-        room.shrink_to(MOST_ROOM);
+        // One large file must not keep its memory for ever.
+        room.truncate(MAX_KEPT_BUFFER);
+        room.shrink_to(MAX_KEPT_BUFFER);
         all
     })
 }
@@ -62,7 +62,7 @@ fn filled(
         }
         if filled == content.len() {
             content.resize(filled * 2, 0);
-        } else if records == Records::Short && filled < SHORT {
+        } else if records == Records::Short && filled < COMPLETE_BELOW {
             return Ok(filled);
         }
     }
@@ -86,7 +86,7 @@ mod tests {
                 room[..part].fill(b'x');
                 Ok(part)
             };
-            let content = whole(read, Records::Short).unwrap();
+            let content = read_all(read, Records::Short).unwrap();
             (content.len(), asked.get())
         };
         assert_eq!(parts(&[7]), (7, 1));
@@ -102,7 +102,7 @@ mod tests {
         fs::write(&path, vec![b'x'; 10_000]).unwrap();
         let file = File::open(&path).unwrap();
         assert_eq!(
-            whole(|room, offset| pread(&file, room, offset), Records::Any)
+            read_all(|room, offset| pread(&file, room, offset), Records::Any)
                 .unwrap()
                 .len(),
             10_000
