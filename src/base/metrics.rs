@@ -1,4 +1,4 @@
-//! The one table of the numbers that this program counts about itself.
+//! The table of the numbers that this program counts about itself.
 //!
 //! Each metric states its unit, its meaning and its stability. A metric that no code increments
 //! fails a test.

@@ -39,14 +39,14 @@ pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
 
 pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     match time(from)? {
-        time if time < Duration::from_secs(1) => Err(D::Error::custom("it must be 1s or longer")),
+        time if time < Duration::from_secs(1) => Err(D::Error::custom("the time must be 1s or longer")),
         time => Ok(time),
     }
 }
 
 pub(super) fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     match time(from)? {
-        Duration::ZERO => Err(D::Error::custom("it must be longer than 0")),
+        Duration::ZERO => Err(D::Error::custom("the time must be longer than 0")),
         time => Ok(time),
     }
 }
@@ -73,8 +73,8 @@ mod tests {
         for (text, said) in [
             ("\nreqire = true", "line 2: unknown field `reqire`"),
             ("require = \"yes\"", "line 1: invalid type"),
-            ("watchdog = \"0s\"", "line 1: it must be 1s or longer"),
-            ("hook-timeout = \"0s\"", "line 1: it must be longer than 0"),
+            ("watchdog = \"0s\"", "line 1: the time must be 1s or longer"),
+            ("hook-timeout = \"0s\"", "line 1: the time must be longer than 0"),
             ("max-age = \"soon\"", "line 1: \"soon\" is no time"),
             ("mountpoint = \"view\"", "line 1: view is no absolute path"),
             ("require =", "line 1: "),

@@ -58,7 +58,7 @@ pub enum StoreError {
     /// The memory is not of this program.
     #[error("the memory holds no state of this program")]
     Foreign,
-    /// Another version of this program wrote the memory.
+    /// The memory is of another version of this program.
     #[error("the state has version {0}; this program knows version {VERSION}")]
     Unknown(u64),
 }

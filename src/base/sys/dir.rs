@@ -275,8 +275,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("a"), "text").unwrap();
         let dir = Dir::open(place.path()).unwrap();
-        assert_eq!(dir.start(Path::new("a"), 2).unwrap(), b"te");
-        assert_eq!(dir.start(Path::new("a"), 9).unwrap(), b"text");
+        assert_eq!(dir.read_prefix(Path::new("a"), 2).unwrap(), b"te");
+        assert_eq!(dir.read_prefix(Path::new("a"), 9).unwrap(), b"text");
     }
 
     #[test]

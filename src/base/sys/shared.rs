@@ -142,7 +142,7 @@ mod tests {
         here.grow(4096).unwrap();
         here.write(100, b"kept");
         let fd = here.as_fd().try_clone_to_owned().unwrap();
-        let there = Shared::of(fd, max).unwrap();
+        let there = Shared::of(fd, most).unwrap();
         assert_eq!(there.read(100, 4).unwrap(), b"kept");
         assert_eq!(there.size(), 4096);
     }

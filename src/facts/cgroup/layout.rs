@@ -53,8 +53,8 @@ impl Layout {
         let open = |mount: &Mount, version| {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
             let mut root = Dir::open(&point).map_err(ReadError::refused(&point))?;
-            if root.is_of_kernel() {
-                root = root.keeping(budget.clone(), Records::Short);
+            if root.is_pseudo_fs() {
+                root = root.holding_files(budget.clone(), Records::Short);
             }
             Ok::<_, ReadError>(Arc::new(Hierarchy { version, root }))
         };
@@ -251,7 +251,7 @@ impl Hierarchy {
 /// The text of a file that a cgroup may lack (the controller is not enabled there, or the kernel
 /// is older), `None` then.
 pub(super) fn optional(root: &Dir, path: &Path) -> Result<Option<String>, ReadError> {
-    match root.text_again(path).map_err(ReadError::refused(path)) {
+    match root.text_held(path).map_err(ReadError::refused(path)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.is_gone() => Ok(None),
         Err(error) => Err(error),

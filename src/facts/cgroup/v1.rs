@@ -144,7 +144,7 @@ pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
 /// The time that the cgroup at `path` has used, by CPU.
 pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
     let all = path.join("cpuacct.usage_all");
-    let all = root.text_again(&all).map_err(ReadError::refused(&all))?;
+    let all = root.text_held(&all).map_err(ReadError::refused(&all))?;
     let totals = optional(root, &path.join(v1(Fact::CpuUse)))?.unwrap_or_default();
     Ok(CpuUse {
         per_cpu: Some(parse::cpuacct(&totals, &all)),

@@ -143,6 +143,6 @@ pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
 /// The time that the cgroup at `path` has used.
 pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
     let path = path.join(v2(Fact::CpuUse));
-    let text = root.text_again(&path).map_err(ReadError::refused(&path))?;
+    let text = root.text_held(&path).map_err(ReadError::refused(&path))?;
     Ok(parse::cpu_stat(&text))
 }

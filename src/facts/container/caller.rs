@@ -90,7 +90,7 @@ impl Callers {
         Ok(Callers {
             host: namespaces(machine, "1").or_else(|_| namespaces(machine, "self"))?,
             recent: Recent::default(),
-            is_live: machine.proc().is_of_kernel(),
+            is_live: machine.proc().is_pseudo_fs(),
             inits: Mutex::default(),
         })
     }

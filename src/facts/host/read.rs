@@ -29,7 +29,7 @@ impl Machine {
         Ok(Machine {
             root: Dir::open(root).map_err(ReadError::refused(root))?,
             proc: match Dir::open(&proc).map_err(ReadError::refused(&proc))? {
-                dir if dir.is_of_kernel() => dir.keeping(Budget::new(KEPT), Records::Any),
+                dir if dir.is_pseudo_fs() => dir.holding_files(Budget::new(KEPT), Records::Any),
                 captured => captured,
             },
         })
@@ -57,7 +57,7 @@ impl Machine {
     /// The same of a file that will be read again, which is not one of a process.
     fn fact(&self, name: &str) -> Result<String, ReadError> {
         self.proc
-            .text_again(Path::new(name))
+            .text_held(Path::new(name))
             .map_err(|source| ReadError::refused(&Path::new("proc").join(name))(source))
     }
 
@@ -113,7 +113,7 @@ impl Machine {
     /// When it cannot be read.
     pub fn slabinfo_header(&self) -> Result<Vec<String>, ReadError> {
         // The kernel takes milliseconds to count all slabs, and its header has some 300 bytes.
-        let start = self.proc.start(Path::new("slabinfo"), SLABINFO_START);
+        let start = self.proc.read_prefix(Path::new("slabinfo"), SLABINFO_START);
         start
             .map(|text| parse::slabinfo_header(&String::from_utf8_lossy(&text)))
             .map_err(ReadError::refused(Path::new("proc/slabinfo")))
