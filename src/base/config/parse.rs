@@ -39,7 +39,9 @@ pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
 
 pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     match time(from)? {
-        time if time < Duration::from_secs(1) => Err(D::Error::custom("the time must be 1s or longer")),
+        time if time < Duration::from_secs(1) => {
+            Err(D::Error::custom("the time must be 1s or longer"))
+        }
         time => Ok(time),
     }
 }
@@ -74,7 +76,10 @@ mod tests {
             ("\nreqire = true", "line 2: unknown field `reqire`"),
             ("require = \"yes\"", "line 1: invalid type"),
             ("watchdog = \"0s\"", "line 1: the time must be 1s or longer"),
-            ("hook-timeout = \"0s\"", "line 1: the time must be longer than 0"),
+            (
+                "hook-timeout = \"0s\"",
+                "line 1: the time must be longer than 0",
+            ),
             ("max-age = \"soon\"", "line 1: \"soon\" is no time"),
             ("mountpoint = \"view\"", "line 1: view is no absolute path"),
             ("require =", "line 1: "),
