@@ -6,24 +6,18 @@ use crate::{
         paths, respawn,
         units::Pid,
     },
-    facts::{
-        container::Caller,
-        engines::{self, Container},
-    },
+    facts::engines::{Container, Engine},
     inject::{
-        self, Delivery,
-        attach::{self, Execution},
-        notes::{self, AttachedNote, PendingContainer},
+        Delivery,
+        attach::{
+            self, AttachOptions, AttachResult, Attacher, Execution, PendingResult, Selected,
+            Selection,
+        },
     },
-    view::answer::Answers,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf};
 
 /// The status where a container could not be reached.
 const UNREACHED: u8 = 1;
@@ -111,38 +105,10 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0; 1 if a container could not be reached; 125 for another error.";
 
-/// One container, as far as it is known.
-#[derive(Debug)]
-struct Asked {
-    container: Option<Container>,
-    pid: Pid,
-    /// Whether it was named, and not only one of all.
-    is_named: bool,
-}
-
-impl Asked {
-    /// Leaves or takes back the note of a container that will be known again.
-    fn note(&self, act: fn(&AttachedNote) -> io::Result<()>) {
-        let Some(container) = &self.container else {
-            return;
-        };
-        let note = AttachedNote {
-            engine: container.engine.to_string(),
-            id: container.id.clone(),
-        };
-        if let Err(error) = act(&note) {
-            let shown = container.shown();
-            super::complain(&format!(
-                "doctor will not tell whether {shown} has lost its files: {error}"
-            ));
-        }
-    }
-}
-
-/// What became of one.
+/// The result for one container.
 #[derive(Debug, serde::Serialize)]
 struct Row {
-    engine: Option<engines::Engine>,
+    engine: Option<Engine>,
     id: Option<String>,
     name: Option<String>,
     pid: Pid,
@@ -157,33 +123,25 @@ struct Row {
 impl Attach {
     pub(super) fn run(self) -> Result<u8> {
         let config = config::read(&self.which.config)?;
-        let view = self.view.unwrap_or(config.mountpoint.clone());
         must_be_root()?;
+        let attacher = Attacher::new(AttachOptions {
+            view: self.view.unwrap_or(config.mountpoint),
+            unlimited: config.unlimited,
+            execution: self.which.execution(),
+            timeout: config.hook_timeout,
+        })?;
         if self.pending {
-            return attach_waiting(&view, &config);
+            return Ok(report_pending(attacher.attach_pending()));
         }
-        let answers = Answers::here()?;
-        let act = |asked: &Asked| {
-            let unlimited = asked.is_named || config.unlimited;
-            let execution = self.which.execution();
-            let delivered = attach_one(
-                &answers,
-                &view,
-                asked.pid,
-                unlimited,
-                execution,
-                config.hook_timeout,
-            );
-            if execution == Execution::Apply && matches!(delivered, Delivery::Mounted { .. }) {
-                asked.note(AttachedNote::leave);
-            }
-            delivered
+        let words = Words {
+            done: match self.which.dry_run {
+                true => "would be attached",
+                false => "attached",
+            },
+            nothing: "has its files",
         };
-        let words = match self.which.dry_run {
-            true => ["would be attached", "has its files"],
-            false => ["attached", "has its files"],
-        };
-        self.which.report(words, act)
+        self.which
+            .report(&words, |selected| attacher.attach(selected))
     }
 }
 
@@ -191,19 +149,16 @@ impl Detach {
     pub(super) fn run(self) -> Result<u8> {
         let Config { hook_timeout, .. } = config::read(&self.which.config)?;
         must_be_root()?;
-        let execution = self.which.execution();
-        let words = match self.which.dry_run {
-            true => ["would be detached", "has none of our files"],
-            false => ["detached", "has none of our files"],
+        let words = Words {
+            done: match self.which.dry_run {
+                true => "would be detached",
+                false => "detached",
+            },
+            nothing: "has none of our files",
         };
-        self.which.report(words, |asked| {
-            if execution == Execution::Apply {
-                asked.note(AttachedNote::take_back);
-            }
-            told(
-                attach::detach(asked.pid, execution, hook_timeout),
-                hook_timeout,
-            )
+        let execution = self.which.execution();
+        self.which.report(&words, |selected| {
+            attach::detach(selected, execution, hook_timeout)
         })
     }
 }
@@ -215,73 +170,32 @@ fn must_be_root() -> Result<()> {
     }
 }
 
-/// What became of it, of one that has not come back too.
-fn told(delivered: Option<Delivery>, hook_timeout: Duration) -> Delivery {
-    let late = || {
-        let hook_timeout = humantime::format_duration(hook_timeout);
-        Delivery::Failed(format!(
-            "a file system there, or the daemon, has not answered within {hook_timeout}"
-        ))
-    };
-    delivered.unwrap_or_else(late)
-}
-
-fn attach_one(
-    answers: &Answers,
-    view: &Path,
-    pid: Pid,
-    unlimited: bool,
-    execution: Execution,
-    hook_timeout: Duration,
-) -> Delivery {
-    let container = match answers.caller(pid.main_thread()) {
-        Ok(Caller::Container(container)) => container,
-        Ok(Caller::Host) => {
-            return Delivery::Failed("it is a process of the host itself".to_owned());
-        }
-        Err(error) => return Delivery::Failed(format!("{:#}", anyhow::Error::from(error))),
-    };
-    let inside = (pid, container.key);
-    told(
-        attach::attach(view, inside, unlimited, execution, hook_timeout),
-        hook_timeout,
-    )
-}
-
-/// Those that hooks have left word of, and that are still there.
-fn attach_waiting(view: &Path, config: &Config) -> Result<u8> {
-    let answers = Answers::here()?;
+/// Complains of each container that has not all of its files, and returns the exit status.
+fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
     let mut status = 0;
-    for PendingContainer { id, pid } in notes::take_up(view) {
-        for _ in 0..100 {
-            if !inject::is_being_made(pid) {
-                break;
+    for PendingResult { id, delivery } in results {
+        let problem = match delivery {
+            Delivery::Unlimited => continue,
+            Delivery::Mounted { refused, .. } => match refused.first() {
+                Some(first) => format!("container {id} has not all of its files: {first}"),
+                None => continue,
+            },
+            Delivery::NotServed(error) | Delivery::Failed(error) => {
+                format!("container {id} keeps the host's files: {error}")
             }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let execution = Execution::Apply;
-        match attach_one(
-            &answers,
-            view,
-            pid,
-            config.unlimited,
-            execution,
-            config.hook_timeout,
-        ) {
-            Delivery::Mounted { refused, .. } if refused.is_empty() => {}
-            Delivery::Unlimited => {}
-            Delivery::Mounted { refused, .. } => {
-                let first = refused.first().map_or("", String::as_str);
-                super::complain(&format!("container {id} has not all of its files: {first}"));
-                status = UNREACHED;
-            }
-            Delivery::NotServed(why) | Delivery::Failed(why) => {
-                super::complain(&format!("container {id} keeps the host's files: {why}"));
-                status = UNREACHED;
-            }
-        }
+        };
+        super::complain(&problem);
+        status = UNREACHED;
     }
-    Ok(status)
+    status
+}
+
+/// The words for a container's state.
+struct Words {
+    /// Files were mounted, or taken away.
+    done: &'static str,
+    /// There was nothing to do.
+    nothing: &'static str,
 }
 
 impl Which {
@@ -292,37 +206,29 @@ impl Which {
         }
     }
 
-    /// The containers that are meant, all of them known before anything is done.
-    fn asked(&self) -> Result<Vec<Asked>> {
-        let all = engines::all(Path::new("/")).context("cannot list the containers")?;
-        if self.all {
-            let all = all.into_iter().map(|container| Asked {
-                pid: container.pid,
-                container: Some(container),
-                is_named: false,
-            });
-            return Ok(all.collect());
+    fn selection(&self) -> Selection {
+        match self.all {
+            true => Selection::All,
+            false => Selection::Some {
+                names: self.containers.clone(),
+                pids: self.pid.clone(),
+            },
         }
-        let mut asked = Vec::new();
-        for word in &self.containers {
-            let container = engines::find(&all, word)?;
-            asked.push(Asked {
-                pid: container.pid,
-                container: Some(container.clone()),
-                is_named: true,
-            });
-        }
-        asked.extend(self.pid.iter().map(|pid| Asked {
-            container: all.iter().find(|one| one.pid == *pid).cloned(),
-            pid: *pid,
-            is_named: true,
-        }));
-        Ok(asked)
     }
 
-    fn report(&self, words: [&'static str; 2], act: impl Fn(&Asked) -> Delivery) -> Result<u8> {
-        let asked = self.asked()?;
-        let rows = asked.iter().map(|asked| row(asked, act(asked), words));
+    /// Calls `act` with each selected container, prints the results, and returns the exit status.
+    fn report(&self, words: &Words, act: impl Fn(&Selected) -> AttachResult) -> Result<u8> {
+        let selected = attach::select(&self.selection())?;
+        let rows = selected.iter().map(|selected| {
+            let result = act(selected);
+            if let Err(error) = result.note {
+                let shown = (selected.container.as_ref()).map_or("-", Container::shown);
+                super::complain(&format!(
+                    "doctor will not tell whether {shown} has lost its files: {error}"
+                ));
+            }
+            row(selected, result.delivery, words)
+        });
         let rows: Vec<Row> = rows.collect();
         let mut out = std::io::stdout().lock();
         match self.output {
@@ -339,27 +245,27 @@ impl Which {
     }
 }
 
-fn row(asked: &Asked, delivered: Delivery, [done, nothing]: [&'static str; 2]) -> Row {
-    let (state, mounts, unchanged, problems) = match delivered {
+fn row(selected: &Selected, delivery: Delivery, words: &Words) -> Row {
+    let (state, mounts, unchanged, problems) = match delivery {
         Delivery::Mounted {
             mounts,
             unchanged,
             refused,
         } => match (mounts, refused.is_empty()) {
-            (0, true) => (nothing, 0, unchanged, refused),
+            (0, true) => (words.nothing, 0, unchanged, refused),
             (0, false) if unchanged == 0 => ("failed", 0, 0, refused),
             (_, false) => ("incomplete", mounts, unchanged, refused),
-            (_, true) => (done, mounts, unchanged, refused),
+            (_, true) => (words.done, mounts, unchanged, refused),
         },
         Delivery::Unlimited => ("no limit", 0, 0, Vec::new()),
-        Delivery::NotServed(why) | Delivery::Failed(why) => ("failed", 0, 0, vec![why]),
+        Delivery::NotServed(error) | Delivery::Failed(error) => ("failed", 0, 0, vec![error]),
     };
-    let container = asked.container.as_ref();
+    let container = selected.container.as_ref();
     Row {
         engine: container.map(|one| one.engine),
         id: container.map(|one| one.id.clone()),
         name: container.and_then(|one| one.name.clone()),
-        pid: asked.pid,
+        pid: selected.pid,
         state,
         mounts,
         unchanged,
@@ -369,7 +275,7 @@ fn row(asked: &Asked, delivered: Delivery, [done, nothing]: [&'static str; 2]) -
 }
 
 impl Row {
-    /// What it is, and what became of it: all in one line.
+    /// Returns the container and its state in one line.
     fn line(&self) -> String {
         let engine = self
             .engine

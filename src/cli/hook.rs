@@ -135,7 +135,7 @@ fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow
     if config.require {
         anyhow::bail!("{}: {missing}", of());
     }
-    let noted = PendingNote::of(id, view, &stage).and_then(|note| note.leave());
+    let noted = PendingNote::of(id, view, stage.pid()).and_then(|note| note.leave());
     match noted {
         Ok(()) => anyhow::bail!("{} until the daemon is back: {missing}", of()),
         Err(error) => anyhow::bail!(

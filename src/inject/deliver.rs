@@ -1,47 +1,48 @@
-//! Puts a container's own files over the kernel's: every one that can be put.
+//! Puts a container's own files over the kernel's: every file that can be put.
 
 use super::{
-    binds,
-    target::ContainerRoot,
-    tree::{ContainerTree, TreeError, TreeOwner},
+    Bind, binds,
+    target::{ContainerRoot, MountTarget},
+    tree::{ContainerTree, DetachedMount, TreeError, TreeOwner},
 };
 use crate::base::{mountinfo::Mount, sys::chain};
-use std::{os::fd::AsFd, path::Path};
+use std::path::Path;
 
-/// What became of a container.
+/// The outcome for one container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Delivery {
-    /// It has its files now.
+    /// The mounts of the container are as they were asked for, but for those refused.
     Mounted {
-        /// How many were put there.
+        /// The number of files that were mounted, or taken away.
         mounts: usize,
-        /// How many were there already.
+        /// The number of files that were mounted already.
         unchanged: usize,
-        /// Which could not be, and why.
+        /// One text for each file that could not be mounted, or taken away: its error.
         refused: Vec<String>,
     },
-    /// It needs none: its limits leave it the whole machine.
+    /// The container needs no files: its limits leave it the whole machine.
     Unlimited,
-    /// Nobody serves them, for the reason that is said.
+    /// No daemon serves the files; with the error.
     NotServed(String),
-    /// It could not be reached, for the reason that is said.
+    /// The container could not be reached; with the error.
     Failed(String),
 }
 
 impl Delivery {
+    /// Returns the outcome as bytes that [`parse`](Self::parse) reads in another process.
     pub(super) fn text(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Reads an outcome; bytes that are none say that the process which mounts has ended.
     pub(super) fn parse(text: &[u8]) -> Delivery {
-        let ended = || Delivery::Failed("who was to bring its files there has ended".to_owned());
+        let ended = || Delivery::Failed("the process that mounts the files has ended".to_owned());
         serde_json::from_slice(text).unwrap_or_else(|_| ended())
     }
 }
 
-/// Has the files of that container, from the view that is served at `view`, brought by `put`; unless
-/// its limits leave it the whole machine, where `unlimited` does not ask for it. `here` are this
-/// process's mounts.
+/// Calls `put` with the directory of `owner` in the view at `view`; unless the container's limits
+/// leave it the whole machine and `unlimited` is not set. `here` are this process's mounts.
 pub(super) fn deliver(
     view: &Path,
     owner: TreeOwner,
@@ -49,43 +50,75 @@ pub(super) fn deliver(
     unlimited: bool,
     put: impl FnOnce(&ContainerTree<'_>) -> Delivery,
 ) -> Delivery {
-    let own = match ContainerTree::open(view, owner, here) {
-        Ok(own) => own,
+    let tree = match ContainerTree::open(view, owner, here) {
+        Ok(tree) => tree,
         Err(error @ TreeError::NotServed { .. }) => return Delivery::NotServed(chain(&error)),
         Err(error) => return Delivery::Failed(chain(&error)),
     };
-    match unlimited || own.is_limited().unwrap_or(true) {
-        true => put(&own),
+    match unlimited || tree.is_limited().unwrap_or(true) {
+        true => put(&tree),
         false => Delivery::Unlimited,
     }
 }
 
-/// Puts the files over those in `root`, which lies in this process's mount namespace.
-pub(super) fn cover(own: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
-    let mut mounts = 0;
-    let mut refused = Vec::new();
-    for bind in binds() {
-        let tree = own.tree(bind).map_err(|error| chain(&error));
-        let target = root.target(bind).map_err(|error| chain(&error));
-        match (tree, target) {
-            (Ok(Some(tree)), Ok(Some(target))) => match target.cover(tree.fd.as_fd()) {
-                Ok(()) => mounts += 1,
-                Err(error) => refused.push(format!(
-                    "cannot put the view's file over /{}: {}",
-                    bind.path,
-                    error.desc()
-                )),
-            },
-            (Err(error), Ok(Some(_))) | (Ok(Some(_)), Err(error)) | (Err(error), Err(_)) => {
-                refused.push(error);
+/// The mounts that a container lacks.
+#[derive(Debug)]
+pub(super) struct MountPlan<'a> {
+    mounts: Vec<(Bind, DetachedMount, MountTarget<'a>)>,
+    unchanged: usize,
+    refused: Vec<String>,
+}
+
+impl MountPlan<'_> {
+    /// Finds the mounts that the container with that root lacks of `tree`. A file that the
+    /// container's kernel or the view does not have is left out.
+    pub(super) fn of<'a>(tree: &ContainerTree<'_>, root: &'a ContainerRoot) -> MountPlan<'a> {
+        let mut plan = MountPlan {
+            mounts: Vec::new(),
+            unchanged: 0,
+            refused: Vec::new(),
+        };
+        for bind in binds() {
+            let mount = tree.tree(bind).map_err(|error| chain(&error));
+            let target = root.target(bind).map_err(|error| chain(&error));
+            match (mount, target) {
+                (Ok(Some(mount)), Ok(Some(target))) if tree.is_at(&mount, target.mount) => {
+                    plan.unchanged += 1;
+                }
+                (Ok(Some(mount)), Ok(Some(target))) => plan.mounts.push((bind, mount, target)),
+                (Err(error), Ok(Some(_)) | Err(_)) | (Ok(Some(_)), Err(error)) => {
+                    plan.refused.push(error);
+                }
+                (_, Ok(None)) | (Ok(None), _) => {}
             }
-            // What the container's kernel or its view does not have is left out.
-            (_, Ok(None)) | (Ok(None), _) => {}
         }
+        plan
     }
-    Delivery::Mounted {
-        mounts,
-        unchanged: 0,
-        refused,
+
+    /// Tells whether the container lacks nothing that can be mounted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mounts.is_empty()
+    }
+
+    /// Calls `put` for each mount and its target.
+    pub(super) fn carry_out(
+        self,
+        put: impl Fn(&DetachedMount, &MountTarget<'_>) -> nix::Result<()>,
+    ) -> Delivery {
+        let mut mounts = 0;
+        let mut refused = self.refused;
+        for (bind, mount, target) in &self.mounts {
+            match put(mount, target) {
+                Ok(()) => mounts += 1,
+                Err(error) => {
+                    refused.push(format!("cannot cover /{}: {}", bind.path, error.desc()));
+                }
+            }
+        }
+        Delivery::Mounted {
+            mounts,
+            unchanged: self.unchanged,
+            refused,
+        }
     }
 }

@@ -11,7 +11,7 @@
 
 use super::{
     attach::{self, Execution},
-    deliver::{Delivery, cover, deliver},
+    deliver::{Delivery, MountPlan, deliver},
     namespace::{self, MountNamespace},
     subprocess,
     target::{self, ContainerRoot},
@@ -29,6 +29,7 @@ use std::{
     env,
     fs::{self, File},
     io::{self, BufReader, ErrorKind::PermissionDenied, Read},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process,
     time::Duration,
@@ -49,6 +50,17 @@ pub enum Stage {
         /// The directory that will be its root, as it is there.
         root: PathBuf,
     },
+}
+
+impl Stage {
+    /// Returns the process around which the container is; `None` for this process.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        match self {
+            Stage::Inside(_) => None,
+            Stage::Outside { pid, .. } => Some(*pid),
+        }
+    }
 }
 
 /// Why a container cannot be looked at.
@@ -172,10 +184,10 @@ struct ConfiguredRoot {
 /// The caller must have one thread only.
 #[must_use]
 pub fn bind(view: &Path, stage: &Stage, unlimited: bool, timeout: Duration) -> Option<Delivery> {
-    subprocess::delivered(timeout, || match stage {
+    subprocess::run(timeout, || match stage {
         Stage::Inside(root) => match opened(root) {
             Ok(root) => {
-                let put = |own: &ContainerTree<'_>| cover(own, &root);
+                let put = |tree: &ContainerTree<'_>| cover(tree, &root);
                 deliver(view, TreeOwner::Caller, &root.mounts, unlimited, put)
             }
             Err(error) => Delivery::Failed(chain(&error)),
@@ -185,16 +197,20 @@ pub fn bind(view: &Path, stage: &Stage, unlimited: bool, timeout: Duration) -> O
 }
 
 fn bind_there(view: &Path, pid: Pid, root: &Path, unlimited: bool) -> Delivery {
-    let inside = match MountNamespace::look(pid, Some(root)) {
-        Ok(inside) => inside,
+    let namespace = match MountNamespace::of_new_container(pid, root) {
+        Ok(namespace) => namespace,
         Err(error) => return Delivery::Failed(chain(&error)),
     };
     let owner = match container::key_of_first(pid) {
         Ok(key) => TreeOwner::Container(key),
         Err(error) => return Delivery::Failed(chain(&error)),
     };
-    let put = |own: &ContainerTree<'_>| attach::put(own, &inside, Execution::Apply);
-    deliver(view, owner, &inside.here, unlimited, put)
+    let put = |tree: &ContainerTree<'_>| attach::put(tree, &namespace, Execution::Apply);
+    deliver(view, owner, &namespace.here, unlimited, put)
+}
+
+fn cover(tree: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
+    MountPlan::of(tree, root).carry_out(|mount, target| target.cover(mount.fd.as_fd()))
 }
 
 /// The root of the container, from the bundle's configuration: not every runtime's state has it.

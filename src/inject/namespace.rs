@@ -1,4 +1,4 @@
-//! A container as it is seen from outside, and the way into its mount namespace.
+//! The mount namespace of a container, seen from outside, and the way into it.
 
 use super::target::{self, ContainerRoot, FdDirectory};
 use crate::base::{
@@ -24,8 +24,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How often a path is looked up that others change meanwhile.
-const TRIES: usize = 16;
+/// The maximum number of look-ups of a path that other processes change meanwhile.
+const MAX_TRIES: usize = 16;
 
 /// Why a container cannot be entered.
 #[derive(Debug, thiserror::Error)]
@@ -42,27 +42,27 @@ pub(super) enum EnterError {
     Locked(#[source] io::Error),
 }
 
-/// A container, seen from outside.
+/// A mount namespace, seen from outside through one of its processes.
 #[derive(Debug)]
 pub(super) struct MountNamespace {
-    /// Its root, and what is mounted there.
+    /// The root of the process, and the mounts there.
     pub(super) root: ContainerRoot,
-    /// This process's, as long as the container's root is not its own.
-    pub(super) open: FdDirectory,
-    /// This process's mounts.
+    /// The open files of this process, which keep their names when this process enters.
+    pub(super) fds: FdDirectory,
+    /// The mounts of this process.
     pub(super) here: Vec<Mount>,
-    lifeline: OwnedFd,
-    namespace: File,
     pid: Pid,
+    pidfd: OwnedFd,
+    file: File,
+    inode: u64,
 }
 
-/// Whether the container of that process is still being made: its root is the host's as yet.
+/// Tells whether a runtime still makes the container of that process: its root is the host's as yet.
 #[must_use]
 pub fn is_being_made(pid: Pid) -> bool {
     is_root_of(Path::new("/"), pid)
 }
 
-/// Whether that directory is the root of that process.
 fn is_root_of(directory: &Path, pid: Pid) -> bool {
     let number = |path: &Path| {
         let metadata = fs::metadata(path).ok()?;
@@ -72,96 +72,123 @@ fn is_root_of(directory: &Path, pid: Pid) -> bool {
     root.is_some() && root == number(directory)
 }
 
-/// Whether that process has a mount namespace which is not this process's. A process that may not
-/// be looked at is taken for one beside this: at the stages that run outside the hook is root there.
+/// Tells whether that process has a mount namespace which is not this process's. A process that may
+/// not be looked at counts as one in this process's: a hook that runs outside of the container is
+/// root there.
 pub(super) fn is_elsewhere(pid: Pid) -> bool {
-    let namespaces = mount_namespace(&pid.to_string()).zip(mount_namespace("self"));
+    let namespaces = inode_of(&pid.to_string()).zip(inode_of("self"));
     namespaces.is_some_and(|(theirs, own)| theirs != own)
 }
 
-/// The inode number of the mount namespace of a process, its pid or `self`; `None` if it is gone or
-/// may not be looked at.
-pub(super) fn mount_namespace(process: &str) -> Option<u64> {
+/// Returns the inode number of the mount namespace of a process, which is a pid or `self`; `None` if
+/// the process has ended or may not be looked at.
+pub(super) fn inode_of(process: &str) -> Option<u64> {
     let metadata = fs::metadata(format!("/proc/{process}/ns/mnt"));
     metadata.ok().map(|metadata| metadata.ino())
 }
 
+fn refused(path: &str) -> impl FnOnce(io::Error) -> EnterError {
+    let path = PathBuf::from(path);
+    move |source| EnterError::Refused { path, source }
+}
+
 impl MountNamespace {
-    /// Looks at the container of that process. `root` is the directory that will be its root, if
-    /// it is still being made.
-    pub(super) fn look(pid: Pid, root: Option<&Path>) -> Result<MountNamespace, EnterError> {
-        let refused = |path: &str, source: io::Error| {
-            let path = PathBuf::from(path);
-            EnterError::Refused { path, source }
-        };
-        let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
-        let lifeline =
-            pidfd::of_process(unistd::Pid::from_raw(number)).map_err(|_| EnterError::Ended(pid))?;
-        let path = format!("/proc/{pid}/ns/mnt");
-        let namespace = File::open(&path).map_err(|error| refused(&path, error))?;
-        let theirs = namespace.metadata().map(|metadata| metadata.ino());
-        let theirs = theirs.map_err(|error| refused(&path, error))?;
-        // Of PID 1 not everybody may know.
-        if ["self", "1"].map(mount_namespace).contains(&Some(theirs)) {
-            return Err(EnterError::Host);
+    /// Looks at the namespace of the container that runs around process `pid`.
+    pub(super) fn of_container(pid: Pid) -> Result<MountNamespace, EnterError> {
+        MountNamespace::of_process(pid)?.must_be_container()
+    }
+
+    /// Looks at the namespace of a container that a runtime makes around process `pid`; `root` is the
+    /// directory that will be its root, or is by now.
+    pub(super) fn of_new_container(pid: Pid, root: &Path) -> Result<MountNamespace, EnterError> {
+        let mut namespace = MountNamespace::of_process(pid)?.must_be_container()?;
+        if is_being_made(pid) {
+            let ContainerRoot {
+                directory, mounts, ..
+            } = namespace.root;
+            let found = root_within(&directory, root, mounts, &namespace.here);
+            namespace.root =
+                found.map_err(|error| refused(&root.to_string_lossy())(error.into()))?;
+        } else if !is_root_of(root, pid) {
+            return Err(EnterError::Another(root.to_owned()));
         }
+        // A runtime may change the root before it mounts anything.
+        namespace.must_live()
+    }
+
+    /// Looks at the namespace of any process, the host's too.
+    pub(super) fn of_process(pid: Pid) -> Result<MountNamespace, EnterError> {
+        let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
+        let pidfd = pidfd::of_process(unistd::Pid::from_raw(number));
+        let pidfd = pidfd.map_err(|_| EnterError::Ended(pid))?;
+        let path = format!("/proc/{pid}/ns/mnt");
+        let file = File::open(&path).map_err(refused(&path))?;
+        let inode = file.metadata().map_err(refused(&path))?.ino();
         let path = format!("/proc/{pid}/root");
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let top = open(path.as_str(), flags, Mode::empty());
-        let top = top.map_err(|error| refused(&path, error.into()))?;
+        let directory = open(path.as_str(), flags, Mode::empty());
+        let directory = directory.map_err(|error| refused(&path)(error.into()))?;
         let path = format!("/proc/{pid}/mountinfo");
-        let mounts = mountinfo::of(pid).map_err(|error| refused(&path, error))?;
-        let here = mountinfo::own().map_err(|error| refused("/proc/self/mountinfo", error))?;
-        let root = match root {
-            Some(root) if is_being_made(pid) => within(&top, root, mounts, &here)
-                .map_err(|error| refused(&root.to_string_lossy(), error.into()))?,
-            // A runtime may change the root before it mounts anything.
-            Some(root) if !is_root_of(root, pid) => {
-                return Err(EnterError::Another(root.to_owned()));
-            }
-            _ => ContainerRoot {
-                directory: top,
+        let mounts = mountinfo::of(pid).map_err(refused(&path))?;
+        let here = mountinfo::own().map_err(refused("/proc/self/mountinfo"))?;
+        let outside = (inode_of("self") != Some(inode)).then(|| peers(&here));
+        let namespace = MountNamespace {
+            root: ContainerRoot {
+                directory,
                 path: PathBuf::from("/"),
                 mounts,
-                shared: peers(&here).collect(),
+                shared: outside.into_iter().flatten().collect(),
             },
-        };
-        let inside = MountNamespace {
-            lifeline,
-            namespace,
-            root,
-            open: FdDirectory::of_this().map_err(|error| refused("/proc/self/fd", error))?,
+            fds: FdDirectory::open().map_err(refused("/proc/self/fd"))?,
             here,
             pid,
+            pidfd,
+            file,
+            inode,
         };
-        // If it has ended by now, what was looked at may be another's.
-        match inside.lives() {
-            true => Ok(inside),
-            false => Err(EnterError::Ended(pid)),
+        namespace.must_live()
+    }
+
+    fn must_be_container(self) -> Result<MountNamespace, EnterError> {
+        // Not every user may look at process 1.
+        match ["self", "1"].map(inode_of).contains(&Some(self.inode)) {
+            true => Err(EnterError::Host),
+            false => Ok(self),
         }
     }
 
-    fn lives(&self) -> bool {
-        let mut fds = [PollFd::new(self.lifeline.as_fd(), PollFlags::POLLIN)];
+    /// Refuses a process that has ended: its number may be another's by now, and the files that were
+    /// opened by it too.
+    fn must_live(self) -> Result<MountNamespace, EnterError> {
+        match self.is_alive() {
+            true => Ok(self),
+            false => Err(EnterError::Ended(self.pid)),
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO) == Ok(0)
     }
 
-    /// Makes its mounts and its root this process's.
+    /// Makes the namespace and its root those of this thread, which must share them with no other
+    /// thread.
     pub(super) fn enter(&self) -> Result<(), EnterError> {
-        let gone = setns(&self.namespace, CloneFlags::CLONE_NEWNS)
+        let entered = setns(&self.file, CloneFlags::CLONE_NEWNS)
             .and_then(|()| fchdir(&self.root.directory))
             .and_then(|()| chroot("."));
-        gone.map_err(|error| EnterError::Locked(error.into()))?;
-        match self.lives() {
+        entered.map_err(|error| EnterError::Locked(error.into()))?;
+        match self.is_alive() {
             true => Ok(()),
             false => Err(EnterError::Ended(self.pid)),
         }
     }
 }
 
-/// The root of a container that is being made: the directory `path` below `top`, the host's root as
-/// it is there. Runtimes make it a mount of its own; ENOENT if it is none.
-fn within(
+/// Opens the root of a container that a runtime makes: the directory `path` below `top`, which is the
+/// host's root in the container's mount namespace. ENOENT if no mount stands there: runtimes make the
+/// root a mount of its own.
+fn root_within(
     top: &OwnedFd,
     path: &Path,
     mounts: Vec<Mount>,
@@ -171,8 +198,8 @@ fn within(
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let how = OpenHow::new().flags(flags);
         let how = how.resolve(ResolveFlag::RESOLVE_IN_ROOT);
-        // EAGAIN of a path with `..`, if somebody has mounted or renamed something meanwhile.
-        let tries = iter::repeat_with(|| openat2(top, path, how)).take(TRIES);
+        // A path with `..` gets EAGAIN if a process has mounted or renamed anything meanwhile.
+        let tries = iter::repeat_with(|| openat2(top, path, how)).take(MAX_TRIES);
         let mut tries = tries.skip_while(|opened| matches!(opened, Err(Errno::EAGAIN)));
         tries.next().unwrap_or(Err(Errno::EAGAIN))
     };
@@ -183,7 +210,7 @@ fn within(
     if number(&opened(&path)?)? != number(&directory)? {
         return Err(Errno::ENOENT);
     }
-    // It has the host's own mounts beside as yet.
+    // The namespace has the host's own mounts beside as yet.
     let beside = mounts
         .iter()
         .filter(|mount| !mount.point.starts_with(&path));
@@ -196,7 +223,7 @@ fn within(
     })
 }
 
-/// The groups of mounts that these are members of.
+/// Returns the peer groups of `mounts`.
 fn peers<'a>(mounts: impl IntoIterator<Item = &'a Mount>) -> impl Iterator<Item = u32> {
     mounts.into_iter().filter_map(|mount| mount.peers)
 }

@@ -1,5 +1,5 @@
-//! Work in a child process, for it may have to wait for ever: for a daemon that hangs, or for a
-//! file system of the container's own.
+//! Work in a child process, because it may wait for ever: for a daemon that hangs, or for a file
+//! system of the container's own.
 
 use super::deliver::Delivery;
 use crate::base::sys::{fd, process};
@@ -21,74 +21,82 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So long is what a child says at most: what a pipe takes without anybody reading.
-const LONGEST: usize = 60_000;
+/// The maximum length of a child's answer, in bytes: a pipe takes as much without a reader.
+const MAX_ANSWER: usize = 60_000;
 
-/// What `work` has said within that time, at most 60 kB of it; `None` if it has not ended by then.
+/// Runs `work` in a child process. `None` if the work has not ended within `timeout`.
 ///
-/// A child that waits for a file system that never answers cannot always be ended; it holds nothing
-/// that this process was started with, so nobody waits for it.
+/// A child that waits for a file system that never answers cannot always be killed; the child holds
+/// none of the files that this process was started with, so no process waits for their end.
 ///
 /// The caller must have one thread only.
+pub(super) fn run(timeout: Duration, work: impl FnOnce() -> Delivery) -> Option<Delivery> {
+    match answer(timeout, || work().text()) {
+        Ok(answer) => answer.map(|answer| Delivery::parse(&answer)),
+        Err(error) => {
+            let error = format!("cannot start a process: {}", error.desc());
+            Some(Delivery::Failed(error))
+        }
+    }
+}
+
+/// Returns the first [`MAX_ANSWER`] bytes that `work` returns in a child; `None` if the child has
+/// not ended within `timeout`, or not well.
 ///
 /// # Errors
 /// When the kernel refuses a pipe or a child.
-fn within(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
-    let (hears, says) = pipe2(OFlag::O_CLOEXEC)?;
+fn answer(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     let child = process::forked(|| {
         let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-        if leave_what_others_wait_for().is_err() {
+        if replace_standard_streams().is_err() {
             return 1;
         }
-        let said = work();
-        let said = said.get(..LONGEST).unwrap_or(&said);
-        i32::from(write(&says, said) != Ok(said.len()))
+        let answer = work();
+        let answer = answer.get(..MAX_ANSWER).unwrap_or(&answer);
+        i32::from(write(&writer, answer) != Ok(answer.len()))
     })?;
-    drop(says);
-    let said = hear(&hears, Instant::now() + timeout);
-    if !matches!(said, Ok(Some(_))) {
+    drop(writer);
+    let answer = read_until(&reader, Instant::now() + timeout);
+    if !matches!(answer, Ok(Some(_))) {
         let _ = kill(child, Signal::SIGKILL);
     }
-    let is_well = has_ended(child);
-    Ok(said?.filter(|_| is_well))
+    let is_well = has_ended_well(child);
+    Ok(answer?.filter(|_| is_well))
 }
 
-/// [`within`] for work that brings a container its files, or takes them away.
-pub(super) fn delivered(timeout: Duration, work: impl FnOnce() -> Delivery) -> Option<Delivery> {
-    match within(timeout, || work().text()) {
-        Ok(said) => said.map(|said| Delivery::parse(&said)),
-        Err(error) => Some(Delivery::Failed(format!("no process: {}", error.desc()))),
-    }
-}
-
-/// Standard input, output and error: whoever reads them waits until nobody has them any more.
-fn leave_what_others_wait_for() -> nix::Result<()> {
+/// Replaces standard input, output and error by /dev/null: their reader waits until every process
+/// has closed them.
+fn replace_standard_streams() -> nix::Result<()> {
     let options = File::options().read(true).write(true).open("/dev/null");
-    let nothing = options.map_err(|_| Errno::ENOENT)?;
-    fd::dup_onto(std::io::stdin().as_fd(), nothing.as_fd())?;
-    fd::dup_onto(std::io::stdout().as_fd(), nothing.as_fd())?;
-    fd::dup_onto(std::io::stderr().as_fd(), nothing.as_fd())
+    let null = options.map_err(|_| Errno::ENOENT)?;
+    fd::dup_onto(std::io::stdin().as_fd(), null.as_fd())?;
+    fd::dup_onto(std::io::stdout().as_fd(), null.as_fd())?;
+    fd::dup_onto(std::io::stderr().as_fd(), null.as_fd())
 }
 
-fn hear(from: &OwnedFd, until: Instant) -> nix::Result<Option<Vec<u8>>> {
-    let mut said = Vec::new();
-    let mut room = [0; 4096];
+/// Reads a pipe to its end; `None` if the end has not come by `deadline`.
+fn read_until(from: &OwnedFd, deadline: Instant) -> nix::Result<Option<Vec<u8>>> {
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         match fd::readable_within(from, left) {
             Err(Errno::ETIMEDOUT) => return Ok(None),
             readable => readable?,
         }
-        match read(from, &mut room)? {
-            0 => return Ok(Some(said)),
-            length => said.extend_from_slice(room.get(..length).unwrap_or_default()),
+        match read(from, &mut buffer)? {
+            0 => return Ok(Some(answer)),
+            length => answer.extend_from_slice(buffer.get(..length).unwrap_or_default()),
         }
     }
 }
 
-/// Whether the child has done all it should; one that cannot be ended is left.
-fn has_ended(child: Pid) -> bool {
-    // It has let its pipe go, as it does just before its end: a container's start waits for this.
+/// Waits up to 10 ms for the child and tells whether it has exited with 0. A child that cannot be
+/// killed is left.
+fn has_ended_well(child: Pid) -> bool {
+    // The child has closed its pipe, which it does just before its end. The pauses begin short,
+    // because a container's start waits for this process.
     let pauses = iter::repeat_n(20, 10).chain(iter::repeat_n(200, 50));
     for pause in pauses {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {

@@ -1,11 +1,15 @@
-//! What lies in a container where a file of ours is to be put.
+//! The files of a container over which files of ours are mounted, and the mounting itself.
 //!
-//! The container may hold anything: no symbolic link is followed, what was opened must lie in the
-//! kernel's own file system, and what is mounted there must show in no other place. Nothing here
-//! asks a file system of the container's own anything, unless it is put there this very moment.
+//! The container may hold anything: a look-up follows no symbolic link, the file must lie in the
+//! kernel's own file system, and a mount there must show in no other place. No function here asks a
+//! file system of the container anything, unless the container mounts one there this very moment.
 
 use super::{Below, Bind};
-use crate::base::{mountinfo::Mount, paths::FS_TYPE, sys::mount};
+use crate::base::{
+    mountinfo::Mount,
+    paths::FS_TYPE,
+    sys::mount::{self, Depth, Forbid},
+};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
@@ -20,35 +24,44 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why nothing can be put there.
+/// The maximum number of mounts of ours that one call takes away at one path.
+const MAX_LAYERS: usize = 8;
+
+/// Why a path in a container is no target.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
-    /// It cannot be opened.
+    /// The kernel refuses to open the file.
     #[error("cannot open {} in the container", path.display())]
     Refused {
-        /// The file.
+        /// The path of the file in the container.
         path: PathBuf,
-        /// Why.
+        /// The kernel's answer.
         source: io::Error,
     },
-    /// It is no file of the kernel's.
+    /// The file is not the kernel's.
     #[error("{} in the container is not the kernel's own file: it lies in a file system of type {kind}", path.display())]
     Foreign {
-        /// The file.
+        /// The path of the file in the container.
         path: PathBuf,
-        /// What it lies in.
+        /// The type of its file system.
         kind: String,
     },
-    /// The container's mounts have changed while they were looked at.
+    /// The container has changed its mounts since they were read.
     #[error("the container moves what is mounted at {}", path.display())]
     Moving {
-        /// The file.
+        /// The path of the file in the container.
         path: PathBuf,
     },
-    /// What is mounted there would show outside of the container too.
+    /// A mount on the file would show outside of the container too.
     #[error("{} in the container lies in a mount that it shares with others", path.display())]
     Shared {
-        /// The file.
+        /// The path of the file in the container.
+        path: PathBuf,
+    },
+    /// A mount of the container hides ours.
+    #[error("a mount of the container covers our file at {}", path.display())]
+    Covered {
+        /// The path of the file in the container.
         path: PathBuf,
     },
 }
@@ -58,69 +71,133 @@ pub(super) enum TargetError {
 pub(super) struct ContainerRoot {
     /// The directory.
     pub(super) directory: OwnedFd,
-    /// Its path, as the mounts' points have it.
+    /// The path of the directory in the mount points of `mounts`.
     pub(super) path: PathBuf,
-    /// The mounts of its namespace.
+    /// The mounts of the container's mount namespace.
     pub(super) mounts: Vec<Mount>,
-    /// The groups of mounts that have a member outside of the container.
+    /// The peer groups that have a member outside of the container.
     pub(super) shared: BTreeSet<u32>,
 }
 
-/// A file or directory of the container's that may be covered.
+/// A file or directory of a container, held open with the mount that it lies in.
 #[derive(Debug)]
 pub(super) struct MountTarget<'a> {
-    /// It.
+    /// The file or directory.
     pub(super) file: OwnedFd,
-    /// The mount that it lies in.
+    /// The mount that the file lies in.
     pub(super) mount: &'a Mount,
 }
 
 impl ContainerRoot {
-    /// What is to be covered for that bind; `None` if the container has no such file.
+    /// Finds the file that `bind` covers: the kernel's, or one of ours that covers it by now. `None`
+    /// if the container has no such file.
     pub(super) fn target(&self, bind: Bind) -> Result<Option<MountTarget<'_>>, TargetError> {
-        let shown = Path::new("/").join(bind.path);
-        if let Some(kind) = self.in_the_way(&self.path.join(bind.path)) {
-            let kind = kind.to_owned();
-            return Err(TargetError::Foreign { path: shown, kind });
-        }
-        let how = OpenHow::new()
-            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
-        let file = match openat2(&self.directory, bind.path, how) {
-            Ok(file) => file,
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(source) => {
-                return Err(TargetError::Refused {
-                    path: shown,
-                    source: source.into(),
-                });
-            }
-        };
-        let Some(mount) = mount_of(&file, &self.mounts) else {
-            return Err(TargetError::Moving { path: shown });
+        let path = Path::new(bind.path);
+        let Some(target) = self.find(path)? else {
+            return Ok(None);
         };
         let kernels = match bind.below {
             Below::Proc => "proc",
             Below::Sys => "sysfs",
         };
-        if mount.kind != kernels && mount.kind != FS_TYPE {
-            let kind = mount.kind.clone();
-            return Err(TargetError::Foreign { path: shown, kind });
+        if target.mount.kind != kernels && target.mount.kind != FS_TYPE {
+            return Err(TargetError::Foreign {
+                path: shown(path),
+                kind: target.mount.kind.clone(),
+            });
         }
-        if mount.kind == kernels
-            && mount
-                .peers
-                .is_some_and(|group| self.shared.contains(&group))
-        {
-            return Err(TargetError::Shared { path: shown });
-        }
-        Ok(Some(MountTarget { file, mount }))
+        self.must_be_alone(target, path).map(Some)
     }
 
-    /// The type of a file system on the way there whose daemon would have to be asked; that of the
-    /// root itself the runtime has asked too.
+    /// Finds the top of `mount`, which is one of [`mounts`](Self::mounts), to put another one there.
+    pub(super) fn top_of(&self, mount: &Mount) -> Result<MountTarget<'_>, TargetError> {
+        let path = self.below(mount);
+        let target = self.find(path)?;
+        let target = target.filter(|target| target.mount.id == mount.id);
+        target.ok_or_else(|| TargetError::Covered { path: shown(path) })
+    }
+
+    /// Refuses a target in a mount with peers outside of the container.
+    pub(super) fn must_be_alone<'a>(
+        &self,
+        target: MountTarget<'a>,
+        path: &Path,
+    ) -> Result<MountTarget<'a>, TargetError> {
+        match target.mount.peers {
+            Some(group) if self.shared.contains(&group) => {
+                Err(TargetError::Shared { path: shown(path) })
+            }
+            _ => Ok(target),
+        }
+    }
+
+    /// Finds the file at `path`, which is relative to the root; `None` if there is none.
+    pub(super) fn find(&self, path: &Path) -> Result<Option<MountTarget<'_>>, TargetError> {
+        if let Some(kind) = self.in_the_way(&self.path.join(path)) {
+            return Err(TargetError::Foreign {
+                path: shown(path),
+                kind: kind.to_owned(),
+            });
+        }
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let file = match openat2(&self.directory, path, how) {
+            Ok(file) => file,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(source) => {
+                return Err(TargetError::Refused {
+                    path: shown(path),
+                    source: source.into(),
+                });
+            }
+        };
+        match mount_of(&file, &self.mounts) {
+            Some(mount) => Ok(Some(MountTarget { file, mount })),
+            None => Err(TargetError::Moving { path: shown(path) }),
+        }
+    }
+
+    /// Returns the mount point of a mount relative to the root.
+    pub(super) fn below<'a>(&self, mount: &'a Mount) -> &'a Path {
+        mount.point.strip_prefix(&self.path).unwrap_or(&mount.point)
+    }
+
+    /// Takes away the mounts at `path` that `is_ours` accepts, from the top down to the first
+    /// that it rejects, at most [`MAX_LAYERS`]. Returns how many it took; a path without any is no
+    /// error.
+    ///
+    /// A container with a user namespace of its own may not lose a mount that it was given, but may
+    /// get another one on top: `hosts`, the host's own file, hides such a mount.
+    pub(super) fn uncover(
+        &self,
+        path: &Path,
+        is_ours: impl Fn(&Mount) -> bool,
+        hosts: Option<&OwnedFd>,
+        fds: &FdDirectory,
+    ) -> nix::Result<usize> {
+        for taken in 0..MAX_LAYERS {
+            let target = match self.find(path) {
+                Ok(Some(target)) if is_ours(target.mount) => target,
+                // The mounts of others stay, whatever they are.
+                Ok(_) | Err(_) => return Ok(taken),
+            };
+            match (target.uncover(fds), hosts) {
+                (Ok(()), _) => {}
+                (Err(Errno::EINVAL | Errno::EPERM), Some(hosts)) => {
+                    target.cover(hosts.as_fd())?;
+                    return Ok(taken + 1);
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(MAX_LAYERS)
+    }
+
+    /// Returns the type of a file system on the way to `path` whose daemon a look-up would ask. The
+    /// file system of the root itself does not count: the runtime has asked its daemon too.
     fn in_the_way(&self, path: &Path) -> Option<&str> {
-        // Anybody may call his file system as ours is called; ours lie at the files and not above.
+        // Any file system may bear the type of ours; ours lie at the files and not above.
         let is_ours = |mount: &Mount| mount.kind == FS_TYPE && mount.point == path;
         let mut mounts = self.mounts.iter();
         let mount = mounts.find(|mount| {
@@ -134,27 +211,33 @@ impl ContainerRoot {
     }
 }
 
+/// Returns a path relative to a container's root as the container names it.
+fn shown(path: &Path) -> PathBuf {
+    Path::new("/").join(path)
+}
+
 impl MountTarget<'_> {
-    /// Puts a tree on top of it, and nowhere else: if the container has moved it meanwhile to where
-    /// others would see the tree too, the kernel refuses.
+    /// Puts a tree on top of the file, and nowhere else: if the container has moved the file
+    /// meanwhile to where others would see the tree too, the kernel refuses.
     pub(super) fn cover(&self, tree: BorrowedFd<'_>) -> nix::Result<()> {
         self.put(tree, mount::attach)
     }
 
-    /// Puts a tree beneath the mount that it is the top of, and takes that one away.
+    /// Puts a tree beneath the mount whose top the file is, and takes that mount away: the kernel's
+    /// own file never shows.
     ///
-    /// Before Linux 6.5, and where the container may not lose what it was given, the old one stays
+    /// Before Linux 6.5, and where the container may not lose what it was given, the old mount stays
     /// below the new one.
-    pub(super) fn replace(&self, tree: BorrowedFd<'_>, open: &FdDirectory) -> nix::Result<()> {
+    pub(super) fn replace(&self, tree: BorrowedFd<'_>, fds: &FdDirectory) -> nix::Result<()> {
         match self.put(tree, mount::attach_beneath) {
-            Ok(()) => self.uncover(open),
+            Ok(()) => self.uncover(fds),
             Err(_) => self.cover(tree),
         }
     }
 
-    /// Takes the mount away that it is the top of: that one, whatever lies there by now.
-    pub(super) fn uncover(&self, open: &FdDirectory) -> nix::Result<()> {
-        fchdir(&open.0)?;
+    /// Takes away the mount whose top the file is: that mount, whatever lies at the path by now.
+    fn uncover(&self, fds: &FdDirectory) -> nix::Result<()> {
+        fchdir(&fds.0)?;
         let name = self.file.as_raw_fd().to_string();
         umount2(name.as_str(), MntFlags::MNT_DETACH)
     }
@@ -165,7 +248,7 @@ impl MountTarget<'_> {
         put: fn(BorrowedFd<'_>, BorrowedFd<'_>) -> nix::Result<()>,
     ) -> nix::Result<()> {
         if self.mount.peers.is_some() {
-            // It has been seen that all who share it are in the container.
+            // The look-up has found all peers of this mount in the container.
             return put(tree, self.file.as_fd());
         }
         mount::make_unbindable(tree)?;
@@ -174,24 +257,64 @@ impl MountTarget<'_> {
     }
 }
 
-/// The open files of this process, each by its number, wherever its root is.
+/// Puts a tree over the file at `path` in `outer`, a tree of ours that is mounted by now and whose
+/// daemon answers.
+pub(super) fn cover_within(
+    outer: BorrowedFd<'_>,
+    path: &Path,
+    tree: BorrowedFd<'_>,
+) -> nix::Result<()> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(
+            ResolveFlag::RESOLVE_BENEATH
+                | ResolveFlag::RESOLVE_NO_SYMLINKS
+                | ResolveFlag::RESOLVE_NO_XDEV,
+        );
+    mount::attach(tree, openat2(outer, path, how)?.as_fd())
+}
+
+/// Returns a copy of an open file or directory as a mount that stands nowhere yet, without what is
+/// mounted below it and without peers.
+pub(super) fn detached(file: impl AsFd, is_read_only: bool) -> nix::Result<OwnedFd> {
+    let tree = mount::clone_tree(file.as_fd(), Depth::Alone)?;
+    mount::make_private(tree.as_fd())?;
+    if is_read_only {
+        let forbidden = Forbid {
+            writes: true,
+            ..Forbid::default()
+        };
+        mount::forbid(tree.as_fd(), forbidden, Depth::Alone)?;
+    }
+    Ok(tree)
+}
+
+/// Returns a detached copy of the host's own file at `path`, relative to this process's root.
+pub(super) fn hosts_own(path: &Path) -> Option<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = open(&shown(path), flags, Mode::empty()).ok()?;
+    detached(file, false).ok()
+}
+
+/// The directory of this process's open files, each by its number, wherever the process's root is.
 #[derive(Debug)]
 pub(super) struct FdDirectory(OwnedFd);
 
 impl FdDirectory {
-    /// Those of this process, which has to have its own root yet.
-    pub(super) fn of_this() -> io::Result<FdDirectory> {
+    /// Opens the directory of this process, whose root must still be its own.
+    pub(super) fn open() -> io::Result<FdDirectory> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Ok(FdDirectory(open("/proc/self/fd", flags, Mode::empty())?))
     }
 }
 
-/// The path of an open file or directory as the kernel names it.
+/// Returns the path of an open file or directory as the kernel names it.
 pub(super) fn name(file: impl AsFd) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()))
 }
 
-/// The mount that an open file lies in, if it is among these; the file itself is not asked.
+/// Returns the mount that an open file lies in, if it is among `mounts`. The kernel answers, not the
+/// file system.
 pub(super) fn mount_of(file: impl AsFd, mounts: &[Mount]) -> Option<&Mount> {
     let number = mount::number(file.as_fd()).ok()?;
     mounts.iter().find(|mount| u64::from(mount.id) == number)
@@ -202,7 +325,7 @@ mod tests {
     use super::*;
     use crate::base::mountinfo;
 
-    /// The type of what is in the way to /proc/meminfo, of a container with that mount.
+    /// Returns the type of the file system in the way to /proc/meminfo of a container with that mount.
     fn in_the_way(mount: &str) -> Option<String> {
         let root = ContainerRoot {
             directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),

@@ -1,11 +1,10 @@
-//! A container's own directory in the view.
+//! The directory of one container in the view.
 
 use super::{Bind, target};
 use crate::{
     base::{
         mountinfo::Mount,
         paths::{CONTAINERS, FS_TYPE, SELF},
-        sys::mount::{self, Depth, Forbid},
         units::Key,
     },
     view::files::CPUS,
@@ -19,27 +18,27 @@ use nix::{
 use std::{
     cell::RefCell,
     fs, io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 /// Why a container's files cannot be taken from the view.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TreeError {
-    /// No daemon serves there, or it is dead.
+    /// No daemon serves the view, or the daemon is dead.
     #[error("no daemon serves {}{}", view.display(), because(*source))]
     NotServed {
-        /// Where.
+        /// The mount point of the view.
         view: PathBuf,
-        /// What the kernel says, if it says anything.
+        /// The kernel's answer; `None` if something else is mounted there.
         source: Option<Errno>,
     },
-    /// A file of it cannot be had.
+    /// A file or directory of the view cannot be opened.
     #[error("cannot open {}", path.display())]
     Refused {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The kernel's answer.
         source: io::Error,
     },
 }
@@ -48,36 +47,36 @@ fn because(error: Option<Errno>) -> String {
     error.map_or(String::new(), |error| format!(" ({})", error.desc()))
 }
 
-/// TreeOwner directory it is.
+/// The container whose directory is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TreeOwner {
-    /// The container's that this process is in.
+    /// The container that this process is in.
     Caller,
-    /// That of the container with this key.
+    /// The container with this key.
     Container(Key),
 }
 
-/// What is to be mounted for a bind.
+/// A served file or directory as a mount that stands nowhere yet.
 #[derive(Debug)]
 pub(super) struct DetachedMount {
-    /// It, mounted nowhere yet.
+    /// The mount.
     pub(super) fd: OwnedFd,
-    /// What it is a copy of.
+    /// The file in the view of which the mount is a copy.
     file: OwnedFd,
 }
 
-/// A container's own directory, held open.
+/// A container's directory in the view, held open.
 #[derive(Debug)]
 pub(super) struct ContainerTree<'a> {
     directory: OwnedFd,
     path: PathBuf,
     mounts: &'a [Mount],
-    /// A directory that it does not have.
+    /// A directory that the view does not have, found by the last look-up below it.
     lacking: RefCell<Option<&'static Path>>,
 }
 
 impl ContainerTree<'_> {
-    /// The directory in the view that is served at `view`; `mounts` are those of this process.
+    /// Opens the directory of `owner` in the view at `view`; `mounts` are those of this process.
     pub(super) fn open<'a>(
         view: &Path,
         owner: TreeOwner,
@@ -114,7 +113,8 @@ impl ContainerTree<'_> {
         }
     }
 
-    /// Whether the container's limits leave it less than the whole machine, by memory or by CPUs.
+    /// Tells whether the container's limits leave it less than the whole machine, by memory or by
+    /// CPUs.
     pub(super) fn is_limited(&self) -> Result<bool, TreeError> {
         for path in ["proc/meminfo", &format!("{CPUS}/online")] {
             let own = self.text(path)?;
@@ -123,7 +123,7 @@ impl ContainerTree<'_> {
                 path: hosts,
                 source,
             })?;
-            // Of meminfo the total, in its first line; a served file may have spaces at line ends.
+            // The first line of meminfo is the total; a served file may have spaces at line ends.
             let first = |text: &str| text.lines().next().map(|line| line.trim().to_owned());
             if first(&own) != first(&hosts) {
                 return Ok(true);
@@ -132,7 +132,7 @@ impl ContainerTree<'_> {
         Ok(false)
     }
 
-    /// What is to be mounted for that bind; `None` where the view has no such file.
+    /// Returns the mount for `bind`; `None` if the view has no such file.
     pub(super) fn tree(&self, bind: Bind) -> Result<Option<DetachedMount>, TreeError> {
         let above = Path::new(bind.path).parent();
         if above.is_some() && above == *self.lacking.borrow() {
@@ -149,20 +149,12 @@ impl ContainerTree<'_> {
             }
             Err(error) => return Err(self.refused(bind.path, error)),
         };
-        let forbidden = Forbid {
-            writes: !bind.is_written,
-            ..Forbid::default()
-        };
-        let tree = mount::clone_tree(file.as_fd(), Depth::Alone).and_then(|tree| {
-            mount::make_private(tree.as_fd())?;
-            mount::forbid(tree.as_fd(), forbidden, Depth::Alone)?;
-            Ok(tree)
-        });
-        let fd = tree.map_err(|error| self.refused(bind.path, error))?;
+        let fd = target::detached(&file, !bind.is_written);
+        let fd = fd.map_err(|error| self.refused(bind.path, error))?;
         Ok(Some(DetachedMount { fd, file }))
     }
 
-    /// Whether that mount, of a container, is one of the same file.
+    /// Tells whether `mount`, in a container, shows the same file as `tree`.
     pub(super) fn is_at(&self, tree: &DetachedMount, mount: &Mount) -> bool {
         if mount.kind != FS_TYPE {
             return false;

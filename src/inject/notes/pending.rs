@@ -3,8 +3,10 @@
 //! Anybody may leave one, for a hook may run as a user who is nobody on the host; whoever takes it
 //! up must not believe it.
 
-use crate::base::{paths::PENDING_NOTES, sys::owner_of, units::Pid};
-use crate::inject::{hook::Stage, namespace::mount_namespace};
+use crate::{
+    base::{paths::PENDING_NOTES, sys::owner_of, units::Pid},
+    inject::namespace::inode_of,
+};
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -38,16 +40,14 @@ pub struct PendingContainer {
 }
 
 impl PendingNote {
-    /// The note of the container that is there.
+    /// The note of the container of process `pid`, or of this process if there is none; its hook has
+    /// looked for the view at `view`.
     ///
     /// # Errors
-    /// When `/proc` does not tell.
-    pub fn of(id: &str, view: &Path, stage: &Stage) -> io::Result<PendingNote> {
-        let process = match stage {
-            Stage::Inside(_) => "self".to_owned(),
-            Stage::Outside { pid, .. } => pid.to_string(),
-        };
-        let namespace = mount_namespace(&process).ok_or(io::ErrorKind::NotFound)?;
+    /// When `/proc` does not show the process's mount namespace.
+    pub fn of(id: &str, view: &Path, pid: Option<Pid>) -> io::Result<PendingNote> {
+        let process = pid.map_or("self".to_owned(), |pid| pid.to_string());
+        let namespace = inode_of(&process).ok_or(io::ErrorKind::NotFound)?;
         Ok(PendingNote {
             id: id.to_owned(),
             mount_namespace: namespace,
@@ -112,14 +112,14 @@ pub fn take_up(view: &Path) -> Vec<PendingContainer> {
     if notes.is_empty() {
         return Vec::new();
     }
-    let own = mount_namespace("self");
+    let own = inode_of("self");
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
             continue;
         };
-        let Some(namespace) = mount_namespace(&pid.to_string()) else {
+        let Some(namespace) = inode_of(&pid.to_string()) else {
             continue;
         };
         let is_of_it = |(note, _): &(PendingNote, u32)| note.mount_namespace == namespace;

@@ -1,51 +1,61 @@
-//! Looks for mounts of ours for which nobody answers, and touches none.
+//! Finds mounts of ours whose daemons are dead, and changes none.
 
-use super::{namespaces::VisitedNamespace, replace::is_dead};
-use crate::base::{paths, units::Pid};
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
+use super::{dead::DeadDevices, namespaces::OccupiedNamespace};
+use crate::{
+    base::{mountinfo::Mount, paths, units::Pid},
+    inject::namespace::MountNamespace,
 };
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
 /// The dead mounts of one view in one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadMounts {
     /// A process in the container.
     pub pid: Pid,
-    /// How many they are.
+    /// The number of dead mounts.
     pub mounts: usize,
-    /// The mount point of the view that they are of.
+    /// The mount point of the view that the mounts are of.
     pub view: PathBuf,
 }
 
-/// The dead mounts in every container. A view at its own mount point is none of them, nor is a copy
-/// of it there; and a file system that does not answer at all is not dead: its daemon hangs.
+/// Finds the dead mounts in every container. A view at its own mount point does not count, nor does a
+/// copy of the view there; and a file system that does not answer at all is not dead: its daemon
+/// hangs.
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
 pub fn find_dead() -> io::Result<Vec<DeadMounts>> {
-    let mut known = BTreeMap::new();
-    let mut found = Vec::new();
-    for namespace in VisitedNamespace::all()? {
+    let dead = DeadDevices::default();
+    let count = Arc::new(move |namespace: &MountNamespace, mounts: &[Mount]| {
         let mut views: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        for mount in namespace.mounts() {
-            let view = paths::view_of_source(&mount.source).unwrap_or_default();
-            if mount.point.starts_with(&view) && view != Path::new("") {
-                continue;
-            }
-            let is_dead = known
-                .entry(mount.device.clone())
-                .or_insert_with(|| is_dead(namespace.path(&mount)));
-            if *is_dead {
-                *views.entry(view).or_default() += 1;
+        for mount in mounts {
+            if dead.has(namespace, mount, mounts) {
+                *views.entry(view_of(mount)).or_default() += 1;
             }
         }
-        found.extend(views.into_iter().map(|(view, mounts)| DeadMounts {
-            pid: namespace.pid,
+        views
+    });
+    let is_elsewhere = |mount: &Mount| {
+        let view = view_of(mount);
+        !mount.point.starts_with(&view) || view.as_os_str().is_empty()
+    };
+    let mut found = Vec::new();
+    for namespace in OccupiedNamespace::all()? {
+        let Some(visit) = namespace.visit(is_elsewhere, &count) else {
+            continue;
+        };
+        // A namespace that cannot be entered has no mounts that doctor could name.
+        let views = visit.result.unwrap_or_default().into_iter();
+        found.extend(views.map(|(view, mounts)| DeadMounts {
+            pid: visit.pid,
             mounts,
             view,
         }));
     }
     Ok(found)
+}
+
+/// Returns the mount point of the view that a mount is of; an empty path if its source names none.
+fn view_of(mount: &Mount) -> PathBuf {
+    paths::view_of_source(&mount.source).unwrap_or_default()
 }

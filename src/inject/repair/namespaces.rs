@@ -1,88 +1,113 @@
 //! The mount namespaces of the machine, each entered by a thread of its own.
 
-use crate::base::{
-    mountinfo::{self, Mount},
-    paths::FS_TYPE,
-    units::Pid,
+use crate::{
+    base::{
+        mountinfo::{self, Mount},
+        paths::FS_TYPE,
+        sys::{self, chain},
+        units::Pid,
+    },
+    inject::namespace::{EnterError, MountNamespace, inode_of},
 };
-use nix::sched::{CloneFlags, setns, unshare};
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    io,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
-    thread,
-};
+use nix::sched::{CloneFlags, unshare};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
-/// A mount namespace, seen through one of its processes.
+/// The time after which the work in one mount namespace is given up: its root may lie in a file
+/// system whose daemon hangs.
+const VISIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A mount namespace of the machine with the processes in it.
 #[derive(Debug)]
-pub(super) struct VisitedNamespace {
-    /// The process.
-    pub(super) pid: Pid,
-    /// Whether it is this process's own.
+pub(super) struct OccupiedNamespace {
+    /// Whether this process is in the namespace.
     pub(super) is_own: bool,
-    namespace: File,
+    pids: Vec<Pid>,
 }
 
-impl VisitedNamespace {
-    /// Every mount namespace that has a process, this process's own included.
-    pub(super) fn all() -> io::Result<Vec<VisitedNamespace>> {
-        let own = fs::metadata("/proc/self/ns/mnt")?.ino();
-        let mut seen = BTreeSet::new();
-        let mut found = Vec::new();
+/// A visit to a mount namespace.
+#[derive(Debug)]
+pub(super) struct Visit<T> {
+    /// The process through which the namespace was seen.
+    pub(super) pid: Pid,
+    /// The result of the work there, or why there is none.
+    pub(super) result: Result<T, String>,
+}
+
+impl OccupiedNamespace {
+    /// Lists every mount namespace that has a process, this process's own first: its mounts may have
+    /// peers elsewhere, which get what this one gets.
+    pub(super) fn all() -> io::Result<Vec<OccupiedNamespace>> {
+        let own = inode_of("self");
+        let mut found: BTreeMap<u64, OccupiedNamespace> = BTreeMap::new();
         for entry in fs::read_dir("/proc")? {
             let name = entry?.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
                 continue;
             };
             // A process may end, and a kernel thread has no namespace.
-            let Ok(namespace) = File::open(format!("/proc/{pid}/ns/mnt")) else {
+            let Some(inode) = inode_of(&pid.to_string()) else {
                 continue;
             };
-            let number = namespace.metadata()?.ino();
-            if seen.insert(number) {
-                found.push(VisitedNamespace {
-                    pid,
-                    is_own: number == own,
-                    namespace,
-                });
+            let namespace = found.entry(inode).or_insert(OccupiedNamespace {
+                is_own: Some(inode) == own,
+                pids: Vec::new(),
+            });
+            namespace.pids.push(pid);
+        }
+        let (own, others): (Vec<_>, Vec<_>) = found.into_values().partition(|one| one.is_own);
+        Ok([own, others].into_iter().flatten().collect())
+    }
+
+    /// Calls `work` with the namespace and the mounts of our type in it that `is_wanted` accepts, in a
+    /// thread that may enter the namespace. `None` if there are no such mounts.
+    pub(super) fn visit<T: Send + 'static>(
+        &self,
+        is_wanted: impl Fn(&Mount) -> bool,
+        work: &Arc<impl Fn(&MountNamespace, &[Mount]) -> T + Send + Sync + 'static>,
+    ) -> Option<Visit<T>> {
+        for pid in &self.pids {
+            let pid = *pid;
+            let Ok(mut mounts) = mountinfo::of(pid) else {
+                continue;
+            };
+            // A process that is about to end has no mounts any more.
+            if mounts.is_empty() {
+                continue;
+            }
+            mounts.retain(|mount| mount.kind == FS_TYPE && is_wanted(mount));
+            if mounts.is_empty() {
+                return None;
+            }
+            let work = Arc::clone(work);
+            let result = sys::with_timeout(VISIT_TIMEOUT, move || {
+                // A thread that shares its root with others may not change its mount namespace.
+                unshare(CloneFlags::CLONE_FS).map_err(|error| error.desc().to_owned())?;
+                match MountNamespace::of_process(pid) {
+                    Ok(namespace) => Ok(Some(work(&namespace, &mounts))),
+                    Err(EnterError::Ended(_)) => Ok(None),
+                    Err(error) => Err(chain(&error)),
+                }
+            });
+            let late = || Err("a file system there does not answer".to_owned());
+            match result.unwrap_or_else(late) {
+                Ok(Some(result)) => {
+                    let result = Ok(result);
+                    return Some(Visit { pid, result });
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let result = Err(error);
+                    return Some(Visit { pid, result });
+                }
             }
         }
-        Ok(found)
-    }
-
-    /// The mounts of our kind in it.
-    pub(super) fn mounts(&self) -> Vec<Mount> {
-        let mut mounts = mountinfo::of(self.pid).unwrap_or_default();
-        mounts.retain(|mount| mount.kind == FS_TYPE);
-        mounts
-    }
-
-    /// The path of a mount point in it, from outside.
-    pub(super) fn path(&self, mount: &Mount) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{}/root", self.pid));
-        let below = mount.point.strip_prefix("/").unwrap_or(&mount.point);
-        root.join(below)
-    }
-
-    /// Does something in it.
-    pub(super) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> nix::Result<T> {
-        thread::scope(|scope| {
-            let there = scope.spawn(|| {
-                // A thread that shares its root with others may not change it.
-                unshare(CloneFlags::CLONE_FS)?;
-                setns(&self.namespace, CloneFlags::CLONE_NEWNS)?;
-                Ok(work())
-            });
-            there.join().unwrap_or(Err(nix::errno::Errno::EFAULT))
-        })
+        None
     }
 }
 
-/// The number of the file system of ours that is mounted last at that point, as this process sees
-/// it.
-pub(super) fn device(point: &std::path::Path) -> Option<String> {
+/// Returns the device number of our file system that is mounted last at `point` in this process's
+/// mount namespace.
+pub(super) fn device(point: &Path) -> Option<String> {
     let mounts = mountinfo::own().ok()?.into_iter();
     let mut mounts = mounts.filter(|mount| mount.kind == FS_TYPE && mount.point == point);
     mounts.next_back().map(|mount| mount.device)

@@ -1,0 +1,152 @@
+//! Attaches and detaches containers one after the other, and keeps the notes about them.
+
+use super::{
+    container::{self, AttachOptions, Execution, Running},
+    select::Selected,
+};
+use crate::{
+    base::{
+        sys::{ReadError, chain},
+        units::Pid,
+    },
+    facts::{
+        cgroup::Layout,
+        container::{Caller, Callers},
+        host::Machine,
+    },
+    inject::{
+        deliver::Delivery,
+        namespace::is_being_made,
+        notes::{self, AttachedNote},
+    },
+};
+use std::{io, iter, path::Path, thread, time::Duration};
+
+/// The maximum number of pauses for a runtime that still makes a container, and their length.
+const MAX_PAUSES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The result for one container.
+#[derive(Debug)]
+pub struct AttachResult {
+    /// The outcome in the container.
+    pub delivery: Delivery,
+    /// The error of the container's note: `doctor` will not tell whether it has lost its files.
+    pub note: io::Result<()>,
+}
+
+/// The result for one container whose hook found no daemon.
+#[derive(Debug)]
+pub struct PendingResult {
+    /// The container's name, as its engine has it.
+    pub id: String,
+    /// The outcome in the container.
+    pub delivery: Delivery,
+}
+
+/// Attaches containers.
+#[derive(Debug)]
+pub struct Attacher {
+    options: AttachOptions,
+    machine: Machine,
+    cgroups: Layout,
+    callers: Callers,
+}
+
+impl Attacher {
+    /// An attacher on this machine.
+    ///
+    /// # Errors
+    /// When `/proc` or the cgroup hierarchies cannot be read.
+    pub fn new(options: AttachOptions) -> Result<Attacher, ReadError> {
+        let root = Path::new("/");
+        let machine = Machine::at(root)?;
+        Ok(Attacher {
+            options,
+            cgroups: Layout::read(root)?,
+            callers: Callers::new(&machine)?,
+            machine,
+        })
+    }
+
+    /// Brings a container its files, and leaves a note of it. A container that was named gets its
+    /// files in any case.
+    ///
+    /// The caller must have one thread only.
+    #[must_use]
+    pub fn attach(&self, selected: &Selected) -> AttachResult {
+        let unlimited = selected.is_named || self.options.unlimited;
+        let delivery = self.attach_process(selected.pid, unlimited);
+        let is_done = self.options.execution == Execution::Apply
+            && matches!(delivery, Delivery::Mounted { .. });
+        let note = match is_done {
+            true => with_note(selected, AttachedNote::leave),
+            false => Ok(()),
+        };
+        AttachResult { delivery, note }
+    }
+
+    /// Brings their files to the containers whose hooks found no daemon and that still run, one with
+    /// each step of the iterator.
+    ///
+    /// The caller must have one thread only.
+    pub fn attach_pending(&self) -> impl Iterator<Item = PendingResult> {
+        let pending = notes::take_up(&self.options.view).into_iter();
+        pending.map(|container| {
+            let pauses = iter::repeat_n(PAUSE, MAX_PAUSES);
+            pauses
+                .take_while(|_| is_being_made(container.pid))
+                .for_each(thread::sleep);
+            PendingResult {
+                id: container.id,
+                delivery: self.attach_process(container.pid, self.options.unlimited),
+            }
+        })
+    }
+
+    fn attach_process(&self, pid: Pid, unlimited: bool) -> Delivery {
+        let tid = pid.main_thread();
+        let caller = self.callers.identify(tid, &self.cgroups, &self.machine);
+        let key = match caller {
+            Ok(Caller::Container(container)) => container.key,
+            Ok(Caller::Host) => {
+                return Delivery::Failed("it is a process of the host itself".to_owned());
+            }
+            Err(error) => return Delivery::Failed(chain(&error)),
+        };
+        let options = AttachOptions {
+            unlimited,
+            ..self.options.clone()
+        };
+        container::attach(Running { pid, key }, &options)
+    }
+}
+
+/// Takes every file of ours out of a container, and takes the note of it back.
+///
+/// The caller must have one thread only.
+#[must_use]
+pub fn detach(selected: &Selected, execution: Execution, timeout: Duration) -> AttachResult {
+    let note = match execution {
+        Execution::Apply => with_note(selected, AttachedNote::take_back),
+        Execution::DryRun => Ok(()),
+    };
+    AttachResult {
+        delivery: container::detach(selected.pid, execution, timeout),
+        note,
+    }
+}
+
+/// Calls `act` with the note of a container that will be known again by its engine's name for it.
+fn with_note(
+    selected: &Selected,
+    act: impl FnOnce(&AttachedNote) -> io::Result<()>,
+) -> io::Result<()> {
+    let Some(container) = &selected.container else {
+        return Ok(());
+    };
+    act(&AttachedNote {
+        engine: container.engine.to_string(),
+        id: container.id.clone(),
+    })
+}

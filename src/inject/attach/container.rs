@@ -1,0 +1,162 @@
+//! Brings one container its files from outside, or takes them away again.
+//!
+//! The mounts of the container are read from outside and its files are opened from there; a process
+//! that holds all it needs by then enters the mount namespace only for the mounting itself. An older
+//! or a dead file of ours is replaced from beneath, so that the kernel's own never shows.
+
+use crate::{
+    base::{
+        mountinfo::Mount,
+        paths::FS_TYPE,
+        sys::chain,
+        units::{Key, Pid},
+    },
+    inject::{
+        binds,
+        deliver::{Delivery, MountPlan, deliver},
+        namespace::MountNamespace,
+        subprocess, target,
+        tree::{ContainerTree, TreeOwner},
+    },
+};
+use std::{
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The extent of the work in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// All of it.
+    Apply,
+    /// All but the mounting: the result says what the mounting would do.
+    DryRun,
+}
+
+/// The settings of `attach`, for every container alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// The mount point of the view.
+    pub view: PathBuf,
+    /// Also reaches containers whose limits leave them the whole machine.
+    pub unlimited: bool,
+    /// The extent of the work.
+    pub execution: Execution,
+    /// The time after which the work in one container is given up.
+    pub timeout: Duration,
+}
+
+/// A container that runs, by two names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Running {
+    /// A process in the container.
+    pub(super) pid: Pid,
+    /// The container's key, which names its directory in the view.
+    pub(super) key: Key,
+}
+
+/// Puts the files of a container over the kernel's, unless its limits leave it the whole machine.
+///
+/// The caller must have one thread only.
+pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
+    let delivery = subprocess::run(options.timeout, || {
+        match MountNamespace::of_container(container.pid) {
+            Ok(namespace) => {
+                let owner = TreeOwner::Container(container.key);
+                let put = |tree: &ContainerTree<'_>| put(tree, &namespace, options.execution);
+                deliver(
+                    &options.view,
+                    owner,
+                    &namespace.here,
+                    options.unlimited,
+                    put,
+                )
+            }
+            Err(error) => Delivery::Failed(chain(&error)),
+        }
+    });
+    delivery.unwrap_or_else(|| late(options.timeout))
+}
+
+/// Takes every file of ours out of the container of the process `pid`, whichever view it is of.
+///
+/// The caller must have one thread only.
+pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Delivery {
+    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(pid) {
+        Ok(namespace) => take(&namespace, execution),
+        Err(error) => Delivery::Failed(chain(&error)),
+    });
+    delivery.unwrap_or_else(|| late(timeout))
+}
+
+fn late(timeout: Duration) -> Delivery {
+    Delivery::Failed(format!(
+        "a file system there, or the daemon, has not answered within {}",
+        humantime::format_duration(timeout)
+    ))
+}
+
+/// Puts the files of `tree` over those of a container that is seen from outside.
+pub(in crate::inject) fn put(
+    tree: &ContainerTree<'_>,
+    namespace: &MountNamespace,
+    execution: Execution,
+) -> Delivery {
+    let plan = MountPlan::of(tree, &namespace.root);
+    if execution == Execution::Apply
+        && !plan.is_empty()
+        && let Err(error) = namespace.enter()
+    {
+        return Delivery::Failed(chain(&error));
+    }
+    plan.carry_out(|mount, target| match execution {
+        Execution::DryRun => Ok(()),
+        Execution::Apply if target.mount.kind == FS_TYPE => {
+            target.replace(mount.fd.as_fd(), &namespace.fds)
+        }
+        Execution::Apply => target.cover(mount.fd.as_fd()),
+    })
+}
+
+fn take(namespace: &MountNamespace, execution: Execution) -> Delivery {
+    // A container may use our file system's type for another one, and loses that one too.
+    let is_ours = |mount: &Mount| mount.kind == FS_TYPE;
+    let root = &namespace.root;
+    let mut found = Vec::new();
+    for bind in binds() {
+        let path = Path::new(bind.path);
+        if let Ok(Some(target)) = root.find(path)
+            && is_ours(target.mount)
+        {
+            found.push((path, target::hosts_own(path)));
+        }
+    }
+    if execution == Execution::Apply
+        && !found.is_empty()
+        && let Err(error) = namespace.enter()
+    {
+        return Delivery::Failed(chain(&error));
+    }
+    let mut mounts = 0;
+    let mut refused = Vec::new();
+    for (path, hosts) in &found {
+        let taken = match execution {
+            Execution::DryRun => Ok(1),
+            Execution::Apply => root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds),
+        };
+        match taken {
+            Ok(taken) => mounts += taken,
+            Err(error) => refused.push(format!(
+                "cannot uncover {}: {}",
+                Path::new("/").join(path).display(),
+                error.desc()
+            )),
+        }
+    }
+    Delivery::Mounted {
+        mounts,
+        unchanged: 0,
+        refused,
+    }
+}

@@ -1,0 +1,77 @@
+//! The containers that a caller of `attach` or `detach` means.
+
+use crate::{
+    base::units::Pid,
+    facts::engines::{self, Container, FindError},
+};
+use std::{io, path::Path};
+
+/// A choice among the containers that run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Every container of every engine.
+    All,
+    /// Some containers.
+    Some {
+        /// Names or ids of containers.
+        names: Vec<String>,
+        /// Processes, of which each stands for its container.
+        pids: Vec<Pid>,
+    },
+}
+
+/// A container that was selected.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// The container as its engine knows it; `None` if no engine does.
+    pub container: Option<Container>,
+    /// A process in the container.
+    pub pid: Pid,
+    /// Whether the caller has named the container.
+    pub is_named: bool,
+}
+
+/// Why a selection is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// The processes of the machine cannot be listed.
+    #[error("cannot list the containers")]
+    List(#[source] io::Error),
+    /// A name is no container's, or more than one's.
+    #[error(transparent)]
+    Find(#[from] FindError),
+}
+
+/// Finds the selected containers, all of them before the caller does anything with one.
+///
+/// # Errors
+/// When the containers cannot be listed, or a name is not that of exactly one.
+pub fn select(selection: &Selection) -> Result<Vec<Selected>, SelectError> {
+    let all = engines::all(Path::new("/")).map_err(SelectError::List)?;
+    let (names, pids) = match selection {
+        Selection::All => {
+            let all = all.into_iter().map(|container| Selected {
+                pid: container.pid,
+                container: Some(container),
+                is_named: false,
+            });
+            return Ok(all.collect());
+        }
+        Selection::Some { names, pids } => (names, pids),
+    };
+    let mut selected = Vec::new();
+    for name in names {
+        let container = engines::find(&all, name)?;
+        selected.push(Selected {
+            pid: container.pid,
+            container: Some(container.clone()),
+            is_named: true,
+        });
+    }
+    selected.extend(pids.iter().map(|pid| Selected {
+        container: all.iter().find(|one| one.pid == *pid).cloned(),
+        pid: *pid,
+        is_named: true,
+    }));
+    Ok(selected)
+}

@@ -1,0 +1,70 @@
+//! Takes the mounts of a view out of the containers.
+
+use super::{
+    each::{RepairedContainer, each, outermost},
+    namespaces::device,
+};
+use crate::{
+    base::{mountinfo::Mount, sys::chain},
+    inject::{
+        namespace::MountNamespace,
+        target::{self, TargetError},
+    },
+};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+/// Takes the mounts of the file systems that are mounted at `points` out of every container, which
+/// sees the host's files there again.
+///
+/// # Errors
+/// When the processes of the machine cannot be listed.
+pub fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
+    let devices: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
+    let is_wanted = |mount: &Mount| devices.contains(&mount.device);
+    each(points, is_wanted, remove_from)
+}
+
+fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize, String>> {
+    let places: Vec<(&Path, Option<OwnedFd>)> = outermost(mounts)
+        .into_iter()
+        .map(|mount| (namespace.root.below(mount), hosts_file(mount)))
+        .collect();
+    if let Err(error) = namespace.enter() {
+        return vec![Err(chain(&error))];
+    }
+    let is_ours = |mount: &Mount| mounts.iter().any(|ours| ours.id == mount.id);
+    let results = places.iter().map(|(path, hosts)| {
+        let root = &namespace.root;
+        match root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds) {
+            Ok(0) => Err(chain(&match root.find(path) {
+                Err(error) => error,
+                Ok(_) => TargetError::Covered {
+                    path: Path::new("/").join(path),
+                },
+            })),
+            Ok(taken) => Ok(taken),
+            Err(error) => Err(format!(
+                "cannot uncover {}: {}",
+                Path::new("/").join(path).display(),
+                error.desc()
+            )),
+        }
+    });
+    results.collect()
+}
+
+/// Returns a copy of the host's own file that a mount of ours stands for.
+fn hosts_file(mount: &Mount) -> Option<OwnedFd> {
+    let mut parts = mount.root.components();
+    loop {
+        let path = parts.as_path();
+        if path.starts_with("proc") || path.starts_with("sys") {
+            return target::hosts_own(path);
+        }
+        parts.next()?;
+    }
+}
