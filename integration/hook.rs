@@ -99,7 +99,7 @@ fn a_container_without_a_limit_keeps_the_hosts_files_unless_it_is_configured() {
     let count = "grep -c plimsoll /proc/self/mountinfo || true";
     let mounts = |config: &str| {
         let text = format!(
-            "mountpoint = {:?}\nrequire = true\npatience = \"1m\"\n{config}",
+            "mountpoint = {:?}\nrequire = true\nhook-timeout = \"1m\"\n{config}",
             daemon.mountpoint
         );
         let (_directory, config) = configured(&text);
