@@ -116,7 +116,7 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
     let cached = serve(Cached(server), point.path(), Side::Cached);
 
     let own = Side::Cached
-        .point(point.path())
+        .mountpoint(point.path())
         .join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
     let kept = File::open(own.join("proc/meminfo")).unwrap();
     // By its descriptor: a name is looked up again from time to time.

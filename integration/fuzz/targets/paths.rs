@@ -13,6 +13,6 @@ fuzz_target!(|text: &str| {
     }
     let entry = text.split('/').try_fold(ROOT, |entry, name| entry.child(name));
     if let Some(entry) = entry {
-        assert_eq!(Entry::of_inode(entry.inode()), Some(entry));
+        assert_eq!(Entry::from_inode(entry.inode()), Some(entry));
     }
 });

@@ -6,7 +6,7 @@ use crate::{
     serve::{
         fuse::{Cached, Direct, Server},
         handover::{Descriptors, LOCK, Manifest, STATE},
-        wire::{Agreed, Connection, Side},
+        wire::{Connection, Handshake, Side},
     },
     view::answer::Answers,
 };
@@ -129,7 +129,9 @@ impl Instance {
 
     /// From now on nobody else serves on these connections.
     pub(super) fn own(&mut self) -> Result<()> {
-        self.connections.iter_mut().for_each(Connection::own);
+        self.connections
+            .iter_mut()
+            .for_each(Connection::unmount_on_drop);
         lock::sign(&self.lock)
     }
 
@@ -143,7 +145,7 @@ impl Instance {
         for (place, connection) in (0..).zip(&self.connections) {
             if !connection.recover(self.store.marked(place)) {
                 tracing::info!(
-                    connection = connection.agreed().name,
+                    connection = connection.handshake().name,
                     "this kernel gives out no request twice: readers of that moment are interrupted"
                 );
             }
@@ -160,18 +162,20 @@ impl Instance {
         held.add(LOCK, &self.lock)?;
         held.add(STATE, &*self.store)?;
         for connection in &self.connections {
-            held.add(&connection.agreed().name, connection.device())?;
+            held.add(&connection.handshake().name, connection.device())?;
         }
         Ok(held)
     }
 
-    fn agreed(&self) -> impl Iterator<Item = &Agreed> {
-        self.connections.iter().map(Connection::agreed)
+    fn agreed(&self) -> impl Iterator<Item = &Handshake> {
+        self.connections.iter().map(Connection::handshake)
     }
 
     /// Where the connections are mounted.
     pub(super) fn points(&self) -> Vec<PathBuf> {
-        self.agreed().map(|agreed| agreed.point.clone()).collect()
+        self.agreed()
+            .map(|agreed| agreed.mountpoint.clone())
+            .collect()
     }
 
     /// Whether all of it is still mounted where it was.
@@ -190,7 +194,9 @@ impl Instance {
 
     /// Leaves everything mounted for a successor.
     pub(super) fn leave(self) {
-        self.connections.into_iter().for_each(Connection::leave);
+        self.connections
+            .into_iter()
+            .for_each(Connection::leave_mounted);
     }
 
     /// Unmounts, the last first.

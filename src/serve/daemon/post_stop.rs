@@ -18,7 +18,7 @@ pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
         return Ok(());
     }
     let mountpoint = lock::resolved(mountpoint)?;
-    let points = Side::BOTH.map(|side| side.point(&mountpoint));
+    let points = Side::BOTH.map(|side| side.mountpoint(&mountpoint));
     tell("taken out", &repair::remove(&points)?);
     // What is mounted within goes with it: the way there leads through files for which nobody answers.
     while lock::mounted_at(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {

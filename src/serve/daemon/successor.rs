@@ -10,7 +10,7 @@ use crate::{
     base::sys::fd,
     serve::{
         handover::{Descriptors, KEEPER, Message},
-        wire::{GATE, Side, give_out_again},
+        wire::{GATE, Side, resend_requests},
     },
 };
 use anyhow::{Context, Result, bail};
@@ -138,8 +138,8 @@ impl Handover {
             let _ = Descriptors::say(successor, &Message::ServesOn);
             // One of another version may have taken requests before it died.
             for (name, device) in self.held.iter() {
-                let is_device = Side::named(name).is_some();
-                let can = is_device && give_out_again(device);
+                let is_device = Side::from_name(name).is_some();
+                let can = is_device && resend_requests(device);
                 tracing::debug!(name, can, "what it took is given out again");
             }
             GATE.open();

@@ -6,7 +6,7 @@ use crate::{
     base::{respawn::Respawn, sys::fd, units::Pid},
     serve::{
         handover::{Descriptors, Message},
-        wire::{GATE, Progress, Side, is_asked},
+        wire::{GATE, Side, WorkerProgress, has_waiting_request},
     },
 };
 use anyhow::{Context, Result};
@@ -124,7 +124,7 @@ impl Supervisor {
             return;
         };
         let pause = watchdog / 2;
-        let (mut before, mut was_asked) = (Progress::default(), false);
+        let (mut before, mut was_asked) = (WorkerProgress::default(), false);
         let mut next = Instant::now();
         loop {
             let left = next.saturating_duration_since(Instant::now());
@@ -137,9 +137,12 @@ impl Supervisor {
             }
             next = Instant::now() + pause;
             let now = GATE.progress();
-            let mut devices = held.iter().filter(|(name, _)| Side::named(name).is_some());
+            let mut devices = held
+                .iter()
+                .filter(|(name, _)| Side::from_name(name).is_some());
             // Where a successor takes over, requests wait for that one.
-            let is_asked = !GATE.is_closed() && devices.any(|(_, device)| is_asked(device));
+            let is_asked =
+                !GATE.is_closed() && devices.any(|(_, device)| has_waiting_request(device));
             if now.is_stuck_since(&before) || (is_asked && was_asked && now == before) {
                 tracing::error!("a request is not answered: giving up for a successor");
                 std::process::abort();

@@ -19,16 +19,16 @@
 //! [`Answers::max_age`]: crate::view::answer::Answers::max_age
 
 use super::{
-    content_cache::Text,
-    error::RequestError,
-    reply::{BRIEF, slice},
+    content_cache::Content,
+    error::ReplyError,
+    reply::{REMOVABLE_TTL, slice},
     request::guarded,
     server::Server,
 };
 use crate::{
     base::units::{Micros, Tid},
     serve::{
-        tree::{Branch, Entry, Owner},
+        tree::{CachedEntry, Entry, Owner},
         wire::Side,
     },
 };
@@ -40,16 +40,16 @@ use fuser::{
 use std::{ffi::OsStr, io, sync::Arc, time::Duration};
 
 // The kernel counts it in jiffies, and rounds up.
-const TTL: Duration = Duration::from_millis(1);
+const CONTENT_TTL: Duration = Duration::from_millis(1);
 // Whoever opens a file asks for its attributes; those who open it at once share the answer.
-const AT_ONCE: Micros = Micros(1_000);
+const OPEN_MAX_AGE: Micros = Micros(1_000);
 // So many times the age of an answer, the content that a kept descriptor reads may be old.
-const KEPT: usize = 4;
+const HELD_AGE_FACTOR: usize = 4;
 // A read that follows the one before within that time has opened nothing in between: the kernel
 // asks on every read of a file whose attributes have no time.
-const NEXT: Micros = Micros(1_000);
+const RECHECK_INTERVAL: Micros = Micros(1_000);
 // Offsets in a directory: its own entries come first, then the containers by key.
-const CONTAINERS_FROM: u64 = 255;
+const FIRST_CONTAINER_OFFSET: u64 = 255;
 
 /// The cached connection.
 #[derive(Debug)]
@@ -60,57 +60,65 @@ impl Cached {
         &self,
         parent: INodeNo,
         name: &OsStr,
-    ) -> Result<(Duration, Duration, FileAttr), RequestError> {
-        let parent = Branch::of_inode(parent.0).ok_or(RequestError::Absent)?;
-        let name = name.to_str().ok_or(RequestError::Absent)?;
+    ) -> Result<(Duration, Duration, FileAttr), ReplyError> {
+        let parent = CachedEntry::from_inode(parent.0).ok_or(ReplyError::Absent)?;
+        let name = name.to_str().ok_or(ReplyError::Absent)?;
         let child = parent.child(name, |file| self.0.answers.is_cacheable(file));
-        let child = child.ok_or(RequestError::Absent)?;
+        let child = child.ok_or(ReplyError::Absent)?;
         match (parent, child) {
-            (Branch::Root, Branch::Inside(Entry::Directory(Owner::Container(key), _))) => {
+            (
+                CachedEntry::Root,
+                CachedEntry::Served(Entry::Directory(Owner::Container(key), _)),
+            ) => {
                 self.0.answers.container(key)?;
             }
-            (_, Branch::Inside(entry) | Branch::Link(entry))
+            (_, CachedEntry::Served(entry) | CachedEntry::DirectLink(entry))
                 if !self.0.answers.has(&entry.path()) =>
             {
-                return Err(RequestError::Absent);
+                return Err(ReplyError::Absent);
             }
             _ => {}
         }
-        let entry_ttl = if child == Branch::Own {
+        let entry_ttl = if child == CachedEntry::SelfLink {
             Duration::ZERO
         } else {
-            BRIEF
+            REMOVABLE_TTL
         };
         if let Some(attributes) = self.unread(child) {
             return Ok((Duration::ZERO, entry_ttl, attributes));
         }
-        let attributes = self.attributes(child, AT_ONCE)?;
+        let attributes = self.attributes(child, OPEN_MAX_AGE)?;
         Ok((ttl(child), entry_ttl, attributes))
     }
 
     /// What stands in a directory, each with its offset: the containers that have read something,
     /// and what stands in the directory of each.
-    fn list_directory(&self, inode: INodeNo) -> Result<Vec<(u64, String, Branch)>, RequestError> {
-        let branch = Branch::of_inode(inode.0).ok_or(RequestError::Absent)?;
-        let own = [".", ".."].map(|name| (name.to_owned(), branch));
-        let children = branch
+    fn list_directory(
+        &self,
+        inode: INodeNo,
+    ) -> Result<Vec<(u64, String, CachedEntry)>, ReplyError> {
+        let node = CachedEntry::from_inode(inode.0).ok_or(ReplyError::Absent)?;
+        let own = [".", ".."].map(|name| (name.to_owned(), node));
+        let children = node
             .children(|file| self.0.answers.is_cacheable(file))
             .into_iter();
-        let is_there = |child: &Branch| match child {
-            Branch::Inside(entry) | Branch::Link(entry) => self.0.answers.has(&entry.path()),
-            Branch::Root | Branch::Own => true,
+        let is_there = |child: &CachedEntry| match child {
+            CachedEntry::Served(entry) | CachedEntry::DirectLink(entry) => {
+                self.0.answers.has(&entry.path())
+            }
+            CachedEntry::Root | CachedEntry::SelfLink => true,
         };
         let mut list: Vec<_> = (1u64..)
             .zip(own.into_iter().chain(children))
             .filter(|(_, (_, child))| is_there(child))
             .map(|(offset, (name, child))| (offset, name, child))
             .collect();
-        if branch == Branch::Root {
+        if node == CachedEntry::Root {
             let known = self.0.answers.known_containers().into_iter();
             list.extend(known.filter_map(|key| {
-                let offset = key.0.checked_add(CONTAINERS_FROM)?;
-                let entry = Entry::container(key)?;
-                Some((offset, key.to_string(), Branch::Inside(entry)))
+                let offset = key.0.checked_add(FIRST_CONTAINER_OFFSET)?;
+                let entry = Entry::container_root(key)?;
+                Some((offset, key.to_string(), CachedEntry::Served(entry)))
             }));
         }
         Ok(list)
@@ -118,29 +126,29 @@ impl Cached {
 
     /// The attributes of a file that nobody has read yet, or long ago: whoever mounts it reads
     /// nothing, and whoever reads it asks for its attributes then.
-    fn unread(&self, branch: Branch) -> Option<FileAttr> {
-        let Branch::Inside(entry @ Entry::File(_, file)) = branch else {
+    fn unread(&self, node: CachedEntry) -> Option<FileAttr> {
+        let CachedEntry::Served(entry @ Entry::File(_, file)) = node else {
             return None;
         };
-        if self.0.texts.changed(entry.inode()).is_some() {
+        if self.0.contents.changed(entry.inode()).is_some() {
             return None;
         }
         let size = self.0.answers.padded_size(file)?;
         Some(FileAttr {
             size: u64::try_from(size).ok()?,
-            ..self.bare(branch)
+            ..self.bare(node)
         })
     }
 
     /// The attributes of whatever it is, with no content.
-    fn bare(&self, branch: Branch) -> FileAttr {
-        let attributes = match branch {
-            Branch::Root => FileAttr {
+    fn bare(&self, node: CachedEntry) -> FileAttr {
+        let attributes = match node {
+            CachedEntry::Root => FileAttr {
                 kind: FileType::Directory,
                 ..self.0.attributes(Entry::Containers)
             },
-            Branch::Inside(entry) => self.0.attributes(entry),
-            Branch::Own | Branch::Link(_) => FileAttr {
+            CachedEntry::Served(entry) => self.0.attributes(entry),
+            CachedEntry::SelfLink | CachedEntry::DirectLink(_) => FileAttr {
                 kind: FileType::Symlink,
                 perm: 0o777,
                 size: 0,
@@ -148,68 +156,74 @@ impl Cached {
             },
         };
         FileAttr {
-            ino: INodeNo(branch.inode()),
+            ino: INodeNo(node.inode()),
             ..attributes
         }
     }
 
     /// The attributes, of a file with a content that is not older than that.
-    fn attributes(&self, branch: Branch, age: Micros) -> Result<FileAttr, RequestError> {
-        let mut attributes = self.bare(branch);
-        if let Branch::Inside(entry @ Entry::File(..)) = branch {
-            let text = self.text(entry, age)?;
-            attributes.size = u64::try_from(text.bytes.len()).unwrap_or(0);
-            attributes.mtime = text.changed;
-            attributes.ctime = text.changed;
+    fn attributes(&self, node: CachedEntry, age: Micros) -> Result<FileAttr, ReplyError> {
+        let mut attributes = self.bare(node);
+        if let CachedEntry::Served(entry @ Entry::File(..)) = node {
+            let content = self.content(entry, age)?;
+            attributes.size = u64::try_from(content.bytes.len()).unwrap_or(0);
+            attributes.mtime = content.changed;
+            attributes.ctime = content.changed;
         }
         Ok(attributes)
     }
 
-    fn text(&self, entry: Entry, age: Micros) -> Result<Text, RequestError> {
+    fn content(&self, entry: Entry, age: Micros) -> Result<Content, ReplyError> {
         let now = self.0.answers.now();
-        if let Some(text) = self.0.texts.within(entry.inode(), age, now) {
-            return Ok(text);
+        if let Some(content) = self.0.contents.get_younger(entry.inode(), age, now) {
+            return Ok(content);
         }
         let Entry::File(Owner::Container(key), _) = entry else {
-            return Err(RequestError::Absent);
+            return Err(ReplyError::Absent);
         };
         let container = self.0.answers.container(key)?;
-        self.0.said(entry, &container)
+        self.0.make_content(entry, &container)
     }
 
     // What was read of a kept descriptor is not replaced in the middle of a reader's many steps.
-    fn kept(&self) -> Micros {
-        self.0.answers.max_age().times(KEPT).max(AT_ONCE)
+    fn held_max_age(&self) -> Micros {
+        self.0
+            .answers
+            .max_age()
+            .times(HELD_AGE_FACTOR)
+            .max(OPEN_MAX_AGE)
     }
 
     /// How long the kernel need not ask again; `is_kept` of a descriptor.
-    fn ttl(&self, branch: Branch, is_kept: bool) -> Duration {
-        let (texts, now) = (&self.0.texts, self.0.answers.now());
-        match branch {
-            Branch::Inside(entry @ Entry::File(..))
+    fn ttl(&self, node: CachedEntry, is_kept: bool) -> Duration {
+        let (cache, now) = (&self.0.contents, self.0.answers.now());
+        match node {
+            CachedEntry::Served(entry @ Entry::File(..))
                 if is_kept
-                    && texts.within(entry.inode(), AT_ONCE, now).is_none()
-                    && texts.doubt(entry.inode(), NEXT, now) =>
+                    && cache
+                        .get_younger(entry.inode(), OPEN_MAX_AGE, now)
+                        .is_none()
+                    && cache.claim_recheck(entry.inode(), RECHECK_INTERVAL, now) =>
             {
                 Duration::ZERO
             }
-            _ => ttl(branch),
+            _ => ttl(node),
         }
     }
 
-    fn refused(&self, branch: Branch, error: &RequestError) -> Errno {
-        match branch {
-            Branch::Inside(entry @ Entry::File(..)) => self.0.refused(&entry.path(), error),
+    fn report(&self, node: CachedEntry, error: &ReplyError) -> Errno {
+        match node {
+            CachedEntry::Served(entry @ Entry::File(..)) => self.0.report(&entry.path(), error),
             _ => error.errno(),
         }
     }
 }
 
 /// How long the kernel need not ask again.
-fn ttl(branch: Branch) -> Duration {
-    match branch {
-        Branch::Inside(Entry::File(..)) => TTL,
-        _ => BRIEF,
+fn ttl(node: CachedEntry) -> Duration {
+    match node {
+        CachedEntry::Served(Entry::File(..)) => CONTENT_TTL,
+        _ => REMOVABLE_TTL,
     }
 }
 
@@ -221,7 +235,7 @@ impl Filesystem for Cached {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.saw(Side::Cached, request, parent);
+        self.0.note_request(Side::Cached, request, parent);
         guarded(|| match self.find_child(parent, name) {
             Ok((ttl, entry_ttl, attributes)) => {
                 reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
@@ -237,22 +251,26 @@ impl Filesystem for Cached {
         kept: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.saw(Side::Cached, request, inode);
+        self.0.note_request(Side::Cached, request, inode);
         guarded(|| {
-            let Some(branch) = Branch::of_inode(inode.0) else {
+            let Some(node) = CachedEntry::from_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
             };
-            let age = if kept.is_some() { self.kept() } else { AT_ONCE };
-            match self.attributes(branch, age) {
-                Ok(attributes) => reply.attr(&self.ttl(branch, kept.is_some()), &attributes),
-                Err(error) => reply.error(self.refused(branch, &error)),
+            let age = if kept.is_some() {
+                self.held_max_age()
+            } else {
+                OPEN_MAX_AGE
+            };
+            match self.attributes(node, age) {
+                Ok(attributes) => reply.attr(&self.ttl(node, kept.is_some()), &attributes),
+                Err(error) => reply.error(self.report(node, &error)),
             }
         });
     }
 
     fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
-        guarded(|| match Branch::of_inode(inode.0) {
-            Some(Branch::Own) => match self.0.own(Tid(request.pid())) {
+        guarded(|| match CachedEntry::from_inode(inode.0) {
+            Some(CachedEntry::SelfLink) => match self.0.container_key(Tid(request.pid())) {
                 Ok(key) => reply.data(key.to_string().as_bytes()),
                 Err(error) => reply.error(error.errno()),
             },
@@ -279,12 +297,14 @@ impl Filesystem for Cached {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.saw(Side::Cached, request, inode);
-        guarded(|| match Branch::of_inode(inode.0) {
-            Some(branch @ Branch::Inside(entry)) => match self.text(entry, self.kept()) {
-                Ok(text) => reply.data(slice(&text.bytes, offset, size)),
-                Err(error) => reply.error(self.refused(branch, &error)),
-            },
+        self.0.note_request(Side::Cached, request, inode);
+        guarded(|| match CachedEntry::from_inode(inode.0) {
+            Some(node @ CachedEntry::Served(entry)) => {
+                match self.content(entry, self.held_max_age()) {
+                    Ok(content) => reply.data(slice(&content.bytes, offset, size)),
+                    Err(error) => reply.error(self.report(node, &error)),
+                }
+            }
             _ => reply.error(Errno::EINVAL),
         });
     }
@@ -302,14 +322,14 @@ impl Filesystem for Cached {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };
-            for (at, name, branch) in list.into_iter().filter(|(at, ..)| *at > offset) {
-                let kind = match branch {
-                    Branch::Root => FileType::Directory,
-                    Branch::Inside(entry) if entry.is_directory() => FileType::Directory,
-                    Branch::Inside(_) => FileType::RegularFile,
-                    Branch::Own | Branch::Link(_) => FileType::Symlink,
+            for (at, name, node) in list.into_iter().filter(|(at, ..)| *at > offset) {
+                let kind = match node {
+                    CachedEntry::Root => FileType::Directory,
+                    CachedEntry::Served(entry) if entry.is_directory() => FileType::Directory,
+                    CachedEntry::Served(_) => FileType::RegularFile,
+                    CachedEntry::SelfLink | CachedEntry::DirectLink(_) => FileType::Symlink,
                 };
-                if reply.add(INodeNo(branch.inode()), at, kind, name) {
+                if reply.add(INodeNo(node.inode()), at, kind, name) {
                     break;
                 }
             }
@@ -330,9 +350,9 @@ mod tests {
 
     #[test]
     fn only_files_are_asked_for_again_at_once() {
-        assert_eq!(ttl(Branch::Root), BRIEF);
+        assert_eq!(ttl(CachedEntry::Root), REMOVABLE_TTL);
         let file = crate::view::files::File::Meminfo;
         let file = Entry::File(Owner::Container(Key(1)), file);
-        assert_eq!(ttl(Branch::Inside(file)), TTL);
+        assert_eq!(ttl(CachedEntry::Served(file)), CONTENT_TTL);
     }
 }

@@ -10,14 +10,14 @@ use std::{
 };
 
 /// So many bytes are kept; the oldest go first.
-const MOST: usize = 256 << 10;
+const MAX_CONTENT_BYTES: usize = 256 << 10;
 /// Of so many that are not kept it is remembered what they said.
-const REMEMBERED: usize = 16 << 10;
+const MAX_FINGERPRINTS: usize = 16 << 10;
 const SHARDS: usize = 16;
 
 /// What a file said at a moment.
 #[derive(Debug, Clone)]
-pub(super) struct Text {
+pub(super) struct Content {
     /// What it said.
     pub(super) bytes: Arc<[u8]>,
     /// When it was asked.
@@ -25,88 +25,97 @@ pub(super) struct Text {
     /// When it began to say that: another time for another content.
     pub(super) changed: SystemTime,
     /// When its reader was last told that it may be old.
-    doubted: Option<Micros>,
+    recheck_claimed: Option<Micros>,
 }
 
-/// Texts by inode number.
+/// ContentCache by inode number.
 #[derive(Debug, Default)]
-pub(super) struct Texts([Mutex<Shard>; SHARDS]);
+pub(super) struct ContentCache([Mutex<Shard>; SHARDS]);
 
-/// What is left of a text that is not kept: enough to know it again, so that the kernel need not
+/// What is left of a content that is not kept: enough to know it again, so that the kernel need not
 /// read what it has.
 #[derive(Debug, Clone, Copy)]
-struct Trace {
+struct Fingerprint {
     hash: u64,
     changed: SystemTime,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    texts: HashMap<u64, Text>,
-    traces: HashMap<u64, Trace>,
+    contents: HashMap<u64, Content>,
+    fingerprints: HashMap<u64, Fingerprint>,
     /// Whose, the oldest first.
-    traced: VecDeque<u64>,
+    fingerprint_order: VecDeque<u64>,
     hasher: RandomState,
     // In the order of the moments they were taken at; an inode may stand here more than once.
     order: VecDeque<(Micros, u64)>,
     bytes: usize,
 }
 
-impl Texts {
+impl ContentCache {
     /// What the file said less than `age` before `now`.
-    pub(super) fn within(&self, inode: u64, age: Micros, now: Micros) -> Option<Text> {
+    pub(super) fn get_younger(&self, inode: u64, age: Micros, now: Micros) -> Option<Content> {
         let shard = self.shard(inode).lock();
-        let text = shard.texts.get(&inode)?;
-        (now.less(text.taken) < age).then(|| text.clone())
+        let content = shard.contents.get(&inode)?;
+        (now.less(content.taken) < age).then(|| content.clone())
     }
 
     /// When the file began to say what it said last, however long ago; `None` if it is not known.
     pub(super) fn changed(&self, inode: u64) -> Option<SystemTime> {
         let shard = self.shard(inode).lock();
-        let kept = shard.texts.get(&inode).map(|text| text.changed);
-        kept.or_else(|| shard.traces.get(&inode).map(|trace| trace.changed))
+        let kept = shard.contents.get(&inode).map(|content| content.changed);
+        kept.or_else(|| {
+            shard
+                .fingerprints
+                .get(&inode)
+                .map(|fingerprint| fingerprint.changed)
+        })
     }
 
-    /// Whether nobody has said less than `age` before `now` that the text may be old; then it is
+    /// Whether nobody has said less than `age` before `now` that the content may be old; then it is
     /// said now.
-    pub(super) fn doubt(&self, inode: u64, age: Micros, now: Micros) -> bool {
+    pub(super) fn claim_recheck(&self, inode: u64, age: Micros, now: Micros) -> bool {
         let mut shard = self.shard(inode).lock();
-        let Some(text) = shard.texts.get_mut(&inode) else {
+        let Some(content) = shard.contents.get_mut(&inode) else {
             return true;
         };
-        let is_first = text.doubted.is_none_or(|doubted| now.less(doubted) >= age);
-        text.doubted = is_first.then_some(now);
+        let is_first = content
+            .recheck_claimed
+            .is_none_or(|recheck_claimed| now.less(recheck_claimed) >= age);
+        content.recheck_claimed = is_first.then_some(now);
         is_first
     }
 
     /// Keeps what the file says since `taken`. If it is what it said before, it has not changed.
-    pub(super) fn put(&self, inode: u64, bytes: Arc<[u8]>, taken: Micros) -> Text {
+    pub(super) fn put(&self, inode: u64, bytes: Arc<[u8]>, taken: Micros) -> Content {
         let mut shard = self.shard(inode).lock();
-        let text = match shard.texts.get(&inode) {
+        let content = match shard.contents.get(&inode) {
             // Two readers asked at once, and the later one was answered first.
             Some(known) if known.taken > taken => return known.clone(),
-            Some(known) if known.bytes == bytes => Text {
+            Some(known) if known.bytes == bytes => Content {
                 taken,
-                doubted: None,
+                recheck_claimed: None,
                 ..known.clone()
             },
-            known => Text {
-                changed: match (known, shard.traces.get(&inode)) {
-                    (None, Some(trace)) if trace.hash == shard.hasher.hash_one(&*bytes) => {
-                        trace.changed
+            known => Content {
+                changed: match (known, shard.fingerprints.get(&inode)) {
+                    (None, Some(fingerprint))
+                        if fingerprint.hash == shard.hasher.hash_one(&*bytes) =>
+                    {
+                        fingerprint.changed
                     }
-                    (known, trace) => {
+                    (known, fingerprint) => {
                         let known = known.map(|known| known.changed);
-                        later(known.or(trace.map(|trace| trace.changed)))
+                        later(known.or(fingerprint.map(|fingerprint| fingerprint.changed)))
                     }
                 },
                 bytes,
                 taken,
-                doubted: None,
+                recheck_claimed: None,
             },
         };
-        shard.put(inode, text.clone());
-        text
+        shard.put(inode, content.clone());
+        content
     }
 
     fn shard(&self, inode: u64) -> &Mutex<Shard> {
@@ -127,39 +136,41 @@ fn later(before: Option<SystemTime>) -> SystemTime {
 }
 
 impl Shard {
-    fn put(&mut self, inode: u64, text: Text) {
-        self.bytes += text.bytes.len();
-        self.order.push_back((text.taken, inode));
-        if let Some(old) = self.texts.insert(inode, text) {
+    fn put(&mut self, inode: u64, content: Content) {
+        self.bytes += content.bytes.len();
+        self.order.push_back((content.taken, inode));
+        if let Some(old) = self.contents.insert(inode, content) {
             self.bytes -= old.bytes.len();
         }
-        while self.bytes > MOST / SHARDS || self.order.len() > self.texts.len() * 2 + SHARDS {
+        while self.bytes > MAX_CONTENT_BYTES / SHARDS
+            || self.order.len() > self.contents.len() * 2 + SHARDS
+        {
             let Some((taken, inode)) = self.order.pop_front() else {
                 return;
             };
-            let is_last = |text: &Text| text.taken == taken;
-            if self.order.is_empty() || !self.texts.get(&inode).is_some_and(is_last) {
+            let is_last = |content: &Content| content.taken == taken;
+            if self.order.is_empty() || !self.contents.get(&inode).is_some_and(is_last) {
                 continue;
             }
-            if let Some(old) = self.texts.remove(&inode) {
+            if let Some(old) = self.contents.remove(&inode) {
                 self.bytes -= old.bytes.len();
-                self.trace(inode, &old);
+                self.fingerprint(inode, &old);
             }
         }
     }
 
-    fn trace(&mut self, inode: u64, text: &Text) {
-        let trace = Trace {
-            hash: self.hasher.hash_one(&*text.bytes),
-            changed: text.changed,
+    fn fingerprint(&mut self, inode: u64, content: &Content) {
+        let fingerprint = Fingerprint {
+            hash: self.hasher.hash_one(&*content.bytes),
+            changed: content.changed,
         };
-        if self.traces.insert(inode, trace).is_none() {
-            self.traced.push_back(inode);
+        if self.fingerprints.insert(inode, fingerprint).is_none() {
+            self.fingerprint_order.push_back(inode);
         }
-        if self.traces.len() > REMEMBERED / SHARDS
-            && let Some(oldest) = self.traced.pop_front()
+        if self.fingerprints.len() > MAX_FINGERPRINTS / SHARDS
+            && let Some(oldest) = self.fingerprint_order.pop_front()
         {
-            self.traces.remove(&oldest);
+            self.fingerprints.remove(&oldest);
         }
     }
 }
@@ -168,78 +179,85 @@ impl Shard {
 mod tests {
     use super::*;
 
-    fn bytes(text: &str) -> Arc<[u8]> {
-        Arc::from(text.as_bytes())
+    fn bytes(content: &str) -> Arc<[u8]> {
+        Arc::from(content.as_bytes())
     }
 
     #[test]
     fn a_text_is_shared_as_long_as_it_is_young_enough() {
-        let texts = Texts::default();
-        texts.put(1, bytes("a"), Micros(100));
-        assert!(texts.within(1, Micros(10), Micros(109)).is_some());
-        assert!(texts.within(1, Micros(10), Micros(110)).is_none());
-        assert!(texts.within(2, Micros(10), Micros(100)).is_none());
+        let contents = ContentCache::default();
+        contents.put(1, bytes("a"), Micros(100));
+        assert!(contents.get_younger(1, Micros(10), Micros(109)).is_some());
+        assert!(contents.get_younger(1, Micros(10), Micros(110)).is_none());
+        assert!(contents.get_younger(2, Micros(10), Micros(100)).is_none());
     }
 
     #[test]
     fn what_says_the_same_again_has_not_changed_and_what_says_another_has() {
-        let texts = Texts::default();
-        let first = texts.put(1, bytes("a"), Micros(100));
-        let same = texts.put(1, bytes("a"), Micros(200));
-        let other = texts.put(1, bytes("b"), Micros(300));
+        let contents = ContentCache::default();
+        let first = contents.put(1, bytes("a"), Micros(100));
+        let same = contents.put(1, bytes("a"), Micros(200));
+        let other = contents.put(1, bytes("b"), Micros(300));
         assert_eq!(first.changed, same.changed);
         assert!(other.changed > same.changed);
     }
 
     #[test]
     fn every_second_doubt_that_follows_at_once_is_none() {
-        let texts = Texts::default();
-        texts.put(1, bytes("a"), Micros(100));
-        let mut doubt = |now| texts.doubt(1, Micros(10), Micros(now));
+        let contents = ContentCache::default();
+        contents.put(1, bytes("a"), Micros(100));
+        let mut doubt = |now| contents.claim_recheck(1, Micros(10), Micros(now));
         assert_eq!(
             [200, 201, 202, 300].map(&mut doubt),
             [true, false, true, true]
         );
-        texts.put(1, bytes("a"), Micros(301));
-        assert!(texts.doubt(1, Micros(10), Micros(302)));
+        contents.put(1, bytes("a"), Micros(301));
+        assert!(contents.claim_recheck(1, Micros(10), Micros(302)));
     }
 
     #[test]
     fn an_answer_that_was_overtaken_does_not_bring_back_the_past() {
-        let texts = Texts::default();
-        texts.put(1, bytes("new"), Micros(200));
-        let told = texts.put(1, bytes("old"), Micros(100));
+        let contents = ContentCache::default();
+        contents.put(1, bytes("new"), Micros(200));
+        let told = contents.put(1, bytes("old"), Micros(100));
         assert_eq!(&*told.bytes, b"new");
     }
 
     #[test]
     fn a_text_that_is_not_kept_any_more_is_still_known_again() {
-        let texts = Texts::default();
-        let first = texts.put(1, bytes("a"), Micros(100)).changed;
+        let contents = ContentCache::default();
+        let first = contents.put(1, bytes("a"), Micros(100)).changed;
         let crowd = |from| {
             (from..from + 1000).for_each(|inode| {
-                texts.put(inode, bytes(&"x".repeat(1000)), Micros(inode));
+                contents.put(inode, bytes(&"x".repeat(1000)), Micros(inode));
             });
-            assert!(texts.within(1, Micros(u64::MAX), Micros(200)).is_none());
+            assert!(
+                contents
+                    .get_younger(1, Micros(u64::MAX), Micros(200))
+                    .is_none()
+            );
         };
         crowd(1000);
-        assert_eq!(texts.put(1, bytes("a"), Micros(10_000)).changed, first);
+        assert_eq!(contents.put(1, bytes("a"), Micros(10_000)).changed, first);
         crowd(20_000);
-        assert!(texts.put(1, bytes("b"), Micros(40_000)).changed > first);
+        assert!(contents.put(1, bytes("b"), Micros(40_000)).changed > first);
     }
 
     #[test]
     fn however_many_files_there_are_what_is_kept_has_a_bound() {
-        let texts = Texts::default();
+        let contents = ContentCache::default();
         for inode in 0..100_000 {
-            texts.put(inode, bytes(&"x".repeat(1000)), Micros(inode));
+            contents.put(inode, bytes(&"x".repeat(1000)), Micros(inode));
         }
-        let shards = texts.0.iter();
+        let shards = contents.0.iter();
         let kept: usize = shards.map(|shard| shard.lock().bytes).sum();
-        assert!(kept <= MOST && kept > 0);
-        let entries = texts.0.iter().map(|shard| shard.lock().order.len());
+        assert!(kept <= MAX_CONTENT_BYTES && kept > 0);
+        let entries = contents.0.iter().map(|shard| shard.lock().order.len());
         assert!(entries.sum::<usize>() < 1000);
-        let traces = texts.0.iter().map(|shard| shard.lock().traces.len());
-        assert!(traces.sum::<usize>() <= REMEMBERED);
+        let fingerprints = contents
+            .0
+            .iter()
+            .map(|shard| shard.lock().fingerprints.len());
+        assert!(fingerprints.sum::<usize>() <= MAX_FINGERPRINTS);
     }
 }

@@ -1,7 +1,7 @@
 //! The requests of the direct connection, one by one.
 
 use super::{
-    reply::{FOREVER, slice},
+    reply::{PERMANENT_TTL, slice},
     request::guarded,
     server::Server,
 };
@@ -23,33 +23,33 @@ pub struct Direct(pub Arc<Server>);
 
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.saw(Side::Direct, request, parent);
+        self.0.note_request(Side::Direct, request, parent);
         guarded(|| match self.find_child(parent, name, Tid(request.pid())) {
             Ok((ttl, entry)) => {
                 let attributes = self.0.attributes(entry);
-                reply.entry_with_ttls(&FOREVER, &ttl, &attributes, Generation(0));
+                reply.entry_with_ttls(&PERMANENT_TTL, &ttl, &attributes, Generation(0));
             }
             Err(error) => reply.error(error.errno()),
         });
     }
 
     fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        self.0.saw(Side::Direct, request, inode);
-        guarded(|| match Entry::of_inode(inode.0) {
-            Some(entry) => reply.attr(&FOREVER, &self.0.attributes(entry)),
+        self.0.note_request(Side::Direct, request, inode);
+        guarded(|| match Entry::from_inode(inode.0) {
+            Some(entry) => reply.attr(&PERMANENT_TTL, &self.0.attributes(entry)),
             None => reply.error(Errno::ENOENT),
         });
     }
 
     fn readlink(&self, _: &Request, inode: INodeNo, reply: ReplyData) {
-        guarded(|| match Entry::of_inode(inode.0) {
+        guarded(|| match Entry::from_inode(inode.0) {
             Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
             _ => reply.error(Errno::EINVAL),
         });
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.0.saw(Side::Direct, request, inode);
+        self.0.note_request(Side::Direct, request, inode);
         guarded(|| match self.open_file(inode, Tid(request.pid()), flags) {
             Ok(handle) => reply.opened(
                 handle,
@@ -70,7 +70,7 @@ impl Filesystem for Direct {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.saw(Side::Direct, request, inode);
+        self.0.note_request(Side::Direct, request, inode);
         guarded(|| {
             // sendfile and splice fill the page cache, which belongs to the inode: the next
             // reader would be given these bytes, whoever that is. They fall back to read.
@@ -176,10 +176,10 @@ impl Filesystem for Direct {
         reply: ReplyAttr,
     ) {
         let other = mode.or(uid).or(gid).is_some() || atime.or(mtime).is_some();
-        guarded(|| match Entry::of_inode(inode.0) {
+        guarded(|| match Entry::from_inode(inode.0) {
             // A shell that redirects to a pressure file truncates it first, to no effect.
             Some(entry) if size.is_some() && !other && entry.is_pressure() => {
-                reply.attr(&FOREVER, &self.0.attributes(entry));
+                reply.attr(&PERMANENT_TTL, &self.0.attributes(entry));
             }
             _ => reply.error(Errno::EROFS),
         });

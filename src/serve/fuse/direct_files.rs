@@ -1,6 +1,6 @@
 //! The open files of the direct connection: what opening, reading, writing and closing them does.
 
-use super::{direct::Direct, error::RequestError, open_files::Open, triggers::READY};
+use super::{direct::Direct, error::ReplyError, open_files::OpenFile, triggers::READY};
 use crate::{
     base::units::Tid,
     facts::container::Caller,
@@ -20,7 +20,7 @@ impl Direct {
         let is_written = flags.acc_mode() != OpenAccMode::O_RDONLY;
         let is_pressure = entry.is_pressure();
         if is_written && !is_pressure {
-            return Err(RequestError::ReadOnly.errno());
+            return Err(ReplyError::ReadOnly.errno());
         }
         let handle = self
             .0
@@ -28,9 +28,9 @@ impl Direct {
             .and_then(|caller| {
                 // Whoever opened the file is asked, not whoever writes to it later.
                 let is_privileged = is_written && self.0.answers.is_privileged(tid);
-                Ok(self.0.open.add(caller, is_privileged)?)
+                Ok(self.0.open_files.add(caller, is_privileged)?)
             })
-            .map_err(|error| self.0.refused(&entry.path(), &error))?;
+            .map_err(|error| self.0.report(&entry.path(), &error))?;
         Ok(FileHandle(handle))
     }
 
@@ -45,7 +45,7 @@ impl Direct {
             return Err(Errno::EACCES);
         };
         // A trigger ends with the daemon that it was given to.
-        let open = self.0.open.get(handle.0).ok_or(Errno::EBADF)?;
+        let open = self.0.open_files.get(handle.0).ok_or(Errno::EBADF)?;
         self.0
             .triggers
             .set(handle.0, &open, data, |trigger| {
@@ -61,7 +61,7 @@ impl Direct {
         handle: FileHandle,
         waiter: Option<PollNotifier>,
     ) -> PollEvents {
-        match Entry::of_inode(inode.0) {
+        match Entry::from_inode(inode.0) {
             Some(Entry::File(_, file)) if file.pressure().is_some() => {
                 self.0.triggers.poll(handle.0, waiter)
             }
@@ -72,7 +72,7 @@ impl Direct {
     /// Forgets an open file and what hangs on it.
     pub(super) fn close_file(&self, handle: FileHandle) {
         self.0.triggers.remove(handle.0);
-        self.0.open.remove(handle.0);
+        self.0.open_files.remove(handle.0);
     }
 
     /// The content of an open file: made anew for whoever reads from its start, as procfs does
@@ -85,14 +85,14 @@ impl Direct {
         offset: u64,
     ) -> Result<Arc<[u8]>, Errno> {
         let (entry, owner) = file(inode)?;
-        let caller = match self.0.open.get(handle.0) {
-            Some(Open {
+        let caller = match self.0.open_files.get(handle.0) {
+            Some(OpenFile {
                 content: Some(content),
                 ..
             }) if offset > 0 => return Ok(content),
             Some(open) => Ok(open.caller),
             None => match self.restore(handle, owner, tid) {
-                Ok(Open {
+                Ok(OpenFile {
                     content: Some(content),
                     ..
                 }) if offset > 0 => return Ok(content),
@@ -101,22 +101,22 @@ impl Direct {
         };
         caller
             .and_then(|caller| {
-                let content = self.0.content(entry, &caller)?;
-                let open = Open {
+                let content = self.0.content_for(entry, &caller)?;
+                let open = OpenFile {
                     caller,
                     content: Some(Arc::clone(&content)),
                     is_privileged: false,
                 };
-                self.0.open.keep(handle.0, open)?;
+                self.0.open_files.keep(handle.0, open)?;
                 Ok(content)
             })
-            .map_err(|error| self.0.refused(&entry.path(), &error))
+            .map_err(|error| self.0.report(&entry.path(), &error))
     }
 
     /// A file that was opened before this daemon's time.
-    fn restore(&self, handle: FileHandle, owner: Owner, tid: Tid) -> Result<Open, RequestError> {
-        let Some(before) = self.0.open.before(handle.0) else {
-            return Ok(Open {
+    fn restore(&self, handle: FileHandle, owner: Owner, tid: Tid) -> Result<OpenFile, ReplyError> {
+        let Some(before) = self.0.open_files.before(handle.0) else {
+            return Ok(OpenFile {
                 caller: self.0.caller(owner, tid)?,
                 content: None,
                 is_privileged: false,
@@ -126,19 +126,19 @@ impl Direct {
             Some(key) => Caller::Container(self.0.answers.container(key)?),
             None => Caller::Host,
         };
-        let open = Open {
+        let open = OpenFile {
             caller,
             content: before.content,
             is_privileged: before.is_privileged,
         };
-        self.0.open.keep(handle.0, open.clone())?;
+        self.0.open_files.keep(handle.0, open.clone())?;
         Ok(open)
     }
 }
 
 /// The file with that inode number, and whose it is.
 fn file(inode: INodeNo) -> Result<(Entry, Owner), Errno> {
-    match Entry::of_inode(inode.0) {
+    match Entry::from_inode(inode.0) {
         Some(entry) if entry.is_directory() => Err(Errno::EISDIR),
         Some(entry @ (Entry::File(owner, _) | Entry::System(owner, _))) => Ok((entry, owner)),
         _ => Err(Errno::ENOENT),

@@ -2,8 +2,8 @@
 
 use super::{
     direct::Direct,
-    error::RequestError,
-    reply::{BRIEF, FOREVER, NEVER},
+    error::ReplyError,
+    reply::{PER_CALLER_TTL, PERMANENT_TTL, REMOVABLE_TTL},
 };
 use crate::{
     base::units::Tid,
@@ -20,14 +20,14 @@ impl Direct {
         parent: INodeNo,
         name: &OsStr,
         tid: Tid,
-    ) -> Result<(Duration, Entry), RequestError> {
-        let parent = Entry::of_inode(parent.0).ok_or(RequestError::Absent)?;
-        let name = name.to_str().ok_or(RequestError::Absent)?;
-        let entry = parent.child(name).ok_or(RequestError::Absent)?;
+    ) -> Result<(Duration, Entry), ReplyError> {
+        let parent = Entry::from_inode(parent.0).ok_or(ReplyError::Absent)?;
+        let name = name.to_str().ok_or(ReplyError::Absent)?;
+        let entry = parent.child(name).ok_or(ReplyError::Absent)?;
         let ttl = match entry {
             Entry::Directory(Owner::Container(key), _) if parent == Entry::OwnTrees => {
                 self.0.answers.container(key)?;
-                BRIEF
+                REMOVABLE_TTL
             }
             Entry::System(owner, attribute) => {
                 let is_shown = match attribute.subject() {
@@ -39,12 +39,12 @@ impl Direct {
                         .has(subject),
                 };
                 if !is_shown || !self.0.answers.has(&attribute.path()) {
-                    return Err(RequestError::Absent);
+                    return Err(ReplyError::Absent);
                 }
                 match attribute.subject() {
-                    subject if attribute != Attribute::directory(subject) => BRIEF,
-                    Subject::Machine => BRIEF,
-                    Subject::Cpu(_) | Subject::Node(_) => NEVER,
+                    subject if attribute != Attribute::directory(subject) => REMOVABLE_TTL,
+                    Subject::Machine => REMOVABLE_TTL,
+                    Subject::Cpu(_) | Subject::Node(_) => PER_CALLER_TTL,
                 }
             }
             Entry::Link(owner, _) => {
@@ -52,11 +52,11 @@ impl Direct {
                     .0
                     .answers
                     .visible_devices(&self.0.caller(owner, tid)?)?;
-                let mut members = parent.members(&shown).into_iter();
+                let mut members = parent.numbered_children(&shown).into_iter();
                 if !members.any(|(_, member, _)| member == name) {
-                    return Err(RequestError::Absent);
+                    return Err(ReplyError::Absent);
                 }
-                NEVER
+                PER_CALLER_TTL
             }
             Entry::File(owner, file) if file.pressure().is_some() => {
                 if !self
@@ -64,17 +64,17 @@ impl Direct {
                     .answers
                     .has_pressure(file, &self.0.caller(owner, tid)?)
                 {
-                    return Err(RequestError::Absent);
+                    return Err(ReplyError::Absent);
                 }
-                NEVER
+                PER_CALLER_TTL
             }
             Entry::File(_, file) if !self.0.answers.has(file.path()) => {
-                return Err(RequestError::Absent);
+                return Err(ReplyError::Absent);
             }
             Entry::Directory(_, directory) if !self.0.answers.has(directory.path()) => {
-                return Err(RequestError::Absent);
+                return Err(ReplyError::Absent);
             }
-            _ => FOREVER,
+            _ => PERMANENT_TTL,
         };
         Ok((ttl, entry))
     }
@@ -85,11 +85,11 @@ impl Direct {
         &self,
         inode: INodeNo,
         tid: Tid,
-    ) -> Result<Vec<(u64, String, Entry)>, RequestError> {
-        let entry = Entry::of_inode(inode.0).ok_or(RequestError::Absent)?;
+    ) -> Result<Vec<(u64, String, Entry)>, ReplyError> {
+        let entry = Entry::from_inode(inode.0).ok_or(ReplyError::Absent)?;
         let own = [".", ".."].map(|name| (name.to_owned(), entry));
-        let named = own.into_iter().chain(entry.children());
-        let caller = match entry.differs() {
+        let named = own.into_iter().chain(entry.named_children());
+        let caller = match entry.varying_owner() {
             Some(owner) => Some(self.0.caller(owner, tid)?),
             None => None,
         };
@@ -106,7 +106,7 @@ impl Direct {
             .map(|(offset, (name, child))| (offset, name, child))
             .collect();
         if let Some(caller) = &caller {
-            list.extend(entry.members(&self.0.answers.visible_devices(caller)?));
+            list.extend(entry.numbered_children(&self.0.answers.visible_devices(caller)?));
         }
         Ok(list)
     }

@@ -1,12 +1,12 @@
 //! The errors of requests, and the errno of each.
 
-use super::{open_files::TooMany, triggers::TriggerError};
+use super::{open_files::TooManyOpenFiles, triggers::TriggerError};
 use crate::{base::sys::ReadError, facts::container::CallerError, view::answer::AnswerError};
 use fuser::Errno;
 
 /// Why a request gets no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RequestError {
+pub(super) enum ReplyError {
     #[error(transparent)]
     Caller(#[from] CallerError),
     #[error(transparent)]
@@ -14,7 +14,7 @@ pub(super) enum RequestError {
     #[error("cannot find the container")]
     Container(#[from] ReadError),
     #[error(transparent)]
-    TooMany(#[from] TooMany),
+    TooManyOpenFiles(#[from] TooManyOpenFiles),
     #[error("a process of the host has no container")]
     IsHost,
     #[error("there is no such file")]
@@ -25,15 +25,15 @@ pub(super) enum RequestError {
     Trigger(#[from] TriggerError),
 }
 
-impl RequestError {
+impl ReplyError {
     pub(super) fn errno(&self) -> Errno {
         match self {
-            RequestError::Container(error) if error.is_gone() => Errno::ENOENT,
-            RequestError::IsHost | RequestError::Absent => Errno::ENOENT,
-            RequestError::TooMany(_) => Errno::ENFILE,
-            RequestError::ReadOnly => Errno::EROFS,
-            RequestError::Trigger(error) => error.errno(),
-            RequestError::Answer(AnswerError::Unseen { .. }) => Errno::ENOENT,
+            ReplyError::Container(error) if error.is_gone() => Errno::ENOENT,
+            ReplyError::IsHost | ReplyError::Absent => Errno::ENOENT,
+            ReplyError::TooManyOpenFiles(_) => Errno::ENFILE,
+            ReplyError::ReadOnly => Errno::EROFS,
+            ReplyError::Trigger(error) => error.errno(),
+            ReplyError::Answer(AnswerError::Unseen { .. }) => Errno::ENOENT,
             _ => Errno::EIO,
         }
     }

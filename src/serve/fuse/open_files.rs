@@ -12,19 +12,19 @@ use parking_lot::Mutex;
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 /// So many files one container may hold open. The daemon pays for what they say.
-const MOST: usize = 1024;
+const MAX_OPEN_FILES_PER_CONTAINER: usize = 1024;
 
 /// So many bytes of a buffer are kept for the next use.
-const MOST_KEPT: usize = 16 << 10;
+const MAX_KEPT_RECORD_BYTES: usize = 16 << 10;
 
 /// A container has as many files open as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a container holds {MOST} files open")]
-pub(super) struct TooMany;
+#[error("a container holds {MAX_OPEN_FILES_PER_CONTAINER} files open")]
+pub(super) struct TooManyOpenFiles;
 
 /// An open file.
 #[derive(Debug, Clone)]
-pub(super) struct Open {
+pub(super) struct OpenFile {
     /// Who opened it: what it says depends on that, whoever reads it later.
     pub(super) caller: Caller,
     /// What its reader saw at the start of the file, so that the rest is of the same moment.
@@ -35,7 +35,7 @@ pub(super) struct Open {
 
 /// An open file of a daemon before this one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Before {
+pub(super) struct InheritedFile {
     /// The container that opened it; `None` for the host.
     pub(super) key: Option<Key>,
     /// What its reader saw.
@@ -43,17 +43,17 @@ pub(super) struct Before {
     pub(super) is_privileged: bool,
 }
 
-/// Open files by handle, each kept for a successor too.
+/// OpenFile files by handle, each kept for a successor too.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
-    table: Mutex<Table>,
+    table: Mutex<OpenFileTable>,
     store: Arc<Store>,
 }
 
 #[derive(Debug)]
-struct Table {
+struct OpenFileTable {
     last: u64,
-    files: HashMap<u64, Open>,
+    files: HashMap<u64, OpenFile>,
     /// How many each container holds.
     held: HashMap<Key, usize>,
 }
@@ -62,7 +62,7 @@ impl OpenFiles {
     /// None, but those that a daemon before this one kept on the store.
     pub(super) fn new(store: Arc<Store>) -> OpenFiles {
         OpenFiles {
-            table: Mutex::new(Table {
+            table: Mutex::new(OpenFileTable {
                 // Nobody opens a file every nanosecond: no daemon before this one has given out
                 // these handles.
                 last: sys::since_boot().0.saturating_mul(1000),
@@ -74,8 +74,8 @@ impl OpenFiles {
     }
 
     /// A handle that nobody has.
-    pub(super) fn add(&self, caller: Caller, is_privileged: bool) -> Result<u64, TooMany> {
-        let open = Open {
+    pub(super) fn add(&self, caller: Caller, is_privileged: bool) -> Result<u64, TooManyOpenFiles> {
+        let open = OpenFile {
             caller,
             content: None,
             is_privileged,
@@ -90,17 +90,17 @@ impl OpenFiles {
     }
 
     /// What a daemon before this one knew of a handle that this one does not.
-    pub(super) fn before(&self, handle: u64) -> Option<Before> {
-        Before::of(&self.store.get(Kind::OpenFile, handle)?)
+    pub(super) fn before(&self, handle: u64) -> Option<InheritedFile> {
+        InheritedFile::of(&self.store.get(Kind::OpenFile, handle)?)
     }
 
     /// What is open under that handle.
-    pub(super) fn get(&self, handle: u64) -> Option<Open> {
+    pub(super) fn get(&self, handle: u64) -> Option<OpenFile> {
         self.table.lock().files.get(&handle).cloned()
     }
 
     /// Keeps what the reader saw; a handle of a daemon before this one becomes one of ours.
-    pub(super) fn keep(&self, handle: u64, open: Open) -> Result<(), TooMany> {
+    pub(super) fn keep(&self, handle: u64, open: OpenFile) -> Result<(), TooManyOpenFiles> {
         let mut table = self.table.lock();
         let known = match table.files.get_mut(&handle) {
             Some(known) => {
@@ -118,7 +118,7 @@ impl OpenFiles {
         Ok(())
     }
 
-    fn put(&self, handle: u64, open: &Open) {
+    fn put(&self, handle: u64, open: &OpenFile) {
         thread_local! {
             static RECORD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
@@ -127,7 +127,7 @@ impl OpenFiles {
             open.record(record);
             self.store.put(Kind::OpenFile, handle, record);
             // One large file should not hold its memory for ever.
-            record.shrink_to(MOST_KEPT);
+            record.shrink_to(MAX_KEPT_RECORD_BYTES);
         });
     }
 
@@ -145,7 +145,7 @@ impl OpenFiles {
     }
 }
 
-impl Open {
+impl OpenFile {
     /// The container that opened it.
     pub(super) fn key(&self) -> Option<Key> {
         match &self.caller {
@@ -164,12 +164,12 @@ impl Open {
     }
 }
 
-impl Before {
-    fn of(record: &[u8]) -> Option<Before> {
+impl InheritedFile {
+    fn of(record: &[u8]) -> Option<InheritedFile> {
         let (key, rest) = record.split_first_chunk()?;
         let (flags, content) = rest.split_first()?;
         let key = u64::from_le_bytes(*key);
-        Some(Before {
+        Some(InheritedFile {
             key: (key != 0).then_some(Key(key)),
             content: (flags & 2 != 0).then(|| content.into()),
             is_privileged: flags & 1 != 0,
@@ -177,12 +177,12 @@ impl Before {
     }
 }
 
-impl Table {
-    fn put(&mut self, handle: u64, open: Open) -> Result<(), TooMany> {
+impl OpenFileTable {
+    fn put(&mut self, handle: u64, open: OpenFile) -> Result<(), TooManyOpenFiles> {
         if let Some(key) = open.key() {
             let held = self.held.entry(key).or_default();
-            if *held >= MOST {
-                return Err(TooMany);
+            if *held >= MAX_OPEN_FILES_PER_CONTAINER {
+                return Err(TooManyOpenFiles);
             }
             *held += 1;
         }
@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
         let files = OpenFiles::new(Arc::new(Store::new().unwrap()));
-        let handles: Vec<u64> = (0..MOST)
+        let handles: Vec<u64> = (0..MAX_OPEN_FILES_PER_CONTAINER)
             .map(|_| files.add(container(Key(1)), false).unwrap())
             .collect();
-        assert_eq!(files.add(container(Key(1)), false), Err(TooMany));
+        assert_eq!(files.add(container(Key(1)), false), Err(TooManyOpenFiles));
         assert!(
             files.add(container(Key(2)), false).is_ok() && files.add(Caller::Host, false).is_ok()
         );
@@ -224,13 +224,13 @@ mod tests {
         let store = Arc::new(Store::new().unwrap());
         let earlier = OpenFiles::new(Arc::clone(&store));
         let handle = earlier.add(container(Key(3)), true).unwrap();
-        let open = Open {
+        let open = OpenFile {
             content: Some(Arc::from(&b"x"[..])),
             ..earlier.get(handle).unwrap()
         };
         earlier.keep(handle, open).unwrap();
         let later = OpenFiles::new(store);
-        let before = Before {
+        let before = InheritedFile {
             key: Some(Key(3)),
             content: Some(Arc::from(&b"x"[..])),
             is_privileged: true,

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 // For the life of a daemon attributes do not change, nor do names; what may end is a container, or
 // what the machine has.
-pub(super) const FOREVER: Duration = Duration::from_secs(3600);
-pub(super) const BRIEF: Duration = Duration::from_secs(1);
+pub(super) const PERMANENT_TTL: Duration = Duration::from_secs(3600);
+pub(super) const REMOVABLE_TTL: Duration = Duration::from_secs(1);
 // Whether there is such a CPU differs from one caller to the next.
-pub(super) const NEVER: Duration = Duration::ZERO;
+pub(super) const PER_CALLER_TTL: Duration = Duration::ZERO;
 
 /// The attributes of a file of root's with that inode number, type, permission bits and size in
 /// bytes, all of whose times are `time`; it has one link and takes no blocks.

@@ -17,7 +17,7 @@ thread_local! {
 
 /// The file that this thread's last request was about and whose it is, for a log.
 pub(super) fn at_work() -> String {
-    match Entry::of_inode(AT.get()) {
+    match Entry::from_inode(AT.get()) {
         Some(entry @ (Entry::File(owner, _) | Entry::System(owner, _))) => match owner {
             Owner::Container(key) => format!("{} of container {key}", entry.path()),
             Owner::Caller => entry.path(),
@@ -47,7 +47,7 @@ pub(super) fn guarded(handler: impl FnOnce()) {
 mod tests {
     use super::*;
     use crate::serve::{
-        fuse::{attributes, reply::FOREVER},
+        fuse::{attributes, reply::PERMANENT_TTL},
         wire::{Connection, Side},
     };
     use fuser::{Errno, FileHandle, Filesystem, INodeNo, ReplyAttr, ReplyEntry, Request};
@@ -67,7 +67,7 @@ mod tests {
         fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
             let told = (fuser::FileType::Directory, 0o555, 0);
             let root = attributes(inode, told, SystemTime::now());
-            guarded(|| reply.attr(&FOREVER, &root));
+            guarded(|| reply.attr(&PERMANENT_TTL, &root));
         }
     }
 

@@ -1,8 +1,8 @@
 //! What a request asks for: the entry, the caller, the content; and which errno an error is.
 
 use super::{
-    content_cache::{Text, Texts},
-    error::RequestError,
+    content_cache::{Content, ContentCache},
+    error::ReplyError,
     open_files::OpenFiles,
     reply::attributes,
     request::set_inode,
@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 // A container may cause as many different errors as it likes; the log has an end.
-const MOST_CAUSES: usize = 256;
+const MAX_LOGGED_CAUSES: usize = 256;
 
 /// What both connections serve: files whose content are the answers.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub struct Server {
     sizes: Vec<u64>,
     /// The same for attributes.
     attribute_size: u64,
-    pub(super) texts: Texts,
-    pub(super) open: OpenFiles,
+    pub(super) contents: ContentCache,
+    pub(super) open_files: OpenFiles,
     pub(super) triggers: Triggers,
     store: Arc<Store>,
     /// The causes of errors that were logged.
@@ -54,10 +54,10 @@ impl Server {
         Server {
             began: SystemTime::now(),
             sizes: FILES.iter().map(|file| answers.max_size(*file)).collect(),
-            texts: Texts::default(),
+            contents: ContentCache::default(),
             attribute_size: answers.max_attribute_size(),
             answers,
-            open: OpenFiles::new(Arc::clone(&store)),
+            open_files: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
             store,
             causes: Mutex::default(),
@@ -65,8 +65,8 @@ impl Server {
     }
 
     /// Remembers how far the requests of a connection have come, and what this thread is at.
-    pub(super) fn saw(&self, side: Side, request: &Request, inode: INodeNo) {
-        self.store.mark(side.place(), request.unique().0);
+    pub(super) fn note_request(&self, side: Side, request: &Request, inode: INodeNo) {
+        self.store.mark(side.index(), request.unique().0);
         set_inode(inode.0);
     }
 
@@ -85,7 +85,7 @@ impl Server {
         attributes(INodeNo(entry.inode()), told, self.began)
     }
 
-    pub(super) fn caller(&self, owner: Owner, tid: Tid) -> Result<Caller, RequestError> {
+    pub(super) fn caller(&self, owner: Owner, tid: Tid) -> Result<Caller, ReplyError> {
         Ok(match owner {
             Owner::Container(key) => Caller::Container(self.answers.container(key)?),
             Owner::Caller => self.answers.caller(tid)?,
@@ -93,48 +93,58 @@ impl Server {
     }
 
     /// What the file says to that caller; to a container, at most [`Answers::max_age`] ago.
-    pub(super) fn content(&self, entry: Entry, caller: &Caller) -> Result<Arc<[u8]>, RequestError> {
+    pub(super) fn content_for(
+        &self,
+        entry: Entry,
+        caller: &Caller,
+    ) -> Result<Arc<[u8]>, ReplyError> {
         let host = match (entry, caller) {
             (_, Caller::Container(container)) => {
-                let own = entry.of(container.key);
+                let own = entry.in_tree_of(container.key);
                 let now = self.answers.now();
-                let young = self.texts.within(own.inode(), self.answers.max_age(), now);
-                let text = young.map_or_else(|| self.said(own, container), Ok)?;
-                return Ok(text.bytes);
+                let young = self
+                    .contents
+                    .get_younger(own.inode(), self.answers.max_age(), now);
+                let content = young.map_or_else(|| self.make_content(own, container), Ok)?;
+                return Ok(content.bytes);
             }
             (Entry::File(_, file), Caller::Host) => self.answers.read_host(file)?,
             (Entry::System(_, attribute), Caller::Host) => {
                 self.answers.read_host_attribute(attribute)?
             }
-            _ => return Err(RequestError::Absent),
+            _ => return Err(ReplyError::Absent),
         };
         Ok(host.into())
     }
 
     /// What the file says to the container, now.
-    pub(super) fn said(&self, own: Entry, container: &Container) -> Result<Text, RequestError> {
+    pub(super) fn make_content(
+        &self,
+        own: Entry,
+        container: &Container,
+    ) -> Result<Content, ReplyError> {
         let taken = self.answers.now();
         let bytes = match own {
             Entry::File(_, file) => self.answers.render_padded(file, container)?,
             Entry::System(_, attribute) => self.answers.render_attribute(attribute, container)?,
-            _ => return Err(RequestError::Absent),
+            _ => return Err(ReplyError::Absent),
         };
-        Ok(self.texts.put(own.inode(), bytes.into(), taken))
+        Ok(self.contents.put(own.inode(), bytes.into(), taken))
     }
 
-    pub(super) fn own(&self, tid: Tid) -> Result<Key, RequestError> {
+    pub(super) fn container_key(&self, tid: Tid) -> Result<Key, ReplyError> {
         match self.answers.caller(tid)? {
-            Caller::Host => Err(RequestError::IsHost),
+            Caller::Host => Err(ReplyError::IsHost),
             Caller::Container(container) => Ok(container.key),
         }
     }
 
     /// Counts an error that a reader gets, and logs it once for each cause.
-    pub(super) fn refused(&self, path: &str, error: &RequestError) -> Errno {
+    pub(super) fn report(&self, path: &str, error: &ReplyError) -> Errno {
         metrics::FAILURES.count();
         let mut causes = self.causes.lock();
         let error_text = chain(error);
-        if causes.len() < MOST_CAUSES && causes.insert(error_text.clone()) {
+        if causes.len() < MAX_LOGGED_CAUSES && causes.insert(error_text.clone()) {
             tracing::warn!(file = path, error = %error_text, "answered by an error");
         }
         error.errno()

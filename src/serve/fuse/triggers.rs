@@ -3,7 +3,7 @@
 //! Each is a file of the cgroup's own that the daemon holds open, so that the kernel decides when
 //! it fires. A reader's poll consumes what fired, as the kernel's own does.
 
-use super::open_files::Open;
+use super::open_files::OpenFile;
 use crate::{base::units::Key, facts::cgroup::Trigger};
 use fuser::{Errno, PollEvents, PollNotifier};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// So many triggers one container may have. The kernel pays for each.
-const MOST: usize = 64;
+const MAX_TRIGGERS_PER_CONTAINER: usize = 64;
 
 /// What a file is ready for that never waits (`DEFAULT_POLLMASK` in `include/linux/poll.h`).
 pub(super) const READY: PollEvents = PollEvents::POLLIN
@@ -37,7 +37,7 @@ pub(super) enum TriggerError {
     #[error("the open file has a trigger")]
     Busy,
     /// The container has as many as it may.
-    #[error("a container has {MOST} triggers")]
+    #[error("a container has {MAX_TRIGGERS_PER_CONTAINER} triggers")]
     TooMany,
     /// The kernel refuses it.
     #[error("the kernel refuses the trigger")]
@@ -60,14 +60,14 @@ impl TriggerError {
 /// The triggers by the handle of the open file that has them.
 #[derive(Debug, Default)]
 pub(super) struct Triggers {
-    set: Arc<Mutex<HashMap<u64, Set>>>,
+    set: Arc<Mutex<HashMap<u64, ActiveTrigger>>>,
     /// Made with the first trigger, like the thread that waits on it.
     epoll: OnceLock<Option<Arc<Epoll>>>,
 }
 
 /// A trigger that is set.
 #[derive(Debug)]
-struct Set {
+struct ActiveTrigger {
     /// The container that has it.
     key: Option<Key>,
     /// The cgroup's own file. `None` when the cgroup is gone.
@@ -81,7 +81,7 @@ impl Triggers {
     pub(super) fn set(
         &self,
         handle: u64,
-        open: &Open,
+        open: &OpenFile,
         text: &[u8],
         make: impl FnOnce(&Trigger) -> io::Result<File>,
     ) -> Result<(), TriggerError> {
@@ -92,13 +92,15 @@ impl Triggers {
         if set.contains_key(&handle) {
             return Err(TriggerError::Busy);
         }
-        if key.is_some() && set.values().filter(|set| set.key == key).count() >= MOST {
+        if key.is_some()
+            && set.values().filter(|set| set.key == key).count() >= MAX_TRIGGERS_PER_CONTAINER
+        {
             return Err(TriggerError::TooMany);
         }
         let file = make(&trigger)?;
         let event = EpollEvent::new(EpollFlags::EPOLLPRI, handle);
         epoll.add(&file, event).map_err(io::Error::from)?;
-        let waiting = Set {
+        let waiting = ActiveTrigger {
             key,
             file: Some(file),
             has_fired: false,
@@ -144,7 +146,7 @@ impl Triggers {
 }
 
 /// Tells whoever waits of every trigger that fires, for ever.
-fn watch(epoll: &Epoll, set: &Mutex<HashMap<u64, Set>>) {
+fn watch(epoll: &Epoll, set: &Mutex<HashMap<u64, ActiveTrigger>>) {
     let mut events = [EpollEvent::empty(); 16];
     loop {
         let fired = epoll.wait(&mut events, EpollTimeout::NONE).unwrap_or(0);

@@ -1,6 +1,6 @@
 //! Pure. What a successor must know of the connections that it is handed, with a version.
 
-use crate::serve::wire::Agreed;
+use crate::serve::wire::Handshake;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub enum Manifest {
         /// Where the daemon serves.
         mountpoint: PathBuf,
         /// Its connections, in the order in which they were mounted.
-        connections: Vec<Agreed>,
+        connections: Vec<Handshake>,
     },
 }
 
@@ -64,11 +64,11 @@ mod tests {
     fn roster() -> Manifest {
         Manifest::V1 {
             mountpoint: "/var/lib/plimsoll".into(),
-            connections: vec![Agreed {
+            connections: vec![Handshake {
                 name: "direct".to_owned(),
-                point: "/var/lib/plimsoll".into(),
-                hello: vec![1, 255],
-                answer: vec![0],
+                mountpoint: "/var/lib/plimsoll".into(),
+                init_request: vec![1, 255],
+                init_reply: vec![0],
             }],
         }
     }

@@ -12,7 +12,7 @@
 //! number, for a number that changes its type is dead for ever.
 
 use super::{
-    children::key_named,
+    children::parse_key,
     entry::{Entry, OWN_TREES_NAME, Owner},
 };
 use crate::{
@@ -21,88 +21,90 @@ use crate::{
 };
 
 const ROOT_INODE: u64 = 1;
-const OWN: u64 = 33;
+const SELF_INODE: u64 = 33;
 // Above every row of the machine's table, below what says of what kind a number is.
-const LINKED: u64 = 1 << 21;
+const LINK_MARK: u64 = 1 << 21;
 
 /// Something that has a name on the cached connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Branch {
+pub enum CachedEntry {
     /// The root.
     Root,
     /// `self`.
-    Own,
+    SelfLink,
     /// A directory or a file of a container.
-    Inside(Entry),
+    Served(Entry),
     /// A link to the same entry on the direct connection.
-    Link(Entry),
+    DirectLink(Entry),
 }
 
-impl Branch {
+impl CachedEntry {
     /// The inode number; never 0.
     pub fn inode(self) -> u64 {
         match self {
-            Branch::Root => ROOT_INODE,
-            Branch::Own => OWN,
-            Branch::Inside(entry) => entry.inode(),
-            Branch::Link(entry) => entry.inode() | LINKED,
+            CachedEntry::Root => ROOT_INODE,
+            CachedEntry::SelfLink => SELF_INODE,
+            CachedEntry::Served(entry) => entry.inode(),
+            CachedEntry::DirectLink(entry) => entry.inode() | LINK_MARK,
         }
     }
 
     /// What has that inode number, if anything can.
-    pub fn of_inode(inode: u64) -> Option<Branch> {
+    pub fn from_inode(inode: u64) -> Option<CachedEntry> {
         match inode {
-            ROOT_INODE => return Some(Branch::Root),
-            OWN => return Some(Branch::Own),
+            ROOT_INODE => return Some(CachedEntry::Root),
+            SELF_INODE => return Some(CachedEntry::SelfLink),
             _ => {}
         }
-        let entry = Entry::of_inode(inode & !LINKED)?;
+        let entry = Entry::from_inode(inode & !LINK_MARK)?;
         key(entry)?;
-        Some(match inode & LINKED {
-            0 => Branch::Inside(entry),
-            _ => Branch::Link(entry),
+        Some(match inode & LINK_MARK {
+            0 => CachedEntry::Served(entry),
+            _ => CachedEntry::DirectLink(entry),
         })
     }
 
     /// What is named `name` in this directory; `is_cached` says which files the kernel may cache.
-    pub fn child(self, name: &str, is_cached: impl Fn(File) -> bool) -> Option<Branch> {
+    pub fn child(self, name: &str, is_cached: impl Fn(File) -> bool) -> Option<CachedEntry> {
         match self {
-            Branch::Root if name == SELF => Some(Branch::Own),
-            Branch::Root => key_named(name)
-                .and_then(Entry::container)
-                .map(Branch::Inside),
-            Branch::Inside(entry) => Some(Branch::of(entry.child(name)?, is_cached)),
-            Branch::Own | Branch::Link(_) => None,
+            CachedEntry::Root if name == SELF => Some(CachedEntry::SelfLink),
+            CachedEntry::Root => parse_key(name)
+                .and_then(Entry::container_root)
+                .map(CachedEntry::Served),
+            CachedEntry::Served(entry) => Some(CachedEntry::of(entry.child(name)?, is_cached)),
+            CachedEntry::SelfLink | CachedEntry::DirectLink(_) => None,
         }
     }
 
     /// What stands in this directory by name; containers are not listed.
-    pub fn children(self, is_cached: impl Fn(File) -> bool) -> Vec<(String, Branch)> {
+    pub fn children(self, is_cached: impl Fn(File) -> bool) -> Vec<(String, CachedEntry)> {
         match self {
-            Branch::Root => vec![(SELF.to_owned(), Branch::Own)],
-            Branch::Inside(entry) => {
-                let children = entry.children().into_iter();
+            CachedEntry::Root => vec![(SELF.to_owned(), CachedEntry::SelfLink)],
+            CachedEntry::Served(entry) => {
+                let children = entry.named_children().into_iter();
                 children
-                    .map(|(name, child)| (name, Branch::of(child, &is_cached)))
+                    .map(|(name, child)| (name, CachedEntry::of(child, &is_cached)))
                     .collect()
             }
-            Branch::Own | Branch::Link(_) => Vec::new(),
+            CachedEntry::SelfLink | CachedEntry::DirectLink(_) => Vec::new(),
         }
     }
 
-    fn of(entry: Entry, is_cached: impl Fn(File) -> bool) -> Branch {
+    fn of(entry: Entry, is_cached: impl Fn(File) -> bool) -> CachedEntry {
         match entry {
             // What stands in it differs from one moment to the next.
-            Entry::Directory(..) if entry.differs().is_some() => Branch::Link(entry),
-            Entry::Directory(..) => Branch::Inside(entry),
-            Entry::File(_, file) if is_cached(file) => Branch::Inside(entry),
-            _ => Branch::Link(entry),
+            Entry::Directory(..) if entry.varying_owner().is_some() => {
+                CachedEntry::DirectLink(entry)
+            }
+            Entry::Directory(..) => CachedEntry::Served(entry),
+            Entry::File(_, file) if is_cached(file) => CachedEntry::Served(entry),
+            _ => CachedEntry::DirectLink(entry),
         }
     }
 
     /// What a link to the direct connection holds.
     pub fn target(self) -> Option<String> {
-        let Branch::Link(entry) = self else {
+        let CachedEntry::DirectLink(entry) = self else {
             return None;
         };
         let (key, path) = (key(entry)?, entry.path());
@@ -130,12 +132,13 @@ mod tests {
         file == File::Meminfo
     }
 
-    fn at(path: &str) -> Option<Branch> {
-        path.split('/')
-            .try_fold(Branch::Root, |branch, name| branch.child(name, is_cached))
+    fn at(path: &str) -> Option<CachedEntry> {
+        path.split('/').try_fold(CachedEntry::Root, |entry, name| {
+            entry.child(name, is_cached)
+        })
     }
 
-    fn walk(from: Branch, found: &mut Vec<Branch>) {
+    fn walk(from: CachedEntry, found: &mut Vec<CachedEntry>) {
         found.push(from);
         for (_, child) in from.children(is_cached) {
             walk(child, found);
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_can_be_cached_is_a_file_and_all_else_a_link_to_the_direct_connection() {
-        assert!(matches!(at("7/proc/meminfo"), Some(Branch::Inside(_))));
+        assert!(matches!(at("7/proc/meminfo"), Some(CachedEntry::Served(_))));
         let target = |path: &str| at(path).unwrap().target();
         assert_eq!(
             target("7/proc/stat").unwrap(),
@@ -167,14 +170,14 @@ mod tests {
 
     #[test]
     fn an_inode_number_leads_back_to_its_entry() {
-        let mut branches = vec![at("self").unwrap()];
-        walk(at("1099511627775").unwrap(), &mut branches);
-        for branch in &branches {
-            assert_eq!(Branch::of_inode(branch.inode()), Some(*branch));
+        let mut entries = vec![at("self").unwrap()];
+        walk(at("1099511627775").unwrap(), &mut entries);
+        for entry in &entries {
+            assert_eq!(CachedEntry::from_inode(entry.inode()), Some(*entry));
         }
-        assert_eq!(Branch::of_inode(1), Some(Branch::Root));
+        assert_eq!(CachedEntry::from_inode(1), Some(CachedEntry::Root));
         for inode in [0, 2, 64] {
-            assert_eq!(Branch::of_inode(inode), None, "{inode}");
+            assert_eq!(CachedEntry::from_inode(inode), None, "{inode}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     entry::{DIRECTORIES, Directory, Entry, Link, OWN_TREES_NAME, Owner, ROOT},
-    inode::{LARGEST_CPU, LARGEST_KEY, LARGEST_NODE},
+    inode::{MAX_CPU, MAX_KEY, MAX_NODE},
 };
 use crate::{
     base::{
@@ -13,15 +13,15 @@ use crate::{
 };
 
 // Offsets in a directory: what the tree names comes first, then what has a number of its own.
-const NUMBERED_FROM: u64 = 256;
+const FIRST_NUMBERED_OFFSET: u64 = 256;
 
 impl Entry {
     /// The root of a container's own tree.
     ///
     /// `None` for a key that no container has.
     #[must_use]
-    pub fn container(key: Key) -> Option<Entry> {
-        (1..=LARGEST_KEY)
+    pub fn container_root(key: Key) -> Option<Entry> {
+        (1..=MAX_KEY)
             .contains(&key.0)
             .then_some(Entry::Directory(Owner::Container(key), Directory(0)))
     }
@@ -33,24 +33,24 @@ impl Entry {
     #[must_use]
     pub fn child(self, name: &str) -> Option<Entry> {
         if self == Entry::OwnTrees {
-            return key_named(name).and_then(Entry::container);
+            return parse_key(name).and_then(Entry::container_root);
         }
         if self == ROOT && name == OWN_TREES_NAME {
             return Some(Entry::OwnTrees);
         }
-        let mut children = self.children().into_iter();
+        let mut children = self.named_children().into_iter();
         let named = children.find(|(child, _)| *child == name);
         named
             .map(|(_, entry)| entry)
-            .or_else(|| self.numbered(name))
+            .or_else(|| self.numbered_child(name))
     }
 
     /// What has a number of its own in this directory: a CPU, a node, or a link to one.
-    fn numbered(self, name: &str) -> Option<Entry> {
-        let (owner, path) = self.place()?;
-        let cpu = || number_after(name, "cpu").filter(|CpuId(cpu)| u64::from(*cpu) <= LARGEST_CPU);
+    fn numbered_child(self, name: &str) -> Option<Entry> {
+        let (owner, path) = self.owned_path()?;
+        let cpu = || number_after(name, "cpu").filter(|CpuId(cpu)| u64::from(*cpu) <= MAX_CPU);
         let node =
-            || number_after(name, "node").filter(|NodeId(node)| u64::from(*node) <= LARGEST_NODE);
+            || number_after(name, "node").filter(|NodeId(node)| u64::from(*node) <= MAX_NODE);
         let directory = |subject| Entry::System(owner, Attribute::directory(subject));
         match self {
             Entry::Directory(..) if path == CPUS => cpu().map(Subject::Cpu).map(directory),
@@ -71,8 +71,8 @@ impl Entry {
 
     /// What stands in this directory by name, whoever looks; containers' own trees are not listed.
     #[must_use]
-    pub fn children(self) -> Vec<(String, Entry)> {
-        let Some((owner, path)) = self.place() else {
+    pub fn named_children(self) -> Vec<(String, Entry)> {
+        let Some((owner, path)) = self.owned_path() else {
             return Vec::new();
         };
         let mut children = Vec::new();
@@ -99,7 +99,7 @@ impl Entry {
     /// What stands in this directory for whoever is shown these CPUs and nodes, each with its
     /// offset in the directory's order, which is larger than that of any child that has a name.
     #[must_use]
-    pub fn members(self, shown: &VisibleDevices) -> Vec<(u64, String, Entry)> {
+    pub fn numbered_children(self, shown: &VisibleDevices) -> Vec<(u64, String, Entry)> {
         let cpus = || shown.cpus.iter().map(|CpuId(cpu)| ("cpu", cpu));
         let nodes = || shown.nodes.iter().map(|(NodeId(node), _)| ("node", *node));
         let of_node = |node: NodeId| {
@@ -131,15 +131,15 @@ impl Entry {
         };
         let entry = |(kind, number): (&str, u32)| {
             let name = format!("{kind}{number}");
-            let entry = self.numbered(&name)?;
-            Some((NUMBERED_FROM + u64::from(number), name, entry))
+            let entry = self.numbered_child(&name)?;
+            Some((FIRST_NUMBERED_OFFSET + u64::from(number), name, entry))
         };
         names.into_iter().filter_map(entry).collect()
     }
 }
 
 /// The key that a directory is named after.
-pub(super) fn key_named(name: &str) -> Option<Key> {
+pub(super) fn parse_key(name: &str) -> Option<Key> {
     let key = name.parse::<Key>().ok()?;
     (key.to_string() == name).then_some(key)
 }
@@ -177,9 +177,9 @@ mod tests {
         let mut entries = Vec::new();
         walk(ROOT, &mut entries);
         for entry in entries {
-            let named = entry.children();
-            assert!(u64::try_from(named.len()).unwrap() + 2 < NUMBERED_FROM);
-            let members = entry.members(&shown());
+            let named = entry.named_children();
+            assert!(u64::try_from(named.len()).unwrap() + 2 < FIRST_NUMBERED_OFFSET);
+            let members = entry.numbered_children(&shown());
             let names = named.iter().map(|(name, _)| name);
             let names: Vec<&String> = names
                 .chain(members.iter().map(|(_, name, _)| name))

@@ -97,7 +97,7 @@ pub const ROOT: Entry = Entry::Directory(Owner::Caller, Directory(0));
 impl Entry {
     /// The same in the tree of the container with that key.
     #[must_use]
-    pub fn of(self, key: Key) -> Entry {
+    pub fn in_tree_of(self, key: Key) -> Entry {
         let own = Owner::Container(key);
         match self {
             Entry::Directory(_, directory) => Entry::Directory(own, directory),
@@ -139,8 +139,8 @@ impl Entry {
 
     /// Whose tree this directory is in, if what stands in it differs from one caller to the next.
     #[must_use]
-    pub fn differs(self) -> Option<Owner> {
-        let (owner, path) = self.place()?;
+    pub fn varying_owner(self) -> Option<Owner> {
+        let (owner, path) = self.owned_path()?;
         match self {
             Entry::Directory(..) => [CPUS, PRESSURE].contains(&path.as_str()).then_some(owner),
             Entry::System(_, attribute) => {
@@ -151,7 +151,7 @@ impl Entry {
     }
 
     /// Whose it is, and where below their tree's root, if it is a directory of a tree.
-    pub(super) fn place(self) -> Option<(Owner, String)> {
+    pub(super) fn owned_path(self) -> Option<(Owner, String)> {
         match self {
             Entry::Directory(owner, _) => Some((owner, self.path())),
             Entry::System(owner, _) if self.is_directory() => Some((owner, self.path())),

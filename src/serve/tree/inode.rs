@@ -19,23 +19,23 @@ use crate::{
 const NODE_BITS: u32 = 24;
 const KIND_SHIFT: u32 = 22;
 const FIRST_DIRECTORY: u64 = 1;
-const CONTAINERS: u64 = 32;
-const OWN_TREES: u64 = 34;
+const CONTAINERS_NUMBER: u64 = 32;
+const OWN_TREES_NUMBER: u64 = 34;
 const FIRST_FILE: u64 = 64;
-const FIRST_OF_MACHINE: u64 = 128;
-const OF_CPU: u64 = 1;
-const OF_NODE: u64 = 2;
-const LINK: u64 = 3;
+const FIRST_MACHINE_ATTRIBUTE: u64 = 128;
+const CPU_KIND: u64 = 1;
+const NODE_KIND: u64 = 2;
+const LINK_KIND: u64 = 3;
 const ROW_BITS: u32 = 9;
-pub(super) const LARGEST_CPU: u64 = (1 << 13) - 1;
-pub(super) const LARGEST_NODE: u64 = (1 << 10) - 1;
-const LINK_TO_NODE: u64 = 1 << 13;
+pub(super) const MAX_CPU: u64 = (1 << 13) - 1;
+pub(super) const MAX_NODE: u64 = (1 << 10) - 1;
+const NODE_LINK_MARK: u64 = 1 << 13;
 
 /// The largest key that fits into an inode number.
 ///
 /// A key is a kernfs node's id: a number that is used again only after 2^31 others, and how
 /// often that has happened, from bit 32 on (`fs/kernfs/dir.c`, `__kernfs_new_node`).
-pub(super) const LARGEST_KEY: u64 = u64::MAX >> NODE_BITS;
+pub(super) const MAX_KEY: u64 = u64::MAX >> NODE_BITS;
 
 impl Entry {
     /// The inode number; never 0.
@@ -50,8 +50,8 @@ impl Entry {
             }
             Entry::System(owner, attribute) => (owner, attribute_number(attribute)),
             Entry::Link(owner, link) => (owner, link_number(link)),
-            Entry::Containers => (Owner::Caller, CONTAINERS),
-            Entry::OwnTrees => (Owner::Caller, OWN_TREES),
+            Entry::Containers => (Owner::Caller, CONTAINERS_NUMBER),
+            Entry::OwnTrees => (Owner::Caller, OWN_TREES_NUMBER),
         };
         match owner {
             Owner::Caller => node,
@@ -61,7 +61,7 @@ impl Entry {
 
     /// What has that inode number, if anything can.
     #[must_use]
-    pub fn of_inode(inode: u64) -> Option<Entry> {
+    pub fn from_inode(inode: u64) -> Option<Entry> {
         let owner = match inode >> NODE_BITS {
             0 => Owner::Caller,
             key => Owner::Container(Key(key)),
@@ -69,21 +69,21 @@ impl Entry {
         let node = inode & ((1 << NODE_BITS) - 1);
         let number = node & ((1 << KIND_SHIFT) - 1);
         match node >> KIND_SHIFT {
-            0 => Entry::of_row(owner, number),
-            LINK => link(number).map(|link| Entry::Link(owner, link)),
+            0 => Entry::from_row(owner, number),
+            LINK_KIND => link(number).map(|link| Entry::Link(owner, link)),
             kind => attribute(kind, number).map(|attribute| Entry::System(owner, attribute)),
         }
     }
 
-    fn of_row(owner: Owner, number: u64) -> Option<Entry> {
-        if owner == Owner::Caller && number == CONTAINERS {
+    fn from_row(owner: Owner, number: u64) -> Option<Entry> {
+        if owner == Owner::Caller && number == CONTAINERS_NUMBER {
             return Some(Entry::Containers);
         }
-        if owner == Owner::Caller && number == OWN_TREES {
+        if owner == Owner::Caller && number == OWN_TREES_NUMBER {
             return Some(Entry::OwnTrees);
         }
         let from = |first: u64| number.checked_sub(first);
-        if let Some(row) = from(FIRST_OF_MACHINE) {
+        if let Some(row) = from(FIRST_MACHINE_ATTRIBUTE) {
             let attribute = Attribute::of_number(Subject::Machine, row.try_into().ok()?)?;
             return Some(Entry::System(owner, attribute));
         }
@@ -100,34 +100,34 @@ fn attribute_number(attribute: Attribute) -> u64 {
     let row = u64::from(attribute.number());
     let of = |kind: u64, id: u32| (kind << KIND_SHIFT) | (u64::from(id) << ROW_BITS) | row;
     match attribute.subject() {
-        Subject::Machine => FIRST_OF_MACHINE + row,
-        Subject::Cpu(CpuId(cpu)) => of(OF_CPU, cpu),
-        Subject::Node(NodeId(node)) => of(OF_NODE, node),
+        Subject::Machine => FIRST_MACHINE_ATTRIBUTE + row,
+        Subject::Cpu(CpuId(cpu)) => of(CPU_KIND, cpu),
+        Subject::Node(NodeId(node)) => of(NODE_KIND, node),
     }
 }
 
 fn attribute(kind: u64, number: u64) -> Option<Attribute> {
     let (id, row) = (number >> ROW_BITS, number & ((1 << ROW_BITS) - 1));
     let subject = match kind {
-        OF_CPU => Subject::Cpu(CpuId(id.try_into().ok()?)),
-        OF_NODE if id <= LARGEST_NODE => Subject::Node(NodeId(id.try_into().ok()?)),
+        CPU_KIND => Subject::Cpu(CpuId(id.try_into().ok()?)),
+        NODE_KIND if id <= MAX_NODE => Subject::Node(NodeId(id.try_into().ok()?)),
         _ => return None,
     };
     Attribute::of_number(subject, row.try_into().ok()?)
 }
 
 fn link_number(link: Link) -> u64 {
-    (LINK << KIND_SHIFT)
+    (LINK_KIND << KIND_SHIFT)
         | match link {
             Link::Cpu(CpuId(cpu)) => u64::from(cpu),
-            Link::Node(NodeId(node)) => LINK_TO_NODE | u64::from(node),
+            Link::Node(NodeId(node)) => NODE_LINK_MARK | u64::from(node),
         }
 }
 
 fn link(number: u64) -> Option<Link> {
-    match number.checked_sub(LINK_TO_NODE) {
+    match number.checked_sub(NODE_LINK_MARK) {
         None => Some(Link::Cpu(CpuId(number.try_into().ok()?))),
-        Some(node) if node <= LARGEST_NODE => Some(Link::Node(NodeId(node.try_into().ok()?))),
+        Some(node) if node <= MAX_NODE => Some(Link::Node(NodeId(node.try_into().ok()?))),
         Some(_) => None,
     }
 }
@@ -144,9 +144,9 @@ mod tests {
     fn an_inode_number_leads_back_to_its_entry() {
         let mut entries = Vec::new();
         walk(ROOT, &mut entries);
-        walk(Entry::container(Key(LARGEST_KEY)).unwrap(), &mut entries);
+        walk(Entry::container_root(Key(MAX_KEY)).unwrap(), &mut entries);
         for entry in &entries {
-            assert_eq!(Entry::of_inode(entry.inode()), Some(*entry));
+            assert_eq!(Entry::from_inode(entry.inode()), Some(*entry));
         }
         // A link is the same in every directory.
         entries.retain(|entry| !matches!(entry, Entry::Link(..)));
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_was_never_given_is_no_entry() {
-        assert_eq!(Entry::of_inode(0), None);
-        assert_eq!(Entry::of_inode(31), None);
+        assert_eq!(Entry::from_inode(0), None);
+        assert_eq!(Entry::from_inode(31), None);
     }
 }

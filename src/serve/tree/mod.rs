@@ -7,5 +7,5 @@ mod inode;
 #[cfg(test)]
 mod walk;
 
-pub use cached_entry::Branch;
+pub use cached_entry::CachedEntry;
 pub use entry::{Directory, Entry, Link, Owner, ROOT};

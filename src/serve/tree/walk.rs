@@ -18,10 +18,10 @@ pub(super) fn shown() -> VisibleDevices {
 /// Adds an entry and all that stands below it.
 pub(super) fn walk(from: Entry, found: &mut Vec<Entry>) {
     found.push(from);
-    for (_, child) in from.children() {
+    for (_, child) in from.named_children() {
         walk(child, found);
     }
-    for (_, _, child) in from.members(&shown()) {
+    for (_, _, child) in from.numbered_children(&shown()) {
         walk(child, found);
     }
 }

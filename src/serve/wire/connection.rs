@@ -21,12 +21,12 @@ use std::{
 };
 
 // FUSE_MIN_READ_BUFFER in include/uapi/linux/fuse.h: the kernel gives nothing to less room.
-const ROOM: usize = 8192;
+const INIT_BUFFER_BYTES: usize = 8192;
 // enum fuse_notify_code, since Linux 6.9.
 const FUSE_NOTIFY_RESEND: i32 = 7;
 // Requests have even numbers, in ascending order as they are made; so many before and after the
 // last one that is known may have been taken.
-const NEAR: u64 = 4096;
+const MAX_REQUEST_DISTANCE: u64 = 4096;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -47,22 +47,25 @@ pub enum ConnectionError {
 
 /// What must be known of a connection to resume it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agreed {
+pub struct Handshake {
     /// Its name among the connections of one daemon.
     pub name: String,
     /// Where it is mounted.
-    pub point: PathBuf,
+    #[serde(rename = "point")]
+    pub mountpoint: PathBuf,
     /// What the kernel said first.
-    pub hello: Vec<u8>,
+    #[serde(rename = "hello")]
+    pub init_request: Vec<u8>,
     /// What it was answered.
-    pub answer: Vec<u8>,
+    #[serde(rename = "answer")]
+    pub init_reply: Vec<u8>,
 }
 
 /// A connection to the kernel. One that was begun here is unmounted when dropped, unless it is
-/// [left](Connection::leave); one that was resumed is so only once it is [owned](Connection::own).
+/// [left](Connection::leave_mounted); one that was resumed is so only once it is [owned](Connection::unmount_on_drop).
 #[derive(Debug)]
 pub struct Connection {
-    agreed: Agreed,
+    handshake: Handshake,
     device: OwnedFd,
     mounted: Mounted,
 }
@@ -74,15 +77,15 @@ impl Connection {
     /// When the kernel refuses the mount, or says nothing.
     pub fn begin(side: Side, view: &Path) -> Result<Connection, ConnectionError> {
         let (mounted, device) = Mounted::new(view, side)?;
-        let mut hello = vec![0; ROOM];
-        let length = read(&device, &mut hello).map_err(handshake)?;
-        hello.truncate(length);
+        let mut init_request = vec![0; INIT_BUFFER_BYTES];
+        let length = read(&device, &mut init_request).map_err(handshake_error)?;
+        init_request.truncate(length);
         Ok(Connection {
-            agreed: Agreed {
+            handshake: Handshake {
                 name: side.name().to_owned(),
-                point: side.point(view),
-                hello,
-                answer: Vec::new(),
+                mountpoint: side.mountpoint(view),
+                init_request,
+                init_reply: Vec::new(),
             },
             device,
             mounted,
@@ -93,19 +96,19 @@ impl Connection {
     ///
     /// # Errors
     /// When the kernel has ended it meanwhile.
-    pub fn resume(agreed: Agreed, device: OwnedFd) -> Result<Connection, ConnectionError> {
+    pub fn resume(handshake: Handshake, device: OwnedFd) -> Result<Connection, ConnectionError> {
         let mut fds = [PollFd::new(device.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO).map_err(handshake)?;
+        poll(&mut fds, PollTimeout::ZERO).map_err(handshake_error)?;
         let [polled] = fds;
         if polled
             .revents()
             .is_none_or(|events| events.contains(PollFlags::POLLERR))
         {
-            return Err(ConnectionError::Dead(agreed.name));
+            return Err(ConnectionError::Dead(handshake.name));
         }
         Ok(Connection {
-            mounted: Mounted::resumed(&agreed.point),
-            agreed,
+            mounted: Mounted::resumed(&handshake.mountpoint),
+            handshake,
             device,
         })
     }
@@ -119,22 +122,22 @@ impl Connection {
         server: F,
         threads: usize,
     ) -> Result<fuser::Session<F>, ConnectionError> {
-        let (ours, theirs) = fd::pair().map_err(handshake)?;
-        write(&ours, &self.agreed.hello).map_err(handshake)?;
+        let (ours, theirs) = fd::pair().map_err(handshake_error)?;
+        write(&ours, &self.handshake.init_request).map_err(handshake_error)?;
         let mut config = fuser::Config::default();
         config.n_threads = Some(threads);
         let session = fuser::Session::from_fd(server, theirs, fuser::SessionACL::All, config)
             .map_err(ConnectionError::Handshake)?;
-        let mut answer = vec![0; ROOM];
-        let length = read(&ours, &mut answer).map_err(handshake)?;
+        let mut answer = vec![0; INIT_BUFFER_BYTES];
+        let length = read(&ours, &mut answer).map_err(handshake_error)?;
         answer.truncate(length);
-        if self.agreed.answer.is_empty() {
-            write(&self.device, &answer).map_err(handshake)?;
-            self.agreed.answer = answer;
-        } else if self.agreed.answer != answer {
-            return Err(ConnectionError::Disagrees(self.agreed.name.clone()));
+        if self.handshake.init_reply.is_empty() {
+            write(&self.device, &answer).map_err(handshake_error)?;
+            self.handshake.init_reply = answer;
+        } else if self.handshake.init_reply != answer {
+            return Err(ConnectionError::Disagrees(self.handshake.name.clone()));
         }
-        fd::dup_onto(session.as_fd(), self.device.as_fd()).map_err(handshake)?;
+        fd::dup_onto(session.as_fd(), self.device.as_fd()).map_err(handshake_error)?;
         Ok(session)
     }
 
@@ -145,10 +148,12 @@ impl Connection {
     /// requests are answered EINTR, after which most programs ask again by themselves. Answers
     /// whether the kernel can.
     pub fn recover(&self, last: u64) -> bool {
-        if give_out_again(self.device()) {
+        if resend_requests(self.device()) {
             return true;
         }
-        for unique in last.saturating_sub(NEAR)..last.saturating_add(NEAR) {
+        for unique in
+            last.saturating_sub(MAX_REQUEST_DISTANCE)..last.saturating_add(MAX_REQUEST_DISTANCE)
+        {
             // Only a request that was taken has an answer to get; others say ENOENT.
             let _ = write(&self.device, &head(-libc::EINTR, unique));
         }
@@ -158,13 +163,13 @@ impl Connection {
     /// Which one it is, if this program knows it.
     #[must_use]
     pub fn side(&self) -> Option<Side> {
-        Side::named(&self.agreed.name)
+        Side::from_name(&self.handshake.name)
     }
 
     /// What a successor must know.
     #[must_use]
-    pub fn agreed(&self) -> &Agreed {
-        &self.agreed
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 
     /// Whether the kernel has not ended it.
@@ -181,19 +186,19 @@ impl Connection {
     }
 
     /// Unmounts it from now on when this is dropped, though another daemon began it.
-    pub fn own(&mut self) {
-        self.mounted.own();
+    pub fn unmount_on_drop(&mut self) {
+        self.mounted.unmount_on_drop();
     }
 
     /// Leaves it mounted for a successor.
-    pub fn leave(self) {
-        self.mounted.leave();
+    pub fn leave_mounted(self) {
+        self.mounted.leave_mounted();
     }
 }
 
 /// Whether a request waits on that device that nobody has taken yet.
 #[must_use]
-pub fn is_asked(device: BorrowedFd<'_>) -> bool {
+pub fn has_waiting_request(device: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(device, PollFlags::POLLIN)];
     let polled = poll(&mut fds, PollTimeout::ZERO);
     let [device] = fds;
@@ -203,7 +208,7 @@ pub fn is_asked(device: BorrowedFd<'_>) -> bool {
 
 /// Has the kernel give out again what was taken on that device and not answered; whether it can.
 #[must_use]
-pub fn give_out_again(device: BorrowedFd<'_>) -> bool {
+pub fn resend_requests(device: BorrowedFd<'_>) -> bool {
     write(device, &head(FUSE_NOTIFY_RESEND, 0)).is_ok()
 }
 
@@ -221,7 +226,7 @@ fn head(error: i32, unique: u64) -> [u8; 16] {
     head
 }
 
-fn handshake(error: Errno) -> ConnectionError {
+fn handshake_error(error: Errno) -> ConnectionError {
     ConnectionError::Handshake(error.into())
 }
 

@@ -37,12 +37,12 @@ pub struct Gate {
 
 /// What the workers were at, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Progress(Vec<u64>);
+pub struct WorkerProgress(Vec<u64>);
 
-impl Progress {
+impl WorkerProgress {
     /// Whether a worker is at the same request now as it was `before`.
     #[must_use]
-    pub fn is_stuck_since(&self, before: &Progress) -> bool {
+    pub fn is_stuck_since(&self, before: &WorkerProgress) -> bool {
         let mut both = self.0.iter().zip(&before.0);
         both.any(|(now, before)| now == before && now % 2 == 1)
     }
@@ -77,10 +77,10 @@ impl Gate {
 
     /// What the workers are at now.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> WorkerProgress {
         let workers = self.workers.lock();
         let counts = workers.iter().map(|count| count.load(Ordering::Acquire));
-        Progress(counts.collect())
+        WorkerProgress(counts.collect())
     }
 
     /// Closes the gate, and waits until that many workers stand at it; `poke` makes a request
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_worker_is_stuck_when_it_is_at_the_same_request_as_before() {
-        let at = |counts: &[u64]| Progress(counts.to_vec());
+        let at = |counts: &[u64]| WorkerProgress(counts.to_vec());
         assert!(at(&[2, 5]).is_stuck_since(&at(&[1, 5])));
         assert!(!at(&[3, 7, 1]).is_stuck_since(&at(&[1, 5])));
         assert!(!at(&[4]).is_stuck_since(&at(&[4])));

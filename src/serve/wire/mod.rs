@@ -4,6 +4,8 @@ mod connection;
 mod gate;
 mod mount;
 
-pub use connection::{Agreed, Connection, ConnectionError, give_out_again, is_asked};
-pub use gate::{GATE, Gate, Progress};
+pub use connection::{
+    Connection, ConnectionError, Handshake, has_waiting_request, resend_requests,
+};
+pub use gate::{GATE, Gate, WorkerProgress};
 pub use mount::{MountError, Side};

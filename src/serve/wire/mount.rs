@@ -53,13 +53,13 @@ impl Side {
 
     /// The side with that name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Side> {
+    pub fn from_name(name: &str) -> Option<Side> {
         Side::BOTH.into_iter().find(|side| side.name() == name)
     }
 
     /// Where it is mounted, for the view there.
     #[must_use]
-    pub fn point(self, view: &Path) -> PathBuf {
+    pub fn mountpoint(self, view: &Path) -> PathBuf {
         match self {
             Side::Direct => view.to_owned(),
             Side::Cached => view.join(CONTAINERS),
@@ -68,7 +68,7 @@ impl Side {
 
     /// Its place in the order.
     #[must_use]
-    pub fn place(self) -> u8 {
+    pub fn index(self) -> u8 {
         u8::from(self == Side::Cached)
     }
 }
@@ -87,7 +87,7 @@ impl Mounted {
     /// # Errors
     /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when there is no directory to mount it on.
     pub(super) fn new(view: &Path, side: Side) -> Result<(Mounted, OwnedFd), MountError> {
-        let point = side.point(view);
+        let point = side.mountpoint(view);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
         let options = format!(
@@ -110,11 +110,11 @@ impl Mounted {
             source,
         })?;
         let mut mounted = Mounted::resumed(&point);
-        mounted.own();
+        mounted.unmount_on_drop();
         Ok((mounted, device))
     }
 
-    /// A mount that is there already, another daemon's until it is [owned](Mounted::own).
+    /// A mount that is there already, another daemon's until it is [owned](Mounted::unmount_on_drop).
     pub(super) fn resumed(point: &Path) -> Mounted {
         Mounted {
             point: point.to_owned(),
@@ -123,12 +123,12 @@ impl Mounted {
     }
 
     /// From now on it is taken away when this is dropped.
-    pub(super) fn own(&mut self) {
+    pub(super) fn unmount_on_drop(&mut self) {
         self.is_ours = true;
     }
 
     /// Leaves it for a process after this one.
-    pub(super) fn leave(mut self) {
+    pub(super) fn leave_mounted(mut self) {
         self.is_ours = false;
     }
 }
