@@ -125,13 +125,14 @@ impl Copies {
 
     fn attributes(&self, inode: INodeNo) -> Option<FileAttr> {
         let content = self.node(inode)?.content.as_ref();
-        let (kind, perm) = match content {
-            Some(_) => (FileType::RegularFile, 0o444),
-            None => (FileType::Directory, 0o555),
+        let kind = match content {
+            Some(_) => FileType::RegularFile,
+            None => FileType::Directory,
         };
-        let size = content.map_or(0, |content| content.len() as u64);
-        let time = SystemTime::UNIX_EPOCH;
-        Some(attributes(inode, (kind, perm, size), time))
+        Some(FileAttr {
+            size: content.map_or(0, |content| content.len() as u64),
+            ..attributes(inode, kind, SystemTime::UNIX_EPOCH)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ pub mod tree;
 /// The two connections to the kernel: mount, handshake, and the gate that each request passes.
 pub mod wire;
 
-/// The two file systems: each request of the kernel, and the reply.
+/// The file systems of the two connections: from a request of the kernel to the reply.
 ///
 /// Uses [`tree`], [`wire`].
 pub mod fuse;

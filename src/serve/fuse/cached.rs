@@ -1,22 +1,43 @@
-//! The requests of the cached connection, one by one.
+//! The cached connection: a file system whose files the kernel keeps in its page cache.
 //!
-//! The kernel keeps what it has read, and asks for the attributes once their time is over: only
-//! if the file has changed since are its pages dropped and read again (`FUSE_AUTO_INVAL_DATA`, in
-//! `fuse_change_attributes` of `fs/fuse/inode.c`). So the content is made when attributes are asked
-//! for, and is what is read after that; a lookup of what nobody reads makes none. Files are not
-//! opened: the first open is told that nobody cares, and the kernel asks never again.
+//! The kernel keeps the bytes that it has read. It asks for the attributes when their TTL is over,
+//! and drops the pages if size or mtime have changed (`FUSE_AUTO_INVAL_DATA`, in
+//! `fuse_change_attributes` of `fs/fuse/inode.c`). So a GETATTR makes the content of a file, and
+//! the READs after it get that content. A LOOKUP makes no content for a file that no process has
+//! read. The first OPEN is refused with ENOSYS, after which the kernel sends no OPEN again.
 //!
-//! | what is read | how old it can be |
+//! | reader | age of the bytes, at most |
 //! |---|---|
-//! | a file that was just opened | [`Answers::max_age`] and two jiffies, in which the kernel does not ask |
-//! | a descriptor that is kept, or a file that was opened while one is read on and on | five times the age, and two jiffies: a reader that takes many steps finds one moment |
+//! | opens the file | [`Answers::max_age`] and two jiffies: the TTL as the kernel counts it |
+//! | holds a descriptor, or opens the file while another reader reads on and on | five times that age, and two jiffies: a reader in many steps sees one content |
 //!
-//! Who opens a file asks, and then its first read may ask once more, if the time is over just then.
-//! That read looks to us as one of a descriptor that is kept. So it is told what was said last, but
-//! not for long, and the next open asks again; only who comes back at once without an open is
-//! believed to keep it.
+//! open(2) sends GETATTR without a file handle, read(2) sends GETATTR with one if the TTL is over.
+//! If the TTL of a fresh open is over before its first read(2), that read looks like one of a
+//! long-held descriptor. A recheck claim tells the two apart ([`ContentCache::claim_recheck`]):
+//!
+//! ```text
+//!     reader   request           reply                  why
+//! |   open(2)  GETATTR           new content A, 1 ms    no content under 1 ms is cached
+//! |   read(2)  READ              A
+//! |   read(2)  -                 -                      TTL holds: the page cache has A
+//! |   ... TTL is over; first read after an open, or a descriptor that is held for long?
+//! |   read(2)  GETATTR + handle  A, TTL 0               claim granted: the next use asks again
+//! |
+//! |   next, either a fresh open:
+//! |   open(2)  GETATTR           new content B, 1 ms    A is older than 1 ms; ends the claim
+//! |
+//! |   or a read within 1 ms on the same descriptor:
+//! |   read(2)  GETATTR + handle  A, TTL 1 ms            claim refused: a held descriptor
+//! |   read(2)  -                 -                      TTL holds: the page cache has A
+//! |   ... A is older than 4 * max_age
+//! v   read(2)  GETATTR + handle  new content C, 1 ms    a held descriptor moves on, too
+//! ```
+//!
+//! With 1 ms in the place of TTL 0, an open within that time would send no GETATTR and read A, which
+//! is up to four ages old.
 //!
 //! [`Answers::max_age`]: crate::view::answer::Answers::max_age
+//! [`ContentCache::claim_recheck`]: super::content_cache::ContentCache::claim_recheck
 
 use super::{
     content_cache::Content,
@@ -39,23 +60,25 @@ use fuser::{
 };
 use std::{ffi::OsStr, io, sync::Arc, time::Duration};
 
-// The kernel counts it in jiffies, and rounds up.
+// TTL of the attributes of a file. The kernel counts in jiffies and rounds up.
 const CONTENT_TTL: Duration = Duration::from_millis(1);
-// Whoever opens a file asks for its attributes; those who open it at once share the answer.
+// Maximum age of the content that an open gets: opens at about the same time share one content.
 const OPEN_MAX_AGE: Micros = Micros(1_000);
-// So many times the age of an answer, the content that a kept descriptor reads may be old.
+// Maximum age of the content that a held descriptor reads, in maximum ages of an answer.
 const HELD_AGE_FACTOR: usize = 4;
-// A read that follows the one before within that time has opened nothing in between: the kernel
-// asks on every read of a file whose attributes have no time.
+// Maximum time from a reply with TTL 0 to the next GETATTR of a held descriptor. With TTL 0 the
+// kernel asks on every read, and an open in between makes new content, which ends the claim.
 const RECHECK_INTERVAL: Micros = Micros(1_000);
-// Offsets in a directory: its own entries come first, then the containers by key.
+// Offsets in the root: named entries come first, then the containers by key.
 const FIRST_CONTAINER_OFFSET: u64 = 255;
 
-/// The cached connection.
+/// The file system of the cached connection.
 #[derive(Debug)]
 pub struct Cached(pub Arc<Server>);
 
 impl Cached {
+    /// Finds a child of a directory, and returns the TTL of its attributes, the TTL of its name,
+    /// and its attributes.
     fn find_child(
         &self,
         parent: INodeNo,
@@ -84,15 +107,17 @@ impl Cached {
         } else {
             REMOVABLE_TTL
         };
-        if let Some(attributes) = self.unread(child) {
+        if let Some(attributes) = self.attributes_unread(child) {
             return Ok((Duration::ZERO, entry_ttl, attributes));
         }
         let attributes = self.attributes(child, OPEN_MAX_AGE)?;
         Ok((ttl(child), entry_ttl, attributes))
     }
 
-    /// What stands in a directory, each with its offset: the containers that have read something,
-    /// and what stands in the directory of each.
+    /// Lists a directory: offset, name and entry of each child. The root lists the containers that
+    /// have read a file.
+    ///
+    /// The offset of a child stays, whichever other children come or go between two calls.
     fn list_directory(
         &self,
         inode: INodeNo,
@@ -124,24 +149,25 @@ impl Cached {
         Ok(list)
     }
 
-    /// The attributes of a file that nobody has read yet, or long ago: whoever mounts it reads
-    /// nothing, and whoever reads it asks for its attributes then.
-    fn unread(&self, node: CachedEntry) -> Option<FileAttr> {
+    /// Returns the attributes of a file whose content is not known: no process has read the file,
+    /// or only long ago. Spares the content for a process that mounts the file and does not read
+    /// it; a reader's GETATTR makes the content.
+    fn attributes_unread(&self, node: CachedEntry) -> Option<FileAttr> {
         let CachedEntry::Served(entry @ Entry::File(_, file)) = node else {
             return None;
         };
-        if self.0.contents.changed(entry.inode()).is_some() {
+        if self.0.contents.changed_since(entry.inode()).is_some() {
             return None;
         }
         let size = self.0.answers.padded_size(file)?;
         Some(FileAttr {
             size: u64::try_from(size).ok()?,
-            ..self.bare(node)
+            ..self.constant_attributes(node)
         })
     }
 
-    /// The attributes of whatever it is, with no content.
-    fn bare(&self, node: CachedEntry) -> FileAttr {
+    /// Returns the attributes without those that depend on the content.
+    fn constant_attributes(&self, node: CachedEntry) -> FileAttr {
         let attributes = match node {
             CachedEntry::Root => FileAttr {
                 kind: FileType::Directory,
@@ -161,11 +187,11 @@ impl Cached {
         }
     }
 
-    /// The attributes, of a file with a content that is not older than that.
-    fn attributes(&self, node: CachedEntry, age: Micros) -> Result<FileAttr, ReplyError> {
-        let mut attributes = self.bare(node);
+    /// Returns the attributes; for a file, those of a content that is younger than `max_age`.
+    fn attributes(&self, node: CachedEntry, max_age: Micros) -> Result<FileAttr, ReplyError> {
+        let mut attributes = self.constant_attributes(node);
         if let CachedEntry::Served(entry @ Entry::File(..)) = node {
-            let content = self.content(entry, age)?;
+            let content = self.content(entry, max_age)?;
             attributes.size = u64::try_from(content.bytes.len()).unwrap_or(0);
             attributes.mtime = content.changed;
             attributes.ctime = content.changed;
@@ -173,9 +199,10 @@ impl Cached {
         Ok(attributes)
     }
 
-    fn content(&self, entry: Entry, age: Micros) -> Result<Content, ReplyError> {
+    /// Returns a content that is younger than `max_age`: the cached one, or a new one.
+    fn content(&self, entry: Entry, max_age: Micros) -> Result<Content, ReplyError> {
         let now = self.0.answers.now();
-        if let Some(content) = self.0.contents.get_younger(entry.inode(), age, now) {
+        if let Some(content) = self.0.contents.get_younger(entry.inode(), max_age, now) {
             return Ok(content);
         }
         let Entry::File(Owner::Container(key), _) = entry else {
@@ -185,7 +212,8 @@ impl Cached {
         self.0.make_content(entry, &container)
     }
 
-    // What was read of a kept descriptor is not replaced in the middle of a reader's many steps.
+    /// Returns the maximum age of the content that a held descriptor reads, long enough that a
+    /// reader in many steps reads one content.
     fn held_max_age(&self) -> Micros {
         self.0
             .answers
@@ -194,12 +222,15 @@ impl Cached {
             .max(OPEN_MAX_AGE)
     }
 
-    /// How long the kernel need not ask again; `is_kept` of a descriptor.
-    fn ttl(&self, node: CachedEntry, is_kept: bool) -> Duration {
+    /// Returns the TTL of the attributes; `is_read` marks a GETATTR with a handle, which a read
+    /// sends.
+    ///
+    /// Returns 0 if the content is older than an open may get and the recheck claim is free.
+    fn ttl(&self, node: CachedEntry, is_read: bool) -> Duration {
         let (cache, now) = (&self.0.contents, self.0.answers.now());
         match node {
             CachedEntry::Served(entry @ Entry::File(..))
-                if is_kept
+                if is_read
                     && cache
                         .get_younger(entry.inode(), OPEN_MAX_AGE, now)
                         .is_none()
@@ -211,6 +242,7 @@ impl Cached {
         }
     }
 
+    /// Counts and logs an error, if it concerns a file, and returns the errno.
     fn report(&self, node: CachedEntry, error: &ReplyError) -> Errno {
         match node {
             CachedEntry::Served(entry @ Entry::File(..)) => self.0.report(&entry.path(), error),
@@ -219,7 +251,7 @@ impl Cached {
     }
 }
 
-/// How long the kernel need not ask again.
+/// Returns the TTL of the attributes of an entry with new content.
 fn ttl(node: CachedEntry) -> Duration {
     match node {
         CachedEntry::Served(Entry::File(..)) => CONTENT_TTL,
@@ -248,7 +280,7 @@ impl Filesystem for Cached {
         &self,
         request: &Request,
         inode: INodeNo,
-        kept: Option<FileHandle>,
+        handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
         self.0.note_request(Side::Cached, request, inode);
@@ -256,13 +288,13 @@ impl Filesystem for Cached {
             let Some(node) = CachedEntry::from_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
             };
-            let age = if kept.is_some() {
+            let max_age = if handle.is_some() {
                 self.held_max_age()
             } else {
                 OPEN_MAX_AGE
             };
-            match self.attributes(node, age) {
-                Ok(attributes) => reply.attr(&self.ttl(node, kept.is_some()), &attributes),
+            match self.attributes(node, max_age) {
+                Ok(attributes) => reply.attr(&self.ttl(node, handle.is_some()), &attributes),
                 Err(error) => reply.error(self.report(node, &error)),
             }
         });

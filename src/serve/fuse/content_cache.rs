@@ -1,4 +1,5 @@
-//! What was said lately, by inode number: readers of one container share it, on both connections.
+//! The latest content of each file, by inode number. Readers of one container share it on both
+//! connections.
 
 use crate::base::units::Micros;
 use parking_lot::Mutex;
@@ -9,31 +10,34 @@ use std::{
     time::SystemTime,
 };
 
-/// So many bytes are kept; the oldest go first.
+/// Maximum of the cached bytes, all shards together; the oldest content goes first.
 const MAX_CONTENT_BYTES: usize = 256 << 10;
-/// Of so many that are not kept it is remembered what they said.
+/// Maximum number of fingerprints, all shards together; the oldest goes first.
 const MAX_FINGERPRINTS: usize = 16 << 10;
 const SHARDS: usize = 16;
 
-/// What a file said at a moment.
+/// The content of a file at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Content {
-    /// What it said.
+    /// The bytes of the file.
     pub(super) bytes: Arc<[u8]>,
-    /// When it was asked.
+    /// Moment at which the content was made, on the clock of [`Answers::now`].
+    ///
+    /// [`Answers::now`]: crate::view::answer::Answers::now
     taken: Micros,
-    /// When it began to say that: another time for another content.
+    /// Time since which the file has these bytes, for mtime. Two contents that follow each other
+    /// have two times.
     pub(super) changed: SystemTime,
-    /// When its reader was last told that it may be old.
+    /// Moment of the last recheck claim that was granted and not answered by new content.
     recheck_claimed: Option<Micros>,
 }
 
-/// ContentCache by inode number.
+/// The contents by inode number.
 #[derive(Debug, Default)]
 pub(super) struct ContentCache([Mutex<Shard>; SHARDS]);
 
-/// What is left of a content that is not kept: enough to know it again, so that the kernel need not
-/// read what it has.
+/// Hash and time of a content that left the cache. If the file still has these bytes, mtime stays
+/// and the kernel keeps its pages.
 #[derive(Debug, Clone, Copy)]
 struct Fingerprint {
     hash: u64,
@@ -44,24 +48,27 @@ struct Fingerprint {
 struct Shard {
     contents: HashMap<u64, Content>,
     fingerprints: HashMap<u64, Fingerprint>,
-    /// Whose, the oldest first.
+    /// Inode numbers of the fingerprints, the oldest first.
     fingerprint_order: VecDeque<u64>,
     hasher: RandomState,
-    // In the order of the moments they were taken at; an inode may stand here more than once.
-    order: VecDeque<(Micros, u64)>,
+    /// Moments and inode numbers of the contents, the oldest first. An inode number may occur again
+    /// for a later content.
+    content_order: VecDeque<(Micros, u64)>,
+    /// Sum of the cached bytes.
     bytes: usize,
 }
 
 impl ContentCache {
-    /// What the file said less than `age` before `now`.
-    pub(super) fn get_younger(&self, inode: u64, age: Micros, now: Micros) -> Option<Content> {
+    /// Returns the content if it was made less than `max_age` before `now`.
+    pub(super) fn get_younger(&self, inode: u64, max_age: Micros, now: Micros) -> Option<Content> {
         let shard = self.shard(inode).lock();
         let content = shard.contents.get(&inode)?;
-        (now.less(content.taken) < age).then(|| content.clone())
+        (now.less(content.taken) < max_age).then(|| content.clone())
     }
 
-    /// When the file began to say what it said last, however long ago; `None` if it is not known.
-    pub(super) fn changed(&self, inode: u64) -> Option<SystemTime> {
+    /// Returns the time since which the file has its latest bytes, however long ago; `None` if
+    /// neither the content nor its fingerprint is cached.
+    pub(super) fn changed_since(&self, inode: u64) -> Option<SystemTime> {
         let shard = self.shard(inode).lock();
         let kept = shard.contents.get(&inode).map(|content| content.changed);
         kept.or_else(|| {
@@ -72,25 +79,29 @@ impl ContentCache {
         })
     }
 
-    /// Whether nobody has said less than `age` before `now` that the content may be old; then it is
-    /// said now.
+    /// Claims the right to force one re-check of the content. Grants at most one claim per `age`; a
+    /// refusal and new content free the claim again.
+    ///
+    /// Always grants the claim if no content is cached.
     pub(super) fn claim_recheck(&self, inode: u64, age: Micros, now: Micros) -> bool {
         let mut shard = self.shard(inode).lock();
         let Some(content) = shard.contents.get_mut(&inode) else {
             return true;
         };
-        let is_first = content
+        let is_granted = content
             .recheck_claimed
-            .is_none_or(|recheck_claimed| now.less(recheck_claimed) >= age);
-        content.recheck_claimed = is_first.then_some(now);
-        is_first
+            .is_none_or(|claimed| now.less(claimed) >= age);
+        content.recheck_claimed = is_granted.then_some(now);
+        is_granted
     }
 
-    /// Keeps what the file says since `taken`. If it is what it said before, it has not changed.
+    /// Caches the bytes that the file had at the moment `taken`, and returns the latest content.
+    ///
+    /// The time of change stays if the bytes are those of the content before.
     pub(super) fn put(&self, inode: u64, bytes: Arc<[u8]>, taken: Micros) -> Content {
         let mut shard = self.shard(inode).lock();
         let content = match shard.contents.get(&inode) {
-            // Two readers asked at once, and the later one was answered first.
+            // Two readers made contents at once, and the later content came first.
             Some(known) if known.taken > taken => return known.clone(),
             Some(known) if known.bytes == bytes => Content {
                 taken,
@@ -119,14 +130,14 @@ impl ContentCache {
     }
 
     fn shard(&self, inode: u64) -> &Mutex<Shard> {
-        // Keys stand in the upper bits, rows of files in the lower ones.
+        // The upper bits of an inode number are the key, the lower ones the row of the file.
         let mixed = inode ^ (inode >> 24);
         let at = usize::try_from(mixed).unwrap_or(0) % SHARDS;
         self.0.get(at).unwrap_or(&self.0[0])
     }
 }
 
-// The clock may have been set back.
+/// Returns the present time, or the time right after `before` if the clock was set back.
 fn later(before: Option<SystemTime>) -> SystemTime {
     let now = SystemTime::now();
     match before {
@@ -136,30 +147,32 @@ fn later(before: Option<SystemTime>) -> SystemTime {
 }
 
 impl Shard {
+    /// Inserts a content, and removes the oldest ones beyond the maximum.
     fn put(&mut self, inode: u64, content: Content) {
         self.bytes += content.bytes.len();
-        self.order.push_back((content.taken, inode));
+        self.content_order.push_back((content.taken, inode));
         if let Some(old) = self.contents.insert(inode, content) {
             self.bytes -= old.bytes.len();
         }
         while self.bytes > MAX_CONTENT_BYTES / SHARDS
-            || self.order.len() > self.contents.len() * 2 + SHARDS
+            || self.content_order.len() > self.contents.len() * 2 + SHARDS
         {
-            let Some((taken, inode)) = self.order.pop_front() else {
+            let Some((taken, inode)) = self.content_order.pop_front() else {
                 return;
             };
-            let is_last = |content: &Content| content.taken == taken;
-            if self.order.is_empty() || !self.contents.get(&inode).is_some_and(is_last) {
+            let is_latest = |content: &Content| content.taken == taken;
+            if self.content_order.is_empty() || !self.contents.get(&inode).is_some_and(is_latest) {
                 continue;
             }
             if let Some(old) = self.contents.remove(&inode) {
                 self.bytes -= old.bytes.len();
-                self.fingerprint(inode, &old);
+                self.add_fingerprint(inode, &old);
             }
         }
     }
 
-    fn fingerprint(&mut self, inode: u64, content: &Content) {
+    /// Keeps the fingerprint of a content that leaves the cache.
+    fn add_fingerprint(&mut self, inode: u64, content: &Content) {
         let fingerprint = Fingerprint {
             hash: self.hasher.hash_one(&*content.bytes),
             changed: content.changed,
@@ -184,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_shared_as_long_as_it_is_young_enough() {
+    fn a_content_is_shared_as_long_as_it_is_young_enough() {
         let contents = ContentCache::default();
         contents.put(1, bytes("a"), Micros(100));
         assert!(contents.get_younger(1, Micros(10), Micros(109)).is_some());
@@ -203,12 +216,12 @@ mod tests {
     }
 
     #[test]
-    fn every_second_doubt_that_follows_at_once_is_none() {
+    fn every_second_claim_that_follows_at_once_is_refused() {
         let contents = ContentCache::default();
         contents.put(1, bytes("a"), Micros(100));
-        let mut doubt = |now| contents.claim_recheck(1, Micros(10), Micros(now));
+        let mut claim = |now| contents.claim_recheck(1, Micros(10), Micros(now));
         assert_eq!(
-            [200, 201, 202, 300].map(&mut doubt),
+            [200, 201, 202, 300].map(&mut claim),
             [true, false, true, true]
         );
         contents.put(1, bytes("a"), Micros(301));
@@ -219,12 +232,12 @@ mod tests {
     fn an_answer_that_was_overtaken_does_not_bring_back_the_past() {
         let contents = ContentCache::default();
         contents.put(1, bytes("new"), Micros(200));
-        let told = contents.put(1, bytes("old"), Micros(100));
-        assert_eq!(&*told.bytes, b"new");
+        let latest = contents.put(1, bytes("old"), Micros(100));
+        assert_eq!(&*latest.bytes, b"new");
     }
 
     #[test]
-    fn a_text_that_is_not_kept_any_more_is_still_known_again() {
+    fn a_content_that_is_not_kept_any_more_is_still_known_again() {
         let contents = ContentCache::default();
         let first = contents.put(1, bytes("a"), Micros(100)).changed;
         let crowd = |from| {
@@ -252,7 +265,10 @@ mod tests {
         let shards = contents.0.iter();
         let kept: usize = shards.map(|shard| shard.lock().bytes).sum();
         assert!(kept <= MAX_CONTENT_BYTES && kept > 0);
-        let entries = contents.0.iter().map(|shard| shard.lock().order.len());
+        let entries = contents
+            .0
+            .iter()
+            .map(|shard| shard.lock().content_order.len());
         assert!(entries.sum::<usize>() < 1000);
         let fingerprints = contents
             .0

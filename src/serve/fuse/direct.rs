@@ -1,4 +1,5 @@
-//! The requests of the direct connection, one by one.
+//! The direct connection: a thin shell that turns each request into a call, and the result into a
+//! reply.
 
 use super::{
     reply::{PERMANENT_TTL, slice},
@@ -17,7 +18,8 @@ use fuser::{
 };
 use std::{ffi::OsStr, path::Path, sync::Arc, time::SystemTime};
 
-/// The direct connection: every open asks who opens, and every read is answered here.
+/// The file system of the direct connection. Each OPEN finds out the caller, and each READ comes
+/// here: the kernel caches no content.
 #[derive(Debug)]
 pub struct Direct(pub Arc<Server>);
 
@@ -72,8 +74,9 @@ impl Filesystem for Direct {
     ) {
         self.0.note_request(Side::Direct, request, inode);
         guarded(|| {
-            // sendfile and splice fill the page cache, which belongs to the inode: the next
-            // reader would be given these bytes, whoever that is. They fall back to read.
+            // sendfile and splice fill the page cache, which belongs to the inode: the next reader
+            // would get these bytes, though they may be another container's. After EINVAL, programs
+            // fall back to read.
             if lock_owner.is_none() {
                 return reply.error(Errno::EINVAL);
             }
@@ -177,7 +180,7 @@ impl Filesystem for Direct {
     ) {
         let other = mode.or(uid).or(gid).is_some() || atime.or(mtime).is_some();
         guarded(|| match Entry::from_inode(inode.0) {
-            // A shell that redirects to a pressure file truncates it first, to no effect.
+            // A shell that redirects to a pressure file truncates the file first, to no effect.
             Some(entry) if size.is_some() && !other && entry.is_pressure() => {
                 reply.attr(&PERMANENT_TTL, &self.0.attributes(entry));
             }

@@ -1,4 +1,4 @@
-//! The open files of the direct connection: what opening, reading, writing and closing them does.
+//! The open files of the direct connection: open, read, write, poll and close.
 
 use super::{direct::Direct, error::ReplyError, open_files::OpenFile, triggers::READY};
 use crate::{
@@ -10,6 +10,8 @@ use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, PollEvents, Poll
 use std::sync::Arc;
 
 impl Direct {
+    /// Opens a file for the thread `tid`, and returns the handle. Only pressure files open for
+    /// writing.
     pub(super) fn open_file(
         &self,
         inode: INodeNo,
@@ -26,7 +28,7 @@ impl Direct {
             .0
             .caller(owner, tid)
             .and_then(|caller| {
-                // Whoever opened the file is asked, not whoever writes to it later.
+                // The right to set a trigger is that of the opener, not that of a later writer.
                 let is_privileged = is_written && self.0.answers.is_privileged(tid);
                 Ok(self.0.open_files.add(caller, is_privileged)?)
             })
@@ -44,7 +46,8 @@ impl Direct {
         let (Entry::File(_, file), _) = file(inode)? else {
             return Err(Errno::EACCES);
         };
-        // A trigger ends with the daemon that it was given to.
+        // A trigger ends with the daemon that set it, so that handles of a daemon before this one
+        // take none.
         let open = self.0.open_files.get(handle.0).ok_or(Errno::EBADF)?;
         self.0
             .triggers
@@ -54,7 +57,7 @@ impl Direct {
             .map_err(|error| error.errno())
     }
 
-    /// What an open file is ready for; whoever waits for more is told.
+    /// Returns the events that an open file is ready for. `waiter` gets notified of the next event.
     pub(super) fn poll_file(
         &self,
         inode: INodeNo,
@@ -69,14 +72,14 @@ impl Direct {
         }
     }
 
-    /// Forgets an open file and what hangs on it.
+    /// Removes an open file and its trigger.
     pub(super) fn close_file(&self, handle: FileHandle) {
         self.0.triggers.remove(handle.0);
         self.0.open_files.remove(handle.0);
     }
 
-    /// The content of an open file: made anew for whoever reads from its start, as procfs does
-    /// (`top` keeps its files open), and kept for those who read on.
+    /// Returns the content of an open file. A read from the start gets a new content, as in procfs
+    /// (`top` keeps its files open); a read further on gets the content of the read before.
     pub(super) fn read_file(
         &self,
         inode: INodeNo,
@@ -91,12 +94,12 @@ impl Direct {
                 ..
             }) if offset > 0 => return Ok(content),
             Some(open) => Ok(open.caller),
-            None => match self.restore(handle, owner, tid) {
+            None => match self.restore_file(handle, owner, tid) {
                 Ok(OpenFile {
                     content: Some(content),
                     ..
                 }) if offset > 0 => return Ok(content),
-                resumed => resumed.map(|open| open.caller),
+                restored => restored.map(|open| open.caller),
             },
         };
         caller
@@ -113,30 +116,35 @@ impl Direct {
             .map_err(|error| self.0.report(&entry.path(), &error))
     }
 
-    /// A file that was opened before this daemon's time.
-    fn restore(&self, handle: FileHandle, owner: Owner, tid: Tid) -> Result<OpenFile, ReplyError> {
-        let Some(before) = self.0.open_files.before(handle.0) else {
+    /// Restores a file that was opened before this daemon began.
+    fn restore_file(
+        &self,
+        handle: FileHandle,
+        owner: Owner,
+        tid: Tid,
+    ) -> Result<OpenFile, ReplyError> {
+        let Some(inherited) = self.0.open_files.inherited(handle.0) else {
             return Ok(OpenFile {
                 caller: self.0.caller(owner, tid)?,
                 content: None,
                 is_privileged: false,
             });
         };
-        let caller = match before.key {
+        let caller = match inherited.key {
             Some(key) => Caller::Container(self.0.answers.container(key)?),
             None => Caller::Host,
         };
         let open = OpenFile {
             caller,
-            content: before.content,
-            is_privileged: before.is_privileged,
+            content: inherited.content,
+            is_privileged: inherited.is_privileged,
         };
         self.0.open_files.keep(handle.0, open.clone())?;
         Ok(open)
     }
 }
 
-/// The file with that inode number, and whose it is.
+/// Returns the file with that inode number and its owner, or EISDIR or ENOENT.
 fn file(inode: INodeNo) -> Result<(Entry, Owner), Errno> {
     match Entry::from_inode(inode.0) {
         Some(entry) if entry.is_directory() => Err(Errno::EISDIR),

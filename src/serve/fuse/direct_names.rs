@@ -1,4 +1,4 @@
-//! The names of the direct connection: looking one up, and listing a directory.
+//! The names of the direct connection: look one up, list a directory.
 
 use super::{
     direct::Direct,
@@ -14,7 +14,8 @@ use fuser::INodeNo;
 use std::{ffi::OsStr, time::Duration};
 
 impl Direct {
-    /// What has that name in that directory, and how long it has; attributes last for ever.
+    /// Finds the child of a directory for the thread `tid`, and returns the TTL of its name and the
+    /// child.
     pub(super) fn find_child(
         &self,
         parent: INodeNo,
@@ -79,8 +80,9 @@ impl Direct {
         Ok((ttl, entry))
     }
 
-    /// What stands in a directory, each with its offset: a place in the order that stays its own,
-    /// whatever comes and goes between two calls.
+    /// Lists a directory for the thread `tid`: offset, name and entry of each child.
+    ///
+    /// The offset of a child stays, whichever other children come or go between two calls.
     pub(super) fn list_directory(
         &self,
         inode: INodeNo,

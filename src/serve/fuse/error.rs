@@ -1,10 +1,10 @@
-//! The errors of requests, and the errno of each.
+//! The error of a request, and its errno.
 
 use super::{open_files::TooManyOpenFiles, triggers::TriggerError};
 use crate::{base::sys::ReadError, facts::container::CallerError, view::answer::AnswerError};
 use fuser::Errno;
 
-/// Why a request gets no answer.
+/// The error of a request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReplyError {
     #[error(transparent)]
@@ -19,13 +19,14 @@ pub(super) enum ReplyError {
     IsHost,
     #[error("there is no such file")]
     Absent,
-    #[error("it cannot be written")]
+    #[error("the file cannot be written")]
     ReadOnly,
     #[error(transparent)]
     Trigger(#[from] TriggerError),
 }
 
 impl ReplyError {
+    /// Returns the errno that the caller gets.
     pub(super) fn errno(&self) -> Errno {
         match self {
             ReplyError::Container(error) if error.is_gone() => Errno::ENOENT,

@@ -1,4 +1,18 @@
-//! The two file systems, and what both need: contents, open files, triggers, errors.
+//! The file systems of the two connections: from a request of the kernel to the reply.
+//!
+//! ```text
+//! direct         Direct: replies to the requests of the direct connection, with
+//! direct_names     names: looks one up, lists a directory
+//! direct_files     open files: opens, reads, writes a trigger, polls, closes
+//! cached         Cached: replies to the requests of the cached connection
+//! server         Server: the state that both file systems share
+//! content_cache  ContentCache: the latest contents of the files, by inode number
+//! open_files     OpenFiles: the open files of the direct connection, kept for a successor
+//! triggers       Triggers: the triggers on pressure files
+//! request        run: gate, panic guard, and the file that a thread is at
+//! reply          parts of a reply: attributes, TTLs, the slice that a read gets
+//! error          ReplyError: the errors of requests, and the errno of each
+//! ```
 
 mod cached;
 mod content_cache;

@@ -1,4 +1,5 @@
-//! The open files: who opened each, and what its reader saw at its start.
+//! The open files of the direct connection: the caller that opened each, and the content that its
+//! reader got.
 
 use crate::{
     base::{
@@ -11,13 +12,13 @@ use crate::{
 use parking_lot::Mutex;
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-/// So many files one container may hold open. The daemon pays for what they say.
+/// Maximum number of files that one container holds open: their contents are memory of the daemon.
 const MAX_OPEN_FILES_PER_CONTAINER: usize = 1024;
 
-/// So many bytes of a buffer are kept for the next use.
+/// Maximum capacity that a thread's record buffer keeps for the next use.
 const MAX_KEPT_RECORD_BYTES: usize = 16 << 10;
 
-/// A container has as many files open as it may.
+/// The error of a container that opens more files than the maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a container holds {MAX_OPEN_FILES_PER_CONTAINER} files open")]
 pub(super) struct TooManyOpenFiles;
@@ -25,21 +26,23 @@ pub(super) struct TooManyOpenFiles;
 /// An open file.
 #[derive(Debug, Clone)]
 pub(super) struct OpenFile {
-    /// Who opened it: what it says depends on that, whoever reads it later.
+    /// The caller that opened the file. The content is this caller's, whichever process reads.
     pub(super) caller: Caller,
-    /// What its reader saw at the start of the file, so that the rest is of the same moment.
+    /// The content that the reader got at the start of the file. Reads further on get the rest of
+    /// it, so that all parts are of one moment.
     pub(super) content: Option<Arc<[u8]>>,
-    /// Whether it was opened for writing with `CAP_SYS_RESOURCE`.
+    /// Set if the file was opened for writing with `CAP_SYS_RESOURCE`.
     pub(super) is_privileged: bool,
 }
 
-/// An open file of a daemon before this one.
+/// An open file of a daemon before this one, as the store has it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InheritedFile {
-    /// The container that opened it; `None` for the host.
+    /// The container that opened the file; `None` for the host.
     pub(super) key: Option<Key>,
-    /// What its reader saw.
+    /// The content that its reader got.
     pub(super) content: Option<Arc<[u8]>>,
+    /// Set if the file was opened for writing with `CAP_SYS_RESOURCE`.
     pub(super) is_privileged: bool,
 }
 
@@ -52,28 +55,29 @@ pub(super) struct OpenFiles {
 
 #[derive(Debug)]
 struct OpenFileTable {
+    /// The largest handle in use so far.
     last: u64,
     files: HashMap<u64, OpenFile>,
-    /// How many each container holds.
-    held: HashMap<Key, usize>,
+    /// Number of open files of each container.
+    counts: HashMap<Key, usize>,
 }
 
 impl OpenFiles {
-    /// None, but those that a daemon before this one kept on the store.
+    /// Starts without open files; [`inherited`](OpenFiles::inherited) finds those in the store.
     pub(super) fn new(store: Arc<Store>) -> OpenFiles {
         OpenFiles {
             table: Mutex::new(OpenFileTable {
-                // Nobody opens a file every nanosecond: no daemon before this one has given out
-                // these handles.
+                // Nanoseconds since boot. No daemon opens a file every nanosecond, so that no
+                // daemon before this one has given out a larger handle.
                 last: sys::since_boot().0.saturating_mul(1000),
                 files: HashMap::new(),
-                held: HashMap::new(),
+                counts: HashMap::new(),
             }),
             store,
         }
     }
 
-    /// A handle that nobody has.
+    /// Adds an open file under a new handle.
     pub(super) fn add(&self, caller: Caller, is_privileged: bool) -> Result<u64, TooManyOpenFiles> {
         let open = OpenFile {
             caller,
@@ -89,17 +93,17 @@ impl OpenFiles {
         Ok(handle)
     }
 
-    /// What a daemon before this one knew of a handle that this one does not.
-    pub(super) fn before(&self, handle: u64) -> Option<InheritedFile> {
-        InheritedFile::of(&self.store.get(Kind::OpenFile, handle)?)
+    /// Reads the open file of a daemon before this one from the store.
+    pub(super) fn inherited(&self, handle: u64) -> Option<InheritedFile> {
+        InheritedFile::parse(&self.store.get(Kind::OpenFile, handle)?)
     }
 
-    /// What is open under that handle.
+    /// Returns the open file with that handle.
     pub(super) fn get(&self, handle: u64) -> Option<OpenFile> {
         self.table.lock().files.get(&handle).cloned()
     }
 
-    /// Keeps what the reader saw; a handle of a daemon before this one becomes one of ours.
+    /// Keeps the content that the reader gets. Adds the handle of a daemon before this one.
     pub(super) fn keep(&self, handle: u64, open: OpenFile) -> Result<(), TooManyOpenFiles> {
         let mut table = self.table.lock();
         let known = match table.files.get_mut(&handle) {
@@ -113,11 +117,13 @@ impl OpenFiles {
             }
         };
         drop(table);
-        // The reader gets it after this: what it has read is kept, whenever we are killed.
+        // The reader gets the content after this call: a successor has each content that was read,
+        // whenever this daemon is killed.
         self.put(handle, &known);
         Ok(())
     }
 
+    /// Writes the record of an open file to the store.
     fn put(&self, handle: u64, open: &OpenFile) {
         thread_local! {
             static RECORD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -126,27 +132,27 @@ impl OpenFiles {
             record.clear();
             open.record(record);
             self.store.put(Kind::OpenFile, handle, record);
-            // One large file should not hold its memory for ever.
+            // One large file must not bind its memory for ever.
             record.shrink_to(MAX_KEPT_RECORD_BYTES);
         });
     }
 
-    /// Forgets what was open under that handle.
+    /// Removes the open file with that handle, here and in the store.
     pub(super) fn remove(&self, handle: u64) {
         self.store.remove(Kind::OpenFile, handle);
         let mut table = self.table.lock();
         let Some(open) = table.files.remove(&handle) else {
             return;
         };
-        if let Some(held) = open.key().and_then(|key| table.held.get_mut(&key)) {
-            *held = held.saturating_sub(1);
+        if let Some(count) = open.key().and_then(|key| table.counts.get_mut(&key)) {
+            *count = count.saturating_sub(1);
         }
-        table.held.retain(|_, held| *held > 0);
+        table.counts.retain(|_, count| *count > 0);
     }
 }
 
 impl OpenFile {
-    /// The container that opened it.
+    /// Returns the container that opened the file; `None` for the host.
     pub(super) fn key(&self) -> Option<Key> {
         match &self.caller {
             Caller::Host => None,
@@ -154,7 +160,8 @@ impl OpenFile {
         }
     }
 
-    /// What a successor must know of it: a key, which is never 0, and flags; then the content.
+    /// Writes the record for a successor: the key (8 bytes little endian, 0 for the host), the
+    /// flags (1 byte: 1 privileged, 2 has content), then the content.
     fn record(&self, record: &mut Vec<u8>) {
         let content = self.content.as_deref();
         let flags = u8::from(self.is_privileged) | u8::from(content.is_some()) << 1;
@@ -165,7 +172,8 @@ impl OpenFile {
 }
 
 impl InheritedFile {
-    fn of(record: &[u8]) -> Option<InheritedFile> {
+    /// Parses a record that [`OpenFile::record`] wrote.
+    fn parse(record: &[u8]) -> Option<InheritedFile> {
         let (key, rest) = record.split_first_chunk()?;
         let (flags, content) = rest.split_first()?;
         let key = u64::from_le_bytes(*key);
@@ -178,13 +186,14 @@ impl InheritedFile {
 }
 
 impl OpenFileTable {
+    /// Adds an open file, and counts it for its container.
     fn put(&mut self, handle: u64, open: OpenFile) -> Result<(), TooManyOpenFiles> {
         if let Some(key) = open.key() {
-            let held = self.held.entry(key).or_default();
-            if *held >= MAX_OPEN_FILES_PER_CONTAINER {
+            let count = self.counts.entry(key).or_default();
+            if *count >= MAX_OPEN_FILES_PER_CONTAINER {
                 return Err(TooManyOpenFiles);
             }
-            *held += 1;
+            *count += 1;
         }
         self.last = self.last.max(handle);
         self.files.insert(handle, open);
@@ -235,9 +244,9 @@ mod tests {
             content: Some(Arc::from(&b"x"[..])),
             is_privileged: true,
         };
-        assert_eq!(later.before(handle), Some(before));
+        assert_eq!(later.inherited(handle), Some(before));
         assert!(later.add(Caller::Host, false).unwrap() > handle);
         later.remove(handle);
-        assert_eq!(later.before(handle), None);
+        assert_eq!(later.inherited(handle), None);
     }
 }

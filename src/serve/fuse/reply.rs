@@ -1,26 +1,28 @@
-//! Pure. What the kernel is told of a file.
+//! Parts of a reply: attributes, TTLs, and the slice of the content that a read gets.
 
 use fuser::{FileAttr, FileType, INodeNo};
 use std::time::{Duration, SystemTime};
 
-// For the life of a daemon attributes do not change, nor do names; what may end is a container, or
-// what the machine has.
+/// TTL of the attributes and names that do not change in the life of a daemon.
 pub(super) const PERMANENT_TTL: Duration = Duration::from_secs(3600);
+/// TTL of a name that may end: that of a container, or of a file that depends on the machine.
 pub(super) const REMOVABLE_TTL: Duration = Duration::from_secs(1);
-// Whether there is such a CPU differs from one caller to the next.
+/// TTL of a name that one caller sees and another does not, such as that of a CPU.
 pub(super) const PER_CALLER_TTL: Duration = Duration::ZERO;
 
-/// The attributes of a file of root's with that inode number, type, permission bits and size in
-/// bytes, all of whose times are `time`; it has one link and takes no blocks.
+/// Builds the attributes of an empty file of root's, whose times are all `time`. The file has one
+/// link and no blocks, and is readable for every user: mode 555 for a directory, 777 for a link,
+/// else 444.
 #[must_use]
-pub fn attributes(
-    inode: INodeNo,
-    (kind, perm, size): (FileType, u16, u64),
-    time: SystemTime,
-) -> FileAttr {
+pub fn attributes(inode: INodeNo, kind: FileType, time: SystemTime) -> FileAttr {
+    let perm = match kind {
+        FileType::Directory => 0o555,
+        FileType::Symlink => 0o777,
+        _ => 0o444,
+    };
     FileAttr {
         ino: inode,
-        size,
+        size: 0,
         blocks: 0,
         atime: time,
         mtime: time,
@@ -37,7 +39,8 @@ pub fn attributes(
     }
 }
 
-/// What a read of so many bytes at that offset gets of the content; nothing from its end on.
+/// Returns the part of the content that a read of `size` bytes at that offset gets; empty from the
+/// end of the content on.
 #[must_use]
 pub fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
     let start = usize::try_from(offset).map_or(content.len(), |start| start.min(content.len()));

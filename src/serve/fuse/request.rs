@@ -1,4 +1,4 @@
-//! The run of one request: the gate, the panic guard, and the file that the request is about.
+//! The run of one request: gate, panic guard, and the file that the request is about.
 
 use crate::base::metrics;
 use crate::serve::{
@@ -11,34 +11,37 @@ use std::{
 };
 
 thread_local! {
-    /// The inode that this thread's last request was about.
-    static AT: Cell<u64> = const { Cell::new(0) };
+    /// Inode number in the latest request of this thread.
+    static INODE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The file that this thread's last request was about and whose it is, for a log.
-pub(super) fn at_work() -> String {
-    match Entry::from_inode(AT.get()) {
+/// Returns the file in the latest request of this thread, with its container, for a log.
+fn current_file() -> String {
+    match Entry::from_inode(INODE.get()) {
         Some(entry @ (Entry::File(owner, _) | Entry::System(owner, _))) => match owner {
             Owner::Container(key) => format!("{} of container {key}", entry.path()),
             Owner::Caller => entry.path(),
         },
         Some(entry) => entry.path(),
-        None => format!("inode {}", AT.get()),
+        None => format!("inode {}", INODE.get()),
     }
 }
 
-/// Remembers the inode that this thread's request is about.
+/// Records the inode number in the request of this thread.
 pub(super) fn set_inode(inode: u64) {
-    AT.set(inode);
+    INODE.set(inode);
 }
 
-/// Runs the handler of one request. Should it panic, the request alone is lost: its reply, which
-/// was moved into the handler, says EIO when it is dropped.
+/// Runs the handler of one request. A panic costs that request alone: the reply, which was moved
+/// into the handler, sends EIO on drop.
 pub(super) fn guarded(handler: impl FnOnce()) {
     GATE.pass(|| {
         if catch_unwind(AssertUnwindSafe(handler)).is_err() {
             metrics::PANICS.count();
-            tracing::error!(file = at_work(), "a request panicked and was answered EIO");
+            tracing::error!(
+                file = current_file(),
+                "a request panicked and was answered EIO"
+            );
         }
     });
 }
@@ -53,7 +56,7 @@ mod tests {
     use fuser::{Errno, FileHandle, Filesystem, INodeNo, ReplyAttr, ReplyEntry, Request};
     use std::{ffi::OsStr, time::SystemTime};
 
-    /// Panics when it is asked for `bad`.
+    /// A file system that panics on a lookup of `bad`.
     struct Panicking;
 
     impl Filesystem for Panicking {
@@ -65,8 +68,7 @@ mod tests {
         }
 
         fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-            let told = (fuser::FileType::Directory, 0o555, 0);
-            let root = attributes(inode, told, SystemTime::now());
+            let root = attributes(inode, fuser::FileType::Directory, SystemTime::now());
             guarded(|| reply.attr(&PERMANENT_TTL, &root));
         }
     }

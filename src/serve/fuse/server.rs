@@ -1,4 +1,4 @@
-//! What a request asks for: the entry, the caller, the content; and which errno an error is.
+//! The state that both file systems share: contents, attributes, callers, and the log of errors.
 
 use super::{
     content_cache::{Content, ContentCache},
@@ -26,65 +26,73 @@ use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 use parking_lot::Mutex;
 use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
-// A container may cause as many different errors as it likes; the log has an end.
+// Maximum number of error texts that are logged: a container can cause any number of them.
 const MAX_LOGGED_CAUSES: usize = 256;
 
-/// What both connections serve: files whose content are the answers.
+/// The state that both file systems share.
 #[derive(Debug)]
 pub struct Server {
     pub(super) answers: Arc<Answers>,
-    /// What its files say that they were made at.
+    /// Start of this server, the time of every file whose content is not known.
     began: SystemTime,
-    /// A size for each file that no content exceeds.
-    sizes: Vec<u64>,
-    /// The same for attributes.
-    attribute_size: u64,
+    /// Size that no content exceeds, for each file by its row.
+    max_sizes: Vec<u64>,
+    /// Size that no attribute exceeds.
+    max_attribute_size: u64,
     pub(super) contents: ContentCache,
     pub(super) open_files: OpenFiles,
     pub(super) triggers: Triggers,
     store: Arc<Store>,
-    /// The causes of errors that were logged.
-    causes: Mutex<HashSet<String>>,
+    /// Error texts that were logged.
+    logged_causes: Mutex<HashSet<String>>,
 }
 
 impl Server {
-    /// Serves those answers, and keeps on the store what a successor must know.
+    /// Serves those answers, and records open files and requests for a successor in the store.
     #[must_use]
     pub fn new(answers: Arc<Answers>, store: Arc<Store>) -> Server {
         Server {
             began: SystemTime::now(),
-            sizes: FILES.iter().map(|file| answers.max_size(*file)).collect(),
+            max_sizes: FILES.iter().map(|file| answers.max_size(*file)).collect(),
             contents: ContentCache::default(),
-            attribute_size: answers.max_attribute_size(),
+            max_attribute_size: answers.max_attribute_size(),
             answers,
             open_files: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
             store,
-            causes: Mutex::default(),
+            logged_causes: Mutex::default(),
         }
     }
 
-    /// Remembers how far the requests of a connection have come, and what this thread is at.
+    /// Records the number of a request for a successor, and the inode number for this thread's
+    /// logs.
     pub(super) fn note_request(&self, side: Side, request: &Request, inode: INodeNo) {
         self.store.mark(side.index(), request.unique().0);
         set_inode(inode.0);
     }
 
+    /// Returns the attributes of an entry; a file's size is the maximum.
     pub(super) fn attributes(&self, entry: Entry) -> FileAttr {
-        let told = match entry {
-            entry if entry.is_directory() => (FileType::Directory, 0o555, 0),
+        let of = |kind| attributes(INodeNo(entry.inode()), kind, self.began);
+        match entry {
+            entry if entry.is_directory() => of(FileType::Directory),
             Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
-                (FileType::Symlink, 0o777, 0)
+                of(FileType::Symlink)
             }
-            Entry::System(..) => (FileType::RegularFile, 0o444, self.attribute_size),
-            Entry::File(_, file) => {
-                let size = self.sizes.get(file.row()).copied();
-                (FileType::RegularFile, file.mode(), size.unwrap_or(0))
-            }
-        };
-        attributes(INodeNo(entry.inode()), told, self.began)
+            Entry::System(..) => FileAttr {
+                size: self.max_attribute_size,
+                ..of(FileType::RegularFile)
+            },
+            Entry::File(_, file) => FileAttr {
+                perm: file.mode(),
+                size: self.max_sizes.get(file.row()).copied().unwrap_or(0),
+                ..of(FileType::RegularFile)
+            },
+        }
     }
 
+    /// Returns the caller whose content the owner's files have; for [`Owner::Caller`] that of the
+    /// thread `tid`.
     pub(super) fn caller(&self, owner: Owner, tid: Tid) -> Result<Caller, ReplyError> {
         Ok(match owner {
             Owner::Container(key) => Caller::Container(self.answers.container(key)?),
@@ -92,7 +100,8 @@ impl Server {
         })
     }
 
-    /// What the file says to that caller; to a container, at most [`Answers::max_age`] ago.
+    /// Returns the content of a file for that caller; for a container, a content that is younger
+    /// than [`Answers::max_age`].
     pub(super) fn content_for(
         &self,
         entry: Entry,
@@ -117,7 +126,7 @@ impl Server {
         Ok(host.into())
     }
 
-    /// What the file says to the container, now.
+    /// Makes and caches the content that a file of the container has now.
     pub(super) fn make_content(
         &self,
         own: Entry,
@@ -132,6 +141,7 @@ impl Server {
         Ok(self.contents.put(own.inode(), bytes.into(), taken))
     }
 
+    /// Returns the key of the container that the thread `tid` is in.
     pub(super) fn container_key(&self, tid: Tid) -> Result<Key, ReplyError> {
         match self.answers.caller(tid)? {
             Caller::Host => Err(ReplyError::IsHost),
@@ -139,10 +149,10 @@ impl Server {
         }
     }
 
-    /// Counts an error that a reader gets, and logs it once for each cause.
+    /// Counts an error that a reader gets, logs each text once, and returns the errno.
     pub(super) fn report(&self, path: &str, error: &ReplyError) -> Errno {
         metrics::FAILURES.count();
-        let mut causes = self.causes.lock();
+        let mut causes = self.logged_causes.lock();
         let error_text = chain(error);
         if causes.len() < MAX_LOGGED_CAUSES && causes.insert(error_text.clone()) {
             tracing::warn!(file = path, error = %error_text, "answered by an error");

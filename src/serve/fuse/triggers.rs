@@ -1,7 +1,8 @@
-//! The triggers on pressure files: set by a write, waited for by one thread, told by a poll.
+//! The triggers on pressure files. A write sets a trigger, one thread waits for all of them, and a
+//! poll reports an event.
 //!
-//! Each is a file of the cgroup's own that the daemon holds open, so that the kernel decides when
-//! it fires. A reader's poll consumes what fired, as the kernel's own does.
+//! For each trigger the daemon holds a pressure file of the cgroup open, so that the kernel decides
+//! when the trigger fires. A reader's poll consumes the event, as on the kernel's own file.
 
 use super::open_files::OpenFile;
 use crate::{base::units::Key, facts::cgroup::Trigger};
@@ -15,36 +16,38 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// So many triggers one container may have. The kernel pays for each.
+/// Maximum number of triggers of one container: each costs the kernel memory and time.
 const MAX_TRIGGERS_PER_CONTAINER: usize = 64;
 
-/// What a file is ready for that never waits (`DEFAULT_POLLMASK` in `include/linux/poll.h`).
+/// Events of a file that never blocks (`DEFAULT_POLLMASK` in `include/linux/poll.h`).
 pub(super) const READY: PollEvents = PollEvents::POLLIN
     .union(PollEvents::POLLOUT)
     .union(PollEvents::POLLRDNORM)
     .union(PollEvents::POLLWRNORM);
 const FIRED: PollEvents = READY.union(PollEvents::POLLPRI);
-// psi_trigger_poll says so without a trigger, and kernfs_fop_poll for a cgroup that is gone.
+// psi_trigger_poll returns these events without a trigger, and kernfs_fop_poll if the cgroup is
+// gone.
 const LOST: PollEvents = FIRED.union(PollEvents::POLLERR);
 
-/// Why a trigger is not set.
+/// The error of setting a trigger.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TriggerError {
-    /// The text is none, or asks for more than the caller may.
-    #[error("it is no trigger that the caller may set")]
+    /// The text is not a trigger, or asks for more than the caller may.
+    #[error("the text is not a trigger that the caller may set")]
     Invalid,
-    /// The open file has one.
+    /// The open file has a trigger.
     #[error("the open file has a trigger")]
     Busy,
-    /// The container has as many as it may.
+    /// The container has the maximum number of triggers.
     #[error("a container has {MAX_TRIGGERS_PER_CONTAINER} triggers")]
     TooMany,
-    /// The kernel refuses it.
+    /// The kernel refuses the trigger.
     #[error("the kernel refuses the trigger")]
     Refused(#[from] io::Error),
 }
 
 impl TriggerError {
+    /// Returns the errno that the writer gets.
     pub(super) fn errno(&self) -> Errno {
         match self {
             TriggerError::Invalid => Errno::EINVAL,
@@ -57,27 +60,29 @@ impl TriggerError {
     }
 }
 
-/// The triggers by the handle of the open file that has them.
+/// The triggers by the handle of their open file.
 #[derive(Debug, Default)]
 pub(super) struct Triggers {
     set: Arc<Mutex<HashMap<u64, ActiveTrigger>>>,
-    /// Made with the first trigger, like the thread that waits on it.
+    /// The epoll instance, made with the first trigger together with the thread that waits on it;
+    /// `None` if the kernel refused one of the two.
     epoll: OnceLock<Option<Arc<Epoll>>>,
 }
 
-/// A trigger that is set.
+/// A trigger that the kernel watches.
 #[derive(Debug)]
 struct ActiveTrigger {
-    /// The container that has it.
+    /// The container that set the trigger; `None` for the host.
     key: Option<Key>,
-    /// The cgroup's own file. `None` when the cgroup is gone.
+    /// The pressure file of the cgroup. `None` when the cgroup is gone.
     file: Option<File>,
     has_fired: bool,
     waiter: Option<PollNotifier>,
 }
 
 impl Triggers {
-    /// Sets the trigger that was written to an open file; `make` has the kernel set it.
+    /// Sets the trigger that was written to an open file. `make` asks the kernel for the trigger
+    /// and returns the pressure file that holds it.
     pub(super) fn set(
         &self,
         handle: u64,
@@ -110,7 +115,8 @@ impl Triggers {
         Ok(())
     }
 
-    /// What an open pressure file is ready for; what has fired is consumed.
+    /// Returns the events of an open pressure file, and consumes the one of its trigger. `waiter`
+    /// gets notified of the next event.
     pub(super) fn poll(&self, handle: u64, waiter: Option<PollNotifier>) -> PollEvents {
         let mut set = self.set.lock();
         match set.get_mut(&handle) {
@@ -125,12 +131,13 @@ impl Triggers {
         }
     }
 
-    /// Forgets the trigger of an open file.
+    /// Removes the trigger of an open file, if there is one.
     pub(super) fn remove(&self, handle: u64) {
-        // Closing the cgroup's file takes it out of the epoll set.
+        // The kernel removes a closed file from the epoll set.
         self.set.lock().remove(&handle);
     }
 
+    /// Returns the epoll instance; makes it and its thread on the first call.
     fn epoll(&self) -> Result<Arc<Epoll>, TriggerError> {
         let made = self.epoll.get_or_init(|| {
             let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).ok()?;
@@ -145,7 +152,7 @@ impl Triggers {
     }
 }
 
-/// Tells whoever waits of every trigger that fires, for ever.
+/// Waits for events, records each and notifies its waiter; never returns.
 fn watch(epoll: &Epoll, set: &Mutex<HashMap<u64, ActiveTrigger>>) {
     let mut events = [EpollEvent::empty(); 16];
     loop {
@@ -162,7 +169,7 @@ fn watch(epoll: &Epoll, set: &Mutex<HashMap<u64, ActiveTrigger>>) {
             if let Some(waiter) = set.waiter.take()
                 && let Err(error) = waiter.notify()
             {
-                tracing::debug!(%error, "nobody waits for a trigger any more");
+                tracing::debug!(%error, "cannot notify the waiter of a trigger");
             }
         }
     }

@@ -1,15 +1,17 @@
-//! Pure. Names and inode numbers of the cached connection's tree, which is mounted on `containers`.
+//! Pure. Entries of the cached connection's tree, which is mounted on `containers`: names, inode
+//! numbers, children.
 //!
 //! ```text
-//! /KEY/proc/meminfo     a container's own file, which the kernel caches
-//! /KEY/proc/vmstat      a link to the direct connection, where what cannot be cached is
-//! /KEY/sys/devices/system/cpu
-//! /self                 a link to the caller's own directory
+//! /KEY/proc/meminfo            a file of the container KEY, which the kernel caches
+//! /KEY/proc/vmstat             a link to the direct connection: the kernel may not cache this file
+//! /KEY/sys/devices/system/cpu  a link likewise: its children may change
+//! /self                        a link to the caller's own directory
 //! ```
 //!
-//! Inode numbers are those of the same entry on the direct connection, and for a link to it that
-//! number with a mark: what is a file on one machine and a link on another never is both under one
-//! number, for a number that changes its type is dead for ever.
+//! A directory or file has the inode number of its entry on the direct connection. A link to an
+//! entry there has that entry's number with one bit set. So an entry that is a file under one
+//! kernel and a link under another has two numbers: the kernel gives up an inode whose type
+//! changes.
 
 use super::{
     children::parse_key,
@@ -22,24 +24,25 @@ use crate::{
 
 const ROOT_INODE: u64 = 1;
 const SELF_INODE: u64 = 33;
-// Above every row of the machine's table, below what says of what kind a number is.
+// The bit above every row of kind 0, and below the bits of the kind (inode.rs).
 const LINK_MARK: u64 = 1 << 21;
 
-/// Something that has a name on the cached connection.
+/// A directory, file or link that has a name on the cached connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CachedEntry {
-    /// The root.
+    /// The root, whose children are the containers' directories by key.
     Root,
-    /// `self`.
+    /// `self`, a link to the directory of the caller's container.
     SelfLink,
-    /// A directory or a file of a container.
+    /// A directory or a file of a container, served on this connection.
     Served(Entry),
     /// A link to the same entry on the direct connection.
     DirectLink(Entry),
 }
 
 impl CachedEntry {
-    /// The inode number; never 0.
+    /// Returns the inode number, which is never 0.
+    #[must_use]
     pub fn inode(self) -> u64 {
         match self {
             CachedEntry::Root => ROOT_INODE,
@@ -49,7 +52,8 @@ impl CachedEntry {
         }
     }
 
-    /// What has that inode number, if anything can.
+    /// Returns the entry with that inode number, or `None` if no entry can have it.
+    #[must_use]
     pub fn from_inode(inode: u64) -> Option<CachedEntry> {
         match inode {
             ROOT_INODE => return Some(CachedEntry::Root),
@@ -64,35 +68,43 @@ impl CachedEntry {
         })
     }
 
-    /// What is named `name` in this directory; `is_cached` says which files the kernel may cache.
+    /// Returns the child of this directory with that name; `is_cached` tells whether the kernel may
+    /// cache a file.
+    ///
+    /// The caller of this function must check that a container with that key is alive.
+    #[must_use]
     pub fn child(self, name: &str, is_cached: impl Fn(File) -> bool) -> Option<CachedEntry> {
         match self {
             CachedEntry::Root if name == SELF => Some(CachedEntry::SelfLink),
             CachedEntry::Root => parse_key(name)
                 .and_then(Entry::container_root)
                 .map(CachedEntry::Served),
-            CachedEntry::Served(entry) => Some(CachedEntry::of(entry.child(name)?, is_cached)),
+            CachedEntry::Served(entry) => {
+                Some(CachedEntry::from_entry(entry.child(name)?, is_cached))
+            }
             CachedEntry::SelfLink | CachedEntry::DirectLink(_) => None,
         }
     }
 
-    /// What stands in this directory by name; containers are not listed.
+    /// Returns the children of this directory with their names, but not the containers'
+    /// directories.
+    #[must_use]
     pub fn children(self, is_cached: impl Fn(File) -> bool) -> Vec<(String, CachedEntry)> {
         match self {
             CachedEntry::Root => vec![(SELF.to_owned(), CachedEntry::SelfLink)],
             CachedEntry::Served(entry) => {
                 let children = entry.named_children().into_iter();
                 children
-                    .map(|(name, child)| (name, CachedEntry::of(child, &is_cached)))
+                    .map(|(name, child)| (name, CachedEntry::from_entry(child, &is_cached)))
                     .collect()
             }
             CachedEntry::SelfLink | CachedEntry::DirectLink(_) => Vec::new(),
         }
     }
 
-    fn of(entry: Entry, is_cached: impl Fn(File) -> bool) -> CachedEntry {
+    fn from_entry(entry: Entry, is_cached: impl Fn(File) -> bool) -> CachedEntry {
         match entry {
-            // What stands in it differs from one moment to the next.
+            // Its children may differ from one moment to the next.
             Entry::Directory(..) if entry.varying_owner().is_some() => {
                 CachedEntry::DirectLink(entry)
             }
@@ -102,19 +114,23 @@ impl CachedEntry {
         }
     }
 
-    /// What a link to the direct connection holds.
+    /// Returns the target of a link to the direct connection, as a relative path; `None` for any
+    /// other entry.
+    #[must_use]
     pub fn target(self) -> Option<String> {
         let CachedEntry::DirectLink(entry) = self else {
             return None;
         };
         let (key, path) = (key(entry)?, entry.path());
-        // From its directory up to the container's, the root of this connection, and out of it.
+        // The path leads up from the link's directory to the container's directory, to the root of
+        // this connection, and to the root of the direct connection.
         let up = "../".repeat(path.matches('/').count() + 2);
         Some(format!("{up}{OWN_TREES_NAME}/{key}/{path}"))
     }
 }
 
-/// The container whose tree an entry is in.
+/// Returns the key of the container whose tree the entry is in; `None` for any entry that the
+/// cached connection does not have.
 fn key(entry: Entry) -> Option<Key> {
     match entry {
         Entry::Directory(Owner::Container(key), _)

@@ -1,4 +1,4 @@
-//! Pure. What stands in the directories of the direct connection's tree.
+//! Pure. Children of the directories in the direct connection's tree.
 
 use super::{
     entry::{DIRECTORIES, Directory, Entry, Link, OWN_TREES_NAME, Owner, ROOT},
@@ -12,13 +12,11 @@ use crate::{
     view::files::{Attribute, CPUS, FILES, NODES, Subject, VisibleDevices, number_after},
 };
 
-// Offsets in a directory: what the tree names comes first, then what has a number of its own.
+// Offsets in a directory: children that the tree names come first, then numbered ones by number.
 const FIRST_NUMBERED_OFFSET: u64 = 256;
 
 impl Entry {
-    /// The root of a container's own tree.
-    ///
-    /// `None` for a key that no container has.
+    /// Returns the root of a container's own tree, or `None` for a key that no container can have.
     #[must_use]
     pub fn container_root(key: Key) -> Option<Entry> {
         (1..=MAX_KEY)
@@ -26,10 +24,10 @@ impl Entry {
             .then_some(Entry::Directory(Owner::Container(key), Directory(0)))
     }
 
-    /// What is named `name` in this directory.
+    /// Returns the child of this directory with that name, or `None` if no machine can have one.
     ///
-    /// Whether a container with that key is alive, whether the machine has such a CPU and whether
-    /// the caller sees it, the tree does not know.
+    /// The caller of this function must check that a container with that key is alive, that the
+    /// machine has such a CPU or node, and that the reader may see it.
     #[must_use]
     pub fn child(self, name: &str) -> Option<Entry> {
         if self == Entry::OwnTrees {
@@ -45,7 +43,7 @@ impl Entry {
             .or_else(|| self.numbered_child(name))
     }
 
-    /// What has a number of its own in this directory: a CPU, a node, or a link to one.
+    /// Returns the CPU, the memory node or the link to one that has that name in this directory.
     fn numbered_child(self, name: &str) -> Option<Entry> {
         let (owner, path) = self.owned_path()?;
         let cpu = || number_after(name, "cpu").filter(|CpuId(cpu)| u64::from(*cpu) <= MAX_CPU);
@@ -69,7 +67,9 @@ impl Entry {
         }
     }
 
-    /// What stands in this directory by name, whoever looks; containers' own trees are not listed.
+    /// Returns the children of this directory that do not depend on the caller, with their names.
+    ///
+    /// `.direct` and the containers in it are not listed.
     #[must_use]
     pub fn named_children(self) -> Vec<(String, Entry)> {
         let Some((owner, path)) = self.owned_path() else {
@@ -96,8 +96,10 @@ impl Entry {
         children
     }
 
-    /// What stands in this directory for whoever is shown these CPUs and nodes, each with its
-    /// offset in the directory's order, which is larger than that of any child that has a name.
+    /// Returns the CPUs, memory nodes and links in this directory for a caller that sees these
+    /// devices, each with its offset and its name.
+    ///
+    /// The offset is at least 256, above that of any named child, and depends on the number alone.
     #[must_use]
     pub fn numbered_children(self, shown: &VisibleDevices) -> Vec<(u64, String, Entry)> {
         let cpus = || shown.cpus.iter().map(|CpuId(cpu)| ("cpu", cpu));
@@ -138,12 +140,13 @@ impl Entry {
     }
 }
 
-/// The key that a directory is named after.
+/// Parses a directory's name as a container's key; `None` unless it is written as a key prints.
 pub(super) fn parse_key(name: &str) -> Option<Key> {
     let key = name.parse::<Key>().ok()?;
     (key.to_string() == name).then_some(key)
 }
 
+/// Returns the last part of `path` if the rest is `directory`.
 fn name_in<'path>(directory: &str, path: &'path str) -> Option<&'path str> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     (parent == directory).then_some(name)

@@ -1,11 +1,12 @@
-//! Pure. The names of the direct connection's tree, made from the table of files.
+//! Pure. Entries of the direct connection's tree, made from the table of files.
 //!
 //! ```text
-//! /proc/meminfo ...            the shared tree: the caller's own
+//! /proc/meminfo ...            the shared tree: files of the caller's container
 //! /sys/devices/system/cpu/...
 //! /sys/devices/system/node/...
-//! /containers                  where the cached connection is mounted (see branch.rs)
-//! /.direct/KEY/proc/...        one container's, for what the cached connection links to; not listed
+//! /containers                  mount point of the cached connection (cached_entry.rs)
+//! /.direct/KEY/proc/...        own tree of the container KEY, for links from the cached
+//!                              connection; not listed
 //! ```
 
 use crate::{
@@ -16,7 +17,8 @@ use crate::{
     view::files::{Attribute, CPUS, File, PRESSURE, Rule},
 };
 
-/// The directories of a tree, each after its parent; rows are only ever added at the end.
+/// Paths of the directories of a tree, each after its parent. New rows go to the end: the row
+/// number is part of the inode number.
 pub(super) const DIRECTORIES: [&str; 7] = [
     "",
     "proc",
@@ -29,16 +31,16 @@ pub(super) const DIRECTORIES: [&str; 7] = [
 /// The name of the directory that holds the containers' own trees.
 pub(super) const OWN_TREES_NAME: &str = ".direct";
 
-/// Whose tree a node is in.
+/// The container whose tree an entry is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// Whoever asks.
+    /// The container of the caller: the shared tree.
     Caller,
-    /// The container with that key.
+    /// The container with this key: its own tree below `.direct`.
     Container(Key),
 }
 
-/// Something that has a name in the tree.
+/// A directory, file or link that has a name in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Entry {
     /// A directory of a tree.
@@ -47,15 +49,15 @@ pub enum Entry {
     File(Owner, File),
     /// A file or directory below `sys/devices/system`.
     System(Owner, Attribute),
-    /// A link to the directory of a CPU from that of its memory node, or the other way.
+    /// A link from the directory of a memory node to that of one of its CPUs, or the other way.
     Link(Owner, Link),
-    /// `containers`.
+    /// `containers`, the mount point of the cached connection.
     Containers,
-    /// `.direct`.
+    /// `.direct`, the directory of the containers' own trees.
     OwnTrees,
 }
 
-/// Where a link leads.
+/// The target of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Link {
     /// To a CPU.
@@ -65,7 +67,7 @@ pub enum Link {
 }
 
 impl Link {
-    /// What the link holds.
+    /// Returns the target as a relative path, such as `../../cpu/cpu3`.
     #[must_use]
     pub fn target(self) -> String {
         format!("../../{}", self.name_below())
@@ -79,23 +81,25 @@ impl Link {
     }
 }
 
-/// A directory of a tree.
+/// A directory of a tree, by its row in the list of directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Directory(pub(super) usize);
 
 impl Directory {
-    /// Its path below its tree's root.
+    /// Returns the path below the root of the tree; empty for the root.
     #[must_use]
     pub fn path(self) -> &'static str {
         DIRECTORIES.get(self.0).copied().unwrap_or_default()
     }
 }
 
-/// The root of the whole tree, which is that of the shared one.
+/// The root of the direct connection, which is the root of the shared tree.
 pub const ROOT: Entry = Entry::Directory(Owner::Caller, Directory(0));
 
 impl Entry {
-    /// The same in the tree of the container with that key.
+    /// Returns the entry with this path in the tree of the container with that key.
+    ///
+    /// `containers` and `.direct` stay as they are, because a container's tree has neither.
     #[must_use]
     pub fn in_tree_of(self, key: Key) -> Entry {
         let own = Owner::Container(key);
@@ -108,7 +112,7 @@ impl Entry {
         }
     }
 
-    /// Whether it is a directory.
+    /// Returns whether the entry is a directory.
     #[must_use]
     pub fn is_directory(self) -> bool {
         match self {
@@ -118,7 +122,7 @@ impl Entry {
         }
     }
 
-    /// Where it is below its tree's root; a name for a user.
+    /// Returns the path below the root of the tree; empty for the root.
     #[must_use]
     pub fn path(self) -> String {
         match self {
@@ -131,13 +135,14 @@ impl Entry {
         }
     }
 
-    /// Whether it is a file that takes triggers.
+    /// Returns whether the entry is a pressure file, which takes triggers.
     #[must_use]
     pub fn is_pressure(self) -> bool {
         matches!(self, Entry::File(_, file) if file.pressure().is_some())
     }
 
-    /// Whose tree this directory is in, if what stands in it differs from one caller to the next.
+    /// Returns the owner of a directory whose children differ from caller to caller; `None` for any
+    /// other entry.
     #[must_use]
     pub fn varying_owner(self) -> Option<Owner> {
         let (owner, path) = self.owned_path()?;
@@ -150,7 +155,7 @@ impl Entry {
         }
     }
 
-    /// Whose it is, and where below their tree's root, if it is a directory of a tree.
+    /// Returns the owner and the path of a directory of a tree; `None` for any other entry.
     pub(super) fn owned_path(self) -> Option<(Owner, String)> {
         match self {
             Entry::Directory(owner, _) => Some((owner, self.path())),

@@ -1,13 +1,14 @@
 //! Pure. The inode numbers of the direct connection's tree.
 //!
-//! An inode number is a container's key (0 in the shared tree, which no cgroup has) and a node's
-//! number below it; it never changes, in no version and over no restart. A node's number is
+//! An inode number is 40 bits of a container's key and 24 bits of a local number. No cgroup has the
+//! key 0, which stands for the shared tree. The number of an entry never changes, in no version and
+//! over no restart. A local number is 2 bits of kind and 22 bits that depend on the kind:
 //!
 //! ```text
-//!  0 | a directory, a file or an attribute of the machine, by its row
-//!  1 | a CPU (13 bits, NR_CPUS is at most 8192)        | an attribute of it, by its row (9 bits)
-//!  2 | a memory node (10 bits, NODES_SHIFT is at most 10) | likewise
-//!  3 | 0, a CPU, or 1, a memory node                   | (a link to its directory)
+//!  0 | row of a directory, a file or an attribute of the machine
+//!  1 | CPU (13 bits, NR_CPUS is at most 8192)            | row of an attribute of it (9 bits)
+//!  2 | memory node (10 bits, NODES_SHIFT is at most 10)  | row of an attribute of it (9 bits)
+//!  3 | link to the directory of: 0 and a CPU (13 bits), or 1 and a memory node
 //! ```
 
 use super::entry::{DIRECTORIES, Directory, Entry, Link, Owner};
@@ -27,18 +28,21 @@ const CPU_KIND: u64 = 1;
 const NODE_KIND: u64 = 2;
 const LINK_KIND: u64 = 3;
 const ROW_BITS: u32 = 9;
+/// The largest CPU number that fits into an inode number.
 pub(super) const MAX_CPU: u64 = (1 << 13) - 1;
+/// The largest memory node number that fits into an inode number.
 pub(super) const MAX_NODE: u64 = (1 << 10) - 1;
 const NODE_LINK_MARK: u64 = 1 << 13;
 
 /// The largest key that fits into an inode number.
 ///
-/// A key is a kernfs node's id: a number that is used again only after 2^31 others, and how
-/// often that has happened, from bit 32 on (`fs/kernfs/dir.c`, `__kernfs_new_node`).
+/// A key is a kernfs node's id. The lower 32 bits are a number that the kernel uses again only
+/// after 2^31 others, and the upper 32 bits count these reuses (`fs/kernfs/dir.c`,
+/// `__kernfs_new_node`).
 pub(super) const MAX_KEY: u64 = u64::MAX >> NODE_BITS;
 
 impl Entry {
-    /// The inode number; never 0.
+    /// Returns the inode number, which is never 0.
     #[must_use]
     pub fn inode(self) -> u64 {
         let row = |at: Option<usize>| at.and_then(|at| u64::try_from(at).ok()).unwrap_or(0);
@@ -59,7 +63,7 @@ impl Entry {
         }
     }
 
-    /// What has that inode number, if anything can.
+    /// Returns the entry with that inode number, or `None` if no entry can have it.
     #[must_use]
     pub fn from_inode(inode: u64) -> Option<Entry> {
         let owner = match inode >> NODE_BITS {
@@ -148,7 +152,7 @@ mod tests {
         for entry in &entries {
             assert_eq!(Entry::from_inode(entry.inode()), Some(*entry));
         }
-        // A link is the same in every directory.
+        // A link has one number in every directory.
         entries.retain(|entry| !matches!(entry, Entry::Link(..)));
         let numbers: std::collections::BTreeSet<u64> =
             entries.iter().map(|entry| entry.inode()).collect();

@@ -1,4 +1,4 @@
-//! For tests. Ways through the tree.
+//! Pure. Ways through the tree, for tests.
 
 use super::entry::{Entry, ROOT};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     view::files::VisibleDevices,
 };
 
-/// What is shown to whoever sees the first and the last CPU, and the last node.
+/// Returns the devices of a caller that sees the first and the last CPU, and the last node.
 pub(super) fn shown() -> VisibleDevices {
     let cpus = CpuSet::parse("0,8191").unwrap();
     VisibleDevices {
@@ -15,7 +15,7 @@ pub(super) fn shown() -> VisibleDevices {
     }
 }
 
-/// Adds an entry and all that stands below it.
+/// Adds an entry and every entry below it to `found`.
 pub(super) fn walk(from: Entry, found: &mut Vec<Entry>) {
     found.push(from);
     for (_, child) in from.named_children() {
@@ -26,7 +26,7 @@ pub(super) fn walk(from: Entry, found: &mut Vec<Entry>) {
     }
 }
 
-/// What is there, by its path from the root.
+/// Returns the entry at a path from the root.
 pub(super) fn at(path: &str) -> Option<Entry> {
     path.split('/')
         .try_fold(ROOT, |entry, name| entry.child(name))

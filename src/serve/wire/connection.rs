@@ -1,10 +1,17 @@
-//! A connection to the kernel: begun with a mount, or resumed where a daemon before this one left
-//! it.
+//! A connection to the kernel: begun with a mount, or resumed after a daemon before this one.
 //!
-//! The kernel says hello (`FUSE_INIT`) once in a connection's life, and fuser wants to hear it at
-//! the start of each session. So fuser is given one end of a socket; we pass it the hello, the
-//! kernel's first one in every life, and its answer goes to the kernel in the first life alone.
-//! Then the device takes the socket's place.
+//! The kernel sends `FUSE_INIT` once in a connection's life, and fuser expects that request at the
+//! start of each session. So fuser gets one end of a socket pair, and this file writes the kernel's
+//! first `FUSE_INIT` to the other end. The first daemon passes fuser's reply on to the kernel; each
+//! later daemon only compares its reply with the first one. Then the device takes the place of the
+//! socket.
+//!
+//! ```text
+//! first daemon   kernel -- FUSE_INIT --> Handshake -- FUSE_INIT --> fuser
+//!                kernel <---- reply ---- Handshake <---- reply ---- fuser
+//! later daemon                           Handshake -- FUSE_INIT --> fuser
+//!                                        Handshake  == reply? <---- fuser
+//! ```
 
 use super::mount::{MountError, Mounted, Side};
 use crate::base::sys::fd;
@@ -20,49 +27,55 @@ use std::{
     path::{Path, PathBuf},
 };
 
-// FUSE_MIN_READ_BUFFER in include/uapi/linux/fuse.h: the kernel gives nothing to less room.
+// FUSE_MIN_READ_BUFFER in include/uapi/linux/fuse.h: the kernel refuses reads into a smaller
+// buffer.
 const INIT_BUFFER_BYTES: usize = 8192;
 // enum fuse_notify_code, since Linux 6.9.
 const FUSE_NOTIFY_RESEND: i32 = 7;
-// Requests have even numbers, in ascending order as they are made; so many before and after the
-// last one that is known may have been taken.
+// Requests have even numbers, which ascend as the kernel makes them. A request that a dead daemon
+// took has a number at most this far from the last number that the daemon recorded.
 const MAX_REQUEST_DISTANCE: u64 = 4096;
 
-/// Why there is no connection.
+/// The error of beginning, resuming or serving a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// There is no mount.
+    /// The mount failed.
     #[error(transparent)]
     Mount(#[from] MountError),
-    /// The kernel's hello or its answer is lost.
+    /// `FUSE_INIT` or its reply could not be read or written.
     #[error("cannot agree on a protocol with the kernel")]
     Handshake(#[source] io::Error),
-    /// The kernel has ended it.
+    /// The kernel has ended the connection.
     #[error("the connection {0} is dead")]
     Dead(String),
-    /// This program would have answered the kernel's hello otherwise.
+    /// The reply of this program to `FUSE_INIT` differs from the reply that the kernel got.
     #[error("the connection {0} speaks a protocol that this program does not")]
     Disagrees(String),
 }
 
-/// What must be known of a connection to resume it.
+/// A connection's name, mount point and `FUSE_INIT` exchange, with which a successor resumes it.
+///
+/// The names of the serialised fields are part of the manifest's version 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handshake {
-    /// Its name among the connections of one daemon.
+    /// Name among the connections of one daemon; see [`Side::name`].
     pub name: String,
-    /// Where it is mounted.
+    /// Mount point.
     #[serde(rename = "point")]
     pub mountpoint: PathBuf,
-    /// What the kernel said first.
+    /// The kernel's `FUSE_INIT` request, header included.
     #[serde(rename = "hello")]
     pub init_request: Vec<u8>,
-    /// What it was answered.
+    /// The reply that the kernel got, header included; empty before the first session.
     #[serde(rename = "answer")]
     pub init_reply: Vec<u8>,
 }
 
-/// A connection to the kernel. One that was begun here is unmounted when dropped, unless it is
-/// [left](Connection::leave_mounted); one that was resumed is so only once it is [owned](Connection::unmount_on_drop).
+/// A connection to the kernel.
+///
+/// A connection that this process began is unmounted on drop, except by
+/// [`leave_mounted`](Connection::leave_mounted). A resumed connection is unmounted on drop only
+/// after a call of [`unmount_on_drop`](Connection::unmount_on_drop).
 #[derive(Debug)]
 pub struct Connection {
     handshake: Handshake,
@@ -71,10 +84,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Begins one by mounting that side of the view on the directory `view`.
+    /// Mounts that side of the view on the directory `view`, and reads the kernel's `FUSE_INIT`.
     ///
     /// # Errors
-    /// When the kernel refuses the mount, or says nothing.
+    /// When the kernel refuses the mount or sends no `FUSE_INIT`.
     pub fn begin(side: Side, view: &Path) -> Result<Connection, ConnectionError> {
         let (mounted, device) = Mounted::new(view, side)?;
         let mut init_request = vec![0; INIT_BUFFER_BYTES];
@@ -92,10 +105,10 @@ impl Connection {
         })
     }
 
-    /// Resumes one.
+    /// Resumes the connection of a daemon before this one.
     ///
     /// # Errors
-    /// When the kernel has ended it meanwhile.
+    /// When the kernel has ended the connection meanwhile.
     pub fn resume(handshake: Handshake, device: OwnedFd) -> Result<Connection, ConnectionError> {
         let mut fds = [PollFd::new(device.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO).map_err(handshake_error)?;
@@ -113,10 +126,11 @@ impl Connection {
         })
     }
 
-    /// A session of the file system on this connection; nothing is answered before it runs.
+    /// Starts a session of the file system on this connection, which replies to no request before
+    /// it runs.
     ///
     /// # Errors
-    /// When the handshake fails, or ends otherwise than it did in this connection's first life.
+    /// When the handshake fails, or when its reply differs from the one that the kernel got.
     pub fn session<F: fuser::Filesystem>(
         &mut self,
         server: F,
@@ -128,25 +142,26 @@ impl Connection {
         config.n_threads = Some(threads);
         let session = fuser::Session::from_fd(server, theirs, fuser::SessionACL::All, config)
             .map_err(ConnectionError::Handshake)?;
-        let mut answer = vec![0; INIT_BUFFER_BYTES];
-        let length = read(&ours, &mut answer).map_err(handshake_error)?;
-        answer.truncate(length);
+        let mut init_reply = vec![0; INIT_BUFFER_BYTES];
+        let length = read(&ours, &mut init_reply).map_err(handshake_error)?;
+        init_reply.truncate(length);
         if self.handshake.init_reply.is_empty() {
-            write(&self.device, &answer).map_err(handshake_error)?;
-            self.handshake.init_reply = answer;
-        } else if self.handshake.init_reply != answer {
+            write(&self.device, &init_reply).map_err(handshake_error)?;
+            self.handshake.init_reply = init_reply;
+        } else if self.handshake.init_reply != init_reply {
             return Err(ConnectionError::Disagrees(self.handshake.name.clone()));
         }
         fd::dup_onto(session.as_fd(), self.device.as_fd()).map_err(handshake_error)?;
         Ok(session)
     }
 
-    /// Has the kernel give out again what a daemon before this one has taken and not answered;
-    /// `last` is a recent number of a request that it took.
+    /// Asks the kernel to send again the requests that a daemon before this one took and did not
+    /// reply to, and returns whether the kernel can do so; `last` is the number of a request that
+    /// the daemon took shortly before its end.
     ///
-    /// To be called while nobody serves. Before Linux 6.9 the kernel cannot do so; then these
-    /// requests are answered EINTR, after which most programs ask again by themselves. Answers
-    /// whether the kernel can.
+    /// No daemon may serve the connection meanwhile. Before Linux 6.9 the kernel cannot send
+    /// requests again. This function then replies EINTR to them, after which most programs repeat
+    /// the system call.
     pub fn recover(&self, last: u64) -> bool {
         if resend_requests(self.device()) {
             return true;
@@ -154,49 +169,49 @@ impl Connection {
         for unique in
             last.saturating_sub(MAX_REQUEST_DISTANCE)..last.saturating_add(MAX_REQUEST_DISTANCE)
         {
-            // Only a request that was taken has an answer to get; others say ENOENT.
+            // The kernel answers ENOENT for a number that no taken request has.
             let _ = write(&self.device, &head(-libc::EINTR, unique));
         }
         false
     }
 
-    /// Which one it is, if this program knows it.
+    /// Returns the side of this connection, or `None` for a name that this program does not know.
     #[must_use]
     pub fn side(&self) -> Option<Side> {
         Side::from_name(&self.handshake.name)
     }
 
-    /// What a successor must know.
+    /// Returns the part of the connection that a successor needs beside the device.
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
         &self.handshake
     }
 
-    /// Whether the kernel has not ended it.
+    /// Returns whether the connection is open: the kernel has not ended it.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let mut fds = [PollFd::new(self.device.as_fd(), PollFlags::empty())];
         poll(&mut fds, PollTimeout::ZERO) == Ok(0)
     }
 
-    /// The device that requests come from.
+    /// Returns the device that requests come from.
     #[must_use]
     pub fn device(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
     }
 
-    /// Unmounts it from now on when this is dropped, though another daemon began it.
+    /// Makes this process unmount the connection on drop, though another daemon began it.
     pub fn unmount_on_drop(&mut self) {
         self.mounted.unmount_on_drop();
     }
 
-    /// Leaves it mounted for a successor.
+    /// Drops the connection and leaves it mounted for a successor.
     pub fn leave_mounted(self) {
         self.mounted.leave_mounted();
     }
 }
 
-/// Whether a request waits on that device that nobody has taken yet.
+/// Returns whether a request waits on that device that no worker has taken yet.
 #[must_use]
 pub fn has_waiting_request(device: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(device, PollFlags::POLLIN)];
@@ -206,13 +221,14 @@ pub fn has_waiting_request(device: BorrowedFd<'_>) -> bool {
     polled.is_ok() && events.contains(PollFlags::POLLIN)
 }
 
-/// Has the kernel give out again what was taken on that device and not answered; whether it can.
+/// Asks the kernel to send again the requests of that device that have no reply yet. Returns
+/// whether the kernel can do so, which needs Linux 6.9 (`FUSE_NOTIFY_RESEND`).
 #[must_use]
 pub fn resend_requests(device: BorrowedFd<'_>) -> bool {
     write(device, &head(FUSE_NOTIFY_RESEND, 0)).is_ok()
 }
 
-/// `struct fuse_out_header` with nothing behind it.
+/// Builds a `struct fuse_out_header` for a reply without a body.
 fn head(error: i32, unique: u64) -> [u8; 16] {
     let mut head = [0; 16];
     let words = 16u32
@@ -233,6 +249,18 @@ fn handshake_error(error: Errno) -> ConnectionError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_successor_reads_a_handshake_by_the_names_of_its_first_version() {
+        let handshake = Handshake {
+            name: "direct".to_owned(),
+            mountpoint: "/view".into(),
+            init_request: vec![1],
+            init_reply: vec![2],
+        };
+        let text = r#"{"name":"direct","point":"/view","hello":[1],"answer":[2]}"#;
+        assert_eq!(serde_json::to_string(&handshake).unwrap(), text);
+    }
 
     #[test]
     fn a_head_has_its_length_its_error_and_its_request() {

@@ -1,5 +1,5 @@
-//! What the workers are at: whether one of them is stuck, and how they are stopped between two
-//! requests, so that none is lost when the process ends.
+//! The gate stops the workers between two requests, so that no request is lost when the process
+//! ends. Its counters tell whether a worker is stuck.
 
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The gate that every request of this process passes.
+/// The gate of this process.
 pub static GATE: Gate = Gate {
     workers: Mutex::new(Vec::new()),
     is_closed: AtomicBool::new(false),
@@ -23,24 +23,24 @@ thread_local! {
     static OWN: OnceCell<Arc<AtomicU64>> = const { OnceCell::new() };
 }
 
-/// Every worker passes it with each request.
+/// A gate that every worker passes with each request.
 #[derive(Debug)]
 pub struct Gate {
-    /// For each thread that ever worked: twice the requests it has done, and one more while it is
-    /// at work.
+    /// Counter of each thread that ever worked: twice the number of finished requests, plus one
+    /// during a request.
     workers: Mutex<Vec<Arc<AtomicU64>>>,
     is_closed: AtomicBool,
-    /// How many workers stand at the closed gate.
+    /// The number of workers that stand at the closed gate.
     stopped: Mutex<usize>,
     opened: Condvar,
 }
 
-/// What the workers were at, at one moment.
+/// The counters of all workers at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkerProgress(Vec<u64>);
 
 impl WorkerProgress {
-    /// Whether a worker is at the same request now as it was `before`.
+    /// Returns whether a worker is in the same request as it was at the moment `before`.
     #[must_use]
     pub fn is_stuck_since(&self, before: &WorkerProgress) -> bool {
         let mut both = self.0.iter().zip(&before.0);
@@ -49,7 +49,7 @@ impl WorkerProgress {
 }
 
 impl Gate {
-    /// Does one request, and stops behind it while the gate is closed.
+    /// Runs one request. If the gate is closed after it, waits until the gate opens.
     pub fn pass(&self, work: impl FnOnce()) {
         let own = OWN.with(|own| {
             Arc::clone(own.get_or_init(|| {
@@ -75,7 +75,7 @@ impl Gate {
         *stopped -= 1;
     }
 
-    /// What the workers are at now.
+    /// Returns the counters of all workers now.
     #[must_use]
     pub fn progress(&self) -> WorkerProgress {
         let workers = self.workers.lock();
@@ -83,11 +83,12 @@ impl Gate {
         WorkerProgress(counts.collect())
     }
 
-    /// Closes the gate, and waits until that many workers stand at it; `poke` makes a request
-    /// that a worker takes which waits for one. Answers whether all came in time.
-    pub fn close(&self, workers: usize, within: Duration, poke: impl Fn()) -> bool {
+    /// Closes the gate and waits until that many workers stand at it, at most `timeout`; `wake`
+    /// causes one request, which brings an idle worker to the gate. Returns whether enough workers
+    /// came in time; the gate stays closed if they did not.
+    pub fn close(&self, workers: usize, timeout: Duration, wake: impl Fn()) -> bool {
         self.is_closed.store(true, Ordering::Release);
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + timeout;
         loop {
             if *self.stopped.lock() >= workers {
                 return true;
@@ -95,18 +96,18 @@ impl Gate {
             if Instant::now() >= deadline {
                 return false;
             }
-            poke();
+            wake();
             std::thread::sleep(Duration::from_micros(200));
         }
     }
 
-    /// Whether it is closed.
+    /// Returns whether the gate is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Opens it again.
+    /// Opens the gate, so that the workers at it go on.
     pub fn open(&self) {
         let _stopped = self.stopped.lock();
         self.is_closed.store(false, Ordering::Release);

@@ -1,4 +1,10 @@
-//! The two connections to the kernel: the mount, the handshake, and the gate that each request passes.
+//! The two connections to the kernel: mount, handshake, and the gate that every request passes.
+//!
+//! ```text
+//! mount       Side: direct or cached; mounts one and unmounts it
+//! connection  Connection: a mount and its device, begun here or taken over
+//! gate        GATE: stops the workers between two requests, tells whether one is stuck
+//! ```
 
 mod connection;
 mod gate;

@@ -1,4 +1,5 @@
-//! The mount: made by hand, so that its file system type says whose it is.
+//! The mount of a connection. The mount(2) call is made here and not by fuser, so that the file
+//! system type names this program.
 
 use crate::base::paths::{self, CONTAINERS, FS_TYPE};
 use nix::{
@@ -12,37 +13,37 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why there is no mount.
+/// The error of a mount.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
-    /// The kernel offers no FUSE.
+    /// The kernel has no FUSE device.
     #[error("cannot open /dev/fuse (load it with: modprobe fuse)")]
     NoDevice(#[source] nix::Error),
-    /// The kernel refuses.
+    /// The kernel refused the mount.
     #[error("cannot mount on {}", point.display())]
     Refused {
-        /// Where.
+        /// Mount point.
         point: PathBuf,
-        /// The kernel's answer.
+        /// Error of mount(2).
         source: nix::Error,
     },
 }
 
-/// The two connections to the kernel, and what each serves.
+/// A connection's part of the view: direct or cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The whole tree; writable, for triggers are written to the pressure files; any other write
-    /// is refused file by file.
+    /// The whole tree. The mount is writable, because programs write triggers to the pressure
+    /// files; each other file refuses writes.
     Direct,
-    /// What the kernel caches, mounted on a directory of the other; read-only.
+    /// The files that the kernel caches, mounted read-only on a directory of the direct connection.
     Cached,
 }
 
 impl Side {
-    /// Both, in the order in which they are mounted.
+    /// The two sides, in the order in which they are mounted.
     pub const BOTH: [Side; 2] = [Side::Direct, Side::Cached];
 
-    /// Its name, which never changes.
+    /// Returns the name in the manifest, which never changes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,13 +52,13 @@ impl Side {
         }
     }
 
-    /// The side with that name.
+    /// Returns the side with that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Side> {
         Side::BOTH.into_iter().find(|side| side.name() == name)
     }
 
-    /// Where it is mounted, for the view there.
+    /// Returns the mount point of this side of the view at `view`.
     #[must_use]
     pub fn mountpoint(self, view: &Path) -> PathBuf {
         match self {
@@ -66,26 +67,26 @@ impl Side {
         }
     }
 
-    /// Its place in the order.
+    /// Returns the index in the order of mounting.
     #[must_use]
     pub fn index(self) -> u8 {
         u8::from(self == Side::Cached)
     }
 }
 
-/// A mount of ours, which is taken away when this is dropped.
+/// A mount of a connection. Drop unmounts it if this process owns it.
 #[derive(Debug)]
 pub(super) struct Mounted {
     point: PathBuf,
-    is_ours: bool,
+    is_owned: bool,
 }
 
 impl Mounted {
-    /// Mounts one side of the view on the directory `view`, readable for everyone, and returns the
-    /// device that requests come from.
+    /// Mounts one side of the view on the directory `view`, readable for every user, and returns
+    /// the mount, which this process owns, with the device that requests come from.
     ///
     /// # Errors
-    /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when there is no directory to mount it on.
+    /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when the mount point is no directory.
     pub(super) fn new(view: &Path, side: Side) -> Result<(Mounted, OwnedFd), MountError> {
         let point = side.mountpoint(view);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
@@ -114,33 +115,34 @@ impl Mounted {
         Ok((mounted, device))
     }
 
-    /// A mount that is there already, another daemon's until it is [owned](Mounted::unmount_on_drop).
+    /// Stands for an existing mount, which another daemon owns until a call of
+    /// [`unmount_on_drop`](Mounted::unmount_on_drop).
     pub(super) fn resumed(point: &Path) -> Mounted {
         Mounted {
             point: point.to_owned(),
-            is_ours: false,
+            is_owned: false,
         }
     }
 
-    /// From now on it is taken away when this is dropped.
+    /// Makes this process the owner, so that drop unmounts.
     pub(super) fn unmount_on_drop(&mut self) {
-        self.is_ours = true;
+        self.is_owned = true;
     }
 
-    /// Leaves it for a process after this one.
+    /// Leaves the mount to a process after this one.
     pub(super) fn leave_mounted(mut self) {
-        self.is_ours = false;
+        self.is_owned = false;
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        if !self.is_ours {
+        if !self.is_owned {
             return;
         }
-        // Detached, because a reader may hold a file of it open.
+        // MNT_DETACH, because a reader may hold a file of the mount open.
         match umount2(&self.point, MntFlags::MNT_DETACH) {
-            // Somebody has done so already; or it lay in a view that is gone.
+            // Another process has unmounted it, or the mount around it is gone.
             Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
             Err(error) => {
                 tracing::warn!(point = %self.point.display(), %error, "cannot unmount");
