@@ -1,4 +1,4 @@
-//! What a container should see, and the bytes that say it.
+//! The view of a container: the served files, their numbers and their bytes.
 
 /// The tables of the files that are served.
 pub mod files;
