@@ -1,32 +1,32 @@
 //! The mounts that a container gets, and the ways in which they are brought there.
 
 /// Which served file covers which of the container's. Pure.
-mod plan;
+pub mod plan;
 
 /// The files of a container over which ours are mounted.
 ///
 /// Uses [`plan`].
-mod target;
+pub mod target;
 
 /// The container's own directory in the view.
 ///
 /// Uses [`plan`], [`target`].
-mod tree;
+pub mod tree;
 
 /// Puts a container's own files over the kernel's: every one that can be put.
 ///
 /// Uses [`plan`], [`target`], [`tree`].
-mod deliver;
+pub mod deliver;
 
 /// Work in a child process, for it may have to wait for ever.
 ///
 /// Uses [`deliver`].
-mod subprocess;
+pub mod subprocess;
 
 /// A container's mount namespace, seen from outside, and the way into it.
 ///
 /// Uses [`target`].
-mod namespace;
+pub mod namespace;
 
 /// Brings a container its files from outside, or takes them away again.
 ///
