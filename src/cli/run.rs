@@ -42,10 +42,10 @@ pub(super) struct Run {
     /// The limit of processes and threads together; -1 for no limit
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pids_limit: Option<String>,
-    /// Mounts a file or directory of this machine, or a fresh directory that is gone at the end
+    /// Mounts a file or directory of this machine, or a fresh directory that is removed at the end
     #[arg(short, long, value_name = "SRC:DST[:ro] | DST")]
     volume: Vec<String>,
-    /// Sets a variable of the command's environment; NAME alone passes the value of plimsoll's own
+    /// Sets a variable of the command's environment; NAME alone passes the variable of plimsoll's own environment
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
     /// The command's working directory, created if missing
