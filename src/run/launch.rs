@@ -119,12 +119,12 @@ fn enter_mount_namespace() -> Result<(), RunError> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(step("make a mount namespace"))?;
     let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     let none = None::<&str>;
-    mount(none, "/", none, flags, none).map_err(step("keep mounts to this process"))?;
+    mount(none, "/", none, flags, none).map_err(step("make mounts private to this process"))?;
     let mounts = mountinfo::own().map_err(at("read", "/proc/self/mountinfo"))?;
     // libcontainer reads the list of mounts as UTF-8, and fails at a mount point that is not.
     let unreadable = mounts.iter().filter(|mount| mount.point.to_str().is_none());
     for mount in unreadable {
-        // The unmount of another one may have removed this mount too.
+        // The unmount of an outer mount may have removed this one too.
         let _ = umount2(&mount.point, MntFlags::MNT_DETACH);
     }
     Ok(())

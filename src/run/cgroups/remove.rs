@@ -40,7 +40,7 @@ pub(crate) fn remove(name: &str) {
         if let Err(error) = kill_and_remove(&cgroup) {
             tracing::warn!(path = %cgroup.display(), %error, "cannot remove the cgroup");
         }
-        // The kernel refuses this while other containers have cgroups here.
+        // The kernel refuses this removal while other containers have cgroups here.
         let _ = fs::remove_dir(parent);
     }
 }

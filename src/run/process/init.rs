@@ -86,7 +86,7 @@ impl Executor for Init {
 /// Runs the command to its end. Returns only a status for a failed start, since the end of the
 /// command ends this process.
 fn run_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
-    let _ = fix_null();
+    let _ = reopen_null_streams();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     let child = match process::forked(|| exec_command(args, env, terminal)) {
         Ok(child) => child,
@@ -111,8 +111,8 @@ fn forward_signals(child: Pid) -> i32 {
                     return status;
                 }
             }
-            // A terminal sends these signals to the whole foreground group, so the command's group
-            // gets them also without a terminal.
+            // A terminal sends these signals to the whole foreground group, so the command's whole
+            // group gets them here.
             Ok(signal @ (Signal::SIGINT | Signal::SIGQUIT | Signal::SIGHUP)) => {
                 let _ = killpg(child, signal);
             }
@@ -226,7 +226,7 @@ fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
 
 /// Opens each standard stream on /dev/null for reading and writing. libcontainer 0.7 replaces a
 /// stream on the host's /dev/null by one that is open for reading alone, so writes would fail.
-fn fix_null() -> nix::Result<()> {
+fn reopen_null_streams() -> nix::Result<()> {
     let null = std::fs::OpenOptions::new()
         .read(true)
         .write(true)

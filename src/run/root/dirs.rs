@@ -259,7 +259,7 @@ fn move_changes(path: &Path, kept: &Path) -> Result<(), RunError> {
     let upper = path.join("upper");
     match fs::rename(&upper, kept) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(at("keep", kept)),
+        result => result.map_err(at("move the changes to", kept)),
     }
 }
 

@@ -73,7 +73,7 @@ impl<'a> Overlays<'a> {
             Some(options.as_str()),
         );
         if let Err(error) = mounted {
-            // A later overlay or directory of this name must not find these.
+            // These directories would be in the way of a later directory of this name.
             let _ = fs::remove_dir_all(&upper);
             let _ = fs::remove_dir_all(&work);
             let layers: Vec<_> = layers.iter().map(|l| l.display().to_string()).collect();
@@ -114,5 +114,5 @@ pub(crate) fn copy_owner_and_mode(from: &Path, to: &Path) -> Result<(), RunError
     let meta = fs::metadata(from).map_err(at("read", from))?;
     chown(to, Some(meta.uid()), Some(meta.gid()))
         .and_then(|()| fs::set_permissions(to, meta.permissions()))
-        .map_err(at("prepare", to))
+        .map_err(at("set the owner and the mode of", to))
 }

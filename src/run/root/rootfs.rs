@@ -75,7 +75,8 @@ impl Rootfs {
             RootSource::Host => rootfs.mount_host(&mut overlays, &request.mountpoint)?,
         }
         let mut safe_root = SafeRoot::open(&path)?;
-        let mounted = rootfs.mount_contents(&mut safe_root, &mut overlays, request, hostname);
+        let mounted = mount_own(&mut safe_root, dir, request, hostname)
+            .and_then(|()| rootfs.mount_volumes(&mut safe_root, &mut overlays, request));
         // The record is written before an error returns, so that the created files go in any case.
         rootfs.record(safe_root.into_created(), dir)?;
         mounted.map(|()| rootfs)
@@ -96,9 +97,13 @@ impl Rootfs {
     }
 
     /// Mounts the host's `/`, and on it each further mount of the host that the container shows.
-    fn mount_host(&mut self, overlays: &mut Overlays<'_>, view: &Path) -> Result<(), RunError> {
+    fn mount_host(
+        &mut self,
+        overlays: &mut Overlays<'_>,
+        mountpoint: &Path,
+    ) -> Result<(), RunError> {
         let mounts = own_mounts()?;
-        let hidden: Vec<&Path> = hidden_paths(view).collect();
+        let hidden: Vec<&Path> = hidden_paths(mountpoint).collect();
         let upper = overlays.mount(&[PathBuf::from("/")], &self.path, "upper")?;
         self.undo.overlays.push((PathBuf::new(), upper));
         let points = host_mounts::shown_mounts(&mounts, &hidden);
@@ -123,26 +128,13 @@ impl Rootfs {
         Ok(())
     }
 
-    /// Mounts the container's own files and directories, and the volumes, in the root.
-    fn mount_contents(
+    /// Mounts the volumes in the root, and makes the root itself read-only if requested.
+    fn mount_volumes(
         &self,
         safe_root: &mut SafeRoot,
         overlays: &mut Overlays<'_>,
         request: &Request,
-        hostname: &str,
     ) -> Result<(), RunError> {
-        if request.root == RootSource::Host {
-            hide_own_paths(safe_root, &request.mountpoint)?;
-        }
-        etc::mount_files(safe_root, overlays.dir, request, hostname)?;
-        for point in ["/proc", "/sys", "/dev"] {
-            safe_root.create_dir(Path::new(point))?;
-        }
-        if request.root == RootSource::Host {
-            mount_empty_run(safe_root)?;
-        }
-        forbid(safe_root.root(), NO_DEVICES, Depth::Below)
-            .map_err(at("forbid devices in", "the root"))?;
         // The tops are opened before a volume may cover one, and made read-only after the mount
         // points of the volumes exist.
         let tops = self.writable_tops()?;
@@ -192,18 +184,39 @@ impl Drop for Rootfs {
     }
 }
 
+/// Mounts the container's own files and directories in a root, and creates the mount points of the
+/// kernel's file systems.
+fn mount_own(
+    safe_root: &mut SafeRoot,
+    dir: &ContainerDir,
+    request: &Request,
+    hostname: &str,
+) -> Result<(), RunError> {
+    if request.root == RootSource::Host {
+        hide_own_paths(safe_root, &request.mountpoint)?;
+    }
+    etc::mount_files(safe_root, dir, request, hostname)?;
+    for point in ["/proc", "/sys", "/dev"] {
+        safe_root.create_dir(Path::new(point))?;
+    }
+    if request.root == RootSource::Host {
+        mount_empty_run(safe_root)?;
+    }
+    forbid(safe_root.root(), NO_DEVICES, Depth::Below).map_err(at("forbid devices in", "the root"))
+}
+
 /// Returns the host's paths that no container may see: the directories of other containers, and the
 /// mount points of the host's daemon.
-fn hidden_paths(view: &Path) -> impl Iterator<Item = &Path> {
+fn hidden_paths(mountpoint: &Path) -> impl Iterator<Item = &Path> {
     let default = Path::new(DEFAULT_MOUNTPOINT);
-    let configured = (view != default).then_some(view);
+    let configured = (mountpoint != default).then_some(mountpoint);
     let dirs = dirs::parents().map(|path: &Path| path);
     dirs.chain([default]).chain(configured)
 }
 
 /// Covers the hidden paths of the host with empty file systems.
-fn hide_own_paths(safe_root: &SafeRoot, view: &Path) -> Result<(), RunError> {
-    for path in hidden_paths(view) {
+fn hide_own_paths(safe_root: &SafeRoot, mountpoint: &Path) -> Result<(), RunError> {
+    for path in hidden_paths(mountpoint) {
         let Ok(target) = safe_root.open_path(path) else {
             continue;
         };

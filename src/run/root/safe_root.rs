@@ -67,7 +67,7 @@ impl SafeRoot {
     /// for a file that is not UTF-8.
     pub(crate) fn read_text(&self, path: &str) -> String {
         let mut text = String::new();
-        // Without O_NONBLOCK a pipe at this path would block the read.
+        // Without O_NONBLOCK a pipe at this path would block the open.
         if let Ok(file) = self.open_with(Path::new(path), OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
             let _ = File::from(file)
                 .take(MAX_TEXT_SIZE)

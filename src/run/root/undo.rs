@@ -76,7 +76,7 @@ impl UndoRecord {
             }
             for entry in entries {
                 let to = main.join(below).join(entry.file_name());
-                fs::rename(entry.path(), &to).map_err(at("keep", to))?;
+                fs::rename(entry.path(), &to).map_err(at("move changes to", to))?;
             }
         }
         Ok(())
@@ -108,7 +108,7 @@ fn create_like_host(main: &Path, below: &Path) -> Result<(), RunError> {
         let meta = fs::metadata(&host).map_err(at("read", &host))?;
         chown(&target, Some(meta.uid()), Some(meta.gid()))
             .and_then(|()| fs::set_permissions(&target, meta.permissions()))
-            .map_err(at("prepare", &target))?;
+            .map_err(at("set the owner and the mode of", &target))?;
     }
     Ok(())
 }
