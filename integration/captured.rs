@@ -2,7 +2,10 @@
 
 use plimsoll::{
     base::units::Micros,
-    facts::container::{Caller, Container},
+    facts::{
+        container::{Caller, Container},
+        host::{StatLine, parse},
+    },
     view::{
         answer::Answers,
         files::{Attribute, FILES, File},
@@ -233,6 +236,71 @@ fn every_line_is_explained_with_the_value_that_is_read() {
                 assert_eq!(values.join("\n") + "\n", String::from_utf8(read).unwrap());
             }
         }
+    }
+}
+
+#[test]
+fn a_typed_view_has_the_numbers_of_the_bytes() {
+    for name in MACHINES {
+        let captured = Captured::open(name);
+        let (answers, container) = (&captured.answers, &captured.container);
+
+        let memory = answers.memory(container).unwrap();
+        let meminfo = parse::meminfo(&captured.read(File::Meminfo));
+        let sizes = [
+            ("MemTotal", memory.total),
+            ("MemFree", memory.free),
+            ("MemAvailable", memory.available),
+            ("SwapTotal", memory.swap_total),
+            ("SwapFree", memory.swap_free),
+        ];
+        for (line, size) in sizes {
+            assert_eq!(meminfo.size(line).kib(), size.kib(), "{name}: {line}");
+        }
+        let swaps = captured.read(File::Swaps);
+        let device = swaps.lines().nth(1).map(|line| line.split_whitespace());
+        let size = device.and_then(|mut words| words.nth(2)?.parse().ok());
+        let view = answers.swaps(container).unwrap().device;
+        assert_eq!(view.map(|sizes| sizes.swap_total.kib()), size, "{name}");
+
+        let cpus = answers.cpus(container).unwrap();
+        assert_eq!(format!("{cpus}\n"), captured.read(File::CpuOnline));
+        let stat = answers.stat(container).unwrap();
+        let text = captured.read(File::Stat);
+        let columns = text.lines().next().unwrap().split_whitespace();
+        let columns: Vec<u64> = columns.filter_map(|word| word.parse().ok()).collect();
+        let total = stat.total;
+        let times = [total.user, total.nice, total.system, total.idle];
+        assert_eq!(times.map(|time| time.ticks().0), columns[..4], "{name}");
+        let lines: Vec<StatLine> = parse::stat(&text).lines;
+        assert_eq!(stat.lines, lines, "{name}");
+
+        let uptime = answers.uptime(container).unwrap();
+        let text = captured.read(File::Uptime);
+        let hundredths = text.replace('.', "");
+        let up = hundredths.split(' ').next().unwrap().parse();
+        assert_eq!(Ok(uptime.up.0 / 10_000), up, "{name}");
+        let load = answers.loadavg(container).unwrap();
+        let [one, ..] = load.averages.hundredths();
+        let text = captured.read(File::Loadavg);
+        let first = text.split(' ').next().unwrap().replace('.', "");
+        assert_eq!(Ok(one), first.parse(), "{name}");
+
+        let disks = answers.diskstats(container).unwrap();
+        let reads: Vec<String> = (disks.iter())
+            .map(|disk| format!("{} {}", disk.name, disk.columns[0]))
+            .collect();
+        let text = captured.read(File::Diskstats);
+        let shown: Vec<String> = (text.lines())
+            .map(|line| line.split_whitespace().skip(2).take(2).collect::<Vec<_>>())
+            .map(|words| words.join(" "))
+            .collect();
+        assert_eq!(reads, shown, "{name}");
+        let counts = answers.vmstat(container).unwrap();
+        let lines = counts
+            .iter()
+            .map(|(name, count)| format!("{name} {count}\n"));
+        assert_eq!(lines.collect::<String>(), captured.read(File::Vmstat));
     }
 }
 

@@ -1,24 +1,21 @@
-//! What stands below `/sys/devices/system`, and what it says.
+//! Files and directories below `/sys/devices/system`: which ones a caller sees, and their bytes.
 
-use super::{AnswerError, Answers};
+use super::{answers::Answers, error::AnswerError, layout};
 use crate::{
-    base::{
-        metrics,
-        units::{CpuSet, NodeId},
-    },
+    base::{metrics, sys::ReadError, units::CpuSet},
     facts::{
         container::{Caller, Container},
         host::Node,
     },
     view::{
         files::{Attribute, CPUS, Rule, Subject, VisibleDevices},
-        model::{self, node::NodeShare, topology::Nodes},
+        model::{self, topology::Nodes},
         render,
     },
 };
 use std::sync::Arc;
 
-/// What a container's answers below `/sys/devices/system` are made from.
+/// Seen CPUs and memory nodes of a container, and the nodes of the machine.
 struct Topology {
     seen: CpuSet,
     nodes: Nodes,
@@ -26,13 +23,13 @@ struct Topology {
 }
 
 impl Answers {
-    /// Whether the machine has it.
+    /// Tells whether the machine has a file or directory with the path `path` below `/`.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.machine.has(path)
     }
 
-    /// The CPUs and memory nodes that have a directory of their own for that caller.
+    /// Returns the CPUs and memory nodes that have a directory of their own for that caller.
     ///
     /// # Errors
     /// When neither the present facts nor earlier ones are known.
@@ -54,31 +51,30 @@ impl Answers {
         })
     }
 
-    /// A size that no attribute exceeds, in whole pages: that of a list in which no two of the
-    /// possible CPUs are neighbours.
+    /// Returns a size that no attribute exceeds, in bytes: the size of a list in which no two of
+    /// the possible CPUs are neighbours, in whole pages.
     #[must_use]
     pub fn max_attribute_size(&self) -> u64 {
-        const SIZE_UNIT: u64 = 4096;
-        const MAX_CPU_WIDTH: u64 = 6;
+        // Five digits and a comma.
+        const MAX_CPU_WIDTH: usize = 6;
         let possible = self.machine.list(&format!("{CPUS}/possible"));
         let cpus = possible.map_or(0, |cpus: CpuSet| cpus.len());
-        let longest = u64::try_from(cpus).unwrap_or(0) * MAX_CPU_WIDTH;
-        longest.next_multiple_of(SIZE_UNIT).max(SIZE_UNIT)
+        layout::whole_pages(cpus * MAX_CPU_WIDTH)
     }
 
-    /// The bytes of the host's own attribute.
+    /// Returns the bytes of the host's own attribute.
     ///
     /// # Errors
-    /// When the kernel does not give them.
+    /// When the attribute cannot be read.
     pub fn read_host_attribute(&self, attribute: Attribute) -> Result<Vec<u8>, AnswerError> {
         Ok(self.machine.bytes(attribute.path().as_ref())?)
     }
 
-    /// The bytes that the container should read from the attribute, now.
+    /// Returns the bytes that the container reads from the attribute now.
     ///
     /// # Errors
-    /// [`AnswerError::Unseen`] when it is of a CPU or node that the container does not see; and
-    /// when neither the present facts nor earlier ones are known.
+    /// [`AnswerError::Unseen`] for a directory, and for an attribute of a CPU or node that the
+    /// container does not see; when neither the present facts nor earlier ones are known.
     pub fn render_attribute(
         &self,
         attribute: Attribute,
@@ -95,33 +91,32 @@ impl Answers {
             return Err(AnswerError::Unseen { path });
         }
         let own = || self.machine.text(&path);
-        let seen = &topology.seen;
+        let Topology { seen, nodes, host } = &topology;
         let text = match attribute.rule() {
             Rule::Directory => return Err(AnswerError::Unseen { path }),
             Rule::Fact => return self.read_host_attribute(attribute),
-            Rule::Meminfo => return self.node_meminfo(attribute, &topology, container),
+            Rule::Meminfo => return self.render_node_meminfo(attribute, nodes, container),
             Rule::SeenCpus => seen.to_string(),
             Rule::UnseenCpus => {
                 let possible: CpuSet = self.machine.list(&format!("{CPUS}/possible"))?;
                 possible.difference(seen).to_string()
             }
-            Rule::CpuList => self
-                .machine
-                .list::<_>(&path)?
-                .intersection(seen)
-                .to_string(),
+            Rule::CpuList => {
+                let own: CpuSet = self.machine.list(&path)?;
+                own.intersection(seen).to_string()
+            }
             Rule::CpuMask => {
                 let mask = own()?;
                 let masked = seen.masked(mask.trim_end());
-                masked.ok_or_else(|| crate::base::sys::ReadError::garbled(path.as_ref()))?
+                masked.ok_or_else(|| ReadError::garbled(path.as_ref()))?
             }
             Rule::CpuWords => model::topology::words(&own()?, seen),
             Rule::Online => "1".to_owned(),
             Rule::SmtActive => u8::from(self.is_smt(seen)).to_string(),
-            Rule::SeenNodes => topology.nodes.ids().to_string(),
-            Rule::MemoryNodes => topology.nodes.memory.to_string(),
-            Rule::CpuNodes => topology.nodes.with_cpus().to_string(),
-            Rule::Distances => topology.nodes.distances(&own()?, &topology.host),
+            Rule::SeenNodes => nodes.ids().to_string(),
+            Rule::MemoryNodes => nodes.memory.to_string(),
+            Rule::CpuNodes => nodes.with_cpus().to_string(),
+            Rule::Distances => nodes.distances(&own()?, host),
             Rule::Zeros => model::topology::zeros(&own()?),
         };
         metrics::ANSWERS.count();
@@ -129,9 +124,9 @@ impl Answers {
     }
 
     fn topology(&self, container: &Container) -> Result<Topology, AnswerError> {
-        let (_, _, seen) = self.cpu(container)?;
+        let seen = self.cpus(container)?;
         let host = self.host_nodes()?;
-        let numa = self.numa(container)?;
+        let numa = self.numa_facts(container)?;
         Ok(Topology {
             nodes: model::topology::nodes(numa.mems.as_ref(), &seen, &host),
             seen,
@@ -146,30 +141,17 @@ impl Answers {
         model::topology::is_smt(seen, cores)
     }
 
-    fn node_meminfo(
+    fn render_node_meminfo(
         &self,
         attribute: Attribute,
-        topology: &Topology,
+        nodes: &Nodes,
         container: &Container,
     ) -> Result<Vec<u8>, AnswerError> {
         let Subject::Node(id) = attribute.subject() else {
             let path = attribute.path();
             return Err(AnswerError::Unseen { path });
         };
-        let usage = self.numa(container)?.usage;
-        let share = |node: NodeId| {
-            let used = usage.iter().find(|(other, _)| *other == node);
-            Ok(NodeShare {
-                id: node,
-                size: self.machine.node_meminfo(node)?.size("MemTotal"),
-                usage: used.map(|(_, usage)| *usage).unwrap_or_default(),
-            })
-        };
-        let shares: Result<Vec<NodeShare>, AnswerError> =
-            topology.nodes.memory.iter().map(share).collect();
-        let whole = self.meminfo(container)?;
-        let host = self.machine.node_meminfo(id)?;
-        let view = model::node::meminfo(id, &whole, &shares?, &host);
+        let view = self.node_meminfo(id, &nodes.memory, container)?;
         let mut out = Vec::with_capacity(4096);
         render::node::meminfo(id, &view, &mut out);
         Ok(out)

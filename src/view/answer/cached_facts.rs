@@ -1,9 +1,11 @@
-//! The facts that answers are made from: each is read once for all files and readers within the
-//! age that an answer may have, and the last good one stands in for what cannot be read.
+//! Facts that views are made from. One read serves all files and readers within the maximal age;
+//! the last good fact stands in for one that cannot be read.
 
 use super::{
-    AnswerError, Answers,
-    state::{ContainerState, Latest},
+    answers::Answers,
+    dated::{Dated, Latest},
+    error::AnswerError,
+    state::{ContainerState, CpuFacts},
 };
 use crate::{
     base::{
@@ -12,7 +14,7 @@ use crate::{
         units::{Bytes, CpuSet, Micros},
     },
     facts::{
-        cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
+        cgroup::{DeviceUse, HugetlbLevel, Memory, Numa},
         container::Container,
         host::{Cpuinfo, Meminfo, Node, Stat},
     },
@@ -21,75 +23,65 @@ use crate::{
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// What the machine said lately.
-#[derive(Debug, Default)]
-pub(super) struct HostState {
-    meminfo: Mutex<Latest<Arc<Meminfo>>>,
-    stat: Mutex<Latest<Arc<Stat>>>,
-    cpuinfo: Mutex<Latest<Arc<Cpuinfo>>>,
-    online: Mutex<Latest<Arc<CpuSet>>>,
-    nodes: Mutex<Latest<Arc<Vec<Node>>>>,
-}
-
-/// A fact, and the moment that it is of; now for one that stands in.
-type Told<T> = (Micros, T);
+/// Maximal age of facts that are costly to read and rarely change: the identity of a container,
+/// its birth, its tasks.
+pub(super) const SLOW_FACT_MAX_AGE: Micros = Micros::SECOND;
 
 impl Answers {
     pub(super) fn host_meminfo(&self) -> Result<Arc<Meminfo>, ReadError> {
-        self.host_fact(&self.facts.meminfo, || self.machine.meminfo())
+        self.host_fact(&self.host.meminfo, || self.machine.meminfo())
     }
 
     pub(super) fn host_stat(&self) -> Result<Arc<Stat>, ReadError> {
-        self.host_fact(&self.facts.stat, || self.machine.stat())
+        self.host_fact(&self.host.stat, || self.machine.stat())
     }
 
     pub(super) fn host_cpuinfo(&self) -> Result<Arc<Cpuinfo>, ReadError> {
-        self.host_fact(&self.facts.cpuinfo, || self.machine.cpuinfo())
+        self.host_fact(&self.host.cpuinfo, || self.machine.cpuinfo())
     }
 
     pub(super) fn host_nodes(&self) -> Result<Arc<Vec<Node>>, ReadError> {
-        self.host_fact(&self.facts.nodes, || self.machine.nodes())
+        self.host_fact(&self.host.nodes, || self.machine.nodes())
     }
 
     fn host_online(&self) -> Result<Arc<CpuSet>, ReadError> {
-        self.host_fact(&self.facts.online, || self.machine.online())
+        self.host_fact(&self.host.online, || self.machine.online())
     }
 
-    // Read outside of the lock: two readers at once read twice, and none waits for the other.
+    // The lock is not held while the kernel is read: two readers at once read twice, and neither
+    // waits for the other.
     fn host_fact<T>(
         &self,
-        kept: &Mutex<Latest<Arc<T>>>,
+        latest: &Mutex<Latest<Arc<T>>>,
         read: impl FnOnce() -> Result<T, ReadError>,
     ) -> Result<Arc<T>, ReadError> {
-        if let Some(fact) = kept.lock().within(self.max_age, (self.now)()) {
+        if let Some(fact) = latest.lock().within(self.max_age, (self.now)()) {
             return Ok(fact);
         }
         let fact = Arc::new(read()?);
-        Ok(kept.lock().set((self.now)(), fact))
+        Ok(latest.lock().set((self.now)(), fact))
     }
 
-    pub(super) fn memory(&self, container: &Container) -> Result<Memory, AnswerError> {
+    pub(super) fn memory_facts(&self, container: &Container) -> Result<Memory, AnswerError> {
         let has_swap = self.host_meminfo()?.size("SwapTotal") > Bytes::ZERO;
         let read = || self.cgroups.memory(&container.paths, has_swap);
         self.fact(container, |state| &mut state.memory, read)
-            .map(|(_, memory)| memory)
+            .map(|dated| dated.value)
     }
 
-    /// The container's CPUs, those of them that are seen, and a moment that all they used lies
-    /// before.
-    pub(super) fn cpu(&self, container: &Container) -> Result<(Micros, Cpu, CpuSet), AnswerError> {
+    /// Returns the CPU facts, with a moment before which all of the CPU use happened.
+    pub(super) fn cpu_facts(&self, container: &Container) -> Result<Dated<CpuFacts>, AnswerError> {
         let online = self.host_online()?;
         let read = || {
             let cpu = self.cgroups.cpu(&container.paths)?;
             let seen = model::cpu::seen(&cpu, &online);
-            Ok((cpu, seen))
+            Ok(CpuFacts { cpu, seen })
         };
-        let (at, (cpu, seen)) = self.fact(container, |state| &mut state.cpu, read)?;
-        Ok((at, cpu, seen))
+        self.fact(container, |state| &mut state.cpu, read)
     }
 
-    /// Nothing is read where the machine has no huge pages to share.
-    pub(super) fn hugetlb(
+    /// Returns the hugetlb levels. Reads no file of a machine that has no pool of huge pages.
+    pub(super) fn hugetlb_facts(
         &self,
         container: &Container,
         host: &Meminfo,
@@ -100,19 +92,22 @@ impl Answers {
         let size = host.size("Hugepagesize");
         let read = || self.cgroups.hugetlb(&container.paths, size);
         self.fact(container, |state| &mut state.hugetlb, read)
-            .map(|(_, levels)| levels)
+            .map(|dated| dated.value)
     }
 
-    pub(super) fn numa(&self, container: &Container) -> Result<Numa, AnswerError> {
+    pub(super) fn numa_facts(&self, container: &Container) -> Result<Numa, AnswerError> {
         let read = || self.cgroups.numa(&container.paths);
         self.fact(container, |state| &mut state.numa, read)
-            .map(|(_, numa)| numa)
+            .map(|dated| dated.value)
     }
 
-    pub(super) fn devices(&self, container: &Container) -> Result<Vec<DeviceUse>, AnswerError> {
+    pub(super) fn device_facts(
+        &self,
+        container: &Container,
+    ) -> Result<Vec<DeviceUse>, AnswerError> {
         let read = || self.cgroups.devices(&container.paths);
         self.fact(container, |state| &mut state.devices, read)
-            .map(|(_, devices)| devices)
+            .map(|dated| dated.value)
     }
 
     pub(super) fn memory_counts(
@@ -120,38 +115,39 @@ impl Answers {
         container: &Container,
     ) -> Result<Vec<(String, u64)>, AnswerError> {
         let read = || self.cgroups.memory_counts(&container.paths);
-        self.fact(container, |state| &mut state.counts, read)
-            .map(|(_, counts)| counts)
+        self.fact(container, |state| &mut state.memory_counts, read)
+            .map(|dated| dated.value)
     }
 
-    /// The fact, read unless it is young enough; or the last good one, if there is any. With the
-    /// moment that it was read at, or now for one that stands in.
+    /// Returns the fact with the moment it was read at: the last one if it is young enough, else
+    /// one that `read` returns. When `read` fails, the last good fact stands in, dated now.
     fn fact<T: Clone>(
         &self,
         container: &Container,
-        kept: impl Fn(&mut ContainerState) -> &mut Latest<T>,
+        latest: impl Fn(&mut ContainerState) -> &mut Latest<T>,
         read: impl FnOnce() -> Result<T, ReadError>,
-    ) -> Result<Told<T>, AnswerError> {
+    ) -> Result<Dated<T>, AnswerError> {
         let key = container.key;
         let state = self.containers.entry(key);
-        if let Some(told) = kept(&mut state.lock()).dated_within(self.max_age, (self.now)()) {
-            return Ok(told);
+        if let Some(dated) = latest(&mut state.lock()).dated_within(self.max_age, (self.now)()) {
+            return Ok(dated);
         }
         let fact = read();
-        let now = (self.now)();
+        let at = (self.now)();
         let mut state = state.lock();
-        match fact {
-            Ok(fact) => Ok((now, kept(&mut state).set(now, fact))),
-            Err(source) => match kept(&mut state).last() {
+        let value = match fact {
+            Ok(fact) => latest(&mut state).set(at, fact),
+            Err(source) => match latest(&mut state).last() {
                 Some(fact) => {
                     metrics::FALLBACKS.count();
                     if state.warned.insert(source.to_string()) {
                         tracing::warn!(container = key.0, error = %source, "answered from the last good facts");
                     }
-                    Ok((now, fact))
+                    fact
                 }
-                None => Err(AnswerError::Container { key, source }),
+                None => return Err(AnswerError::Container { key, source }),
             },
-        }
+        };
+        Ok(Dated { at, value })
     }
 }

@@ -1,10 +1,9 @@
-//! The pressure files: the cgroup's own, and triggers on them. There is no view, for there is
-//! nothing to compute.
+//! Pressure files, and triggers on them. A pressure file has no view: the container reads the file
+//! of its own cgroup as it is.
 
-use super::{AnswerError, Answers};
+use super::{answers::Answers, error::AnswerError};
 use crate::{
     base::{
-        metrics,
         sys::{Dir, ReadError},
         units::Tid,
     },
@@ -25,8 +24,8 @@ use std::{
 const CAP_SYS_RESOURCE: u32 = 24;
 
 impl Answers {
-    /// Whether that caller has the pressure file: a container that the kernel counts it for, or a
-    /// process of a host that has it.
+    /// Tells whether that caller has the pressure file: a container for which the kernel counts
+    /// the pressure, or a process of a host that has the file.
     #[must_use]
     pub fn has_pressure(&self, file: File, caller: &Caller) -> bool {
         self.has(file.path()) && self.pressure_file(file, caller).is_some()
@@ -35,38 +34,33 @@ impl Answers {
     fn pressure_file(&self, file: File, caller: &Caller) -> Option<(&Dir, PathBuf)> {
         match caller {
             Caller::Host => Some((self.machine.root(), PathBuf::from(file.path()))),
-            Caller::Container(container) => self.own_pressure_file(file, container),
+            Caller::Container(container) => self.cgroup_pressure_file(file, container),
         }
     }
 
-    fn own_pressure_file(&self, file: File, container: &Container) -> Option<(&Dir, PathBuf)> {
+    fn cgroup_pressure_file(&self, file: File, container: &Container) -> Option<(&Dir, PathBuf)> {
         self.cgroups
             .pressure_file(&container.paths, file.pressure()?)
     }
 
-    /// The bytes of the container's own pressure file.
-    ///
-    /// # Errors
-    /// [`AnswerError::Unseen`] when it has none; when the kernel does not give them.
-    pub(super) fn pressure(
+    /// Returns the bytes of the pressure file of the container's cgroup.
+    pub(super) fn read_pressure(
         &self,
         file: File,
         container: &Container,
     ) -> Result<Vec<u8>, AnswerError> {
-        let Some((root, path)) = self.own_pressure_file(file, container) else {
+        let Some((root, path)) = self.cgroup_pressure_file(file, container) else {
             let path = file.path().to_owned();
             return Err(AnswerError::Unseen { path });
         };
-        let text = root.read(&path).map_err(ReadError::refused(&path))?;
-        metrics::ANSWERS.count();
-        Ok(text)
+        Ok(root.read(&path).map_err(ReadError::refused(&path))?)
     }
 
-    /// Sets a trigger on that caller's pressure file. It lives as long as the file that is
-    /// returned, which `poll(2)` tells of it.
+    /// Sets a trigger on that caller's pressure file. The trigger lives as long as the returned
+    /// file, on which `poll(2)` reports its events.
     ///
     /// # Errors
-    /// Those of the kernel; `ENOENT` where the caller has no such file.
+    /// Errors of the kernel; `ENOENT` where the caller has no such file.
     pub fn trigger(&self, file: File, caller: &Caller, trigger: &Trigger) -> io::Result<fs::File> {
         let (root, path) = self
             .pressure_file(file, caller)
@@ -76,8 +70,8 @@ impl Answers {
         Ok(file)
     }
 
-    /// Whether the thread `tid` has `CAP_SYS_RESOURCE`, in whatever user namespace
-    /// (`kernel/sched/psi.c`, `psi_trigger_create` asks the one who opened the file).
+    /// Tells whether the thread `tid` has `CAP_SYS_RESOURCE` in any user namespace
+    /// (`psi_trigger_create` in `kernel/sched/psi.c` asks the thread that opened the file).
     #[must_use]
     pub fn is_privileged(&self, tid: Tid) -> bool {
         let status = self

@@ -1,5 +1,9 @@
-//! What outlives the daemon of a container's page: its counters, so that none runs backwards
-//! or starts anew; and its load.
+//! Counters of a container that outlive the daemon, as bytes: the CPU clock and the birth, so that
+//! no counter runs backwards or starts anew, and the load.
+//!
+//! An entry of the store is a list of little-endian 64-bit numbers, in this order: the kind of
+//! birth (0 none, 1 offset of a time namespace, 2 start) and its time; 1 and five numbers of the
+//! load, or 0; 1 and the [numbers of the clock](Clock::numbers), or 0.
 
 use super::state::{ContainerState, SampledLoad};
 use crate::{
@@ -7,7 +11,7 @@ use crate::{
     view::model::{load::Averages, stat::Clock, time::Birth},
 };
 
-/// What is kept of a page.
+/// Counters of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct SavedCounters {
     pub(super) clock: Option<Clock>,
@@ -16,6 +20,7 @@ pub(super) struct SavedCounters {
 }
 
 impl SavedCounters {
+    /// Returns the counters in that state.
     pub(super) fn of(state: &ContainerState) -> SavedCounters {
         SavedCounters {
             clock: state.clock.clone(),
@@ -24,6 +29,7 @@ impl SavedCounters {
         }
     }
 
+    /// Encodes the counters.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut numbers = Vec::with_capacity(64);
         match self.birth {
@@ -44,6 +50,7 @@ impl SavedCounters {
         numbers.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
+    /// Decodes the counters; `None` where numbers are missing or make no clock.
     pub(super) fn parse(bytes: &[u8]) -> Option<SavedCounters> {
         let (words, _) = bytes.as_chunks::<8>();
         let numbers = &mut words.iter().map(|word| u64::from_le_bytes(*word));
@@ -74,7 +81,7 @@ mod tests {
     use crate::{base::units::CpuSet, facts::cgroup::CpuUse};
     use proptest::prelude::{any, proptest};
 
-    fn kept(load: u64, offset: i64) -> SavedCounters {
+    fn saved(load: u64, offset: i64) -> SavedCounters {
         let cpus = CpuSet::parse("0-1").unwrap();
         let now = Micros(1_000_000);
         SavedCounters {
@@ -89,16 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_a_page_that_says_nothing() {
+    fn nothing_is_saved_of_an_empty_state() {
         let nothing = SavedCounters::default();
         assert_eq!(SavedCounters::parse(&nothing.bytes()), Some(nothing));
     }
 
     proptest! {
         #[test]
-        fn what_is_kept_is_read_as_it_was_written(load in 0u64..1 << 40, offset: i64) {
-            let kept = kept(load, offset);
-            assert_eq!(SavedCounters::parse(&kept.bytes()), Some(kept));
+        fn saved_counters_are_read_as_they_were_written(load in 0u64..1 << 40, offset: i64) {
+            let saved = saved(load, offset);
+            assert_eq!(SavedCounters::parse(&saved.bytes()), Some(saved));
         }
 
         #[test]

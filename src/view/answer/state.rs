@@ -1,10 +1,12 @@
-//! What is remembered of one container.
+//! State that answers keep between two reads: of the machine, and of each container.
 
+use super::dated::Latest;
 use crate::{
     base::units::{CpuSet, Micros, Pid},
     facts::{
         cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
         container::{Container, Youngest},
+        host::{Cpuinfo, Meminfo, Node, Stat},
     },
     view::model::{
         load::{Averages, Tasks},
@@ -15,88 +17,67 @@ use crate::{
 use parking_lot::Mutex;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// A container's page in the containers.
+/// Last good facts of the machine. Each fact has a lock of its own.
+#[derive(Debug, Default)]
+pub(super) struct HostState {
+    pub(super) meminfo: Mutex<Latest<Arc<Meminfo>>>,
+    pub(super) stat: Mutex<Latest<Arc<Stat>>>,
+    pub(super) cpuinfo: Mutex<Latest<Arc<Cpuinfo>>>,
+    pub(super) online: Mutex<Latest<Arc<CpuSet>>>,
+    pub(super) nodes: Mutex<Latest<Arc<Vec<Node>>>>,
+}
+
+/// State of one container.
 #[derive(Debug, Default)]
 pub(super) struct ContainerState {
-    /// The container itself.
+    /// Identity of the container and its cgroup paths.
     pub(super) container: Latest<Arc<Container>>,
-    /// Whether it is known where the container stands in every hierarchy.
+    /// Tells whether `container` has a path in every hierarchy.
     pub(super) is_placed: bool,
-    /// The last good facts of its memory.
+    /// Memory limits and use of the cgroup and its ancestors.
     pub(super) memory: Latest<Memory>,
-    /// The last good facts of its CPUs, and those of them that are seen.
-    pub(super) cpu: Latest<(Cpu, CpuSet)>,
-    /// The last good facts of its huge pages.
+    /// CPU limits and use of the cgroup, and the seen CPUs.
+    pub(super) cpu: Latest<CpuFacts>,
+    /// Huge page limits and use of the cgroup and its ancestors.
     pub(super) hugetlb: Latest<Vec<HugetlbLevel>>,
-    /// The last good facts of its memory nodes.
+    /// Memory nodes of the cgroup and their use.
     pub(super) numa: Latest<Numa>,
-    /// The last good facts of its block devices.
+    /// Use of block devices by the cgroup.
     pub(super) devices: Latest<Vec<DeviceUse>>,
-    /// The last good counts of its memory.
-    pub(super) counts: Latest<Vec<(String, u64)>>,
-    /// Its CPUs' columns so far.
+    /// Counters of `memory.stat`, by name.
+    pub(super) memory_counts: Latest<Vec<(String, u64)>>,
+    /// CPU times shown so far.
     pub(super) clock: Option<Clock>,
-    /// Since when it is up.
+    /// Birth of the container.
     pub(super) birth: Latest<Birth>,
-    /// The init that was born then.
+    /// Process whose start is `birth`.
     pub(super) init: Option<Pid>,
-    /// Its tasks.
+    /// Number of tasks by state.
     pub(super) tasks: Latest<Tasks>,
-    /// Held by who counts its tasks: the youngest of those that were counted last.
+    /// Youngest task of the last count. The reader that counts the tasks holds the lock.
     pub(super) counting: Arc<Mutex<Option<Youngest>>>,
-    /// Its load, as long as somebody reads it.
+    /// Load averages, from the first read of the load on.
     pub(super) load: Option<SampledLoad>,
-    /// The causes that were logged.
+    /// Causes of fallbacks that are in the log already.
     pub(super) warned: BTreeSet<String>,
 }
 
-/// The load of a container, as the last sample left it.
+/// CPU facts of a container.
+#[derive(Debug, Clone)]
+pub(super) struct CpuFacts {
+    /// Limits and use.
+    pub(super) cpu: Cpu,
+    /// CPUs that the container sees under these limits.
+    pub(super) seen: CpuSet,
+}
+
+/// Load averages of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SampledLoad {
-    /// The averages.
+    /// Averages after the last sample.
     pub(super) averages: Averages,
-    /// When the last sample was taken.
+    /// Moment of the last sample.
     pub(super) sampled: Micros,
-    /// When somebody last read it.
+    /// Moment of the last read.
     pub(super) read: Micros,
-}
-
-/// Something that was found out, and when.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Latest<T>(Option<(Micros, T)>);
-
-impl<T> Default for Latest<T> {
-    fn default() -> Latest<T> {
-        Latest(None)
-    }
-}
-
-impl<T: Clone> Latest<T> {
-    /// What was found out less than `age` before `now`; nothing is for an age of zero.
-    pub(super) fn within(&self, age: Micros, now: Micros) -> Option<T> {
-        let (found, value) = self.0.as_ref()?;
-        (now.less(*found) < age).then(|| value.clone())
-    }
-
-    /// The same, with the moment that it was found out at.
-    pub(super) fn dated_within(&self, age: Micros, now: Micros) -> Option<(Micros, T)> {
-        let (found, _) = self.0.as_ref()?;
-        Some((*found, self.within(age, now)?))
-    }
-
-    /// What was found out last.
-    pub(super) fn last(&self) -> Option<T> {
-        self.0.as_ref().map(|(_, value)| value.clone())
-    }
-
-    /// Remembers what a daemon before this one found out last.
-    pub(super) fn recall(&mut self, value: T) {
-        self.0 = Some((Micros::ZERO, value));
-    }
-
-    /// Remembers what was found out at `now`, and returns it.
-    pub(super) fn set(&mut self, now: Micros, value: T) -> T {
-        self.0 = Some((now, value.clone()));
-        value
-    }
 }

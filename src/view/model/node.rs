@@ -11,7 +11,7 @@
 //! | a line that `/proc/meminfo` has too | that line | the same kind of memory on each, or all that it uses of each |
 //! | all else, and lines of kernels to come | 0 | |
 
-use super::memory::{Amount, Meminfo, MeminfoLine};
+use super::memory::{Amount, Meminfo, MeminfoLine, MeminfoSource};
 use crate::{
     base::units::{Bytes, NodeId},
     facts::{cgroup::MemoryUse, host},
@@ -87,32 +87,14 @@ fn held(share: &NodeShare) -> Bytes {
     usage.anon.plus(usage.file).plus(kernel)
 }
 
-/// The memory of that kind on a node; all that is used of it where nobody counts the kind.
+/// Returns the memory of the line's kind on a node; all used memory where no cgroup counts the kind
+/// by node.
 fn like(name: &str, share: &NodeShare) -> Bytes {
-    let usage = &share.usage;
-    match name {
-        "Active" => usage.active_anon.plus(usage.active_file),
-        "Inactive" => usage.inactive_anon.plus(usage.inactive_file),
-        "Active(anon)" => usage.active_anon,
-        "Inactive(anon)" => usage.inactive_anon,
-        "Active(file)" => usage.active_file,
-        "Inactive(file)" => usage.inactive_file,
-        "Unevictable" => usage.unevictable,
-        "Dirty" => usage.file_dirty,
-        "Writeback" => usage.file_writeback,
-        "AnonPages" => usage.anon,
-        "Mapped" => usage.file_mapped,
-        "Shmem" => usage.shmem,
-        "KReclaimable" | "SReclaimable" => usage.slab_reclaimable,
-        "Slab" => usage.slab_reclaimable.plus(usage.slab_unreclaimable),
-        "SUnreclaim" => usage.slab_unreclaimable,
-        "KernelStack" => usage.kernel_stack,
-        "PageTables" => usage.pagetables,
-        "SecPageTables" => usage.sec_pagetables,
-        "AnonHugePages" => usage.anon_thp,
-        "ShmemHugePages" => usage.shmem_thp,
-        "FileHugePages" => usage.file_thp,
-        "SwapCached" => usage.swapcached,
+    match MeminfoSource::of(name) {
+        MeminfoSource::Use(keys) => {
+            let amounts = keys.iter().map(|key| share.usage.of(key));
+            amounts.fold(Bytes::ZERO, Bytes::plus)
+        }
         _ => held(share),
     }
 }

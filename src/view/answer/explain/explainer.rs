@@ -1,6 +1,6 @@
-//! What goes into each line that a container reads, and by which formula.
+//! The explainer of one container: the formula and the inputs of each line.
 
-use super::{AnswerError, Answers, Explained, Input};
+use super::explained::{Explained, Input};
 use crate::{
     base::units::{Bytes, Limit},
     facts::{
@@ -9,6 +9,7 @@ use crate::{
         host,
     },
     view::{
+        answer::{AnswerError, Answers},
         files::File,
         model::{
             memory::{DecidedSizes, Lowest, MeminfoSource, decided},
@@ -18,7 +19,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The formula of a line and what went into it.
+/// Formula of a line, the limit that decided, and the inputs.
 struct Reason {
     formula: &'static str,
     decided: Option<Lowest>,
@@ -40,7 +41,8 @@ impl Reason {
     }
 }
 
-fn machine(file: &str, key: &str, value: impl ToString) -> Input {
+/// Returns the input with the key `key` in a file below `/proc`.
+fn proc_input(file: &str, key: &str, value: impl ToString) -> Input {
     Input {
         file: format!("/proc/{file}"),
         key: Some(key.to_owned()),
@@ -48,7 +50,7 @@ fn machine(file: &str, key: &str, value: impl ToString) -> Input {
     }
 }
 
-/// A container, and the facts that decide what it reads.
+/// A container, and the facts that decide about its files.
 pub(super) struct Explainer<'a> {
     answers: &'a Answers,
     container: &'a Container,
@@ -58,12 +60,12 @@ pub(super) struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    /// That container, as it is now.
-    pub(super) fn of(
+    /// Reads the facts of the container.
+    pub(super) fn new(
         answers: &'a Answers,
         container: &'a Container,
     ) -> Result<Explainer<'a>, AnswerError> {
-        let memory = answers.memory(container)?;
+        let memory = answers.memory_facts(container)?;
         let host = answers.host_meminfo()?;
         Ok(Explainer {
             decided: decided(&memory, &host),
@@ -74,7 +76,7 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// Why it reads that line of the file.
+    /// Explains a line of the file.
     pub(super) fn line(&self, file: File, line: &str) -> Result<Explained, AnswerError> {
         let (name, value) = match file {
             File::Meminfo | File::Cpuinfo => line.split_once(':').unwrap_or((line, "")),
@@ -90,16 +92,16 @@ impl<'a> Explainer<'a> {
             File::Cpuinfo | File::CpuOnline => self.cpus(name)?,
             File::Uptime => self.uptime()?,
             File::Loadavg => Reason::new(
-                "the kernel's averages over the container's runnable and uninterruptible tasks, sampled every 5 s; running/all tasks; youngest pid",
+                "the kernel's averages of the container's runnable and uninterruptible tasks, sampled every 5 s; running and all tasks; youngest pid",
             )
-            .with(self.cgroup(Fact::Tasks, 0, None, "every task below")),
+            .with(self.cgroup(Fact::Tasks, 0, None, "the tasks of the cgroup and its descendants")),
             File::Diskstats => {
-                Reason::new("the machine's devices that the container used, with its own requests; the rest 0")
-                    .with(self.cgroup(Fact::Devices, 0, None, "its requests"))
+                Reason::new("the machine's devices that the container used, with the container's own requests; 0 in the other columns")
+                    .with(self.cgroup(Fact::Devices, 0, None, "the container's requests"))
             }
-            File::Slabinfo => Reason::new("the machine's header; nobody counts slabs by cgroup"),
+            File::Slabinfo => Reason::new("the machine's header; no cgroup counts slabs"),
             File::PressureCpu | File::PressureMemory | File::PressureIo | File::PressureIrq => {
-                Reason::new("the cgroup's own, as it is").with(self.pressure(file, value))
+                Reason::new("the pressure file of the container's cgroup, unchanged").with(self.pressure(file, value))
             }
         };
         Ok(Explained {
@@ -111,18 +113,20 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// The cgroup that decided, by its path on the host.
+    /// Returns the path on the host of the cgroup that decided; `the machine` if none did.
     fn level(&self, lowest: Lowest) -> String {
-        let place = &self.container.paths;
+        let paths = &self.container.paths;
         let file = lowest
             .steps
-            .and_then(|steps| (self.answers.cgroups).origin(place, Fact::MemoryMax, steps, None));
+            .and_then(|steps| (self.answers.cgroups).origin(paths, Fact::MemoryMax, steps, None));
         match file.as_ref().and_then(|(file, _)| file.parent()) {
             Some(directory) => directory.display().to_string(),
             None => "the machine".to_owned(),
         }
     }
 
+    /// Returns the input that is the fact of the cgroup `steps` above the container's own; `None`
+    /// where the kernel has no such file.
     fn cgroup(
         &self,
         fact: Fact,
@@ -130,8 +134,8 @@ impl<'a> Explainer<'a> {
         key: Option<&str>,
         value: impl ToString,
     ) -> Option<Input> {
-        let place = &self.container.paths;
-        let (file, key) = self.answers.cgroups.origin(place, fact, steps, key)?;
+        let paths = &self.container.paths;
+        let (file, key) = self.answers.cgroups.origin(paths, fact, steps, key)?;
         Some(Input {
             file: file.display().to_string(),
             key,
@@ -144,7 +148,7 @@ impl<'a> Explainer<'a> {
     }
 
     fn host(&self, name: &str) -> Input {
-        machine(
+        proc_input(
             "meminfo",
             name,
             format!("{} kB", self.host.size(name).kib()),
@@ -183,7 +187,7 @@ impl<'a> Explainer<'a> {
             | MeminfoSource::Hugetlb => {
                 let count = self.host.count("HugePages_Total");
                 reason.with([
-                    machine("meminfo", "HugePages_Total", count),
+                    proc_input("meminfo", "HugePages_Total", count),
                     self.host("Hugepagesize"),
                 ])
             }
@@ -225,7 +229,7 @@ impl<'a> Explainer<'a> {
             inputs.extend(self.cgroup(Fact::SwapMax, level.steps, None, max));
         }
         let own = self.memory.levels.first().and_then(|level| level.swap);
-        // On v1 the file counts memory too, and the difference is what is shown.
+        // On v1 the file counts memory too, and the answer uses the difference.
         let used = own.map(|swap| format!("{} of swap", swap.current.0));
         inputs.extend(used.and_then(|used| self.cgroup(Fact::SwapCurrent, 0, None, used)));
         inputs
@@ -245,15 +249,15 @@ impl<'a> Explainer<'a> {
             VmstatSource::Pages(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
             VmstatSource::HugePages(key) | VmstatSource::Kib(key) => reason.with(self.used(key)),
             VmstatSource::Read | VmstatSource::Written => {
-                reason.with(self.cgroup(Fact::Devices, 0, None, "its requests"))
+                reason.with(self.cgroup(Fact::Devices, 0, None, "the container's requests"))
             }
             VmstatSource::Event => reason,
         }
     }
 
-    /// What decides which CPUs it sees.
-    pub(super) fn seen(&self) -> Result<Vec<Input>, AnswerError> {
-        let (_, cpu, _) = self.answers.cpu(self.container)?;
+    /// Returns the inputs that decide about the seen CPUs.
+    pub(super) fn seen_cpus(&self) -> Result<Vec<Input>, AnswerError> {
+        let cpu = self.answers.cpu_facts(self.container)?.value.cpu;
         let mut inputs = Vec::new();
         if let Some(cpuset) = &cpu.cpuset {
             inputs.extend(self.cgroup(Fact::Cpus, 0, None, cpuset));
@@ -264,9 +268,9 @@ impl<'a> Explainer<'a> {
         Ok(inputs)
     }
 
-    /// What decides which memory nodes it sees.
-    pub(super) fn mems(&self) -> Result<Vec<Input>, AnswerError> {
-        let mems = self.answers.numa(self.container)?.mems;
+    /// Returns the inputs that decide about the memory nodes.
+    pub(super) fn memory_nodes(&self) -> Result<Vec<Input>, AnswerError> {
+        let mems = self.answers.numa_facts(self.container)?.mems;
         let mems = mems.and_then(|mems| self.cgroup(Fact::Mems, 0, None, mems));
         Ok(mems.into_iter().collect())
     }
@@ -274,26 +278,26 @@ impl<'a> Explainer<'a> {
     fn cpus(&self, name: &str) -> Result<Reason, AnswerError> {
         Ok(match name {
             "processor" | "online" | "cpu number" => Reason::new(
-                "the first of the cpuset's CPUs that are online, as many as the quota needs rounded up",
+                "the first of the online CPUs in the cpuset, as many as the quota in CPUs, rounded up",
             )
-            .with(self.seen()?),
+            .with(self.seen_cpus()?),
             "siblings" | "cpu cores" | "# processors" => {
-                Reason::new("the seen CPUs of the same package").with(self.seen()?)
+                Reason::new("the seen CPUs of the same package").with(self.seen_cpus()?)
             }
-            name => Reason::new("a fact of the machine's CPU").with([Input {
+            name => Reason::new("the machine's value for that CPU").with([Input {
                 file: "/proc/cpuinfo".to_owned(),
                 key: Some(name.to_owned()),
-                value: "as it is".to_owned(),
+                value: "unchanged".to_owned(),
             }]),
         })
     }
 
     fn stat(&self, name: &str) -> Result<Reason, AnswerError> {
-        let (_, cpu, _) = self.answers.cpu(self.container)?;
+        let cpu = self.answers.cpu_facts(self.container)?.value.cpu;
         Ok(match name {
             name if name.starts_with("cpu") => {
                 let mut reason = Reason::new(
-                    "user, nice, system: the cgroup's own use over the seen CPUs; steal: its throttled time; idle: the rest of the time that passed",
+                    "user, nice, system: the cgroup's own CPU time, spread over the seen CPUs; steal: throttled time; idle: the rest of the time",
                 );
                 let total = match &cpu.usage.per_cpu {
                     Some(shares) => shares.iter().map(|share| share.total.0).sum(),
@@ -305,30 +309,37 @@ impl<'a> Explainer<'a> {
                 reason
                     .inputs
                     .extend(self.cgroup(Fact::Throttled, 0, None, throttled));
-                reason.with(self.seen()?)
+                reason.with(self.seen_cpus()?)
             }
             "btime" => {
-                Reason::new("the machine's, less the offset of the container's time namespace")
+                Reason::new("the machine's btime less the offset of the container's time namespace")
                     .with(self.birth())
             }
             "procs_running" | "procs_blocked" => {
-                Reason::new("the container's tasks in that state; the reader runs")
-                    .with(self.cgroup(Fact::Tasks, 0, None, "every task below"))
+                Reason::new("the container's tasks in that state; the reader counts as running")
+                    .with(self.cgroup(
+                        Fact::Tasks,
+                        0,
+                        None,
+                        "the tasks of the cgroup and its descendants",
+                    ))
             }
-            _ => Reason::new("0: nobody counts it by cgroup"),
+            _ => Reason::new("0: no cgroup counts it"),
         })
     }
 
     fn uptime(&self) -> Result<Reason, AnswerError> {
         let formula = match self.answers.birth(self.container) {
             Birth::Offset(_) => {
-                "the boot clock of the container's time namespace; idle time of the seen CPUs"
+                "the boot clock of the container's time namespace; the idle time of the seen CPUs"
             }
             Birth::Started(_) => {
-                "now - start of the container's init, or of its oldest process; idle time of the seen CPUs"
+                "now - start of the container's init or oldest process; the idle time of the seen CPUs"
             }
         };
-        Ok(Reason::new(formula).with(self.birth()).with(self.seen()?))
+        Ok(Reason::new(formula)
+            .with(self.birth())
+            .with(self.seen_cpus()?))
     }
 
     fn birth(&self) -> Option<Input> {
@@ -348,11 +359,10 @@ impl<'a> Explainer<'a> {
     }
 
     fn pressure(&self, file: File, value: &str) -> Option<Input> {
-        let home = self.container.paths.clone();
         let (root, path) = self
             .answers
             .cgroups
-            .pressure_file(&home, file.pressure()?)?;
+            .pressure_file(&self.container.paths, file.pressure()?)?;
         let root = root.path().ok()?;
         Some(Input {
             file: root

@@ -1,0 +1,112 @@
+//! The load averages: sampled every five seconds, for containers whose load was read recently.
+
+use super::{
+    answers::Answers, cached_facts::SLOW_FACT_MAX_AGE, error::AnswerError,
+    load_watch::SAMPLE_PERIOD, state::SampledLoad,
+};
+use crate::{
+    facts::container::{self, Container, Youngest},
+    view::model::{
+        self,
+        load::{Averages, Loadavg, PERIOD_SECONDS, Tasks},
+    },
+};
+use std::{sync::Arc, time::Duration};
+
+impl Answers {
+    /// Returns `/proc/loadavg` as the container sees it. The first read returns the present number
+    /// of active tasks as all three averages, and starts the sampling.
+    ///
+    /// # Errors
+    /// When the tasks of the container cannot be counted, and no earlier count is known.
+    pub fn loadavg(&self, container: &Container) -> Result<Loadavg, AnswerError> {
+        let tasks = self.tasks(container)?;
+        let now = (self.now)();
+        let state = self.containers.entry(container.key);
+        let mut state = state.lock();
+        let is_sampled = |load: &SampledLoad| now.less(load.sampled) < SAMPLE_PERIOD.times(3);
+        let load = state.load.filter(is_sampled).unwrap_or(SampledLoad {
+            averages: Averages::starting_at(model::load::active(&tasks)),
+            sampled: now,
+            read: now,
+        });
+        state.load = Some(SampledLoad { read: now, ..load });
+        self.save(container.key, &state);
+        drop(state);
+        self.load_watch.add(container);
+        Ok(model::load::loadavg(load.averages, &tasks))
+    }
+
+    /// Returns the number of tasks by state, from a count that is less than a second old. While
+    /// another reader counts, returns the last count.
+    pub(super) fn tasks(&self, container: &Container) -> Result<Tasks, AnswerError> {
+        let state = self.containers.entry(container.key);
+        let known = || state.lock().tasks.within(SLOW_FACT_MAX_AGE, (self.now)());
+        if let Some(tasks) = known() {
+            return Ok(tasks);
+        }
+        let counting = Arc::clone(&state.lock().counting);
+        let last = state.lock().tasks.last();
+        let mut youngest = match (counting.try_lock(), last) {
+            (Some(counting), _) => counting,
+            (None, Some(tasks)) => return Ok(tasks),
+            (None, None) => counting.lock(),
+        };
+        if let Some(tasks) = known() {
+            return Ok(tasks);
+        }
+        match self.count_tasks(container, &mut youngest) {
+            Ok(tasks) => Ok(state.lock().tasks.set((self.now)(), tasks)),
+            Err(error) => state.lock().tasks.last().ok_or(error),
+        }
+    }
+
+    fn count_tasks(
+        &self,
+        container: &Container,
+        youngest: &mut Option<Youngest>,
+    ) -> Result<Tasks, AnswerError> {
+        let tasks = container::count(container, &self.cgroups, &self.machine, youngest);
+        tasks.map_err(|source| AnswerError::Container {
+            key: container.key,
+            source,
+        })
+    }
+
+    /// Takes the samples that are due. A container whose load was not read recently, or whose
+    /// tasks cannot be counted, is sampled no more.
+    fn sample(&self) {
+        let now = (self.now)();
+        for container in self.load_watch.containers() {
+            let state = self.containers.entry(container.key);
+            let (load, counting) = {
+                let state = state.lock();
+                (state.load, Arc::clone(&state.counting))
+            };
+            let load = load.filter(|load| load.is_watched(now));
+            let tasks = self.count_tasks(&container, &mut counting.lock());
+            let (Some(load), Ok(tasks)) = (load, tasks) else {
+                self.load_watch.remove(container.key);
+                continue;
+            };
+            let mut state = state.lock();
+            state.tasks.set((self.now)(), tasks);
+            // A reader may have come since.
+            let read = state.load.map_or(load.read, |load| load.read);
+            let load = SampledLoad { read, ..load };
+            state.load = Some(load.sampled_until(now, model::load::active(&tasks)));
+            self.save(container.key, &state);
+        }
+        self.forget_dead();
+    }
+}
+
+/// Samples the load of containers for ever: every five seconds while at least one is watched.
+/// Sleeps otherwise.
+pub fn sample_loads(answers: &Arc<Answers>) -> ! {
+    loop {
+        answers.load_watch.wait();
+        std::thread::sleep(Duration::from_secs(PERIOD_SECONDS));
+        answers.sample();
+    }
+}
