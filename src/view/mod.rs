@@ -1,17 +1,17 @@
-//! The view of a container: the served files, their numbers and their bytes.
+//! Views: the content of each served file for one container, as numbers and as bytes.
 
-/// The tables of the files that are served.
+/// Tables of the served files.
 pub mod files;
 
-/// What a container should see; pure and total.
+/// Views, computed from facts. Every function is pure and total.
 pub mod model;
 
-/// A view as the bytes that the kernel would have written.
+/// Renderers: a view as the bytes that the kernel would have written.
 ///
 /// Uses [`model`].
 pub mod render;
 
-/// The whole flow in one call: caller, limits, view, bytes.
+/// Answers: the caller, its limits, the view, the bytes.
 ///
 /// Uses [`files`], [`model`], [`render`].
 pub mod answer;

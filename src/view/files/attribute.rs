@@ -1,44 +1,44 @@
-//! Pure. What is served below `/sys/devices/system`: the files of the machine as a whole, of each
-//! CPU and of each memory node. Nothing can be written.
+//! Pure. The attributes below `/sys/devices/system`: files and directories of the machine as a whole,
+//! of each CPU and of each memory node. All are read-only.
 
 use super::attribute_tables::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Rule, TableRow, joined};
 use crate::base::units::{CpuId, CpuSet, Id, NodeId};
 
-/// What an attribute is about.
+/// Subject of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// The machine.
+    /// Machine as a whole.
     Machine,
-    /// One CPU.
+    /// CPU.
     Cpu(CpuId),
-    /// One memory node.
+    /// Memory node.
     Node(NodeId),
 }
 
-/// A file or directory below `/sys/devices/system`.
+/// File or directory below `/sys/devices/system`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Attribute {
     subject: Subject,
     number: u16,
 }
 
-/// The directory of the CPUs.
+/// Directory of the CPUs, below `/`.
 pub const CPUS: &str = "sys/devices/system/cpu";
 
-/// The directory of the memory nodes.
+/// Directory of the memory nodes, below `/`.
 pub const NODES: &str = "sys/devices/system/node";
 
-/// The CPUs and memory nodes that have a directory of their own for whoever looks.
+/// CPUs and memory nodes that have a directory of their own for one caller.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VisibleDevices {
-    /// The CPUs.
+    /// CPUs.
     pub cpus: CpuSet,
-    /// The nodes, each with those of the CPUs that belong to it.
+    /// Memory nodes, each with the visible CPUs that belong to it.
     pub nodes: Vec<(NodeId, CpuSet)>,
 }
 
 impl VisibleDevices {
-    /// Whether what `subject` stands for is one of them; the machine always is.
+    /// Tells whether `subject` is visible; the machine always is.
     #[must_use]
     pub fn has(&self, subject: Subject) -> bool {
         match subject {
@@ -58,7 +58,8 @@ impl Subject {
         }
     }
 
-    /// The path of its directory; nothing for the machine, whose rows have whole paths.
+    /// Returns the path of the directory below `/`; empty for the machine, whose rows have whole
+    /// paths.
     fn directory(self) -> String {
         match self {
             Subject::Machine => String::new(),
@@ -67,7 +68,7 @@ impl Subject {
         }
     }
 
-    /// The CPU or node whose directory has that path.
+    /// Returns the CPU or node whose directory has that path.
     fn at(path: &str) -> Option<Subject> {
         let (directory, name) = path.rsplit_once('/')?;
         match directory {
@@ -78,7 +79,8 @@ impl Subject {
     }
 }
 
-/// The number behind `kind` in a name such as `cpu3`; `None` unless the kernel would write it so.
+/// Returns the number behind `kind` in a name such as `cpu3`; `None` for a name that the kernel would
+/// not write, such as `cpu03`.
 #[must_use]
 pub fn number_after<I: Id>(name: &str, kind: &str) -> Option<I> {
     let digits = name.strip_prefix(kind)?;
@@ -87,7 +89,7 @@ pub fn number_after<I: Id>(name: &str, kind: &str) -> Option<I> {
 }
 
 impl Attribute {
-    /// The attribute of `subject` with that number, if there is one.
+    /// Returns the attribute of `subject` with that number; `None` if no row has it.
     #[must_use]
     pub fn of_number(subject: Subject, number: u16) -> Option<Attribute> {
         let rows = subject.rows();
@@ -95,19 +97,20 @@ impl Attribute {
         Some(Attribute { subject, number })
     }
 
-    /// The directory of a CPU or node; of the machine, that of its nodes.
+    /// Returns the directory of a CPU or node; for the machine, the directory of the nodes.
     #[must_use]
     pub fn directory(subject: Subject) -> Attribute {
         Attribute { subject, number: 0 }
     }
 
-    /// What it is about.
+    /// Returns the subject.
     #[must_use]
     pub fn subject(self) -> Subject {
         self.subject
     }
 
-    /// Its number among those of its subject, less than 512; the machine's, less than 128.
+    /// Returns the number of the attribute, unique within its subject: less than 128 for the machine,
+    /// less than 512 for a CPU or node.
     #[must_use]
     pub fn number(self) -> u16 {
         self.number
@@ -119,13 +122,13 @@ impl Attribute {
         at.ok().and_then(|at| rows.get(at))
     }
 
-    /// What a container reads from it.
+    /// Returns the rule by which the text is made.
     #[must_use]
     pub fn rule(self) -> Rule {
         self.row().map_or(Rule::Zeros, |row| row.rule)
     }
 
-    /// Its path below `/`; never begins with `/`.
+    /// Returns the path below `/`, which does not begin with `/`.
     #[must_use]
     pub fn path(self) -> String {
         let path = self.row().map_or("", |row| &row.path);
@@ -135,7 +138,7 @@ impl Attribute {
         }
     }
 
-    /// The attribute with that path below `/`.
+    /// Returns the attribute with that path below `/`; `None` if no table has it.
     #[must_use]
     pub fn at(path: &str) -> Option<Attribute> {
         let mut ancestor = path;
@@ -162,7 +165,8 @@ impl Attribute {
         Some(Attribute { subject, number })
     }
 
-    /// What stands in the directory with that path, but for the directories of CPUs and nodes.
+    /// Returns the entries of the directory with that path, without the directories of CPUs and
+    /// nodes.
     #[must_use]
     pub fn in_directory(path: &str) -> Vec<Attribute> {
         let inside = |subject: Subject, path: &str| {

@@ -1,49 +1,48 @@
-//! Pure. The tables of what is served below `/sys/devices/system`
+//! Pure. The tables of the attributes below `/sys/devices/system`
 //! (`Documentation/ABI/stable/sysfs-devices-system-cpu`, `Documentation/ABI/stable/sysfs-devices-node`).
 //!
-//! What a table does not name is not there for a container: what a kernel to come adds is a
-//! secret of the host until somebody has looked at it. What a table names and the machine lacks
-//! is not there either.
+//! A container sees an attribute if a table names it and the machine has it. So an attribute of a
+//! future kernel stays hidden until a developer has decided that it tells no secret of the host.
 
 use std::sync::LazyLock;
 
-/// What a container reads from an attribute, made from what the machine's own says.
+/// Rule by which the text of an attribute is made for a container from the machine's own text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// It is a directory.
+    /// Directory, without a text.
     Directory,
-    /// The machine's own: a fact that is nobody's secret.
+    /// The machine's own text: a fact that is no secret.
     Fact,
-    /// The CPUs that are seen.
+    /// Seen CPUs.
     SeenCpus,
-    /// The possible CPUs that are not seen.
+    /// Possible CPUs that are not seen.
     UnseenCpus,
-    /// The machine's list of CPUs, without those that are not seen.
+    /// The machine's list of CPUs, without the unseen ones.
     CpuList,
-    /// The same as a mask.
+    /// The machine's mask of CPUs, without the unseen ones.
     CpuMask,
-    /// The same with spaces.
+    /// The machine's CPUs with spaces between them, without the unseen ones.
     CpuWords,
-    /// `1`: a CPU that is seen is switched on.
+    /// `1`, for a seen CPU is online.
     Online,
-    /// Whether two of the seen CPUs are threads of one core.
+    /// `1` if two of the seen CPUs are threads of one core, else `0`.
     SmtActive,
-    /// The machine's list of memory nodes, without those that are not seen.
+    /// Seen memory nodes.
     SeenNodes,
-    /// The nodes whose memory may be used.
+    /// Nodes whose memory the container may use.
     MemoryNodes,
-    /// The nodes that have a CPU that is seen.
+    /// Nodes with a seen CPU.
     CpuNodes,
-    /// The distances to the nodes that are seen.
+    /// Distances to the seen nodes.
     Distances,
-    /// The node's part of the container's memory.
+    /// Part of the container's memory that is on the node.
     Meminfo,
-    /// The machine's lines with a count of 0 each: nobody counts these by cgroup.
+    /// The machine's lines with a count of 0 each, for no cgroup counts them.
     Zeros,
 }
 
 impl Rule {
-    /// What is computed, in words.
+    /// Returns the formula in words, for `plimsoll show --explain`.
     #[must_use]
     pub fn formula(self) -> &'static str {
         match self {
@@ -52,36 +51,38 @@ impl Rule {
             Rule::SeenCpus => "the seen CPUs",
             Rule::UnseenCpus => "the possible CPUs that are not seen",
             Rule::CpuList | Rule::CpuMask | Rule::CpuWords => {
-                "the machine's CPUs here that are seen"
+                "the machine's CPUs in this file that are seen"
             }
-            Rule::Online => "1: a CPU that is seen is switched on",
-            Rule::SmtActive => "whether two of the seen CPUs are threads of one core",
-            Rule::SeenNodes => "the nodes of the effective cpuset.mems, and those of the seen CPUs",
+            Rule::Online => "1: a seen CPU is online",
+            Rule::SmtActive => "1 if two of the seen CPUs are threads of one core, else 0",
+            Rule::SeenNodes => {
+                "the nodes of the effective cpuset.mems, and the nodes of the seen CPUs"
+            }
             Rule::MemoryNodes => "the nodes of the effective cpuset.mems that have memory",
             Rule::CpuNodes => "the nodes of the seen CPUs",
-            Rule::Distances => "the machine's distances to the nodes that are seen",
-            Rule::Meminfo => "the node's part of /proc/meminfo, by what is used of each node",
-            Rule::Zeros => "0: nobody counts it by cgroup",
+            Rule::Distances => "the machine's distances to the seen nodes",
+            Rule::Meminfo => "the node's part of /proc/meminfo, by the use of each node",
+            Rule::Zeros => "0: no cgroup counts it",
         }
     }
 }
 
-/// A row of a table.
+/// Row of a table.
 pub(super) struct TableRow {
-    /// Its number, which is in no other row of the table.
+    /// Number of the row, unique within the table.
     pub(super) number: u16,
-    /// The path below the directory of a CPU or node; of the machine, below `/`.
+    /// Path below the directory of the CPU or node; for the machine, below `/`.
     pub(super) path: String,
-    /// What a container reads.
+    /// Rule of the attribute.
     pub(super) rule: Rule,
 }
 
-// Rows are only ever added at the end of a table: their places become inode numbers.
+// New rows are added at the end of a table only: the position of a row becomes an inode number.
 const MACHINE: [(&str, Rule); 47] = [
     ("sys/devices/system/node", Rule::Directory),
     ("sys/devices/system/cpu/present", Rule::SeenCpus),
     ("sys/devices/system/cpu/offline", Rule::UnseenCpus),
-    // What a program sizes by these it indexes by the CPU that a thread really runs on.
+    // A program sizes arrays by this file, and indexes them by the CPU that a thread really runs on.
     ("sys/devices/system/cpu/possible", Rule::Fact),
     ("sys/devices/system/cpu/kernel_max", Rule::Fact),
     ("sys/devices/system/cpu/enabled", Rule::CpuList),
@@ -171,7 +172,7 @@ const MACHINE: [(&str, Rule); 47] = [
     ),
     ("sys/devices/system/cpu/vulnerabilities/vmscape", Rule::Fact),
     ("sys/devices/system/node/online", Rule::SeenNodes),
-    // libnuma sizes its masks by it.
+    // libnuma sizes its masks by this file.
     ("sys/devices/system/node/possible", Rule::Fact),
     ("sys/devices/system/node/has_cpu", Rule::CpuNodes),
     ("sys/devices/system/node/has_memory", Rule::MemoryNodes),
@@ -179,7 +180,7 @@ const MACHINE: [(&str, Rule); 47] = [
         "sys/devices/system/node/has_normal_memory",
         Rule::MemoryNodes,
     ),
-    // Without it lxcfs's own hook binds the directory entry by entry.
+    // Without this file the hook of lxcfs binds the directory entry by entry.
     ("sys/devices/system/cpu/uevent", Rule::Fact),
     ("sys/devices/system/node/uevent", Rule::Fact),
 ];
@@ -239,7 +240,7 @@ const CPU: [(&str, Rule); 52] = [
     ("polarization", Rule::Fact),
 ];
 
-// The files of cache/indexN.
+// Files of cache/indexN.
 const CACHE: [(&str, Rule); 13] = [
     ("", Rule::Directory),
     ("id", Rule::Fact),
@@ -277,11 +278,11 @@ fn numbered(table: &[(&str, Rule)]) -> Vec<TableRow> {
     (0..).zip(table).map(row).collect()
 }
 
-/// What is served of the machine.
+/// Rows of the machine.
 pub(super) static MACHINE_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| numbered(&MACHINE));
-/// What is served of a memory node.
+/// Rows of a memory node.
 pub(super) static NODE_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| numbered(&NODE));
-/// What is served of a CPU.
+/// Rows of a CPU.
 pub(super) static CPU_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| {
     let mut rows = numbered(&CPU);
     for index in 0..MAX_CACHES {
@@ -296,7 +297,7 @@ pub(super) static CPU_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| {
     rows
 });
 
-/// A path below a directory; the directory itself for an empty one.
+/// Returns the path of `name` in the directory; the directory itself for an empty name.
 pub(super) fn joined(directory: &str, name: &str) -> String {
     match name {
         "" => directory.to_owned(),

@@ -1,16 +1,16 @@
-//! Pure. The tables of what is served; the tree, the mounts and the documentation come from them.
+//! Pure. The tables of the served files; the tree and the mounts come from them.
 //!
-//! What is left to the kernel, and why (seen with strace):
+//! Files that are left to the kernel, and the reasons (readers found with strace):
 //!
-//! | file | who reads it | why it is not served |
+//! | file | readers | reason |
 //! |---|---|---|
-//! | `/proc/interrupts`, `/proc/softirqs` | `mpstat -I`, `mpstat -A`, `sar -A`; no program by default | counts of the host's devices, which no cgroup has; Docker and `plimsoll run` hide the first |
-//! | `/proc/zoneinfo`, `/proc/buddyinfo` | none of those that were tried | zones are the machine's |
-//! | `/proc/partitions` | none of those that were tried | |
-//! | `/proc/schedstat` | agents of the host | they watch the host, and are left out |
-//! | `/proc/pressure` on cgroup v1 | `atop`, node_exporter | v1 counts no pressure for a cgroup; `plimsoll run` hides the host's |
-//! | `/sys/devices/system/memory` | `lsmem` | the machine's memory by block of 128 MB or more, which is no measure of a limit; `plimsoll run` hides it |
-//! | `/sys/block/*/stat` | `iostat` without `-p ALL`, `vmstat -d`, btop | one file a disk in trees of links that other programs need whole; `/proc/diskstats` tells the same |
+//! | `/proc/interrupts`, `/proc/softirqs` | `mpstat -I`, `mpstat -A`, `sar -A`; no program by default | they count interrupts of the host's devices, which no cgroup counts; Docker and `plimsoll run` hide the first |
+//! | `/proc/zoneinfo`, `/proc/buddyinfo` | no tried program | zones belong to the machine |
+//! | `/proc/partitions` | no tried program | |
+//! | `/proc/schedstat` | agents of the host | an agent of the host watches the host, and runs outside of containers |
+//! | `/proc/pressure` on cgroup v1 | `atop`, node_exporter | v1 counts no pressure of a cgroup; `plimsoll run` hides the host's file |
+//! | `/sys/devices/system/memory` | `lsmem` | memory of the machine in blocks of 128 MB or more, too coarse for a limit; `plimsoll run` hides the directory |
+//! | `/sys/block/*/stat` | `iostat` without `-p ALL`, `vmstat -d`, btop | one file for each disk, in trees of links that other programs need whole; `/proc/diskstats` has the same numbers |
 
 mod attribute;
 mod attribute_tables;
@@ -18,7 +18,7 @@ mod attribute_tables;
 pub use attribute::{Attribute, CPUS, NODES, Subject, VisibleDevices, number_after};
 pub use attribute_tables::Rule;
 
-/// A file that is served, as one variant each.
+/// A served file outside of the tables of attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum File {
     /// `/proc/meminfo`
@@ -51,10 +51,10 @@ pub enum File {
     PressureIrq,
 }
 
-/// The directory of the pressure files.
+/// Directory of the pressure files, below `/`.
 pub const PRESSURE: &str = "proc/pressure";
 
-/// Every file, in the order of the tree's node numbers; rows are only ever added at the end.
+/// Every file, in the order of the tree's inode numbers: new files are added at the end only.
 pub const FILES: [File; 14] = [
     File::Meminfo,
     File::Cpuinfo,
@@ -73,7 +73,8 @@ pub const FILES: [File; 14] = [
 ];
 
 impl File {
-    /// The path below `/` in a container, and below a tree's root in ours; never begins with `/`.
+    /// Returns the path below `/` in a container, and below the root of a served tree. The path does
+    /// not begin with `/`.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {
@@ -94,20 +95,20 @@ impl File {
         }
     }
 
-    /// Its place in [`FILES`].
+    /// Returns the index in [`FILES`].
     #[must_use]
     pub fn row(self) -> usize {
         FILES.iter().position(|row| *row == self).unwrap_or(0)
     }
 
-    /// The last component of [`File::path`]; unique among the files, so it names one for a user.
+    /// Returns the last component of [`File::path`]. The name is unique among the files, so that a
+    /// user may name a file by it.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.path().rsplit('/').next().unwrap_or_default()
     }
 
-    /// The file that a user means: a name, a path below `/`, or an absolute path.
-    ///
+    /// Returns the file that a user names by its name, its path below `/`, or its absolute path;
     /// `None` when there is no such file.
     #[must_use]
     pub fn named(text: &str) -> Option<File> {
@@ -117,18 +118,19 @@ impl File {
             .find(|file| file.path() == text || file.name() == text)
     }
 
-    /// The permission bits, as the kernel's own file has them.
+    /// Returns the permission bits of the kernel's own file.
     #[must_use]
     pub fn mode(self) -> u16 {
         match self {
             File::Slabinfo => 0o400,
-            // kernel/sched/psi.c, psi_proc_init: whoever wants to may set a trigger.
+            // kernel/sched/psi.c, psi_proc_init: every process may set a trigger.
             file if file.pressure().is_some() => 0o666,
             _ => 0o444,
         }
     }
 
-    /// The resource whose pressure the file tells (`Documentation/accounting/psi.rst`).
+    /// Returns the resource of a pressure file (`Documentation/accounting/psi.rst`); `None` for
+    /// other files.
     #[must_use]
     pub fn pressure(self) -> Option<&'static str> {
         match self {

@@ -1,11 +1,11 @@
-//! Pure. The CPUs that a container sees: the host with the other CPUs switched off.
+//! Pure. The CPUs that a container sees: those of a machine whose other CPUs are offline.
 //!
-//! | what | meaning |
+//! | value | meaning |
 //! |---|---|
-//! | allowed | the effective cpuset, as far as it is online |
-//! | n | the strictest quota of the container and its ancestors in CPUs, rounded up, at least 1; without a quota, all allowed |
-//! | seen | the first n of the allowed, with the host's numbers |
-//! | `cpuinfo` | the host's blocks of the seen CPUs; `siblings` and `cpu cores` count the seen ones only |
+//! | allowed | the online CPUs of the effective cpuset |
+//! | n | the strictest quota of the container and its ancestors in CPUs, rounded up, at least 1; without a quota, the number of allowed CPUs |
+//! | seen | the first n allowed CPUs, with the host's numbers |
+//! | `cpuinfo` | the host's blocks of the seen CPUs; `siblings` and `cpu cores` count seen CPUs only |
 //! | `cpu/online` | the seen CPUs |
 
 use crate::{
@@ -17,14 +17,14 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// The CPUs that the container sees; never none as long as the machine has one online.
+/// Returns the CPUs that the container sees: at least one, as long as the machine has one online.
 #[must_use]
 pub fn seen(cpu: &Cpu, online: &CpuSet) -> CpuSet {
     let allowed = match &cpu.cpuset {
         Some(cpuset) => cpuset.intersection(online),
         None => online.clone(),
     };
-    // A cpuset may be out of date for a moment while CPUs are switched on and off.
+    // A cpuset may be out of date for a moment while CPUs go online and offline.
     let allowed = if allowed.is_empty() { online } else { &allowed };
     match cpu.quota {
         Limit::Unlimited => allowed.clone(),
@@ -32,23 +32,23 @@ pub fn seen(cpu: &Cpu, online: &CpuSet) -> CpuSet {
     }
 }
 
-/// `/proc/cpuinfo` as the container should see it.
+/// `/proc/cpuinfo` of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cpuinfo {
-    /// The blocks.
+    /// Blocks, in the machine's order.
     pub blocks: Vec<Block>,
 }
 
-/// Lines of `/proc/cpuinfo` that belong together.
+/// Block of lines in `/proc/cpuinfo`: a CPU, or a header or trailer of some architectures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Block {
-    /// The lines.
+    /// Lines without their newlines.
     pub lines: Vec<String>,
-    /// Whether an empty line follows.
+    /// Tells whether an empty line follows.
     pub ended: bool,
 }
 
-/// `/proc/cpuinfo` of the machine without the CPUs that are not `seen`.
+/// Returns `/proc/cpuinfo` of the machine without the CPUs that are not `seen`.
 #[must_use]
 pub fn cpuinfo(seen: &CpuSet, host: &host::Cpuinfo) -> Cpuinfo {
     let is_seen = |block: &&CpuinfoBlock| block.cpu.is_none_or(|cpu| seen.contains(cpu));
@@ -66,7 +66,7 @@ pub fn cpuinfo(seen: &CpuSet, host: &host::Cpuinfo) -> Cpuinfo {
     Cpuinfo { blocks }
 }
 
-// The header of s390 has a line for each CPU (`processor 3: ...`).
+// The header on s390 has a line for each CPU (`processor 3: ...`).
 fn is_shown(line: &CpuinfoLine, seen: &CpuSet) -> bool {
     match line.key.strip_prefix("processor ").map(str::parse) {
         Some(Ok(cpu)) => seen.contains(crate::base::units::CpuId(cpu)),
@@ -74,7 +74,7 @@ fn is_shown(line: &CpuinfoLine, seen: &CpuSet) -> bool {
     }
 }
 
-// show_cpuinfo in arch/x86/kernel/cpu/proc.c counts what is switched on in the same package.
+// show_cpuinfo in arch/x86/kernel/cpu/proc.c counts the online CPUs and cores of the package.
 fn shown_line(line: &CpuinfoLine, block: &CpuinfoBlock, shown: &[&CpuinfoBlock]) -> String {
     let package = value(block, "physical id");
     let in_package = || {

@@ -1,27 +1,27 @@
-//! Pure. The block devices that a container sees: those it used, with its own requests.
+//! Pure. The block devices that a container sees: the devices it used, with its own requests.
 //!
 //! | column | meaning |
 //! |---|---|
-//! | reads, writes, discards completed; sectors of each | the cgroup's own, over all partitions of the device |
+//! | reads, writes, discards completed; sectors of each | requests of the cgroup, over all partitions of the device |
 //! | merged, milliseconds, in flight, flushes | 0: no cgroup counts them |
 
 use crate::facts::{cgroup::DeviceUse, host};
 
-/// A line of `/proc/diskstats` as the container should see it.
+/// Line of `/proc/diskstats` of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// The device's numbers, major and minor.
+    /// Major and minor number of the device.
     pub number: (u32, u32),
-    /// The device's name.
+    /// Name of the device.
     pub name: String,
-    /// As many columns as the kernel has.
+    /// Counts of the columns, as many as the kernel has.
     pub columns: Vec<u64>,
 }
 
-// Sectors have 512 bytes here, whatever the device's have.
+// A sector of /proc/diskstats has 512 bytes on every device.
 const SECTOR: u64 = 512;
 
-/// `/proc/diskstats`: the machine's devices that the container used.
+/// Returns `/proc/diskstats`: the machine's devices that the container used.
 #[must_use]
 pub fn diskstats(devices: &[DeviceUse], host: &[host::Disk]) -> Vec<Disk> {
     let used = |disk: &host::Disk| devices.iter().find(|device| device.number == disk.number);

@@ -1,8 +1,8 @@
-//! Pure. The load that a container sees: the kernel's own averages, over its own tasks.
+//! Pure. The load that a container sees: the kernel's averages, of the container's own tasks.
 
 pub use crate::facts::container::Tasks;
 
-/// The averages over 1, 5 and 15 minutes in the kernel's fixed point (`FSHIFT` bits after the
+/// Load averages over 1, 5 and 15 minutes in the kernel's fixed point (`FSHIFT` bits after the
 /// point, `include/linux/sched/loadavg.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Averages([u64; 3]);
@@ -12,18 +12,18 @@ const FIXED_1: u64 = 1 << FSHIFT;
 // 1/exp(5s/1min), 1/exp(5s/5min), 1/exp(5s/15min) in fixed point.
 const EXP: [u64; 3] = [1884, 2014, 2037];
 
-/// The seconds between two samples (`LOAD_FREQ`, less the jiffy that the kernel adds to keep
-/// clear of other timers).
+/// Seconds between two samples (`LOAD_FREQ`, less the jiffy that the kernel adds to keep clear of
+/// other timers).
 pub const PERIOD_SECONDS: u64 = 5;
 
 impl Averages {
-    /// What a container shows at its first sample: as if it had always been so.
+    /// Returns the averages at the first sample: as if `active` tasks had always been active.
     #[must_use]
     pub fn starting_at(active: u64) -> Averages {
         Averages([active.saturating_mul(FIXED_1); 3])
     }
 
-    /// One sample later, with `active` tasks running or in uninterruptible sleep
+    /// Returns the averages one sample later, with `active` tasks running or in uninterruptible sleep
     /// (`calc_load`, `kernel/sched/loadavg.c`).
     #[must_use]
     pub fn after(self, active: u64) -> Averages {
@@ -41,19 +41,19 @@ impl Averages {
         averages
     }
 
-    /// The averages as numbers, to outlive the process.
+    /// Returns the averages as numbers, to outlive the process.
     #[must_use]
     pub fn numbers(self) -> [u64; 3] {
         self.0
     }
 
-    /// The averages that have these [numbers](Averages::numbers).
+    /// Returns the averages with these [numbers](Averages::numbers).
     #[must_use]
     pub fn of_numbers(numbers: [u64; 3]) -> Averages {
         Averages(numbers)
     }
 
-    /// Each average in hundredths, rounded as the kernel prints it (`fs/proc/loadavg.c`).
+    /// Returns each average in hundredths, rounded as the kernel prints it (`fs/proc/loadavg.c`).
     #[must_use]
     pub fn hundredths(self) -> [u64; 3] {
         self.0.map(|load| {
@@ -63,22 +63,22 @@ impl Averages {
     }
 }
 
-/// `/proc/loadavg` as the container should see it.
+/// `/proc/loadavg` of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loadavg {
-    /// The averages.
+    /// Load averages.
     pub averages: Averages,
-    /// The tasks now, the reader among those that run: it does, for the kernel that it asks.
+    /// Present number of tasks. At least one runs: the kernel, too, counts the reader as running.
     pub tasks: Tasks,
 }
 
-/// What the averages count.
+/// Returns the number of tasks that the averages count: running, and in uninterruptible sleep.
 #[must_use]
 pub fn active(tasks: &Tasks) -> u64 {
     tasks.running.saturating_add(tasks.blocked)
 }
 
-/// `/proc/loadavg` from the averages and the tasks now.
+/// Returns `/proc/loadavg` from the averages and the present number of tasks.
 #[must_use]
 pub fn loadavg(averages: Averages, tasks: &Tasks) -> Loadavg {
     let running = tasks.running.max(1);

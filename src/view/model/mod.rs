@@ -1,4 +1,4 @@
-//! What a container should see: from facts to views, without any I/O; every function is total.
+//! Views of a container, computed from facts without I/O. Every function is total.
 
 pub mod cpu;
 pub mod disk;

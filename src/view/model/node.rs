@@ -1,15 +1,16 @@
-//! Pure. The memory of one node that a container sees: its part of the container's `/proc/meminfo`.
+//! Pure. The memory of one node that a container sees: the node's part of the container's
+//! `/proc/meminfo`.
 //!
 //! The parts of all nodes add up to the line in `/proc/meminfo`, in whole KiB.
 //!
-//! | line | the whole | parted by |
+//! | line | whole amount | divided by |
 //! |---|---|---|
-//! | `MemTotal` | `MemTotal` | the nodes' sizes in the machine |
-//! | `MemUsed` | `MemTotal` less `MemFree` | what the container uses of each (`memory.numa_stat`), no more than the node's `MemTotal` |
+//! | `MemTotal` | `MemTotal` | the sizes of the nodes in the machine |
+//! | `MemUsed` | `MemTotal` less `MemFree` | the container's use of each node (`memory.numa_stat`), at most the node's `MemTotal` |
 //! | `MemFree` | | the node's `MemTotal` less its `MemUsed` |
 //! | `FilePages` | `Cached`, `SwapCached` and `Buffers` | the container's file pages on each |
-//! | a line that `/proc/meminfo` has too | that line | the same kind of memory on each, or all that it uses of each |
-//! | all else, and lines of kernels to come | 0 | |
+//! | a line that `/proc/meminfo` has too | that line | the same kind of memory on each node, or all use of each node |
+//! | all other lines, and lines of future kernels | 0 | |
 
 use super::memory::{Amount, Meminfo, MeminfoLine, MeminfoSource};
 use crate::{
@@ -17,19 +18,19 @@ use crate::{
     facts::{cgroup::MemoryUse, host},
 };
 
-/// A node whose memory the container may use.
+/// Memory node that the container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeShare {
-    /// Which.
+    /// Number of the node.
     pub id: NodeId,
-    /// Its size in the machine.
+    /// Size of the node in the machine.
     pub size: Bytes,
-    /// What the container uses of it.
+    /// Use of the node by the container.
     pub usage: MemoryUse,
 }
 
-/// `meminfo` of the node `id`, with the lines of the machine's own; `whole` is the container's
-/// `/proc/meminfo`. A node that is none of `shares` has no memory.
+/// Returns `meminfo` of the node `id`, with the lines of the machine's own file `host`. `whole` is
+/// the container's `/proc/meminfo`. A node that is not in `shares` has no memory.
 #[must_use]
 pub fn meminfo(
     id: NodeId,
@@ -41,7 +42,10 @@ pub fn meminfo(
     let part = |parts: &[u64]| at.and_then(|at| parts.get(at)).copied().unwrap_or(0);
     let totals = parted(number(whole, "MemTotal"), shares, |share| share.size.kib());
     let used = number(whole, "MemTotal").saturating_sub(number(whole, "MemFree"));
-    let used = capped(&parted(used, shares, |share| held(share).kib()), &totals);
+    let used = capped(
+        &parted(used, shares, |share| total_use(share).kib()),
+        &totals,
+    );
     let line = |line: &MeminfoLine| {
         let name = line.name.as_str();
         let size = match name {
@@ -71,7 +75,7 @@ pub fn meminfo(
     host.lines.iter().map(line).collect()
 }
 
-/// The KiB or the count in a line; 0 where the kernel has no such line.
+/// Returns the KiB or the count in a line; 0 where the kernel has no such line.
 fn number(whole: &Meminfo, name: &str) -> u64 {
     let line = whole.lines.iter().find(|line| line.name == name);
     match line.map(|line| line.amount) {
@@ -81,26 +85,26 @@ fn number(whole: &Meminfo, name: &str) -> u64 {
     }
 }
 
-fn held(share: &NodeShare) -> Bytes {
+fn total_use(share: &NodeShare) -> Bytes {
     let usage = &share.usage;
     let kernel = usage.slab_reclaimable.plus(usage.slab_unreclaimable);
     usage.anon.plus(usage.file).plus(kernel)
 }
 
-/// Returns the memory of the line's kind on a node; all used memory where no cgroup counts the kind
-/// by node.
+/// Returns the use of a node by the kind of memory in the line `name`; all use of the node where no
+/// cgroup counts the kind.
 fn like(name: &str, share: &NodeShare) -> Bytes {
     match MeminfoSource::of(name) {
         MeminfoSource::Use(keys) => {
             let amounts = keys.iter().map(|key| share.usage.of(key));
             amounts.fold(Bytes::ZERO, Bytes::plus)
         }
-        _ => held(share),
+        _ => total_use(share),
     }
 }
 
-/// The amount in parts that are to each other as the weights, the nodes' sizes where there are no
-/// weights; the parts add up to the amount.
+/// Divides the amount into parts in proportion to the weights, or to the sizes of the nodes where
+/// every weight is 0. The parts add up to the amount.
 fn parted(amount: u64, shares: &[NodeShare], weight: impl Fn(&NodeShare) -> u64) -> Vec<u64> {
     let mut weights: Vec<u64> = shares.iter().map(weight).collect();
     if weights.iter().all(|weight| *weight == 0) {
@@ -110,7 +114,7 @@ fn parted(amount: u64, shares: &[NodeShare], weight: impl Fn(&NodeShare) -> u64)
     let (mut before, mut given) = (0, 0);
     let part = |weight: &u64| {
         before += u128::from(*weight);
-        // Parts end at rounded marks of one scale, so that no unit is lost between them.
+        // Each part ends at a rounded mark of one scale, so that no unit is lost between two parts.
         let mark = u128::from(amount) * before / sum.max(1);
         let mark = u64::try_from(mark).unwrap_or(u64::MAX);
         let part = mark.saturating_sub(given);
@@ -120,7 +124,7 @@ fn parted(amount: u64, shares: &[NodeShare], weight: impl Fn(&NodeShare) -> u64)
     weights.iter().map(part).collect()
 }
 
-/// The parts, none beyond its cap: what does not fit goes to where there is room.
+/// Returns the parts, each at most its cap: an excess goes to the parts that have room.
 fn capped(parts: &[u64], caps: &[u64]) -> Vec<u64> {
     let pairs = || parts.iter().zip(caps);
     let mut over: u64 = pairs().map(|(part, cap)| part.saturating_sub(*cap)).sum();
@@ -202,7 +206,7 @@ mod tests {
             let totals = parted(total, &shares, |share| share.size.kib());
             prop_assert_eq!(totals.iter().sum::<u64>(), total);
             let used = total.saturating_sub(free);
-            let parts = capped(&parted(used, &shares, |share| held(share).kib()), &totals);
+            let parts = capped(&parted(used, &shares, |share| total_use(share).kib()), &totals);
             prop_assert_eq!(parts.iter().sum::<u64>(), used);
             prop_assert!(parts.iter().zip(&totals).all(|(part, total)| part <= total));
         }

@@ -1,16 +1,17 @@
 //! Pure. The time that a container has been up.
 //!
-//! | what | meaning |
+//! | value | meaning |
 //! |---|---|
-//! | uptime, own time namespace | the machine's boot clock plus the namespace's offset: what the kernel says inside |
-//! | uptime, else | the time since the container's init started |
-//! | `btime` | the machine's, less the offset of the container's time namespace (`timens_sub_boottime`) |
+//! | uptime in an own time namespace | the machine's boot clock plus the offset of the namespace, as the kernel says inside |
+//! | uptime otherwise | the time since the start of the container's init |
+//! | `btime` | the machine's `btime` less the offset of the container's time namespace (`timens_sub_boottime`) |
 
 pub use crate::facts::container::Birth;
 
 use crate::base::units::Micros;
 
-/// How long the container has been up at `now` on the machine's boot clock; never negative.
+/// Returns the uptime of the container at `now` on the machine's boot clock; 0 for a birth after
+/// `now`.
 #[must_use]
 pub fn uptime(birth: Birth, now: Micros) -> Micros {
     match birth {
@@ -20,7 +21,7 @@ pub fn uptime(birth: Birth, now: Micros) -> Micros {
     }
 }
 
-/// The container's `btime` in seconds since 1970, from the machine's.
+/// Returns the container's `btime` in seconds since 1970, from the machine's `btime`.
 #[must_use]
 pub fn btime(birth: Birth, host: u64) -> u64 {
     match birth {
@@ -29,12 +30,12 @@ pub fn btime(birth: Birth, host: u64) -> u64 {
     }
 }
 
-/// `/proc/uptime` as the container should see it.
+/// `/proc/uptime` of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uptime {
-    /// How long it has been up.
+    /// Uptime.
     pub up: Micros,
-    /// How long its CPUs were idle, together.
+    /// Idle time of the CPUs, summed.
     pub idle: Micros,
 }
 

@@ -1,31 +1,31 @@
-//! Pure. The CPUs and memory nodes below `/sys/devices/system`: the host with the other CPUs
-//! switched off and without the memory that may not be used.
+//! Pure. The CPUs and memory nodes below `/sys/devices/system`: those of a machine whose other CPUs
+//! are offline, and which lacks the memory that the container may not use.
 //!
-//! | what | meaning |
+//! | value | meaning |
 //! |---|---|
-//! | memory nodes | those of the effective `cpuset.mems` that have memory |
-//! | nodes that are seen | these, and the nodes of the seen CPUs: as a node without memory |
-//! | lists and masks of CPUs | the host's, without those that are not seen |
-//! | `smt/active` | whether two of the seen CPUs are threads of one core |
-//! | `distance` | the host's row, without the columns of nodes that are not seen |
-//! | `numastat` | 0 in the host's lines: nobody counts these by cgroup |
+//! | memory nodes | the nodes of the effective `cpuset.mems` that have memory |
+//! | seen nodes | the memory nodes, and the nodes of the seen CPUs, as nodes without memory |
+//! | lists and masks of CPUs | the host's, without the unseen CPUs |
+//! | `smt/active` | 1 if two of the seen CPUs are threads of one core, else 0 |
+//! | `distance` | the host's row, without the columns of unseen nodes |
+//! | `numastat` | 0 in the host's lines, for no cgroup counts them |
 
 use crate::{
     base::units::{CpuId, CpuSet, NodeId, NodeSet},
     facts::host::Node,
 };
 
-/// The memory nodes that a container sees.
+/// Memory nodes that a container sees.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Nodes {
-    /// All of them, each with those of its CPUs that are seen.
+    /// Seen nodes, each with its seen CPUs.
     pub seen: Vec<(NodeId, CpuSet)>,
-    /// Those whose memory it may use; never none as long as the machine has one.
+    /// Nodes whose memory the container may use: at least one, as long as the machine has one.
     pub memory: NodeSet,
 }
 
-/// The memory nodes that a container sees, from its effective `mems` (`None` where no cpuset
-/// controller tells) and the CPUs that are seen.
+/// Returns the memory nodes that a container sees, from its effective `mems` (`None` without a cpuset
+/// controller) and its seen CPUs.
 #[must_use]
 pub fn nodes(mems: Option<&NodeSet>, seen: &CpuSet, host: &[Node]) -> Nodes {
     let with_memory: NodeSet = host
@@ -48,21 +48,21 @@ pub fn nodes(mems: Option<&NodeSet>, seen: &CpuSet, host: &[Node]) -> Nodes {
 }
 
 impl Nodes {
-    /// The numbers of those that are seen.
+    /// Returns the numbers of the seen nodes.
     #[must_use]
     pub fn ids(&self) -> NodeSet {
         self.seen.iter().map(|(id, _)| *id).collect()
     }
 
-    /// The numbers of those that have a CPU that is seen.
+    /// Returns the numbers of the nodes with a seen CPU.
     #[must_use]
     pub fn with_cpus(&self) -> NodeSet {
         let with = self.seen.iter().filter(|(_, cpus)| !cpus.is_empty());
         with.map(|(id, _)| *id).collect()
     }
 
-    /// A row of distances, one for each node of the host in ascending order, without those to
-    /// nodes that are not seen.
+    /// Returns the row of distances without the distances to unseen nodes. `row` has a distance for
+    /// each node of the host, in ascending order.
     #[must_use]
     pub fn distances(&self, row: &str, host: &[Node]) -> String {
         let ids = self.ids();
@@ -75,14 +75,14 @@ impl Nodes {
     }
 }
 
-/// Whether two of the seen CPUs are threads of one core, from the threads of each CPU's core.
+/// Tells whether two of the seen CPUs are threads of one core, from the threads of each CPU's core.
 #[must_use]
 pub fn is_smt(seen: &CpuSet, threads: impl IntoIterator<Item = CpuSet>) -> bool {
     let mut threads = threads.into_iter();
     threads.any(|core| core.intersection(seen).len() > 1)
 }
 
-/// CPUs with spaces between them, as cpufreq has them, without those that are not seen.
+/// Returns the text, CPUs with spaces between them as cpufreq writes them, without the unseen CPUs.
 #[must_use]
 pub fn words(text: &str, seen: &CpuSet) -> String {
     let cpus = text.split_ascii_whitespace();
@@ -92,7 +92,8 @@ pub fn words(text: &str, seen: &CpuSet) -> String {
     kept.join(" ")
 }
 
-/// Lines of a name and a count, with a count of 0 each; without the last newline.
+/// Returns the text, lines of a name and a count, with a count of 0 in each line and without the last
+/// newline.
 #[must_use]
 pub fn zeros(text: &str) -> String {
     let names = text.lines().filter_map(|line| line.split(' ').next());

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `nr_free_pages` | `MemFree` in pages |
 //! | `nr_anon_pages`, `nr_dirty`, `nr_slab_*`, ... | `memory.stat` of the container's own cgroup in pages |
-//! | `pgpgin`, `pgpgout` | KiB that it read from and wrote to block devices |
-//! | what `memory.stat` counts under the same name (`pgfault`, `pgscan_direct`, `thp_fault_alloc`, ...) | its count |
-//! | all else, and lines of kernels to come | 0 |
+//! | `pgpgin`, `pgpgout` | KiB that the container read from and wrote to block devices |
+//! | lines with the name of a counter in `memory.stat` (`pgfault`, `pgscan_direct`, `thp_fault_alloc`, ...) | that counter |
+//! | all other lines, and lines of future kernels | 0 |
 
 use super::memory::Sizes;
 use crate::{
@@ -17,24 +17,24 @@ use crate::{
     },
 };
 
-/// What a container's `/proc/vmstat` is made from.
+/// Facts that a container's `/proc/vmstat` is made from.
 #[derive(Debug, Clone)]
 pub struct VmstatFacts<'facts> {
-    /// Its memory.
+    /// Memory sizes of the container.
     pub sizes: Sizes,
-    /// What its memory is used for.
+    /// Memory use of the cgroup.
     pub usage: &'facts MemoryUse,
-    /// What its cgroup counts, by name.
+    /// Counters of `memory.stat`, by name.
     pub events: &'facts [(String, u64)],
-    /// What it did to block devices.
+    /// Use of block devices by the cgroup.
     pub devices: &'facts [DeviceUse],
-    /// The size of a page.
+    /// Size of a page.
     pub page: Bytes,
-    /// The size of a huge page (`Hugepagesize`).
+    /// Size of a huge page (`Hugepagesize`).
     pub huge_page: Bytes,
 }
 
-/// The lines of `/proc/vmstat`, in the machine's order.
+/// Returns the lines of `/proc/vmstat`, in the machine's order.
 #[must_use]
 pub fn vmstat(counts: &VmstatFacts<'_>, host: &host::Vmstat) -> Vec<(String, u64)> {
     let names = host.names.iter();
@@ -43,27 +43,27 @@ pub fn vmstat(counts: &VmstatFacts<'_>, host: &host::Vmstat) -> Vec<(String, u64
         .collect()
 }
 
-/// Where the count in a line of `/proc/vmstat` comes from.
+/// Source of the count in a line of `/proc/vmstat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VmstatSource {
     /// `MemFree`, in pages.
     Free,
-    /// The sum of these keys of `memory.stat` (by their names in v2), in pages.
+    /// Sum of these keys of `memory.stat` (by their names in v2), in pages.
     Pages(&'static [&'static str]),
-    /// That key in huge pages.
+    /// Key of `memory.stat`, in huge pages.
     HugePages(&'static str),
-    /// That key in KiB.
+    /// Key of `memory.stat`, in KiB.
     Kib(&'static str),
-    /// What was read from block devices, in KiB.
+    /// Bytes read from block devices, in KiB.
     Read,
-    /// What was written to block devices, in KiB.
+    /// Bytes written to block devices, in KiB.
     Written,
-    /// What `memory.stat` counts under the line's own name; 0 where it does not.
+    /// Counter of `memory.stat` with the name of the line; 0 without one.
     Event,
 }
 
 impl VmstatSource {
-    /// The source of the line with that name.
+    /// Returns the source of the line with that name.
     #[must_use]
     pub fn of(name: &str) -> VmstatSource {
         VmstatSource::Pages(match name {
@@ -85,7 +85,7 @@ impl VmstatSource {
             "nr_swapcached" => &["swapcached"],
             "nr_page_table_pages" => &["pagetables"],
             "nr_sec_page_table_pages" => &["sec_pagetables"],
-            // mm/vmstat.c counts stacks in KiB, and huge pages by the piece.
+            // mm/vmstat.c counts stacks in KiB, and huge pages one by one.
             "nr_kernel_stack" => return VmstatSource::Kib("kernel_stack"),
             "nr_shmem_hugepages" => return VmstatSource::HugePages("shmem_thp"),
             "nr_file_hugepages" => return VmstatSource::HugePages("file_thp"),
@@ -96,7 +96,7 @@ impl VmstatSource {
         })
     }
 
-    /// What is computed, in words.
+    /// Returns the formula in words, for `plimsoll show --explain`.
     #[must_use]
     pub fn formula(self) -> &'static str {
         match self {
@@ -104,9 +104,9 @@ impl VmstatSource {
             VmstatSource::Pages(_) => "the container's own use in pages",
             VmstatSource::HugePages(_) => "the container's own use in huge pages",
             VmstatSource::Kib(_) => "the container's own use in KiB",
-            VmstatSource::Read => "what the container read from block devices, in KiB",
-            VmstatSource::Written => "what the container wrote to block devices, in KiB",
-            VmstatSource::Event => "the count of the same name; 0 where nobody counts it by cgroup",
+            VmstatSource::Read => "bytes that the container read from block devices, in KiB",
+            VmstatSource::Written => "bytes that the container wrote to block devices, in KiB",
+            VmstatSource::Event => "the counter of the same name in memory.stat; 0 without one",
         }
     }
 

@@ -3,7 +3,7 @@
 use super::put;
 use crate::{base::units::CpuSet, view::model::cpu::Cpuinfo};
 
-/// `/proc/cpuinfo`.
+/// Writes `/proc/cpuinfo`.
 pub fn cpuinfo(view: &Cpuinfo, out: &mut Vec<u8>) {
     for block in &view.blocks {
         for line in &block.lines {
@@ -15,7 +15,7 @@ pub fn cpuinfo(view: &Cpuinfo, out: &mut Vec<u8>) {
     }
 }
 
-/// A list of CPUs, as in `/sys/devices/system/cpu/online`.
+/// Writes a list of CPUs, as in `/sys/devices/system/cpu/online`.
 pub fn list(cpus: &CpuSet, out: &mut Vec<u8>) {
     put(out, format_args!("{cpus}\n"));
 }

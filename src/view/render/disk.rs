@@ -3,7 +3,7 @@
 use super::put;
 use crate::view::model::disk::Disk;
 
-/// `/proc/diskstats` (`block/genhd.c`, `diskstats_show`).
+/// Writes `/proc/diskstats` (`block/genhd.c`, `diskstats_show`).
 pub fn diskstats(view: &[Disk], out: &mut Vec<u8>) {
     for disk in view {
         let (major, minor) = disk.number;

@@ -3,7 +3,7 @@
 use super::put;
 use crate::view::model::load::Loadavg;
 
-/// `/proc/loadavg` (`fs/proc/loadavg.c`).
+/// Writes `/proc/loadavg` (`fs/proc/loadavg.c`).
 pub fn loadavg(view: &Loadavg, out: &mut Vec<u8>) {
     for hundredths in view.averages.hundredths() {
         put(

@@ -6,7 +6,7 @@ use crate::view::model::memory::{Amount, Meminfo, Swaps};
 // Every line of fs/proc/meminfo.c and mm/hugetlb.c ends its number in this column.
 const LAST_COLUMN: usize = 24;
 
-/// `/proc/meminfo` (`fs/proc/meminfo.c`).
+/// Writes `/proc/meminfo` (`fs/proc/meminfo.c`).
 pub fn meminfo(view: &Meminfo, out: &mut Vec<u8>) {
     for line in &view.lines {
         let (number, unit) = match line.amount {
@@ -18,7 +18,7 @@ pub fn meminfo(view: &Meminfo, out: &mut Vec<u8>) {
     }
 }
 
-/// `/proc/swaps` (`mm/swapfile.c`, `swap_show`).
+/// Writes `/proc/swaps` (`mm/swapfile.c`, `swap_show`).
 pub fn swaps(view: &Swaps, out: &mut Vec<u8>) {
     put(
         out,
@@ -27,7 +27,7 @@ pub fn swaps(view: &Swaps, out: &mut Vec<u8>) {
     if let Some(sizes) = view.device {
         let size = sizes.swap_total.kib();
         let used = sizes.swap_total.less(sizes.swap_free).kib();
-        // The kernel puts a second tab behind what is short.
+        // The kernel puts a second tab behind a short number.
         let tab = |number: u64| if number < 10_000_000 { "\t" } else { "" };
         put(
             out,

@@ -1,4 +1,5 @@
-//! A view as the bytes that the kernel would have written; the files are named as in `view`.
+//! Views as the bytes that the kernel would have written. The files have the names of those in
+//! [`model`](super::model).
 
 pub mod cpu;
 pub mod disk;

@@ -10,7 +10,7 @@ use crate::{
 const LAST_COLUMN: usize = 24;
 const LAST_COLUMN_OF_COUNTS: usize = 22;
 
-/// `meminfo` of the node `id` (`drivers/base/node.c`, `node_read_meminfo`).
+/// Writes `meminfo` of the node `id` (`drivers/base/node.c`, `node_read_meminfo`).
 pub fn meminfo(id: NodeId, lines: &[MeminfoLine], out: &mut Vec<u8>) {
     for line in lines {
         let (number, unit, column) = match line.amount {

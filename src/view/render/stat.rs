@@ -3,7 +3,7 @@
 use super::put;
 use crate::view::model::stat::{Stat, Times};
 
-/// `/proc/stat` (`fs/proc/stat.c`).
+/// Writes `/proc/stat` (`fs/proc/stat.c`).
 pub fn stat(view: &Stat, out: &mut Vec<u8>) {
     // The kernel puts two spaces behind the sum, so that its columns stand above the CPUs'.
     put(out, format_args!("cpu "));

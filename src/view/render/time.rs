@@ -3,7 +3,8 @@
 use super::put;
 use crate::{base::units::Micros, view::model::time::Uptime};
 
-/// `/proc/uptime` (`fs/proc/uptime.c`): seconds with two digits after the point, cut off.
+/// Writes `/proc/uptime` (`fs/proc/uptime.c`): seconds with two digits after the point, rounded
+/// down.
 pub fn uptime(view: &Uptime, out: &mut Vec<u8>) {
     let parts = |time: Micros| (time.0 / 1_000_000, time.0 / 10_000 % 100);
     let ((up, up_part), (idle, idle_part)) = (parts(view.up), parts(view.idle));

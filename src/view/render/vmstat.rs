@@ -2,15 +2,15 @@
 
 use super::put;
 
-/// `/proc/vmstat` (`mm/vmstat.c`).
+/// Writes `/proc/vmstat` (`mm/vmstat.c`).
 pub fn vmstat(view: &[(String, u64)], out: &mut Vec<u8>) {
     for (name, count) in view {
         put(out, format_args!("{name} {count}\n"));
     }
 }
 
-/// `/proc/slabinfo` without any cache: no cgroup of v2 has its own, and those of v1 are empty
-/// since Linux 5.9 (`mm/slab_common.c`).
+/// Writes `/proc/slabinfo` without any cache: a cgroup of v2 has no caches of its own, and those of
+/// v1 are empty since Linux 5.9 (`mm/slab_common.c`).
 pub fn slabinfo(header: &[String], out: &mut Vec<u8>) {
     for line in header {
         put(out, format_args!("{line}\n"));

@@ -1,19 +1,20 @@
-//! Pure. The memory that a container sees: its limits as sizes, its own use as use.
+//! Pure. The memory that a container sees: a machine with the size of the container's limits, on
+//! which only the container uses memory.
 //!
 //! | line | meaning |
 //! |---|---|
 //! | `MemTotal` | the lowest of the machine's memory and every limit from the container up |
-//! | `MemFree` | the lowest, over the same levels, of limit less use; for the machine: what is available there less the container's own cache, so that free and cached never count the same page twice |
-//! | `MemAvailable` | the lowest, over the same levels, of limit less use plus what that level can reclaim; for the machine: its own `MemAvailable` |
+//! | `MemFree` | the lowest, over the same levels, of limit less use; for the machine: its `MemAvailable` less the container's own cache, so that free and cached never count the same page twice |
+//! | `MemAvailable` | the lowest, over the same levels, of limit less use plus reclaimable memory; for the machine: its own `MemAvailable` |
 //! | `SwapTotal` | the lowest of the machine's swap and every swap limit; on v1, where limits hold for memory and swap together, the lowest of them less `MemTotal` |
-//! | `SwapFree` | `SwapTotal` less the container's own swap, no more than any level or the machine has left |
+//! | `SwapFree` | `SwapTotal` less the container's own swap, at most the free swap of every level and of the machine |
 //! | use (`AnonPages`, `Cached`, `Slab`, ...) | `memory.stat` of the container's own cgroup |
 //! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
-//! | `Committed_AS` | anonymous and shared memory and swap in use: nobody counts commitments by cgroup |
-//! | `HugePages_Total`, `HugePages_Free` | the machine's pool of huge pages, no more than every hugetlb limit allows, less what each level uses |
+//! | `Committed_AS` | anonymous and shared memory and swap in use, for no cgroup counts commitments |
+//! | `HugePages_Total`, `HugePages_Free` | the machine's pool of huge pages, at most every hugetlb limit; free: at most every limit less the use of its level |
 //! | `Hugetlb` | `HugePages_Total` as a size |
 //! | `Hugepagesize`, `VmallocTotal`, `DirectMap*` | facts of the machine |
-//! | all else, and lines of kernels to come | 0 |
+//! | all other lines, and lines of future kernels | 0 |
 
 mod source;
 
@@ -28,14 +29,14 @@ use crate::{
     },
 };
 
-/// `/proc/meminfo` as the container should see it: the machine's lines, with its own values.
+/// `/proc/meminfo` of a container: the machine's lines, with the container's values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meminfo {
-    /// The lines, in the machine's order.
+    /// Lines in the machine's order.
     pub lines: Vec<MeminfoLine>,
 }
 
-/// Sizes that the lines are made from.
+/// Memory and swap sizes of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sizes {
     /// `MemTotal`.
@@ -50,12 +51,12 @@ pub struct Sizes {
     pub swap_free: Bytes,
 }
 
-/// The lowest of some amounts, and which level has it.
+/// Lowest of several amounts, and the level that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lowest {
-    /// The amount.
+    /// Lowest amount.
     pub amount: Bytes,
-    /// How many steps above the container's own cgroup; `None` for the machine.
+    /// Steps from the container's own cgroup up to the level; `None` for the machine.
     pub steps: Option<usize>,
 }
 
@@ -67,7 +68,7 @@ impl Lowest {
         }
     }
 
-    /// This one, unless the level's amount is lower.
+    /// Returns the lower of this amount and `amount` of the level `steps`.
     fn or(self, amount: Bytes, steps: usize) -> Lowest {
         match amount < self.amount {
             true => Lowest {
@@ -86,7 +87,7 @@ impl Lowest {
     }
 }
 
-/// [`Sizes`], each with the level that decided it.
+/// [`Sizes`], each with the level that decided about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecidedSizes {
     /// `MemTotal`.
@@ -101,7 +102,7 @@ pub struct DecidedSizes {
     pub swap_free: Lowest,
 }
 
-/// The container's memory, from the facts of its cgroups and of the machine.
+/// Returns the sizes of a container from the facts of its cgroups and of the machine.
 #[must_use]
 pub fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
     let decided = decided(memory, host);
@@ -114,7 +115,7 @@ pub fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
     }
 }
 
-/// The container's memory, and which level decided each size.
+/// Returns the sizes of a container, each with the level that decided about it.
 #[must_use]
 pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
     let host_available = host.size("MemAvailable");
@@ -124,7 +125,7 @@ pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
     for level in &memory.levels {
         if let Limit::At(max) = level.max {
             let left = max.less(level.current);
-            // What a level can reclaim is in use there, though the two are read apart.
+            // Reclaimable memory is part of the use, but the kernel tells the two at two moments.
             let reclaimed = left.plus(level.reclaimable.min(level.current)).min(max);
             total = total.or(max, level.steps);
             free = free.or(left, level.steps);
@@ -163,7 +164,7 @@ fn swap(memory: &Memory, mem_total: Bytes, host: &host::Meminfo) -> (Lowest, Low
     (total, free.at_most(total.amount.less(used)))
 }
 
-/// The huge pages of the machine's default size that a container may have.
+/// Huge pages of the machine's default size that a container may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct HugePages {
     total: u64,
@@ -190,7 +191,7 @@ fn huge_pages(levels: &[HugetlbLevel], host: &host::Meminfo) -> HugePages {
     }
 }
 
-/// What the lines are made of.
+/// Facts that the lines are made from.
 struct MeminfoFacts<'a> {
     sizes: Sizes,
     huge: HugePages,
@@ -198,7 +199,7 @@ struct MeminfoFacts<'a> {
     host: &'a host::Meminfo,
 }
 
-/// `/proc/meminfo` as the container should see it.
+/// Returns `/proc/meminfo` of a container.
 #[must_use]
 pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Meminfo {
     let facts = MeminfoFacts {
@@ -216,7 +217,7 @@ pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) 
     }
 }
 
-// mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio), and all swap.
+// mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio) plus all swap.
 fn commit_limit(sizes: &Sizes, host: &host::Meminfo) -> Bytes {
     let machine = host.size("CommitLimit").less(host.size("SwapTotal"));
     let share = u128::from(sizes.total.0) * u128::from(machine.0)
@@ -224,14 +225,14 @@ fn commit_limit(sizes: &Sizes, host: &host::Meminfo) -> Bytes {
     Bytes(u64::try_from(share).unwrap_or(u64::MAX)).plus(sizes.swap_total)
 }
 
-/// `/proc/swaps` as the container should see it: one device for all swap it may use, or none.
+/// `/proc/swaps` of a container: one device for all swap that the container may use, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Swaps {
-    /// The device; `None` where the container may not swap.
+    /// Sizes of the device; `None` where the container may not swap.
     pub device: Option<Sizes>,
 }
 
-/// `/proc/swaps`: the same sizes as in `/proc/meminfo`.
+/// Returns `/proc/swaps`, with the sizes of `/proc/meminfo`.
 #[must_use]
 pub fn swaps(memory: &Memory, host: &host::Meminfo) -> Swaps {
     let sizes = sizes(memory, host);

@@ -1,9 +1,9 @@
-//! Pure. Where the amount in each line of `/proc/meminfo` comes from.
+//! Pure. The source of the amount in each line of `/proc/meminfo`.
 
 use super::{Amount, MeminfoFacts, commit_limit};
 use crate::base::units::Bytes;
 
-/// Where the amount in a line of `/proc/meminfo` comes from.
+/// Source of the amount in a line of `/proc/meminfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the lines")]
 pub enum MeminfoSource {
@@ -17,18 +17,18 @@ pub enum MeminfoSource {
     HugePagesTotal,
     HugePagesFree,
     Hugetlb,
-    /// A fact of the machine.
+    /// The machine's own amount.
     Fact,
-    /// What the container uses: the sum of these keys of `memory.stat` (by their names in v2).
+    /// Use of the container: the sum of these keys of `memory.stat` (by their names in v2).
     Use(&'static [&'static str]),
-    /// The first key less the second.
+    /// Use of the container: the first key less the second.
     Less(&'static str, &'static str),
-    /// Nobody counts it by cgroup.
+    /// Zero, for no cgroup counts it.
     Nothing,
 }
 
 impl MeminfoSource {
-    /// The source of the line with that name.
+    /// Returns the source of the line with that name.
     #[must_use]
     pub fn of(name: &str) -> MeminfoSource {
         match name {
@@ -50,7 +50,7 @@ impl MeminfoSource {
 
     fn of_use(name: &str) -> MeminfoSource {
         MeminfoSource::Use(match name {
-            // fs/proc/meminfo.c: file pages less those of the swap cache.
+            // fs/proc/meminfo.c: file pages less the pages of the swap cache.
             "Cached" => return MeminfoSource::Less("file", "swapcached"),
             "SwapCached" => &["swapcached"],
             "Active" => &["active_anon", "active_file"],
@@ -82,42 +82,42 @@ impl MeminfoSource {
         })
     }
 
-    /// What is computed, in words.
+    /// Returns the formula in words, for `plimsoll show --explain`.
     #[must_use]
     pub fn formula(self) -> &'static str {
         match self {
             MeminfoSource::Total => {
-                "the lowest of the machine's memory and every limit from the container up"
+                "the lowest of the machine's memory and every limit of the container and its ancestors"
             }
             MeminfoSource::Free => {
-                "the lowest of limit - use at every level; the machine: MemAvailable - the container's own cache"
+                "the lowest of limit - use at every level; on the machine: MemAvailable - the container's own cache"
             }
             MeminfoSource::Available => {
-                "the lowest of limit - use + reclaimable at every level; the machine: MemAvailable"
+                "the lowest of limit - use + reclaimable at every level; on the machine: MemAvailable"
             }
             MeminfoSource::SwapTotal => {
-                "the lowest of the machine's swap and every swap limit (v1: memory and swap - MemTotal)"
+                "the lowest of the machine's swap and every swap limit (v1: limit of memory and swap - MemTotal)"
             }
             MeminfoSource::SwapFree => {
-                "SwapTotal - own swap in use, no more than any level or the machine has left"
+                "SwapTotal - the container's swap in use, at most the free swap of every level and of the machine"
             }
             MeminfoSource::CommitLimit => {
-                "the machine's (CommitLimit - SwapTotal) x MemTotal / its MemTotal + SwapTotal"
+                "the machine's (CommitLimit - SwapTotal) x MemTotal / the machine's MemTotal + SwapTotal"
             }
             MeminfoSource::CommittedAs => "anon + shmem + SwapTotal - SwapFree",
-            MeminfoSource::HugePagesTotal => "the machine's pool, no more than any hugetlb limit",
+            MeminfoSource::HugePagesTotal => "the machine's pool, at most every hugetlb limit",
             MeminfoSource::HugePagesFree => {
-                "the machine's free pages, no more than any hugetlb limit - use"
+                "the machine's free pages, at most every hugetlb limit - use"
             }
             MeminfoSource::Hugetlb => "HugePages_Total x Hugepagesize",
-            MeminfoSource::Fact => "a fact of the machine",
+            MeminfoSource::Fact => "the machine's own value",
             MeminfoSource::Use(_) => "the container's own use",
-            MeminfoSource::Less(..) => "the first less the second",
-            MeminfoSource::Nothing => "0: nobody counts it by cgroup",
+            MeminfoSource::Less(..) => "the first input - the second",
+            MeminfoSource::Nothing => "0: no cgroup counts it",
         }
     }
 
-    /// The amount in such a line, where the machine's says `fact`.
+    /// Returns the amount in such a line; `fact` is the amount in the machine's own line.
     pub(super) fn amount(self, fact: Amount, facts: &MeminfoFacts<'_>) -> Amount {
         let (sizes, usage) = (&facts.sizes, facts.usage);
         let size = match (self, fact) {

@@ -1,4 +1,4 @@
-//! Pure. How the seen CPUs have passed their time since the container began.
+//! Pure. The clock of a container's CPUs: time in each state since the container's birth.
 
 use crate::{
     base::units::{CpuId, CpuSet, Micros},
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// The columns of one CPU that a container can fill; they only grow.
+/// Columns of one CPU that a container can fill. They only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names are those of proc_stat(5)")]
 pub struct Times {
@@ -29,7 +29,7 @@ impl Times {
     }
 }
 
-/// What is remembered of a container's CPUs from one read to the next.
+/// CPU times of a container, kept from one read to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Clock {
     pub(super) at: Micros,
@@ -39,7 +39,7 @@ pub struct Clock {
     pub(super) times: BTreeMap<CpuId, Times>,
 }
 
-/// Time used in user mode, niced, and in the kernel.
+/// CPU time used in user mode, in user mode with a nice value, and in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct BusyTime {
     pub(super) user: Micros,
@@ -68,7 +68,7 @@ impl BusyTime {
         }
     }
 
-    /// As much of it as fits into `room`, in the same proportions.
+    /// Returns as much of the time as fits into `room`, in the same proportions.
     fn fitting(self, room: Micros) -> BusyTime {
         let total = self.total();
         if total <= room {
@@ -83,7 +83,7 @@ impl BusyTime {
             nice: part(self.nice),
             system: part(self.system),
         };
-        // What rounding left over, at most two microseconds.
+        // Rounding leaves at most two microseconds over.
         let rest = room.less(fitting.total()).min(self.user.less(fitting.user));
         fitting.user = fitting.user.plus(rest);
         let rest = room.less(fitting.total()).min(self.nice.less(fitting.nice));
@@ -94,8 +94,8 @@ impl BusyTime {
 }
 
 impl Clock {
-    /// The clock at a container's first read, `up` after its birth: all that its cgroup ever
-    /// used, as far as that fits into the time it is up.
+    /// Returns the clock at the first read of a container that has been up for `up`: all use of the
+    /// cgroup, as far as it fits into that time.
     #[must_use]
     pub fn started(seen: &CpuSet, usage: &CpuUse, up: Micros, now: Micros) -> Clock {
         let unborn = Clock {
@@ -109,10 +109,10 @@ impl Clock {
         }
     }
 
-    /// The clock at a later read.
+    /// Returns the clock at a later read.
     ///
-    /// A moment that is no later leaves it as it is. CPUs that were seen at either end of the
-    /// interval have lived through all of it.
+    /// The times do not change if `now` is not later than the last read. A CPU that is seen at
+    /// either end of the interval counts for the whole interval.
     #[must_use]
     pub fn at(&self, seen: &CpuSet, usage: &CpuUse, now: Micros) -> Clock {
         let elapsed = now.less(self.at);
@@ -147,13 +147,13 @@ impl Clock {
         }
     }
 
-    /// The seen CPUs and their columns.
+    /// Returns the seen CPUs and their columns.
     pub fn cpus(&self) -> impl Iterator<Item = (CpuId, Times)> + '_ {
         let times = |cpu| self.times.get(&cpu).copied().unwrap_or_default();
         self.seen.iter().map(move |cpu| (cpu, times(cpu)))
     }
 
-    /// The columns summed over every CPU that was ever seen.
+    /// Returns the columns summed over every CPU that was ever seen.
     #[must_use]
     pub fn total(&self) -> Times {
         self.times
@@ -162,7 +162,7 @@ impl Clock {
     }
 }
 
-// Niced time is part of user time in the facts, and beside it in /proc/stat.
+// Niced time is part of user time in the facts, but a column beside it in /proc/stat.
 fn used(before: &CpuUse, now: &CpuUse) -> BusyTime {
     let user = now.user.less(before.user);
     let nice = now.nice.less(before.nice).min(user);
@@ -186,8 +186,8 @@ fn used_on<'a>(
     })
 }
 
-// The time is exact and its parts are found by ticks: they tell only the proportion, as in the
-// kernel's own cputime_adjust (kernel/sched/cputime.c).
+// The total is exact, but the kernel samples user and system time by ticks. So the two tell only
+// the proportion, as in the kernel's cputime_adjust (kernel/sched/cputime.c).
 fn used_in(before: Option<&CpuShare>, now: &CpuShare) -> BusyTime {
     let since = |part: fn(&CpuShare) -> Micros| {
         let earlier = before.map_or(Micros::ZERO, part);
@@ -213,13 +213,13 @@ fn used_in(before: Option<&CpuShare>, now: &CpuShare) -> BusyTime {
     }
 }
 
-/// The time that passes on some CPUs, being filled with work.
+/// Interval of time on some CPUs, which use turns from idle into busy time.
 struct Interval {
     cpus: Vec<(CpuId, Times)>,
 }
 
 impl Interval {
-    /// All idle: what is placed is taken from it.
+    /// Returns the interval of `elapsed` on `cpus`, all of it idle.
     fn new(cpus: &CpuSet, elapsed: Micros) -> Interval {
         let idle = Times {
             idle: elapsed,
@@ -230,7 +230,7 @@ impl Interval {
         }
     }
 
-    /// Puts as much of the work on that CPU as fits, and says how much that is.
+    /// Places as much of the use on that CPU as fits, and returns the placed use.
     fn place(&mut self, cpu: CpuId, work: BusyTime) -> BusyTime {
         let Some((_, times)) = self.cpus.iter_mut().find(|(other, _)| *other == cpu) else {
             return BusyTime::default();
@@ -246,7 +246,7 @@ impl Interval {
         work
     }
 
-    /// Spreads as much of the work over all CPUs as fits, and says how much that is.
+    /// Spreads as much of the use over all CPUs as fits, and returns the spread use.
     fn spread(&mut self, work: BusyTime) -> BusyTime {
         let room = self
             .cpus
@@ -259,13 +259,13 @@ impl Interval {
         work
     }
 
-    /// Spreads as much of that time over all CPUs as fits, as steal.
+    /// Spreads as much of the throttled time over all CPUs as fits, as steal.
     fn steal(&mut self, throttled: Micros) {
         self.fill(throttled, |times| &mut times.steal);
     }
 
-    /// Takes an equal part of the amount from each CPU's idle time, and what some have no room
-    /// for from the others.
+    /// Moves the amount from idle time to a column, an equal part on each CPU. CPUs with more idle
+    /// time take the excess of the others.
     fn fill(&mut self, amount: Micros, column: impl Fn(&mut Times) -> &mut Micros) {
         let mut left = amount;
         while left > Micros::ZERO {

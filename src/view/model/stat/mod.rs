@@ -1,9 +1,9 @@
-//! Pure. The time of the CPUs that a container sees: its own use, whoever else keeps them busy.
+//! Pure. The time of the CPUs that a container sees: busy with the container's own use only.
 //!
 //! | column | meaning, over any interval |
 //! |---|---|
-//! | `user`, `nice`, `system` | the cgroup's own use, spread over the seen CPUs; v1: on the CPU it ran on, where that is seen |
-//! | `steal` | the time that the cgroup was throttled, as far as it fits |
+//! | `user`, `nice`, `system` | the cgroup's own use, spread over the seen CPUs; v1: on the CPU that it ran on, if that CPU is seen |
+//! | `steal` | throttled time of the cgroup, as far as it fits |
 //! | `idle` | the rest: the columns of a CPU grow by exactly the time that has passed |
 //! | `iowait`, `irq`, `softirq`, `guest`, `guest_nice` | 0: no cgroup counts them |
 //!
@@ -13,10 +13,10 @@
 //! | `btime` | see [`time`](super::time) |
 //! | `procs_running`, `procs_blocked` | the container's tasks; at least the reader is running |
 //! | `intr` | 0, without the host's hundreds of interrupts by number |
-//! | `ctxt`, `processes`, `softirq`, lines of kernels to come | 0 in the same format |
+//! | `ctxt`, `processes`, `softirq`, lines of future kernels | 0 in the same format |
 //!
-//! Use that does not fit (four threads burn a quota of one CPU in a quarter of the period) is
-//! owed, and shown in later intervals.
+//! Use that does not fit (four threads burn a quota of one CPU in a quarter of the period) is owed:
+//! later intervals show it.
 
 mod clock;
 mod numbers;
@@ -29,20 +29,20 @@ use crate::{
     facts::host::{self, StatLine},
 };
 
-/// `/proc/stat` as the container should see it.
+/// `/proc/stat` of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
-    /// The line `cpu`.
+    /// Line `cpu`.
     pub total: Times,
-    /// The lines `cpuN`.
+    /// Lines `cpuN`.
     pub cpus: Vec<(CpuId, Times)>,
-    /// How many columns those lines have.
+    /// Number of columns of those lines.
     pub columns: usize,
-    /// The lines after them.
+    /// Lines after the lines of CPUs.
     pub lines: Vec<StatLine>,
 }
 
-/// `/proc/stat` from a container's clock, its tasks and its birth.
+/// Returns `/proc/stat` from the clock, the tasks and the birth of a container.
 #[must_use]
 pub fn stat(clock: &Clock, tasks: &Tasks, birth: Birth, host: &host::Stat) -> Stat {
     let lines = host

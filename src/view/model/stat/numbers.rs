@@ -1,9 +1,8 @@
 //! Pure. A clock as numbers, to outlive the process.
 //!
-//! In this order: the moment; the owed user, nice and system time; the use of user, system, nice
-//! and throttled time; then three lists, each with its length first: the CPUs' shares of the use
-//! (the length is one more, and 0 where the machine has none by CPU), the seen CPUs, the columns
-//! of every CPU.
+//! The order is: the moment; the owed user, nice and system time; the use of user, system, nice and
+//! throttled time; then three lists, each with its length first: the use by CPU (the length is one
+//! more, and 0 where the kernel does not count by CPU), the seen CPUs, the columns of every CPU.
 
 use super::clock::{BusyTime, Clock, Times};
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 impl Clock {
-    /// Everything it remembers.
+    /// Returns the numbers of the clock.
     #[must_use]
     pub fn numbers(&self) -> Vec<u64> {
         let usage = &self.usage;
@@ -48,7 +47,7 @@ impl Clock {
         numbers
     }
 
-    /// The clock that has these numbers next; `None` if there is none.
+    /// Takes the numbers of a clock from the iterator; `None` if the numbers make no clock.
     pub fn of_numbers(numbers: &mut impl Iterator<Item = u64>) -> Option<Clock> {
         let at = time(numbers)?;
         let owed = BusyTime {
@@ -80,7 +79,7 @@ impl Clock {
     }
 }
 
-// No machine has more CPUs than fit.
+// The number of CPUs of any machine fits.
 fn length(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(0)
 }
