@@ -1,4 +1,4 @@
-//! Views: the content of each served file for one container, as numbers and as bytes.
+//! The view of a container: the served files, their numbers and their bytes.
 
 /// Tables of the served files.
 pub mod files;
