@@ -23,6 +23,8 @@ mod install;
 mod run;
 
 /// `plimsoll runtime`: the OCI runtime for engines without hooks.
+///
+/// Uses [`hook`].
 mod runtime;
 
 /// `plimsoll show`: one served file, or its explanation.
