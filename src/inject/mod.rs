@@ -28,9 +28,16 @@ pub mod subprocess;
 /// Uses [`target`].
 pub mod namespace;
 
+/// Notes about containers on disk: of those that have their files by `attach` alone, and of those
+/// whose hook found no daemon.
+///
+/// Uses [`namespace`].
+pub mod notes;
+
 /// Brings a container its files from outside, or takes them away again.
 ///
-/// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`].
+/// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`],
+/// [`notes`].
 pub mod attach;
 
 /// The OCI hook: binds a container's own files over the kernel's before it starts.
@@ -38,13 +45,9 @@ pub mod attach;
 /// Uses [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`], [`attach`].
 pub mod hook;
 
-/// Notes about containers on disk: of those that have their files by `attach` alone, and of those
-/// whose hook found no daemon.
-///
-/// Uses [`namespace`], [`hook`].
-pub mod notes;
-
 /// Our mounts in the containers: taken out, or replaced where they are dead.
+///
+/// Uses [`target`], [`namespace`].
 pub mod repair;
 
 /// An OCI runtime that is another one with our hook.
