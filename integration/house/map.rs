@@ -54,7 +54,7 @@ fn paths(line: &str, wings: &[String]) -> Vec<String> {
     found.collect()
 }
 
-/// What is known of a tree by name.
+/// The names that a tree defines.
 struct Known<'tree> {
     uses: Uses<'tree>,
     /// Every type, and every name behind a type: `Answers` and `Answers::meminfo`.
@@ -73,7 +73,7 @@ impl<'tree> Known<'tree> {
         }
     }
 
-    /// Whether a path names a module or an item, as seen from that module or from the top.
+    /// Returns true if a path names a module or an item, as seen from that module or from the top.
     fn has(&self, module: &str, path: &str) -> bool {
         let names: Vec<String> = path.split("::").map(str::to_owned).collect();
         if self.types.contains(path) {
@@ -210,7 +210,7 @@ fn glossary(source: &Source) -> Vec<(String, String)> {
     entries
 }
 
-/// What is wrong with a glossary.
+/// Lists the mistakes of the glossary: count, order, names that nothing has.
 fn faults(tree: &Tree) -> Vec<String> {
     let known = Known::of(tree);
     let entries = glossary(tree.module("").expect("lib.rs"));
@@ -235,6 +235,11 @@ fn faults(tree: &Tree) -> Vec<String> {
         }
     }
     findings
+}
+
+#[test]
+fn the_glossary_is_short_and_sorted_and_names_what_exists() {
+    check(&faults(&Tree::read()));
 }
 
 #[test]
