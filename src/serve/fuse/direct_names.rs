@@ -8,7 +8,7 @@ use super::{
 use crate::{
     base::units::Tid,
     serve::tree::{Entry, Owner},
-    view::files::{Attribute, Subject},
+    view::files::{Attribute, Subject, VisibleDevices},
 };
 use fuser::INodeNo;
 use std::{ffi::OsStr, time::Duration};
@@ -25,59 +25,41 @@ impl Direct {
         let parent = Entry::from_inode(parent.0).ok_or(ReplyError::Absent)?;
         let name = name.to_str().ok_or(ReplyError::Absent)?;
         let entry = parent.child(name).ok_or(ReplyError::Absent)?;
-        let ttl = match entry {
+        let is_there = match entry {
             Entry::Directory(Owner::Container(key), _) if parent == Entry::OwnTrees => {
                 self.0.answers.container(key)?;
-                REMOVABLE_TTL
+                true
             }
             Entry::System(owner, attribute) => {
-                let is_shown = match attribute.subject() {
+                let is_visible = match attribute.subject() {
                     Subject::Machine => true,
-                    subject => self
-                        .0
-                        .answers
-                        .visible_devices(&self.0.caller(owner, tid)?)?
-                        .has(subject),
+                    device => self.visible_devices(owner, tid)?.has(device),
                 };
-                if !is_shown || !self.0.answers.has(&attribute.path()) {
-                    return Err(ReplyError::Absent);
-                }
-                match attribute.subject() {
-                    subject if attribute != Attribute::directory(subject) => REMOVABLE_TTL,
-                    Subject::Machine => REMOVABLE_TTL,
-                    Subject::Cpu(_) | Subject::Node(_) => PER_CALLER_TTL,
-                }
+                is_visible && self.0.answers.has(&attribute.path())
             }
             Entry::Link(owner, _) => {
-                let shown = self
-                    .0
-                    .answers
-                    .visible_devices(&self.0.caller(owner, tid)?)?;
-                let mut members = parent.numbered_children(&shown).into_iter();
-                if !members.any(|(_, member, _)| member == name) {
-                    return Err(ReplyError::Absent);
-                }
-                PER_CALLER_TTL
+                let devices = self.visible_devices(owner, tid)?;
+                let mut links = parent.numbered_children(&devices).into_iter();
+                links.any(|(_, link, _)| link == name)
             }
             Entry::File(owner, file) if file.pressure().is_some() => {
-                if !self
-                    .0
-                    .answers
-                    .has_pressure(file, &self.0.caller(owner, tid)?)
-                {
-                    return Err(ReplyError::Absent);
-                }
-                PER_CALLER_TTL
+                let caller = self.0.caller(owner, tid)?;
+                self.0.answers.has_pressure(file, &caller)
             }
-            Entry::File(_, file) if !self.0.answers.has(file.path()) => {
-                return Err(ReplyError::Absent);
-            }
-            Entry::Directory(_, directory) if !self.0.answers.has(directory.path()) => {
-                return Err(ReplyError::Absent);
-            }
-            _ => PERMANENT_TTL,
+            Entry::File(_, file) => self.0.answers.has(file.path()),
+            Entry::Directory(_, directory) => self.0.answers.has(directory.path()),
+            Entry::Containers | Entry::OwnTrees => true,
         };
-        Ok((ttl, entry))
+        if !is_there {
+            return Err(ReplyError::Absent);
+        }
+        Ok((name_ttl(parent, entry), entry))
+    }
+
+    /// Returns the CPUs and memory nodes that the owner's container sees.
+    fn visible_devices(&self, owner: Owner, tid: Tid) -> Result<VisibleDevices, ReplyError> {
+        let caller = self.0.caller(owner, tid)?;
+        Ok(self.0.answers.visible_devices(&caller)?)
     }
 
     /// Lists a directory for the thread `tid`: offset, name and entry of each child.
@@ -111,5 +93,20 @@ impl Direct {
             list.extend(entry.numbered_children(&self.0.answers.visible_devices(caller)?));
         }
         Ok(list)
+    }
+}
+
+/// Returns the TTL of the name of an entry in its directory.
+fn name_ttl(parent: Entry, entry: Entry) -> Duration {
+    match entry {
+        Entry::Directory(Owner::Container(_), _) if parent == Entry::OwnTrees => REMOVABLE_TTL,
+        Entry::System(_, attribute) => match attribute.subject() {
+            Subject::Machine => REMOVABLE_TTL,
+            device if attribute != Attribute::directory(device) => REMOVABLE_TTL,
+            Subject::Cpu(_) | Subject::Node(_) => PER_CALLER_TTL,
+        },
+        Entry::Link(..) => PER_CALLER_TTL,
+        Entry::File(_, file) if file.pressure().is_some() => PER_CALLER_TTL,
+        _ => PERMANENT_TTL,
     }
 }

@@ -17,7 +17,7 @@ pub(super) enum ReplyError {
     TooManyOpenFiles(#[from] TooManyOpenFiles),
     #[error("a process of the host has no container")]
     IsHost,
-    #[error("there is no such file")]
+    #[error("the file does not exist")]
     Absent,
     #[error("the file cannot be written")]
     ReadOnly,

@@ -46,7 +46,7 @@ pub(super) struct InheritedFile {
     pub(super) is_privileged: bool,
 }
 
-/// OpenFile files by handle, each kept for a successor too.
+/// The open files by handle, each recorded in the store for a successor too.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     table: Mutex<OpenFileTable>,

@@ -73,7 +73,7 @@ pub struct Handshake {
 
 /// A connection to the kernel.
 ///
-/// A connection that this process began is unmounted on drop, except by
+/// A connection that this process began is unmounted on drop, but not by
 /// [`leave_mounted`](Connection::leave_mounted). A resumed connection is unmounted on drop only
 /// after a call of [`unmount_on_drop`](Connection::unmount_on_drop).
 #[derive(Debug)]
