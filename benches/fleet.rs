@@ -3,7 +3,7 @@
 //! `cargo bench --bench fleet -- --containers 1,100,1000`, as root. Each container is a process in
 //! cgroups, a pid and a mount namespace of its own that reads the six files which programs ask for
 //! most: on and on, then once a second. Each contestant serves alone while it is measured.
-//! `integration/testbed/race fleet` runs this where lxcfs is. With `--idle SECONDS` it measures
+//! `integration/lab/race fleet` runs this where lxcfs is. With `--idle SECONDS` it measures
 //! instead what the daemon does while the containers live and nobody reads.
 
 #![allow(

@@ -17,12 +17,6 @@
     reason = "a bench that fails should fail loudly, and it is there to print numbers"
 )]
 
-#[allow(
-    dead_code,
-    reason = "written for the integration tests, which use more of it"
-)]
-#[path = "../integration/oci.rs"]
-mod oci;
 #[allow(dead_code, reason = "each bench uses its part")]
 mod support;
 #[path = "hook/timed.rs"]
@@ -30,11 +24,10 @@ mod timed;
 
 use anyhow::ensure;
 use clap::Parser;
-use oci::Bundle;
 use serde_json::json;
 use std::{fs, path::PathBuf, process::ExitCode};
 use support::{
-    harness,
+    harness::{self, oci::Bundle},
     histogram::{Counter, Histogram},
     machine::Machine,
     world::{World, enclosed},

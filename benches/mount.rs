@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench mount`, as root. All are read in turn, in short bursts and several rounds,
 //! by processes in the same containers, so that what disturbs the machine disturbs all of them.
-//! Where lxcfs is not installed its column is empty: `integration/testbed/race` runs this where it is.
+//! Where lxcfs is not installed its column is empty: `integration/lab/race` runs this where it is.
 
 #![allow(
     clippy::unwrap_used,

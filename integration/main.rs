@@ -1,8 +1,22 @@
 //! The promises of the product, each a test whose name is the promise.
 //!
-//! A test that needs something of its place says so in its ignore reason, "needs root, /dev/fuse
-//! and cgroup v2"; `integration/check` runs it in every place that has it and names the tests
-//! that found none. `integration/testbed/suite --help` lists what can be needed.
+//! ```text
+//! house       the shape of the source tree: wings, words, names, links
+//! view        the numbers: laws, and captured machines
+//! serve       the daemon: files, pressure, torn reads, survival, the same cases as lxcfs
+//! inject      hook, attach, OCI shim, install, hostile containers
+//! run         the bundled runtime
+//! ops         doctor
+//! observers   the programs that containers run, and the numbers that they print
+//! harness     the program, a daemon, a cgroup, an OCI bundle: used by all of the above
+//! fixtures    captured machines
+//! fuzz        generated input for the parsers
+//! lab         machines, engines and long measurements (lab/README.md)
+//! ```
+//!
+//! A test that needs something of its machine names the need in its ignore reason, "needs root,
+//! /dev/fuse and cgroup v2". `integration/check` runs the test on every machine that has it and names
+//! the tests that found none. `integration/lab/suite --help` lists the possible needs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,26 +25,11 @@
     reason = "a test that fails should fail loudly"
 )]
 
-mod attach;
-mod captured;
-mod compliance;
-mod doctor;
 mod harness;
-mod hook;
-mod hostile;
 mod house;
-mod inside;
-mod install;
-mod laws;
-mod links;
-mod lxc;
+mod inject;
 mod observers;
-mod oci;
-mod pressure;
+mod ops;
 mod run;
-mod served;
-mod survival;
-mod system;
-mod time;
-mod torn;
-mod wrapper;
+mod serve;
+mod view;

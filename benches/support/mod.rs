@@ -2,9 +2,10 @@
 
 #[allow(
     dead_code,
+    unused_imports,
     reason = "written for the integration tests, which use the rest"
 )]
-#[path = "../../integration/harness.rs"]
+#[path = "../../integration/harness/mod.rs"]
 pub(crate) mod harness;
 
 pub(crate) mod asked;

@@ -5,6 +5,7 @@
 
 mod files;
 mod layers;
+mod links;
 mod map;
 mod scope;
 mod source;

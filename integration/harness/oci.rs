@@ -1,6 +1,6 @@
 //! A container of a real OCI runtime, made by hand: a bundle with a busybox for its root.
 
-use crate::harness::{is_v2, plimsoll, printed};
+use super::{is_v2, plimsoll, printed};
 use serde_json::{Value, json};
 use std::{
     fs,

@@ -102,7 +102,7 @@ fn kills() -> Option<u32> {
 
 /// Has readers verify every byte meanwhile.
 fn survive(options: &str) {
-    let survive = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/testbed/survive");
+    let survive = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/lab/survive");
     let output = Command::new(survive)
         .args(options.split(' '))
         .arg(env!("CARGO_BIN_EXE_plimsoll"))

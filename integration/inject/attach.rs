@@ -1,8 +1,8 @@
 //! `plimsoll attach` and `detach`: containers that run already get their files, and lose them.
 
 use crate::{
+    harness::oci::{Bundle, configured},
     harness::{Daemon, field, plimsoll, printed},
-    oci::{Bundle, configured},
 };
 use std::{fs, process::Output};
 

@@ -1,6 +1,6 @@
 //! The OCI runtime that is another one with our hook, before a runtime that only says what it is asked.
 
-use crate::{harness::printed, oci::huge};
+use crate::harness::{oci::huge, printed};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},

@@ -2,7 +2,7 @@
 //!
 //! `UNDER_TEST=lxcfs` asks lxcfs (6.0.4 in Debian) instead. What it is known to get wrong stands
 //! beside each case, with the reason; there a case passes if lxcfs fails as it is known to.
-//! `integration/testbed/comply` runs both and prints the table.
+//! `integration/lab/comply` runs both and prints the table.
 
 use crate::harness::{Cgroup, Daemon, field, is_v2, printed};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

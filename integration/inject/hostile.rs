@@ -1,8 +1,8 @@
 //! Containers that want files mounted in a wrong place, or whoever mounts them kept waiting.
 
 use crate::{
+    harness::oci::{Bundle, configured, huge},
     harness::{Daemon, plimsoll, wait_until},
-    oci::{Bundle, configured, huge},
 };
 use nix::{
     errno::Errno,

@@ -3,7 +3,7 @@
 //! The tests suppose nothing of the machine but root and a cgroup file system: they pass on
 //! cgroup v1, v2 and both. Each container has a name of its own, so they may run side by side.
 
-use crate::{harness::Daemon, oci::configured};
+use crate::harness::{Daemon, oci::configured};
 use std::{
     fs,
     io::Write,

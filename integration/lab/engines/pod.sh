@@ -1,6 +1,6 @@
-# A pod of containerd's CRI: what a kubelet asks for, by integration/testbed/cri, where a RuntimeClass names the runtime. A
+# A pod of containerd's CRI: what a kubelet asks for, by integration/lab/cri, where a RuntimeClass names the runtime. A
 # container that is started again is a new one, with what its pod says.
-cri() { integration/testbed/cri /run/containerd/containerd.sock "$@"; }
+cri() { integration/lab/cri /run/containerd/containerd.sock "$@"; }
 pod_up() { # RUNTIME
   runtime=$1
   cp /etc/containerd/config.toml $WORK/found
@@ -19,7 +19,7 @@ version = 2
       BinaryName = "$(command -v "$runtime")"
 CONFIGURATION
   cp /etc/containerd/config.toml $WORK/before
-  integration/testbed/oci-archive $WORK/image.tar localhost/pause:1 $WORK/pause.tar sleep 100000
+  integration/lab/oci-archive $WORK/image.tar localhost/pause:1 $WORK/pause.tar sleep 100000
   containerd_begin
   ctr -n k8s.io image import $WORK/oci.tar >/dev/null
   ctr -n k8s.io image import $WORK/pause.tar >/dev/null

@@ -1,8 +1,8 @@
 //! `plimsoll hook` in containers of real OCI runtimes.
 
 use crate::{
+    harness::oci::{Bundle, busybox, configured},
     harness::{Daemon, field, plimsoll, printed, wait_until},
-    oci::{Bundle, busybox, configured},
 };
 use serde_json::json;
 use std::{

@@ -1,0 +1,79 @@
+//! The things that the tests of the real program share.
+
+mod cgroup;
+mod daemon;
+pub(crate) mod oci;
+
+pub(crate) use cgroup::{Cgroup, hierarchy, is_v2};
+pub(crate) use daemon::Daemon;
+
+use std::{
+    fs,
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+/// The program under test.
+pub(crate) fn plimsoll() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+}
+
+/// What a program printed, when it should have succeeded.
+pub(crate) fn printed(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The number in the line of a file like meminfo that begins with `name` and a colon.
+pub(crate) fn field(text: &str, name: &str) -> u64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .unwrap_or_else(|| panic!("no {name} in: {text}"));
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// So long after a change an answer may be of the moment before it: the default of `--max-age`, the
+/// jiffies for which the kernel does not ask again, and some play.
+pub(crate) const AGE: Duration = Duration::from_millis(50);
+
+/// Waits until `is_so`, for at most half a minute (an emulated machine is slow).
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("plimsoll-test-{name}-{}-{next}", std::process::id())
+}
+
+/// Sends a signal to a process that is there.
+pub(crate) fn kill(signal: &str, pid: u32) {
+    let pid = pid.to_string();
+    let status = Command::new("kill").args(["-s", signal, &pid]).status();
+    assert!(status.unwrap().success(), "kill -s {signal} {pid}");
+}
+
+/// The children of a process that has one thread.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    numbers(&list.unwrap_or_default())
+}
+
+/// The numbers in a list like that of a process's children.
+pub(crate) fn numbers(list: &str) -> Vec<u32> {
+    list.split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect()
+}

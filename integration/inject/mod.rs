@@ -1,0 +1,8 @@
+//! The ways in which containers get their files.
+
+mod attach;
+mod hook;
+mod hostile;
+mod install;
+mod lxc;
+mod wrapper;

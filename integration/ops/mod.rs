@@ -1,0 +1,3 @@
+//! The commands of an administrator.
+
+mod doctor;

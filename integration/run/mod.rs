@@ -1,0 +1,4 @@
+//! The bundled runtime, `plimsoll run`.
+
+mod bundled;
+mod inside;
