@@ -199,7 +199,7 @@ fn v2_root() -> PathBuf {
 }
 
 /// The directories that a cgroup is made in: one a hierarchy that counts.
-fn roots() -> Vec<PathBuf> {
+pub(crate) fn roots() -> Vec<PathBuf> {
     if is_v2() {
         vec![v2_root()]
     } else {

@@ -4,7 +4,8 @@ mod cgroup;
 mod daemon;
 pub(crate) mod oci;
 
-pub(crate) use cgroup::{Cgroup, hierarchy, is_v2};
+#[allow(unused_imports, reason = "the benches use `roots`")]
+pub(crate) use cgroup::{Cgroup, hierarchy, is_v2, roots};
 pub(crate) use daemon::Daemon;
 
 use std::{
