@@ -1,8 +1,6 @@
 //! Pure. Parses the text of a configuration file.
 
 use super::Config;
-use serde::{Deserialize, Deserializer, de::Error};
-use std::{path::PathBuf, time::Duration};
 
 /// Parses the text of a configuration file.
 ///
@@ -20,43 +18,11 @@ pub fn parse(text: &str) -> Result<Config, String> {
     })
 }
 
-pub(super) fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-    let path = PathBuf::deserialize(from)?;
-    match path.is_absolute() {
-        true => Ok(path),
-        false => Err(D::Error::custom(format!(
-            "{} is no absolute path",
-            path.display()
-        ))),
-    }
-}
-
-pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    humantime::parse_duration(&text)
-        .map_err(|_| D::Error::custom(format!("\"{text}\" is no time like \"10ms\" or \"2s\"")))
-}
-
-pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    match time(from)? {
-        time if time < Duration::from_secs(1) => {
-            Err(D::Error::custom("the time must be 1s or longer"))
-        }
-        time => Ok(time),
-    }
-}
-
-pub(super) fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    match time(from)? {
-        Duration::ZERO => Err(D::Error::custom("the time must be longer than 0")),
-        time => Ok(time),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::{any, proptest};
+    use std::time::Duration;
 
     #[test]
     fn what_is_set_counts_and_the_rest_has_its_default() {

@@ -1,0 +1,75 @@
+//! Reads the configuration file.
+
+use super::{Config, parse};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The reason for which a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file exists and cannot be read.
+    #[error("cannot read {}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The file has a mistake.
+    #[error("{}: {mistake}", path.display())]
+    Mistaken {
+        /// The file.
+        path: PathBuf,
+        /// The first mistake, with the number of its line.
+        mistake: String,
+    },
+}
+
+/// Reads the configuration file `path`; a file that does not exist has the defaults.
+///
+/// # Errors
+/// When the file exists and cannot be read or has a mistake.
+pub fn read(path: &Path) -> Result<Config, ConfigError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Config::default()),
+        Err(source) => {
+            let path = path.to_owned();
+            return Err(ConfigError::Refused { path, source });
+        }
+    };
+    parse(&text).map_err(|mistake| ConfigError::Mistaken {
+        path: path.to_owned(),
+        mistake,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_is_all_defaults() {
+        let nowhere = Path::new("/nowhere/config.toml");
+        assert_eq!(read(nowhere).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_example_says_the_defaults_and_names_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/config.toml");
+        assert_eq!(read(&path).unwrap(), Config::default());
+        // Every key stands in it as a comment, with its default.
+        let text = fs::read_to_string(&path).unwrap();
+        let is_key = |line: &&str| line.contains(" = ") && !line.starts_with("# ");
+        let keys = text.lines().filter_map(|line| line.strip_prefix('#'));
+        let keys: Vec<&str> = keys.filter(is_key).collect();
+        assert_eq!(parse(&keys.join("\n")).unwrap(), Config::default());
+        let said = parse("nothing = 1").unwrap_err();
+        for name in said.split('`').skip(3).step_by(2) {
+            let named = |key: &&str| key.split([' ', '.']).next() == Some(name);
+            assert!(keys.iter().any(named), "{name} in {path:?}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Pure. The settings and their defaults.
+
+use super::values;
+use crate::base::paths::DEFAULT_MOUNTPOINT;
+use std::{path::PathBuf, time::Duration};
+
+/// The configuration. A key that the file does not name has its default.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The mount point of the daemon's view; `hook`, `attach`, `run` and `doctor` look there.
+    #[serde(deserialize_with = "values::absolute")]
+    pub mountpoint: PathBuf,
+    /// True to fail the start of a container that cannot get its view.
+    pub require: bool,
+    /// True to give a view also to containers whose limits leave them the whole machine.
+    pub unlimited: bool,
+    /// The longest delay of a container's start by a daemon that does not answer; never 0.
+    #[serde(deserialize_with = "values::some_time")]
+    pub hook_timeout: Duration,
+    /// The largest age of the facts in an answer; 0 for facts that are read anew for each answer.
+    #[serde(deserialize_with = "values::time")]
+    pub max_age: Duration,
+    /// The time after which the keeper replaces a silent daemon; 1 second or longer.
+    #[serde(deserialize_with = "values::seconds")]
+    pub watchdog: Duration,
+    /// The settings of `plimsoll runtime`.
+    pub runtime: RuntimeSettings,
+}
+
+/// The settings of `plimsoll runtime`, the table `[runtime]`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RuntimeSettings {
+    /// The path or name of the OCI runtime that creates the containers; empty for the first of runc
+    /// and crun.
+    pub path: PathBuf,
+    /// True to give each container a time namespace, where the OCI runtime supports one.
+    pub time_namespace: bool,
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> RuntimeSettings {
+        RuntimeSettings {
+            path: PathBuf::new(),
+            time_namespace: true,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            mountpoint: PathBuf::from(DEFAULT_MOUNTPOINT),
+            require: false,
+            unlimited: false,
+            hook_timeout: Duration::from_secs(2),
+            max_age: Duration::from_millis(10),
+            watchdog: Duration::from_secs(10),
+            runtime: RuntimeSettings::default(),
+        }
+    }
+}
