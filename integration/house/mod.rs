@@ -3,6 +3,7 @@
 //! [`source`] reads the files, [`scope`] collects what each declares and names, [`uses`] resolves
 //! every named path to the file that defines the item. The other files each test one promise.
 
+mod circles;
 mod files;
 mod layers;
 mod links;

@@ -1,10 +1,10 @@
-//! What one file declares, and every path that it names.
+//! The names that one file declares, and every path that the file names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
 use syn::{
-    Attribute, Item, ItemMacro, ItemUse, Macro, Meta, PatIdent, UseTree, VisRestricted,
+    Attribute, Item, ItemMacro, ItemUse, Macro, Meta, PatIdent, UseTree, VisRestricted, Visibility,
     spanned::Spanned,
     visit::{self, Visit},
 };
@@ -14,7 +14,7 @@ use super::source::Source;
 /// A path as it was written: `["crate", "facts", "host", "read"]`. A leading `::` is an empty name.
 pub(super) type Path = Vec<String>;
 
-/// One meaning of a name in a module.
+/// A meaning of a name in a module.
 pub(super) enum Meaning {
     Module,
     /// An item that the file defines; a type can have names behind it.
@@ -24,22 +24,23 @@ pub(super) enum Meaning {
     Import(Path),
 }
 
-/// How a path is named.
+/// The place in which a path is named.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Import,
+    ReExport,
     /// In code, a macro's arguments or an attribute.
     Inline,
 }
 
-/// One path that the file names.
+/// A path that the file names.
 pub(super) struct Named {
     pub(super) path: Path,
     pub(super) kind: Kind,
     pub(super) line: usize,
 }
 
-/// What one file declares and names.
+/// The names that one file declares, and the paths that the file names.
 #[derive(Default)]
 pub(super) struct Scope {
     pub(super) meanings: BTreeMap<String, Vec<Meaning>>,
@@ -227,7 +228,7 @@ pub(super) fn type_of_macro(item: &ItemMacro) -> Option<Ident> {
     None
 }
 
-/// Whether a name is written `LikeThis`.
+/// Returns true if a name is written `LikeThis`.
 pub(super) fn is_type_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_uppercase())
         && name.contains(|letter: char| letter.is_ascii_lowercase())
@@ -243,9 +244,13 @@ fn names(path: &syn::Path) -> Path {
 
 impl<'syntax> Visit<'syntax> for Scope {
     fn visit_item_use(&mut self, item: &'syntax ItemUse) {
+        let kind = match item.vis {
+            Visibility::Inherited => Kind::Import,
+            _ => Kind::ReExport,
+        };
         let leading = item.leading_colon.as_ref().map(|_| String::new());
         let before: Path = leading.into_iter().collect();
-        self.import(&before, &item.tree, Kind::Import);
+        self.import(&before, &item.tree, kind);
     }
 
     fn visit_path(&mut self, path: &'syntax syn::Path) {

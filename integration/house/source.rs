@@ -7,7 +7,7 @@ use std::{
 
 use syn::{Attribute, ImplItem, Item, Meta};
 
-/// One file of production code.
+/// A file of production code.
 pub(super) struct Source {
     /// The path below `src`: `facts/host/read.rs`.
     pub(super) path: String,
@@ -30,6 +30,11 @@ impl Source {
             text,
             syntax,
         }
+    }
+
+    /// Returns true if the file stands for its directory.
+    pub(super) fn is_front(&self) -> bool {
+        self.path.ends_with("mod.rs")
     }
 
     /// The modules that the file declares, each with its doc comment in one line.
@@ -133,7 +138,7 @@ pub(super) fn doc(attributes: &[Attribute]) -> String {
     text.trim_end().to_owned()
 }
 
-/// Whether an item is compiled for tests alone.
+/// Returns true if an item is compiled for tests alone.
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => {

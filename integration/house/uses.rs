@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    scope::{Meaning, Path, Scope},
+    scope::{Kind, Meaning, Path, Scope},
     source::{Source, Tree},
 };
 
-/// What a path means.
+/// The meaning of a path.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Target {
     /// An item of this tree.
@@ -24,7 +24,7 @@ pub(super) enum Target {
     External(Path),
 }
 
-/// One use of something that the file does not define.
+/// A use of something that the file does not define.
 pub(super) struct Use<'tree> {
     /// The file that uses.
     pub(super) source: &'tree Source,
@@ -32,6 +32,7 @@ pub(super) struct Use<'tree> {
     /// The path as it was written.
     pub(super) written: String,
     pub(super) target: Target,
+    pub(super) is_reexport: bool,
 }
 
 impl Use<'_> {
@@ -48,6 +49,17 @@ impl Use<'_> {
             Target::External(_) => Vec::new(),
         }
     }
+
+    /// Returns true if the file only passes on an item of its own directory.
+    pub(super) fn is_own_reexport(&self) -> bool {
+        let own = format!("{}::", self.source.module);
+        let is_below = |module: &str| module.starts_with(&own);
+        self.is_reexport
+            && self
+                .modules()
+                .first()
+                .is_some_and(|module| is_below(module))
+    }
 }
 
 /// Every file of a tree with what it declares and names.
@@ -56,7 +68,7 @@ pub(super) struct Uses<'tree> {
     pub(super) scopes: BTreeMap<&'tree str, Scope>,
 }
 
-/// Re-exports in a row that are followed. Also ends an import that names itself.
+/// Re-exports in a row that are followed, which ends an import that names itself.
 const MAX_DEPTH: usize = 12;
 
 impl<'tree> Uses<'tree> {
@@ -69,7 +81,7 @@ impl<'tree> Uses<'tree> {
         }
     }
 
-    /// Everything that the file uses of other files and crates, in the order of the text.
+    /// Returns the uses of other files and crates in one file, in the order of the text.
     pub(super) fn by(&self, source: &'tree Source) -> Vec<Use<'tree>> {
         let Some(scope) = self.scopes.get(source.module.as_str()) else {
             return Vec::new();
@@ -88,6 +100,7 @@ impl<'tree> Uses<'tree> {
                         line: named.line,
                         written: named.path.join("::"),
                         target,
+                        is_reexport: named.kind == Kind::ReExport,
                     });
                 }
             }
@@ -101,8 +114,8 @@ impl<'tree> Uses<'tree> {
         sources.flat_map(|source| self.by(source)).collect()
     }
 
-    /// What a path means in that module; nothing for a variable or a name of the prelude. Two
-    /// meanings when a module and a function share the name.
+    /// Returns the meanings of a path in that module: none for a variable or a name of the prelude,
+    /// two if a module and a function share the name.
     pub(super) fn resolve(&self, module: &str, path: &[String]) -> Vec<Target> {
         self.find(module, path, 0)
     }
