@@ -176,10 +176,10 @@ fn told(mut command: Command, pid: u32, bundle: &Path) -> Output {
 }
 
 /// A process in a mount namespace of its own, as the first one of a container that is being made.
-struct Made(Child);
+pub(crate) struct Made(Child);
 
 impl Made {
-    fn by(script: &str) -> Made {
+    pub(crate) fn by(script: &str) -> Made {
         let mut command = Command::new("unshare");
         command.args(["-m", "--propagation", "private", "sh", "-ec"]);
         command.arg(format!("{script}\necho; exec cat"));
@@ -189,6 +189,10 @@ impl Made {
         let stdout = child.stdout.as_mut().unwrap();
         std::io::Read::read_exact(stdout, &mut made).unwrap();
         Made(child)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
     }
 }
 

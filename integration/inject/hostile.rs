@@ -38,7 +38,7 @@ use std::{
 };
 
 /// So long nobody is kept waiting, in an emulated machine either.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Does something over and over in a thread, until dropped.
 struct Again {
@@ -68,13 +68,13 @@ impl Drop for Again {
 }
 
 /// The daemon of a FUSE connection that says it serves, takes what it is asked, and never answers.
-struct Silent {
+pub(crate) struct Silent {
     device: File,
     _takes: Again,
 }
 
 impl Silent {
-    fn new() -> Silent {
+    pub(crate) fn new() -> Silent {
         let mut options = File::options();
         options.read(true).write(true);
         options.custom_flags(OFlag::O_NONBLOCK.bits());
@@ -103,11 +103,11 @@ impl Silent {
     }
 
     /// What mounts it, for a process that has the device as its standard input.
-    fn options(mode: &str) -> String {
+    pub(crate) fn options(mode: &str) -> String {
         format!("fd=0,rootmode={mode},user_id=0,group_id=0,allow_other")
     }
 
-    fn stdin(&self) -> Stdio {
+    pub(crate) fn stdin(&self) -> Stdio {
         self.device.try_clone().unwrap().into()
     }
 }
@@ -228,12 +228,12 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_attach_up_and_gets_noth
 }
 
 /// A directory whose mounts are seen by whoever has it, the host too.
-struct Shared {
+pub(crate) struct Shared {
     directory: tempfile::TempDir,
 }
 
 impl Shared {
-    fn new() -> Shared {
+    pub(crate) fn new() -> Shared {
         let directory = tempfile::tempdir().unwrap();
         let (path, none) = (directory.path(), None::<&str>);
         mount(Some("x"), path, Some("tmpfs"), MsFlags::empty(), none).unwrap();
@@ -242,7 +242,7 @@ impl Shared {
         Shared { directory }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 }
@@ -254,7 +254,7 @@ impl Drop for Shared {
 }
 
 /// How many files of that view a process has at such points.
-fn mounted(process: &str, view: &Path, is_such: impl Fn(&Path) -> bool) -> usize {
+pub(crate) fn mounted(process: &str, view: &Path, is_such: impl Fn(&Path) -> bool) -> usize {
     let source = plimsoll::base::paths::mount_source(view);
     let mountinfo = format!("/proc/{process}/mountinfo");
     let mounts = plimsoll::base::mountinfo::at(Path::new(&mountinfo)).unwrap();

@@ -5,4 +5,5 @@ mod hook;
 mod hostile;
 mod install;
 mod lxc;
+mod repair;
 mod wrapper;

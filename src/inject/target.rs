@@ -352,4 +352,61 @@ mod tests {
             assert_eq!(in_the_way(mount).as_deref(), kind, "{mount}");
         }
     }
+
+    /// The root of this machine, with its mounts.
+    fn own_root() -> ContainerRoot {
+        ContainerRoot {
+            directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),
+            path: "/".into(),
+            mounts: mountinfo::own().unwrap(),
+            shared: BTreeSet::new(),
+        }
+    }
+
+    const MEMINFO: Bind = Bind {
+        path: "proc/meminfo",
+        below: Below::Proc,
+        is_written: false,
+    };
+
+    #[test]
+    fn a_look_up_follows_no_symbolic_link() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("real")).unwrap();
+        fs::write(directory.path().join("real/file"), "").unwrap();
+        std::os::unix::fs::symlink("real", directory.path().join("link")).unwrap();
+        let root = ContainerRoot {
+            directory: open(directory.path(), OFlag::O_PATH, Mode::empty()).unwrap(),
+            ..own_root()
+        };
+        assert!(matches!(root.find(Path::new("real/file")), Ok(Some(_))));
+        let refused = root.find(Path::new("link/file")).unwrap_err();
+        assert!(
+            matches!(&refused, TargetError::Refused { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP)),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_file_in_a_mount_with_peers_outside_of_the_container_is_refused() {
+        let mut root = own_root();
+        for mount in &mut root.mounts {
+            mount.peers = Some(7);
+        }
+        assert!(matches!(root.target(MEMINFO), Ok(Some(_))));
+        root.shared.insert(7);
+        let refused = root.target(MEMINFO).unwrap_err();
+        assert!(matches!(refused, TargetError::Shared { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_mount_is_known_by_its_number_and_not_by_its_place() {
+        let root = own_root();
+        let mount = root.target(MEMINFO).unwrap().unwrap().mount;
+        assert!(root.top_of(mount).is_ok());
+        let mut hidden = mount.clone();
+        hidden.id += 1_000_000;
+        let refused = root.top_of(&hidden).unwrap_err();
+        assert!(matches!(refused, TargetError::Covered { .. }), "{refused}");
+    }
 }

@@ -1,0 +1,180 @@
+//! Containers that would have a daemon change the wrong mount, or wait, when it takes its files out of
+//! them or replaces dead ones.
+
+use super::{
+    hook::Made,
+    hostile::{LONG, Shared, Silent, mounted},
+};
+use crate::harness::{
+    Daemon,
+    oci::{Bundle, busybox},
+    plimsoll, printed, wait_until,
+};
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
+
+/// Starts a container that sleeps, and attaches it.
+fn attached(daemon: &Daemon) -> (Bundle, u32) {
+    let bundle = Bundle::new("crun").script("exec sleep 1000");
+    let pid = bundle.start();
+    let mut attach = plimsoll();
+    attach.args(["attach", "--view"]).arg(&daemon.mountpoint);
+    printed(&attach.args(["--pid", &pid.to_string()]).output().unwrap());
+    (bundle, pid)
+}
+
+/// Mounts a file system that never answers over a container's /proc.
+fn hide_proc(pid: u32, silent: &Silent) {
+    let mut command = Command::new("nsenter");
+    command.args(["-m", "-t", &pid.to_string(), "/bin/busybox", "mount", "-i"]);
+    command.args(["-t", "fuse", "-o", &Silent::options("40555"), "x", "/proc"]);
+    assert!(command.stdin(silent.stdin()).status().unwrap().success());
+}
+
+/// Waits until a file of the view can be read through the root of a process.
+fn is_healed(pid: u32, file: &Path) {
+    let path = format!("/proc/{pid}/root{}", file.display());
+    wait_until("the file is healed", || {
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("MemTotal"))
+    });
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
+fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_a_daemon_up_that_ends() {
+    let daemon = Daemon::start();
+    let (_bundle, pid) = attached(&daemon);
+    let silent = Silent::new();
+    hide_proc(pid, &silent);
+    let begun = Instant::now();
+    drop(daemon);
+    assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
+fn a_fuse_of_one_containers_own_does_not_keep_another_container_from_being_healed() {
+    let mut daemon = Daemon::start();
+    let (_hidden, pid) = attached(&daemon);
+    let (_bundle, other) = attached(&daemon);
+    let silent = Silent::new();
+    hide_proc(pid, &silent);
+    daemon.kill();
+    let _next = Daemon::on(daemon.mountpoint.clone());
+    is_healed(other, Path::new("/proc/meminfo"));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_mount_of_the_containers_own_on_our_file_stays_when_the_daemon_ends() {
+    let daemon = Daemon::start();
+    let (bundle, _) = attached(&daemon);
+    bundle.exec("echo own > /tmp/own; mount -o bind /tmp/own /proc/meminfo");
+    drop(daemon);
+    assert_eq!(bundle.exec("cat /proc/meminfo"), "own\n");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and busybox"]
+fn a_process_with_another_root_loses_our_files_where_that_root_has_them() {
+    let daemon = Daemon::start();
+    let root = tempfile::tempdir().unwrap();
+    fs::copy(busybox(), root.path().join("busybox")).unwrap();
+    fs::write(root.path().join("meminfo"), "").unwrap();
+    let (view, path) = (daemon.mountpoint.clone(), root.path().display());
+    let made = Made::by(&format!(
+        "mount --bind {}/proc/meminfo {path}/meminfo\n\
+         exec chroot {path} /busybox sh -c 'echo; exec /busybox cat'",
+        view.display()
+    ));
+    let pid = made.pid().to_string();
+    assert_eq!(mounted(&pid, &view, |_| true), 1);
+    drop(daemon);
+    assert_eq!(mounted(&pid, &view, |_| true), 0);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_copy_of_a_dead_view_is_healed_with_the_containers_in_it() {
+    let mut daemon = Daemon::start();
+    let made = Made::by("");
+    daemon.kill();
+    let next = Daemon::on(daemon.mountpoint.clone());
+    is_healed(made.pid(), &next.path("proc/meminfo"));
+    let containers = format!("/proc/{}/root", made.pid());
+    let containers = containers + next.path("containers").to_str().unwrap();
+    wait_until("the containers are there", || {
+        fs::read_dir(&containers).is_ok()
+    });
+    let is_there = |point: &Path| point == next.path("containers");
+    let mounts = || mounted(&made.pid().to_string(), &next.mountpoint, is_there);
+    wait_until("they are a mount of their own", || mounts() == 1);
+}
+
+/// Binds the file of the third argument over `f` in a copy, at the second, of the directory at the
+/// first, and then makes the copy a peer of that directory; MOVE_MOUNT_SET_GROUP is of Linux 5.15.
+const JOIN: &str = r#"
+my ($from, $to, $file, $none) = (@ARGV, "x");
+my $mount = `uname -m` =~ /x86/ ? 165 : 40;
+my $target = "$to/f";
+syscall($mount, $from, $to, $none, 1 << 12, 0) == 0 or die "bind: $!";
+syscall($mount, $none, $to, $none, 1 << 18, 0) == 0 or die "alone: $!";
+syscall($mount, $file, $target, $none, 1 << 12, 0) == 0 or die "file: $!";
+syscall($mount, $none, $target, $none, 1 << 18, 0) == 0 or die "file alone: $!";
+syscall(429, -100, $from, -100, $to, 0x100) == 0 or die "join: $!";
+$| = 1;
+print "ready\n";
+sleep(1000);
+"#;
+
+/// A process in a mount namespace of its own, with a file of the view in a directory that the host sees
+/// too.
+struct Joined(Child);
+
+impl Joined {
+    fn new(shared: &Path, copy: &Path, file: &Path) -> Joined {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "unchanged", "perl", "-e", JOIN]);
+        command.args([shared, copy, file]).stdout(Stdio::piped());
+        let mut joined = Joined(command.spawn().unwrap());
+        let mut ready = [0; 6];
+        let stdout = joined.0.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut ready).unwrap();
+        joined
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and perl"]
+fn a_file_in_a_directory_that_the_host_sees_too_is_healed_and_shows_in_no_other_place() {
+    let mut daemon = Daemon::start();
+    let (shared, copy) = (Shared::new(), tempfile::tempdir().unwrap());
+    fs::write(shared.path().join("f"), "").unwrap();
+    let joined = Joined::new(shared.path(), copy.path(), &daemon.path("proc/meminfo"));
+    let pid = joined.0.id();
+    let elsewhere = |point: &Path| point.starts_with(shared.path());
+    let view = daemon.mountpoint.clone();
+    let processes = ["self".to_owned(), pid.to_string()];
+    let strays = || {
+        processes
+            .each_ref()
+            .map(|process| mounted(process, &view, elsewhere))
+    };
+    assert_eq!(strays(), [0, 0]);
+    daemon.kill();
+    let _next = Daemon::on(daemon.mountpoint.clone());
+    is_healed(pid, &copy.path().join("f"));
+    assert_eq!(strays(), [0, 0]);
+}
