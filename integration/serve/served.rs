@@ -125,7 +125,10 @@ fn a_second_daemon_on_the_same_mountpoint_refuses_in_one_line() {
     assert_eq!(second.status.code(), Some(125));
     let said = String::from_utf8(second.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("another daemon serves it"), "{said}");
+    assert!(
+        said.contains("another daemon serves this mount point"),
+        "{said}"
+    );
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 

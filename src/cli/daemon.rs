@@ -1,66 +1,72 @@
 //! `plimsoll daemon`.
 
 use crate::{
-    base::{config, paths, respawn, units::Micros},
-    serve::daemon::{self, ServeSettings},
+    base::{
+        config, paths, respawn,
+        units::{Micros, Pid},
+    },
+    serve::daemon::{self, Mode, ServeSettings},
 };
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
 
 /// Serve every container its own /proc and /sys files, in the foreground.
 ///
-/// Below MOUNTPOINT stand proc/ and sys/, in which every reader finds its own container's files,
-/// and containers/KEY/ with one container's files (containers/self is the reader's own).
-/// A keeper process watches over it, unless systemd does: should the daemon die or hang, another
-/// one goes on where it stopped, and readers notice a pause. SIGTERM or Ctrl-C unmounts and ends
-/// it; after SIGUSR1 its keeper, or systemd, starts another one that goes on.
+/// In MOUNTPOINT, proc/ and sys/ show each reader the files of the reader's own container.
+/// containers/KEY/ shows the files of one container (containers/self: of the reader's own).
+/// A keeper process watches over the daemon, unless systemd does: when the daemon dies or hangs,
+/// another one goes on where the first one stopped, and readers notice a pause. SIGTERM or Ctrl-C
+/// unmounts everything and ends the daemon. After SIGUSR1 the keeper, or systemd, starts another
+/// daemon that goes on.
 #[derive(Debug, Args)]
 pub(super) struct Daemon {
-    /// Where to mount; made if it is not there [default: as configured, /var/lib/plimsoll]
+    /// The directory to mount on; made if it does not exist [default: as configured,
+    /// /var/lib/plimsoll]
     mountpoint: Option<PathBuf>,
-    /// Takes the place of the daemon that serves there, or waits for the next one if it has just
+    /// Takes the place of the daemon that serves there, or of the next one if that daemon has just
     /// died; no reader is kept waiting
     #[arg(long)]
     replace: bool,
-    /// With --replace: only says whether that daemon could be replaced by this program
+    /// With --replace: only checks whether this program could replace that daemon
     #[arg(long, requires = "replace")]
     dry_run: bool,
     /// Runs without a keeper: if the daemon dies, reads fail until another one is started
     #[arg(long)]
     no_keeper: bool,
-    /// Replaces a daemon that hangs after so many seconds; under systemd the unit says when
+    /// Replaces a daemon that hangs for this number of seconds; under systemd the unit sets the time
     /// [default: as configured, 10]
     #[arg(long = respawn::WATCHDOG, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     watchdog: Option<u64>,
-    /// How old an answer may be: within that time one read of the cgroup serves all readers.
-    /// 0 reads anew for each [default: as configured, 10ms]
+    /// The maximum age of an answer: within that time one read of the cgroup serves all readers.
+    /// 0 reads the cgroup for each of them [default: as configured, 10ms]
     #[arg(long = respawn::MAX_AGE, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
-    /// Takes what is not given here from this configuration
+    /// The configuration file, for every setting that is not given here
     #[arg(long = respawn::CONFIG, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
-    /// Say "ready" on standard output, and end when the process ends that started this one
+    /// Writes "ready" to standard output when the daemon serves, and ends with the parent process
     #[arg(long = respawn::EMBEDDED, hide = true)]
     embedded: bool,
-    /// Keeps the daemon with this pid, whose socket is standard input
-    #[arg(long = respawn::ADOPT, hide = true)]
-    adopt: Option<i32>,
-    /// Takes the view away whose daemon has ended, if systemd stops this unit for good
+    /// Keeps the daemon with this pid, whose channel is standard input
+    #[arg(long = respawn::ADOPT, hide = true, value_name = "PID")]
+    adopt: Option<Pid>,
+    /// Removes the view of a daemon that has ended, if systemd stops this unit for good
     #[arg(long, hide = true, value_name = "UNIT")]
     clean_up_after: Option<String>,
 }
 
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        super::logs(if self.embedded || self.dry_run {
-            "error"
-        } else {
-            "info"
+        let mode = self.mode();
+        super::logs(match mode {
+            Mode::Embedded | Mode::CheckReplace => "error",
+            _ => "info",
         });
-        let configured = match self.embedded || self.adopt.is_some() {
-            // The one belongs to a container, and the other is told everything.
-            true => config::Config::default(),
-            false => config::read(&self.config)?,
+        let configured = match mode {
+            // An embedded daemon belongs to a container, and a new keeper gets every setting from the
+            // daemon that started it.
+            Mode::Embedded | Mode::Adopt(_) => config::Config::default(),
+            _ => config::read(&self.config)?,
         };
         let mountpoint = self.mountpoint.unwrap_or(configured.mountpoint);
         if let Some(unit) = self.clean_up_after {
@@ -68,18 +74,25 @@ impl Daemon {
         }
         let max_age = self.max_age.unwrap_or(configured.max_age);
         let watchdog = self.watchdog.map(Duration::from_secs);
-        let config = ServeSettings {
+        let settings = ServeSettings {
+            mode,
             mountpoint,
-            is_kept: !self.no_keeper,
             watchdog: watchdog.unwrap_or(configured.watchdog),
             max_age: Micros(u64::try_from(max_age.as_micros()).unwrap_or(u64::MAX)),
-            replaces: self.replace,
-            is_dry_run: self.dry_run,
-            is_embedded: self.embedded,
-            configuration: self.config,
-            adopts: self.adopt,
+            config_file: self.config,
         };
-        let status = daemon::serve(config, |error| super::complain(&format!("{error:#}")))?;
+        let status = daemon::serve(settings, |error| super::complain(&format!("{error:#}")))?;
         Ok(u8::try_from(status).unwrap_or(super::FAILURE_STATUS))
+    }
+
+    fn mode(&self) -> Mode {
+        let has_keeper = !self.no_keeper;
+        match self.adopt {
+            Some(pid) => Mode::Adopt(pid),
+            None if self.embedded => Mode::Embedded,
+            None if self.dry_run => Mode::CheckReplace,
+            None if self.replace => Mode::Replace { has_keeper },
+            None => Mode::Serve { has_keeper },
+        }
     }
 }

@@ -11,17 +11,18 @@ pub mod wire;
 /// Uses [`tree`], [`wire`].
 pub mod fuse;
 
-/// What goes from one daemon to the next, and what they say to each other.
+/// The hand-over from one daemon to the next: the descriptors, their manifest, and the messages.
 ///
 /// Uses [`wire`].
 pub mod handover;
 
-/// The process that holds a daemon's descriptors, and has another daemon follow one that died.
+/// The keeper: the process that holds a daemon's descriptors, and starts another daemon when that
+/// one dies or hangs.
 ///
 /// Uses [`handover`].
 pub mod keeper;
 
-/// The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
+/// The host daemon: starts with a hand-over or anew, serves, and ends on a signal or for a successor.
 ///
 /// Uses [`wire`], [`fuse`], [`handover`], [`keeper`].
 pub mod daemon;

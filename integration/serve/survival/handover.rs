@@ -10,10 +10,10 @@ use nix::{
     },
 };
 use plimsoll::{
-    base::sys::fd,
+    base::sys::{fd, packet},
     serve::{
         daemon::lock_path,
-        handover::{Descriptors, KEEPER, MANIFEST, Message},
+        handover::{Channel, Descriptors, Name, Received},
     },
 };
 use std::{
@@ -73,19 +73,20 @@ fn what_is_handed_over_and_is_corrupt_is_refused_in_one_line() {
     assert!(said.contains("corrupt"), "{said}");
 }
 
-/// What a daemon says that is to replace one whose roster is that.
-fn refusal(roster: &'static str) -> String {
+/// What a daemon says that is to replace one whose manifest is that.
+fn refusal(manifest: &'static str) -> String {
     let place = tempfile::tempdir().unwrap();
     let mountpoint = fs::canonicalize(place.path()).unwrap();
     let listener = listening(&mountpoint);
     let later = thread::spawn(move || {
         let socket = accepted(&listener);
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(roster.as_bytes()).unwrap();
-        let held = Descriptors::new([(MANIFEST.to_owned(), File::into(file))]);
-        held.send(&socket).unwrap();
+        file.write_all(manifest.as_bytes()).unwrap();
+        let held = Descriptors::new([(Name::Manifest, File::into(file))]);
+        let channel = Channel::from(socket);
+        channel.send_descriptors(&held).unwrap();
         // It must say nothing more: the daemon that it asked goes on.
-        fd::receive(&socket).unwrap().0
+        packet::receive(&channel).unwrap().0
     });
     let refused = plimsoll()
         .args(["daemon", "--replace"])
@@ -123,15 +124,15 @@ fn a_daemon_that_was_killed_is_replaced_as_soon_as_its_keeper_has_another_one_se
 fn who_would_replace_a_daemon_that_was_killed_meanwhile_is_told_that_another_one_serves() {
     let daemon = Daemon::start();
     let (socket, mut held) = drained(&daemon);
-    let keeper = held.take(KEEPER).unwrap();
+    let keeper = held.take(&Name::Keeper).unwrap();
     let (serving, itself) = (daemon.serving(), daemon.process.id());
     kill("KILL", serving);
     wait_until("another one serves", || {
         ![serving, itself].contains(&daemon.serving())
     });
-    assert_eq!(fd::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
-    assert_eq!(fd::send(&keeper, b"leaving", &[]), Err(Errno::EPIPE));
-    assert_eq!(fd::receive(&keeper).unwrap().0, b"staying");
+    assert_eq!(packet::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
+    assert_eq!(packet::send(&keeper, b"leaving", &[]), Err(Errno::EPIPE));
+    assert_eq!(packet::receive(&keeper).unwrap().0, b"staying");
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
@@ -140,8 +141,8 @@ fn who_would_replace_a_daemon_that_was_killed_meanwhile_is_told_that_another_one
 fn nobody_takes_the_place_of_a_daemon_that_is_killed_when_its_successor_serves() {
     let mut daemon = Daemon::start();
     let (_socket, mut held) = drained(&daemon);
-    let keeper = held.take(KEEPER).unwrap();
-    fd::send(&keeper, b"leaving", &[]).unwrap();
+    let keeper = held.take(&Name::Keeper).unwrap();
+    packet::send(&keeper, b"leaving", &[]).unwrap();
     kill("KILL", daemon.serving());
     assert!(status_of(&mut daemon.process).is_some());
 }
@@ -152,8 +153,8 @@ fn a_daemon_that_waited_in_vain_serves_on_and_says_so() {
     let daemon = Daemon::start();
     let (socket, _held) = drained(&daemon);
     // It waits ten seconds.
-    assert_eq!(fd::receive(&socket).unwrap().0, b"staying");
-    assert_eq!(fd::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
+    assert_eq!(packet::receive(&socket).unwrap().0, b"staying");
+    assert_eq!(packet::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
@@ -168,7 +169,7 @@ fn a_successor_that_is_too_late_serves_nobody() {
         };
         shutdown(stays.as_raw_fd(), Shutdown::Read).unwrap();
         between.say_drained();
-        fd::send(stays, b"staying", &[]).unwrap();
+        packet::send(stays, b"staying", &[]).unwrap();
         assert_eq!(status_of(&mut between.successor.0), Some(125));
         let said = std::io::read_to_string(between.successor.0.stderr.take().unwrap()).unwrap();
         assert!(said.contains(why) && said.lines().count() == 1, "{said}");
@@ -196,7 +197,7 @@ fn a_successor_that_dies_before_it_serves_is_followed_by_one_that_tells_the_daem
     between.end_daemon();
     let first = between.successor_that_waits();
     kill("KILL", first);
-    assert_eq!(fd::receive(&between.socket).unwrap().0, b"serving");
+    assert_eq!(packet::receive(&between.socket).unwrap().0, b"serving");
     let all = children(between.successor.0.id());
     assert!(all.iter().any(|pid| *pid != first), "{all:?}");
     drop(between.keeper);
@@ -282,7 +283,7 @@ impl Between {
     fn new() -> Between {
         let daemon = Daemon::start();
         let (visit, mut held) = asked(&daemon.mountpoint);
-        held.take(KEEPER).unwrap();
+        held.take(&Name::Keeper).unwrap();
         drop(visit);
         let aside = aside(&daemon.mountpoint);
         fs::rename(door(&daemon.mountpoint), &aside).unwrap();
@@ -290,9 +291,12 @@ impl Between {
         let successor = Successor::of(&daemon.mountpoint);
         let socket = accepted(&listener);
         let (keeper, theirs) = fd::pair().unwrap();
-        held.send_with(&socket, Some((KEEPER, theirs.as_fd())))
+        let channel = Channel::from(socket);
+        channel
+            .send_descriptors_with(&held, Some((&Name::Keeper, theirs.as_fd())))
             .unwrap();
-        assert_eq!(fd::receive(&socket).unwrap().0, b"ready");
+        let socket = OwnedFd::from(channel);
+        assert_eq!(packet::receive(&socket).unwrap().0, b"ready");
         let (drained, _) = drained_at(&aside);
         Between {
             successor,
@@ -308,18 +312,18 @@ impl Between {
     fn successor_that_waits(&self) -> u32 {
         shutdown(self.keeper.as_raw_fd(), Shutdown::Read).unwrap();
         self.say_drained();
-        assert_eq!(fd::receive(&self.socket).unwrap().0, b"serving");
+        assert_eq!(packet::receive(&self.socket).unwrap().0, b"serving");
         children(self.successor.0.id())[0]
     }
 
     /// Has the successor go on.
     fn say_drained(&self) {
-        fd::send(&self.socket, b"drained", &[]).unwrap();
+        packet::send(&self.socket, b"drained", &[]).unwrap();
     }
 
     /// Ends the daemon, whose mounts stay.
     fn end_daemon(&mut self) {
-        fd::send(&self.drained, b"serving", &[]).unwrap();
+        packet::send(&self.drained, b"serving", &[]).unwrap();
         shutdown(self.drained.as_raw_fd(), Shutdown::Both).unwrap();
         assert!(status_of(&mut self.daemon.process).is_some());
     }
@@ -342,8 +346,8 @@ fn drained(daemon: &Daemon) -> (OwnedFd, Descriptors) {
 
 fn drained_at(door: &Path) -> (OwnedFd, Descriptors) {
     let (socket, held) = asked_at(door);
-    fd::send(&socket, b"ready", &[]).unwrap();
-    assert_eq!(fd::receive(&socket).unwrap().0, b"drained");
+    packet::send(&socket, b"ready", &[]).unwrap();
+    assert_eq!(packet::receive(&socket).unwrap().0, b"drained");
     (socket, held)
 }
 
@@ -374,10 +378,11 @@ fn asked_at(door: &Path) -> (OwnedFd, Descriptors) {
     wait_until("its door is open", || {
         connect(socket.as_raw_fd(), &address).is_ok()
     });
-    let Some((Message::Hold(_), held)) = Descriptors::receive(&socket).unwrap() else {
+    let mut channel = Channel::from(socket);
+    let Some(Received::Descriptors(held)) = channel.recv().unwrap() else {
         panic!("it hands over nothing");
     };
-    (socket, held)
+    (channel.into(), held)
 }
 
 /// Where a test puts the daemon's door, to be in its place.

@@ -3,7 +3,7 @@
 
 use super::{Guest, MIB, handover::asked};
 use crate::harness::{Cgroup, Daemon, field, is_v2, kill, wait_until};
-use plimsoll::serve::handover::STATE;
+use plimsoll::serve::handover::Name;
 use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
@@ -101,7 +101,7 @@ fn a_daemon_that_finds_its_state_spoilt_serves_anew_and_heals_the_containers() {
 /// Writes over the state that the daemon would leave to a successor.
 pub(super) fn spoil(daemon: &Daemon) {
     let (_, mut held) = asked(&daemon.mountpoint);
-    let state = File::from(held.take(STATE).unwrap());
+    let state = File::from(held.take(&Name::State).unwrap());
     state.write_all_at(&[0xa5; 4096], 0).unwrap();
     assert!(state.metadata().unwrap().len() < 64 * MIB);
 }

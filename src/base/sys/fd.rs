@@ -1,11 +1,11 @@
-//! Descriptors: duplicated, inherited, and sent to another process.
+//! Descriptors: duplicated, inherited, accepted, and waited for.
 #![allow(unsafe_code, reason = "nix lacks these calls, or takes plain numbers")]
 
 use super::errno;
 use rustix::net::SocketFlags;
 use std::{
-    io::{self, IoSlice, IoSliceMut},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -14,16 +14,8 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{
-        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType,
-        recv, recvmsg, sendmsg, socketpair,
-    },
+    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
 };
-
-/// The largest number of descriptors in one message.
-pub const MAX_FDS: usize = 16;
-/// The largest length of a message's text, in bytes.
-pub const MAX_TEXT: usize = 512;
 
 /// Makes a connection of two sockets that keeps the bounds of messages (SOCK_SEQPACKET).
 ///
@@ -97,59 +89,28 @@ pub fn clear_cloexec(fd: impl AsFd) -> nix::Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
 }
 
-/// Sends one message with the text and the descriptors, and does not block.
-///
-/// # Errors
-///
-/// EAGAIN when the queue of the other end is full, EPIPE when the other end is closed.
-pub fn send(socket: impl AsFd, text: &[u8], fds: &[BorrowedFd<'_>]) -> nix::Result<()> {
-    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&numbers)];
-    let rights: &[_] = if fds.is_empty() { &[] } else { &rights };
-    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-    let text = [IoSlice::new(text)];
-    sendmsg::<()>(socket.as_fd().as_raw_fd(), &text, rights, flags, None).map(drop)
-}
-
-/// Waits for one message. The text is empty when the other end is closed.
-///
-/// # Errors
-///
-/// The errors of `recvmsg(2)` but EINTR.
-pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut text = [0u8; MAX_TEXT];
-    let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
-    let mut parts = [IoSliceMut::new(&mut text)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let socket = socket.as_fd().as_raw_fd();
-    let message: RecvMsg<'_, '_, ()> = loop {
-        match recvmsg(socket, &mut parts, Some(&mut space), flags) {
-            Err(Errno::EINTR) => {}
-            message => break message?,
-        }
-    };
-    let mut fds = Vec::new();
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = part {
-            for number in numbers {
-                // SAFETY: the kernel has just installed this descriptor for us alone.
-                fds.push(unsafe { OwnedFd::from_raw_fd(number) });
-            }
-        }
-    }
-    let length = message.bytes;
-    Ok((text.get(..length).unwrap_or_default().to_vec(), fds))
-}
-
 /// Waits until `socket` has a message or its other end is closed.
 ///
 /// # Errors
 ///
 /// ETIMEDOUT when neither happens within `time`; the errors of `poll(2)` but EINTR.
 pub fn readable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
+    ready_within(socket, PollFlags::POLLIN, time)
+}
+
+/// Waits until `socket` has room for a message or its other end is closed.
+///
+/// # Errors
+///
+/// ETIMEDOUT when neither happens within `time`; the errors of `poll(2)` but EINTR.
+pub fn writable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
+    ready_within(socket, PollFlags::POLLOUT, time)
+}
+
+fn ready_within(socket: impl AsFd, events: PollFlags, time: Duration) -> nix::Result<()> {
     let end = Instant::now() + time;
     loop {
-        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(socket.as_fd(), events)];
         let left = end.saturating_duration_since(Instant::now());
         // Rounds up: `poll` counts whole milliseconds, and 0 would not wait.
         let timeout = PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)));
@@ -161,43 +122,10 @@ pub fn readable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
     }
 }
 
-/// Returns the text of the next message and leaves the message in the queue. The text is empty when
-/// the other end is closed.
-///
-/// # Errors
-///
-/// The errors of `recv(2)`: EAGAIN when there is no message yet.
-pub fn peek(socket: impl AsFd) -> nix::Result<Vec<u8>> {
-    let mut text = vec![0; MAX_TEXT];
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    let length = recv(socket.as_fd().as_raw_fd(), &mut text, flags)?;
-    text.truncate(length);
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        fs::File,
-        io::{Read, Write},
-    };
-
-    #[test]
-    fn a_descriptor_arrives_with_its_message() {
-        let (here, there) = pair().unwrap();
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        send(&here, b"a pipe", &[writer.as_fd()]).unwrap();
-        drop(writer);
-        let (text, mut fds) = receive(&there).unwrap();
-        assert_eq!(text, b"a pipe");
-        File::from(fds.remove(0)).write_all(b"x").unwrap();
-        let mut read = String::new();
-        reader.read_to_string(&mut read).unwrap();
-        assert_eq!(read, "x");
-        drop(here);
-        assert_eq!(receive(&there).unwrap().0, b"");
-    }
+    use std::io::{Read, Write};
 
     #[test]
     fn a_replaced_descriptor_leads_elsewhere() {

@@ -10,6 +10,7 @@ mod handle;
 mod held_files;
 pub mod mount;
 pub mod network;
+pub mod packet;
 mod page;
 pub mod pidfd;
 mod pidns;

@@ -1,6 +1,6 @@
 //! Terminals: the size, the other end of a master, and a master that arrives over a socket.
 
-use super::{errno, fd};
+use super::{errno, packet};
 use nix::errno::Errno;
 use rustix::{
     pty::{OpenptFlags, ioctl_tiocgptpeer},
@@ -50,6 +50,6 @@ pub fn peer(master: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
 ///
 /// EBADMSG when the message carries no descriptor; the errors of `recvmsg(2)`.
 pub fn received(socket: &UnixStream) -> nix::Result<OwnedFd> {
-    let (_, fds) = fd::receive(socket)?;
+    let (_, fds) = packet::receive(socket)?;
     fds.into_iter().next().ok_or(Errno::EBADMSG)
 }

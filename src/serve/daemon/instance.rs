@@ -1,11 +1,12 @@
-//! What a daemon serves with: the lock, the store and the connections, its own or another's.
+//! The instance that a daemon serves with: lock, state store and connections, made by this daemon or
+//! resumed from a predecessor.
 
-use super::{Event, ServeSettings, lock};
+use super::{Event, ServeSettings, lock, mountpoint};
 use crate::{
     base::{paths, state::Store},
     serve::{
         fuse::{Cached, Direct, Server},
-        handover::{Descriptors, LOCK, Manifest, STATE},
+        handover::{Descriptors, Manifest, Name},
         wire::{Connection, Handshake, Side},
     },
     view::answer::Answers,
@@ -19,7 +20,10 @@ use std::{
     thread,
 };
 
-/// Lock, store and connections, and what is served on them.
+/// The maximum of threads that answer on one connection.
+const MAX_THREADS: usize = 4;
+
+/// The lock, the state store and the connections, and the server on them.
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) mountpoint: PathBuf,
@@ -27,17 +31,18 @@ pub(super) struct Instance {
     store: Arc<Store>,
     server: Arc<Server>,
     answers: Arc<Answers>,
-    /// In the order in which they were mounted.
+    /// The connections in the order in which they were mounted.
     connections: Vec<Connection>,
-    /// Whether a daemon before this one began them.
+    /// Whether a predecessor began the connections.
     pub(super) is_resumed: bool,
 }
 
-/// Sessions that are agreed on, and not yet running.
+/// Sessions that have made their handshake, and do not run yet.
 pub(super) struct Sessions(Vec<Box<dyn FnOnce() -> io::Result<()> + Send>>);
 
 impl Sessions {
-    /// Runs each until its connection ends, which is told.
+    /// Runs each session on a thread until its connection ends, and sends [`Event::Disconnected`]
+    /// then.
     pub(super) fn run(self, events: &Sender<Event>) {
         for session in self.0 {
             let events = events.clone();
@@ -52,16 +57,22 @@ impl Sessions {
 }
 
 impl Instance {
-    /// Mounts the direct connection anew; what a dead daemon has left there is taken away first.
-    pub(super) fn begin(config: &ServeSettings, lock: OwnedFd) -> Result<Instance> {
-        lock::clear(&config.mountpoint)?;
+    /// Mounts the direct connection anew. Unmounts first what a dead daemon left on the mount point.
+    ///
+    /// # Errors
+    /// When another file system is mounted there, or the kernel refuses the mount or memory.
+    pub(super) fn begin(settings: &ServeSettings, lock: OwnedFd) -> Result<Instance> {
+        mountpoint::clear(&settings.mountpoint)?;
         let store = Store::new().context("cannot make memory for a successor")?;
-        let direct = Connection::begin(Side::Direct, &config.mountpoint)?;
-        Instance::of(config, lock, store, vec![direct])
+        let direct = Connection::begin(Side::Direct, &settings.mountpoint)?;
+        Instance::new(settings, lock, store, vec![direct])
     }
 
-    /// Mounts the cached connection too. The way to its mount point leads through the direct
-    /// connection, whose session must be running.
+    /// Mounts the cached connection, and returns its session. The path of its mount point leads
+    /// through the direct connection, whose session must run.
+    ///
+    /// # Errors
+    /// When the kernel refuses the mount.
     pub(super) fn extend(&mut self) -> Result<Sessions> {
         let mut cached = Connection::begin(Side::Cached, &self.mountpoint)?;
         let session = session(&mut cached, &self.server)?;
@@ -69,47 +80,60 @@ impl Instance {
         Ok(Sessions(vec![session]))
     }
 
-    /// Goes on where the daemon stopped that held this.
-    pub(super) fn resume(config: &ServeSettings, held: &mut Descriptors) -> Result<Instance> {
+    /// Resumes the instance of a predecessor from its descriptors. The connections are not
+    /// unmounted when the new instance is dropped, unless [`Instance::own`] was called.
+    ///
+    /// # Errors
+    /// When the manifest is not understood or is of another mount point, a descriptor is missing, or
+    /// the kernel has ended a connection.
+    pub(super) fn resume(
+        settings: &ServeSettings,
+        descriptors: &mut Descriptors,
+    ) -> Result<Instance> {
         let Manifest::V1 {
             mountpoint,
-            connections: agreed,
-        } = held.roster()?;
-        if mountpoint != config.mountpoint {
-            bail!("it was served on {}", mountpoint.display());
+            connections: handshakes,
+        } = descriptors.manifest()?;
+        if mountpoint != settings.mountpoint {
+            bail!("the predecessor served {}", mountpoint.display());
         }
-        let store = Store::of(held.take(STATE).context("its state is missing")?)?;
-        let mut connections = Vec::new();
-        for agreed in agreed {
-            let device = held.take(&agreed.name);
-            let device = device.with_context(|| format!("connection {} is missing", agreed.name));
-            connections.push(Connection::resume(agreed, device?)?);
-        }
-        let sides: Vec<Option<Side>> = connections.iter().map(Connection::side).collect();
+        let store = descriptors.take(&Name::State);
+        let store = Store::of(store.context("the state of the predecessor is missing")?)?;
+        let sides: Vec<Option<Side>> = handshakes
+            .iter()
+            .map(|one| Side::from_name(&one.name))
+            .collect();
         if sides != Side::BOTH.map(Some) {
-            bail!("it has other connections than this program");
+            bail!("the predecessor has other connections than this program");
         }
-        let lock = match held.take(LOCK) {
+        let mut connections = Vec::new();
+        for (handshake, side) in handshakes.into_iter().zip(Side::BOTH) {
+            let device = descriptors.take(&Name::Device(side));
+            let device =
+                device.with_context(|| format!("connection {} is missing", handshake.name));
+            connections.push(Connection::resume(handshake, device?)?);
+        }
+        let lock = match descriptors.take(&Name::Lock) {
             Some(lock) => lock,
-            None => lock::lock(&config.mountpoint)?,
+            None => lock::acquire(&settings.mountpoint)?,
         };
-        let mut instance = Instance::of(config, lock, store, connections)?;
+        let mut instance = Instance::new(settings, lock, store, connections)?;
         instance.is_resumed = true;
         Ok(instance)
     }
 
-    fn of(
-        config: &ServeSettings,
+    fn new(
+        settings: &ServeSettings,
         lock: OwnedFd,
         store: Store,
         connections: Vec<Connection>,
     ) -> Result<Instance> {
         let store = Arc::new(store);
         // A fact may be half as old as an answer, which is kept for the other half.
-        let answers = Answers::here()?.with_max_age(config.max_age.half());
+        let answers = Answers::here()?.with_max_age(settings.max_age.half());
         let answers = Arc::new(answers.with_store(Arc::clone(&store)));
         Ok(Instance {
-            mountpoint: config.mountpoint.clone(),
+            mountpoint: settings.mountpoint.clone(),
             lock,
             server: Arc::new(Server::new(Arc::clone(&answers), Arc::clone(&store))),
             store,
@@ -119,7 +143,10 @@ impl Instance {
         })
     }
 
-    /// A session for each connection.
+    /// Makes the handshake of each connection, and returns the sessions.
+    ///
+    /// # Errors
+    /// When this program answers the kernel's handshake otherwise than the predecessor did.
     pub(super) fn sessions(&mut self) -> Result<Sessions> {
         let server = &self.server;
         let connections = self.connections.iter_mut();
@@ -127,80 +154,90 @@ impl Instance {
         Ok(Sessions(sessions.collect::<Result<_>>()?))
     }
 
-    /// From now on nobody else serves on these connections.
+    /// Takes the ownership of the mounts, which are unmounted from now on when the instance is
+    /// dropped, and writes the pid of this process into the lock. No other daemon may serve.
+    ///
+    /// # Errors
+    /// When the lock cannot be written.
     pub(super) fn own(&mut self) -> Result<()> {
-        self.connections
-            .iter_mut()
-            .for_each(Connection::unmount_on_drop);
-        lock::sign(&self.lock)
+        for connection in &mut self.connections {
+            connection.unmount_on_drop();
+        }
+        lock::write_pid(&self.lock)
     }
 
-    /// What is answered.
+    /// Returns the answers that the server gives.
     pub(super) fn answers(&self) -> Arc<Answers> {
         Arc::clone(&self.answers)
     }
 
-    /// Has the kernel give out again what a daemon before this one took and did not answer.
+    /// Makes the kernel send again the requests that a predecessor took and did not answer.
     pub(super) fn recover(&self) {
         for (place, connection) in (0..).zip(&self.connections) {
             if !connection.recover(self.store.marked(place)) {
                 tracing::info!(
                     connection = connection.handshake().name,
-                    "this kernel gives out no request twice: readers of that moment are interrupted"
+                    "this kernel sends no request again: readers of that moment are interrupted"
                 );
             }
         }
     }
 
-    /// What a successor needs.
-    pub(super) fn held(&self) -> Result<Descriptors> {
-        let mut held = Descriptors::default();
-        held.enter(&Manifest::V1 {
-            mountpoint: self.mountpoint.clone(),
-            connections: self.agreed().cloned().collect(),
-        })?;
-        held.add(LOCK, &self.lock)?;
-        held.add(STATE, &*self.store)?;
-        for connection in &self.connections {
-            held.add(&connection.handshake().name, connection.device())?;
+    /// Returns the descriptors that a successor needs. The manifest is the last one, so that a set
+    /// which is stored one by one is of no use before it is whole.
+    ///
+    /// # Errors
+    /// When this process may open no more descriptors, or the kernel has no memory.
+    pub(super) fn descriptors(&self) -> Result<Descriptors> {
+        let mut descriptors = Descriptors::default();
+        descriptors.add(Name::Lock, &self.lock)?;
+        descriptors.add(Name::State, &*self.store)?;
+        for (connection, side) in self.connections.iter().zip(Side::BOTH) {
+            descriptors.add(Name::Device(side), connection.device())?;
         }
-        Ok(held)
+        descriptors.add_manifest(&Manifest::V1 {
+            mountpoint: self.mountpoint.clone(),
+            connections: self.handshakes().cloned().collect(),
+        })?;
+        Ok(descriptors)
     }
 
-    fn agreed(&self) -> impl Iterator<Item = &Handshake> {
+    fn handshakes(&self) -> impl Iterator<Item = &Handshake> {
         self.connections.iter().map(Connection::handshake)
     }
 
-    /// Where the connections are mounted.
+    /// Returns the mount points of the connections.
     pub(super) fn points(&self) -> Vec<PathBuf> {
-        self.agreed()
-            .map(|agreed| agreed.mountpoint.clone())
-            .collect()
+        let points = self.handshakes().map(|one| one.mountpoint.clone());
+        points.collect()
     }
 
-    /// Whether all of it is still mounted where it was.
+    /// Returns whether every connection is still mounted.
+    ///
+    /// # Errors
+    /// When the mounts of this process cannot be listed.
     pub(super) fn is_mounted(&self) -> Result<bool> {
         let is_ours = |point: &Path| -> Result<bool> {
-            Ok(lock::mounted_at(point)?.as_deref() == Some(paths::FS_TYPE))
+            Ok(mountpoint::top_fs_type(point)?.as_deref() == Some(paths::FS_TYPE))
         };
         let ours: Result<Vec<bool>> = self.points().iter().map(|point| is_ours(point)).collect();
         Ok(ours?.into_iter().all(|is_ours| is_ours))
     }
 
-    /// How many threads answer.
+    /// Returns the number of threads that answer requests.
     pub(super) fn workers(&self) -> usize {
         self.connections.len() * threads()
     }
 
     /// Leaves everything mounted for a successor.
     pub(super) fn leave(self) {
-        self.connections
-            .into_iter()
-            .for_each(Connection::leave_mounted);
+        for connection in self.connections {
+            connection.leave_mounted();
+        }
     }
 
-    /// Unmounts, the last first.
-    pub(super) fn end(mut self) {
+    /// Unmounts everything, the last mount first.
+    pub(super) fn unmount(mut self) {
         while let Some(connection) = self.connections.pop() {
             drop(connection);
         }
@@ -224,9 +261,9 @@ fn session(
     })
 }
 
-/// The threads that answer on one connection.
+/// Returns the number of threads that answer on one connection.
 fn threads() -> usize {
     thread::available_parallelism()
         .map_or(1, usize::from)
-        .min(4)
+        .min(MAX_THREADS)
 }

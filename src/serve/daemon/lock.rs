@@ -1,14 +1,8 @@
-//! The place where a daemon serves: its lock, and what lies there when it comes.
+//! The lock of a mount point, which one daemon at a time holds, and the files beside the lock.
 
-use crate::base::{
-    mountinfo,
-    paths::{self, RUN_DIR},
-};
+use crate::base::paths::RUN_DIR;
 use anyhow::{Context, Result, bail};
-use nix::{
-    fcntl::{Flock, FlockArg},
-    mount::{MntFlags, umount2},
-};
+use nix::fcntl::{Flock, FlockArg};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Seek, Write},
@@ -18,34 +12,36 @@ use std::{
     time::Duration,
 };
 
-/// So long and so often one waits for others who only look whether somebody holds it.
+/// The interval and the maximum of further attempts at a lock that another process holds, perhaps
+/// only to test it ([`is_held`]).
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(5);
 const MAX_LOCK_RETRIES: usize = 4;
 
-/// The file of that kind that belongs to the mount point, in a directory that is made.
-pub(super) fn file(mountpoint: &Path, kind: &str) -> Result<PathBuf> {
+/// Returns the path of the file of that kind for the mount point, in a directory that is made if it
+/// does not exist.
+pub(super) fn run_file(mountpoint: &Path, kind: &str) -> Result<PathBuf> {
     fs::create_dir_all(RUN_DIR).with_context(|| format!("cannot make {RUN_DIR}"))?;
     Ok(path(mountpoint, kind))
 }
 
-/// Where the lock of a mount point is: its text is the pid of the daemon that serves there, or of the
-/// last one that did.
+/// Returns the path of the lock of a mount point. The text of that file is the pid of the daemon
+/// that serves there, or of the last daemon that did.
 #[must_use]
 pub fn lock_path(mountpoint: &Path) -> PathBuf {
     path(mountpoint, "lock")
 }
 
 fn path(mountpoint: &Path, kind: &str) -> PathBuf {
-    // As systemd-escape(1) names units after paths: no two have the same name.
+    // As systemd-escape(1) names units after paths: no two mount points have the same name.
     let name = mountpoint.to_string_lossy();
     let name = name.replace('-', "\\x2d").replace('/', "-");
     Path::new(RUN_DIR).join(format!("daemon{name}.{kind}"))
 }
 
-/// Holds the mount point for this process, and for whoever is handed the lock: it goes with the
-/// last of them, however they end.
-pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
-    let path = file(mountpoint, "lock")?;
+/// Locks the mount point. The lock lasts until the last process that has a duplicate of the
+/// descriptor closes it or ends, in whatever way.
+pub(super) fn acquire(mountpoint: &Path) -> Result<OwnedFd> {
+    let path = run_file(mountpoint, "lock")?;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -63,78 +59,37 @@ pub(super) fn lock(mountpoint: &Path) -> Result<OwnedFd> {
     }
     match locked {
         Ok(lock) => {
-            // A copy, because dropping the lock itself would give it up.
+            // A duplicate, because `Flock` unlocks the file when it is dropped.
             let copy = lock.as_fd().try_clone_to_owned();
             std::mem::forget(lock);
             let copy = copy?;
-            sign(&copy)?;
+            write_pid(&copy)?;
             Ok(copy)
         }
         Err((mut file, _)) => {
             let mut holder = String::new();
             file.rewind()?;
             file.read_to_string(&mut holder)?;
-            bail!("another daemon serves it (pid {holder})");
+            bail!("another daemon serves this mount point (pid {holder})");
         }
     }
 }
 
-/// Whether somebody holds the mount point: a daemon, or a keeper between two of them. If nobody
-/// does, it is held for this look.
+/// Returns whether a process holds the lock: a daemon, or a keeper between two daemons. A lock that
+/// no process holds is held by this function for the moment of the test.
 pub(super) fn is_held(mountpoint: &Path) -> Result<bool> {
-    let path = file(mountpoint, "lock")?;
+    let path = run_file(mountpoint, "lock")?;
     let Ok(file) = File::open(&path) else {
         return Ok(false);
     };
     Ok(Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 }
 
-/// Writes into the lock whose it is now.
-pub(super) fn sign(lock: &OwnedFd) -> Result<()> {
+/// Writes the pid of this process into the lock.
+pub(super) fn write_pid(lock: &OwnedFd) -> Result<()> {
     let mut file = File::from(lock.try_clone()?);
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(std::process::id().to_string().as_bytes())?;
     Ok(())
-}
-
-/// The mount point as the kernel names it. What is mounted there may be dead, and cannot be asked.
-pub(super) fn resolved(mountpoint: &Path) -> Result<PathBuf> {
-    if let Ok(path) = fs::canonicalize(mountpoint) {
-        return Ok(path);
-    }
-    let path = std::path::absolute(mountpoint)?;
-    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
-        bail!(
-            "cannot serve {}: it is no directory of its own",
-            path.display()
-        );
-    };
-    fs::create_dir_all(above).with_context(|| format!("cannot make {}", above.display()))?;
-    let above =
-        fs::canonicalize(above).with_context(|| format!("cannot find {}", above.display()))?;
-    Ok(above.join(name))
-}
-
-/// Takes away what a dead daemon left mounted, and makes the directory if there is none.
-pub(super) fn clear(mountpoint: &Path) -> Result<()> {
-    while let Some(kind) = mounted_at(mountpoint)? {
-        if kind != paths::FS_TYPE {
-            bail!(
-                "a file system of type {kind} is mounted there: unmount it, or choose another place"
-            );
-        }
-        // The lock is ours, so nobody serves it.
-        tracing::warn!(mountpoint = %mountpoint.display(), "taking over from a daemon that died");
-        umount2(mountpoint, MntFlags::MNT_DETACH).context("cannot unmount what is left there")?;
-    }
-    fs::create_dir_all(mountpoint).context("cannot make the directory")
-}
-
-/// The type of the file system that is mounted there last.
-pub(super) fn mounted_at(point: &Path) -> Result<Option<String>> {
-    let mounts = mountinfo::own().context("cannot read /proc/self/mountinfo")?;
-    let point: PathBuf = point.components().collect();
-    let mut mounts = mounts.into_iter().filter(|mount| mount.point == point);
-    Ok(mounts.next_back().map(|mount| mount.kind))
 }

@@ -1,7 +1,9 @@
-//! The host daemon: builds the rooms, says when it is ready, ends on a signal or for a successor.
+//! The host daemon: starts an instance, tells the supervisor that it serves, and ends on a signal or
+//! for a successor.
 
 mod instance;
 mod lock;
+mod mountpoint;
 mod pending_attach;
 mod post_stop;
 mod predecessor;
@@ -10,7 +12,11 @@ mod supervisor;
 mod takeover;
 
 use crate::{
-    base::{metrics, units::Micros},
+    base::{
+        metrics,
+        sys::fd,
+        units::{Micros, Pid},
+    },
     inject::repair::{self, RepairedContainer},
     serve::{
         handover::Descriptors,
@@ -23,7 +29,7 @@ use instance::Instance;
 pub use lock::lock_path;
 use nix::{
     sys::{prctl, signal::Signal},
-    unistd::{Pid, getppid},
+    unistd,
 };
 use pending_attach::PendingAttach;
 pub use post_stop::clean_up;
@@ -35,7 +41,7 @@ use signal_hook::{
 use std::{
     fs,
     io::Write,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     path::PathBuf,
     sync::{
         Arc,
@@ -48,42 +54,56 @@ use successor::{Handover, ReplaceListener};
 use supervisor::Supervisor;
 
 const END_SIGNALS: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
-/// The status of a daemon that could not serve.
+/// The exit status of a daemon that could not serve.
 const FAILED: i32 = 125;
-/// How long a daemon at least lives that does not end well, where nothing else slows down the next.
+/// The minimum time between the start of a daemon that fails under systemd and its end. systemd
+/// starts the next daemon at once, which may fail in the same way.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
-/// How to serve.
+/// The settings of a daemon.
 #[derive(Debug, Clone)]
 pub struct ServeSettings {
-    /// Where.
+    /// The act of the daemon.
+    pub mode: Mode,
+    /// The directory on which the daemon serves.
     pub mountpoint: PathBuf,
-    /// Whether a keeper watches over the daemon, unless systemd does.
-    pub is_kept: bool,
-    /// After how long a daemon that hangs is replaced.
+    /// The time after which a daemon that hangs is killed. Under systemd the unit sets that time.
     pub watchdog: Duration,
-    /// How old an answer may be when a reader is told it.
+    /// The maximum age of an answer when a reader gets it.
     pub max_age: Micros,
-    /// Whether a daemon that serves there is to be replaced.
-    pub replaces: bool,
-    /// Whether it is only to be found out whether that could be done.
-    pub is_dry_run: bool,
-    /// Whether it serves one container of `plimsoll run`: it then says `ready` on standard
-    /// output, and ends with the process that started it, in whose mount namespace nobody else
-    /// serves.
-    pub is_embedded: bool,
-    /// The file with the configuration, for what is started on behalf of the daemon.
-    pub configuration: PathBuf,
-    /// The pid of a daemon whose keeper died; standard input is its socket.
-    pub adopts: Option<i32>,
+    /// The configuration file, for processes that the daemon starts.
+    pub config_file: PathBuf,
 }
 
-/// What may happen to a daemon that serves.
+/// The act of a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Serve the containers of the host.
+    Serve {
+        /// Whether a keeper watches over the daemon, unless systemd does.
+        has_keeper: bool,
+    },
+    /// Serve in place of the daemon that serves on the mount point.
+    Replace {
+        /// Whether a keeper watches over the daemon.
+        has_keeper: bool,
+    },
+    /// Find out whether [`Mode::Replace`] would succeed, without disturbing the daemon that serves.
+    CheckReplace,
+    /// Serve one container of `plimsoll run`, in a mount namespace where no other daemon serves.
+    /// Write `ready` to standard output when the daemon serves, and end with the parent process.
+    Embedded,
+    /// Be the keeper of the daemon with this pid, whose own keeper died. Standard input is the
+    /// channel to that daemon.
+    Adopt(Pid),
+}
+
+/// A reason for a daemon to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// It was told to end.
+    /// A signal told the daemon to end for good.
     Stop,
-    /// It was told to make room for a successor.
+    /// A signal told the daemon to end, and leave everything to a successor.
     Restart,
     /// A successor serves.
     Replaced,
@@ -91,152 +111,161 @@ enum Event {
     Disconnected,
 }
 
-/// Serves until it is told to end or replaced, and answers the exit status. `complain` tells the
-/// user why a daemon of the keeper's ended.
-///
-/// What a daemon that is dead has left mounted there is taken over.
+/// Serves until the daemon is told to end or is replaced, and returns the exit status. Takes over
+/// what a dead daemon left mounted. `complain` shows the user the error of a daemon that a keeper
+/// started.
 ///
 /// # Errors
-/// When another daemon serves there, something else is mounted there, or the kernel refuses.
-pub fn serve(mut config: ServeSettings, complain: impl Fn(&anyhow::Error)) -> Result<i32> {
-    if config.is_embedded && !ends_with_its_parent()? {
+/// When another daemon serves there, another file system is mounted there, or the kernel refuses.
+pub fn serve(mut settings: ServeSettings, complain: impl Fn(&anyhow::Error)) -> Result<i32> {
+    if settings.mode == Mode::Embedded && !ends_with_its_parent()? {
         return Ok(0);
     }
-    config.mountpoint = lock::resolved(&config.mountpoint)?;
-    if config.is_dry_run {
-        let acting = || format!("cannot go on for {}", config.mountpoint.display());
-        return could_replace(&config).with_context(acting).map(|()| 0);
+    settings.mountpoint = mountpoint::resolve(&settings.mountpoint)?;
+    if settings.mode == Mode::CheckReplace {
+        let acting = || {
+            format!(
+                "cannot replace the daemon on {}",
+                settings.mountpoint.display()
+            )
+        };
+        return check_replace(&settings).with_context(acting).map(|()| 0);
     }
-    if Supervisor::is_systemd() {
-        if config.replaces {
-            bail!("--replace is for daemons with a keeper: under systemd, systemctl restart");
+    if Supervisor::is_systemd_present() {
+        return serve_under_systemd(&settings).map(|()| 0);
+    }
+    let adopted = match settings.mode {
+        Mode::Serve { has_keeper: false } | Mode::Replace { has_keeper: false } => {
+            return live(&settings, Descriptors::default(), Supervisor::None).map(|()| 0);
         }
-        let held = Supervisor::held_by_systemd()?;
-        let end = Instant::now() + MIN_LIFETIME;
-        let result = live(&config, held, Supervisor::Systemd);
-        if result.is_err() {
-            // systemd starts the next one at once, which may fail likewise.
-            thread::sleep(end.saturating_duration_since(Instant::now()));
-        }
-        return result.map(|()| 0);
-    }
-    if !config.is_kept {
-        return live(&config, Descriptors::default(), Supervisor::None).map(|()| 0);
-    }
-    let adopted = config.adopts.map(adopted).transpose()?;
-    let status = keeper::keep(config.watchdog, adopted, |life| {
-        match begin(&config, life) {
-            Ok(()) => 0,
-            Err(error) => {
-                complain(&error);
-                FAILED
-            }
+        Mode::Adopt(pid) => Some(adopted(pid)?),
+        _ => None,
+    };
+    let status = keeper::keep(settings.watchdog, adopted, |start| match live_under_keeper(
+        &settings, start,
+    ) {
+        Ok(()) => 0,
+        Err(error) => {
+            complain(&error);
+            FAILED
         }
     });
     status.context("cannot keep a daemon alive")
 }
 
-/// Whether this program could go on where the daemon stops that serves there, which is not disturbed.
-fn could_replace(config: &ServeSettings) -> Result<()> {
-    let (_predecessor, mut held) = Predecessor::ask(&config.mountpoint)?;
-    let mut instance = Instance::resume(config, &mut held)?;
+/// Returns an error if this program could not take the place of the daemon that serves.
+fn check_replace(settings: &ServeSettings) -> Result<()> {
+    let (_predecessor, mut descriptors) = Predecessor::connect(&settings.mountpoint)?;
+    let mut instance = Instance::resume(settings, &mut descriptors)?;
     let agreed = instance.sessions().map(drop);
     instance.leave();
     agreed
 }
 
-/// The life of a daemon that has a keeper.
-fn begin(config: &ServeSettings, mut life: Start) -> Result<()> {
-    if config.is_embedded && !ends_with_its_parent()? {
-        return Ok(());
+fn serve_under_systemd(settings: &ServeSettings) -> Result<()> {
+    if let Mode::Replace { .. } = settings.mode {
+        bail!("--replace is for daemons with a keeper: under systemd, systemctl restart");
     }
-    let supervisor = Supervisor::keeper(life.keeper);
-    if life.purpose == Purpose::End {
-        if let Ok(mut instance) = Instance::resume(config, &mut life.held) {
-            // Its readers wait in vain otherwise.
-            tell("taken out", &repair::remove(&instance.points())?);
-            instance.own()?;
-            instance.end();
-        }
-        return Ok(());
+    let descriptors = Supervisor::stored_by_systemd()?;
+    let end = Instant::now() + MIN_LIFETIME;
+    let result = live(settings, descriptors, Supervisor::Systemd);
+    if result.is_err() {
+        thread::sleep(end.saturating_duration_since(Instant::now()));
     }
-    live(config, life.held, supervisor)
+    result
 }
 
-/// The daemon whose keeper this process is to be.
-fn adopted(pid: i32) -> Result<Adopted> {
+/// Runs a daemon that its keeper has forked.
+fn live_under_keeper(settings: &ServeSettings, mut start: Start) -> Result<()> {
+    if settings.mode == Mode::Embedded && !ends_with_its_parent()? {
+        return Ok(());
+    }
+    let supervisor = Supervisor::keeper(start.keeper);
+    if start.purpose == Purpose::Serve {
+        return live(settings, start.descriptors, supervisor);
+    }
+    if let Ok(mut instance) = Instance::resume(settings, &mut start.descriptors) {
+        // Containers first: their readers would wait for an answer for ever.
+        log_repaired("view removed", &repair::remove(&instance.points())?);
+        instance.own()?;
+        instance.unmount();
+    }
+    Ok(())
+}
+
+/// Returns the daemon with that pid, and the channel to it that is standard input.
+fn adopted(pid: Pid) -> Result<Adopted> {
     let stdin = std::io::stdin();
-    let daemon = stdin.as_fd().try_clone_to_owned()?;
-    let nothing = std::fs::File::open("/dev/null")?;
-    crate::base::sys::fd::dup_onto(stdin.as_fd(), nothing.as_fd())?;
+    let channel: OwnedFd = stdin.as_fd().try_clone_to_owned()?;
+    let null = fs::File::open("/dev/null")?;
+    fd::dup_onto(stdin.as_fd(), null.as_fd())?;
     Ok(Adopted {
-        pid: Pid::from_raw(pid),
-        daemon,
+        pid: unistd::Pid::from_raw(i32::try_from(pid.0)?),
+        channel: channel.into(),
     })
 }
 
-/// Asks for a signal at the parent's end; whether the parent has not ended before.
+/// Requests SIGTERM for the moment when the parent process ends. Returns false if the parent ended
+/// before.
 fn ends_with_its_parent() -> Result<bool> {
-    let parent = getppid();
-    prctl::set_pdeathsig(Signal::SIGTERM).context("cannot ask for a signal at the parent's end")?;
-    // It may have ended before it was asked for.
-    Ok(getppid() == parent && parent != Pid::from_raw(1))
+    let parent = unistd::getppid();
+    prctl::set_pdeathsig(Signal::SIGTERM)
+        .context("cannot request a signal at the end of the parent process")?;
+    // The parent may have ended before the request.
+    Ok(unistd::getppid() == parent && parent != unistd::Pid::from_raw(1))
 }
 
-/// The life of a daemon: takes its place, serves, and ends as it is told to.
-fn live(config: &ServeSettings, held: Descriptors, supervisor: Supervisor) -> Result<()> {
-    let acting = || format!("cannot serve {}", config.mountpoint.display());
-    // Caught before there are threads, so that none of them is ended by a signal.
-    let signals = Signals::new(END_SIGNALS).context("cannot catch signals")?;
-    // Whoever started this process may have held them back for itself.
-    nix::sys::signal::SigSet::all()
-        .thread_unblock()
-        .context("cannot let signals through")?;
-    let is_first = held.is_empty();
-    let (mut instance, sessions) =
-        takeover::take(config, held, &supervisor).with_context(acting)?;
+/// Runs a daemon from its start to its end. `descriptors` are those that the supervisor held for
+/// this daemon; none for a first one.
+fn live(settings: &ServeSettings, descriptors: Descriptors, supervisor: Supervisor) -> Result<()> {
+    let acting = || format!("cannot serve {}", settings.mountpoint.display());
+    let signals = catch_signals()?;
+    let is_first = descriptors.is_empty();
+    let (events, inbox) = channel();
+    let mut instance =
+        takeover::start(settings, descriptors, &supervisor, &events).with_context(acting)?;
     let supervisor = Arc::new(supervisor);
-    let (sender, events) = channel();
-    sessions.run(&sender);
-    if !instance.is_resumed {
-        instance.extend().with_context(acting)?.run(&sender);
-    }
-    let handed = Arc::new(instance.held()?);
-    if !instance.is_resumed {
-        supervisor.hold(&handed)?;
-    }
+    let descriptors = Arc::new(instance.descriptors()?);
     let answers = instance.answers();
     thread::spawn(move || answer::sample_loads(&answers));
-    let door = (!config.is_embedded).then(|| open_door(config, &instance, &supervisor, &sender));
-    let door = door.transpose()?;
+    let socket = match settings.mode {
+        Mode::Embedded => None,
+        _ => Some(listen_for_successors(&instance, &supervisor, &events)?),
+    };
     let resumed = instance.is_resumed;
-    tracing::info!(mountpoint = %config.mountpoint.display(), resumed, "serving");
+    tracing::info!(mountpoint = %settings.mountpoint.display(), resumed, "serving");
     supervisor.serving()?;
-    if config.is_embedded && is_first {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "ready").context("cannot say that it is ready")?;
-        out.flush().context("cannot say that it is ready")?;
+    if settings.mode == Mode::Embedded && is_first {
+        write_ready()?;
     }
     instance.own()?;
-    watch_signals(signals, &sender);
-    if !instance.is_resumed && !config.is_embedded {
-        heal(&instance);
+    forward_signals(signals, events);
+    if settings.mode != Mode::Embedded && !resumed {
+        repair_containers(&instance);
     }
-    let watched = Arc::clone(&supervisor);
-    let (configured, kept) = (config.clone(), Arc::clone(&handed));
-    thread::spawn(move || {
-        let welcome = (!configured.is_embedded).then(|| PendingAttach::of(&configured));
-        let look = || welcome.iter().for_each(PendingAttach::look);
-        // Also where nobody watches over it.
-        look();
-        watched.attend(&configured, &kept, look);
-    });
-    let event = events.recv().unwrap_or(Event::Stop);
-    end(event, instance, &supervisor, &handed, door)
+    attend(settings, &supervisor, &descriptors);
+    let event = inbox.recv().unwrap_or(Event::Stop);
+    let running = Running {
+        instance,
+        supervisor,
+        descriptors,
+        socket,
+    };
+    running.end(event)
 }
 
-fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
-    let events = events.clone();
+/// Catches the signals that end a daemon. To be called before there are threads, so that no signal
+/// ends the process meanwhile.
+fn catch_signals() -> Result<Signals> {
+    let signals = Signals::new(END_SIGNALS).context("cannot catch signals")?;
+    // A parent that blocks signals for itself, as the keeper does, passes that on.
+    nix::sys::signal::SigSet::all()
+        .thread_unblock()
+        .context("cannot unblock signals")?;
+    Ok(signals)
+}
+
+fn forward_signals(mut signals: Signals, events: Sender<Event>) {
     thread::spawn(move || {
         for signal in signals.forever() {
             let event = match signal {
@@ -248,21 +277,40 @@ fn watch_signals(mut signals: Signals, events: &Sender<Event>) {
     });
 }
 
-/// Has successors let in at the door whose path is answered. Where readers wait, there is none
-/// rather than no daemon.
-fn open_door(
-    config: &ServeSettings,
+/// Tells the process that started an embedded daemon that the daemon serves.
+fn write_ready() -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready").context("cannot write to standard output")?;
+    out.flush().context("cannot write to standard output")
+}
+
+/// Sends the supervisor messages from a thread, and attaches pending containers meanwhile.
+fn attend(settings: &ServeSettings, supervisor: &Arc<Supervisor>, descriptors: &Arc<Descriptors>) {
+    let (supervisor, descriptors) = (Arc::clone(supervisor), Arc::clone(descriptors));
+    let settings = settings.clone();
+    thread::spawn(move || {
+        let pending = (settings.mode != Mode::Embedded).then(|| PendingAttach::new(&settings));
+        let poll = || pending.iter().for_each(PendingAttach::poll);
+        // Once without a supervisor, too.
+        poll();
+        supervisor.attend(&settings, &descriptors, poll);
+    });
+}
+
+/// Lets successors connect, and returns the path of the socket. A resumed daemon serves even without
+/// the socket, since readers wait.
+fn listen_for_successors(
     instance: &Instance,
     supervisor: &Arc<Supervisor>,
     events: &Sender<Event>,
 ) -> Result<PathBuf> {
-    let path = lock::file(&config.mountpoint, "socket")?;
-    let opened = ReplaceListener::open(&path)
-        .and_then(|door| Ok((door, Handover::of(instance, supervisor)?)));
+    let path = lock::run_file(&instance.mountpoint, "socket")?;
+    let listening = ReplaceListener::bind(&path)
+        .and_then(|listener| Ok((listener, Handover::new(instance, supervisor)?)));
     let events = events.clone();
-    match opened {
-        Ok((door, work)) => {
-            thread::spawn(move || door.attend(&work, &events));
+    match listening {
+        Ok((listener, handover)) => {
+            thread::spawn(move || listener.run(&handover, &events));
         }
         Err(error) if instance.is_resumed => {
             let error = format!("{error:#}");
@@ -273,16 +321,16 @@ fn open_door(
     Ok(path)
 }
 
-/// Puts what this daemon serves in the place of what a daemon before it served that was lost.
-fn heal(instance: &Instance) {
+/// Mounts what this daemon serves in the containers whose view a dead daemon has left.
+fn repair_containers(instance: &Instance) {
     let (mountpoint, points) = (instance.mountpoint.clone(), instance.points());
     thread::spawn(move || match repair::replace_dead(&mountpoint, &points) {
-        Ok(repaired) => tell("healed", &repaired),
-        Err(error) => tracing::warn!(%error, "cannot look for containers to heal"),
+        Ok(repaired) => log_repaired("dead view replaced", &repaired),
+        Err(error) => tracing::warn!(%error, "cannot list the containers to repair"),
     });
 }
 
-fn tell(what: &str, repaired: &[RepairedContainer]) {
+fn log_repaired(act: &str, repaired: &[RepairedContainer]) {
     for RepairedContainer {
         pid,
         mounts,
@@ -293,53 +341,59 @@ fn tell(what: &str, repaired: &[RepairedContainer]) {
             tracing::info!(
                 pid = pid.0,
                 mounts,
-                "{what} in the container of this process"
+                "{act} in the container of this process"
             );
         }
         if let Some(error) = failed {
-            tracing::warn!(pid = pid.0, %error, "cannot reach all of the container of this process");
+            tracing::warn!(pid = pid.0, %error, "cannot reach every mount in the container of this process");
         }
     }
 }
 
-fn end(
-    event: Event,
+/// A daemon that has served.
+struct Running {
     instance: Instance,
-    supervisor: &Arc<Supervisor>,
-    held: &Descriptors,
-    door: Option<PathBuf>,
-) -> Result<()> {
-    for counter in metrics::COUNTERS {
-        tracing::info!(counter = counter.name, value = counter.value(), "counted");
-    }
-    match event {
-        Event::Restart => {
-            tracing::info!("making room for a successor");
-            if let Err(error) = Handover::of(&instance, supervisor)?.rest() {
-                tracing::warn!(error = format!("{error:#}"), "leaving it to the successor");
+    supervisor: Arc<Supervisor>,
+    descriptors: Arc<Descriptors>,
+    /// The path of the socket for successors; `None` for an embedded daemon.
+    socket: Option<PathBuf>,
+}
+
+impl Running {
+    fn end(self, event: Event) -> Result<()> {
+        for counter in metrics::COUNTERS {
+            tracing::info!(counter = counter.name, value = counter.value(), "counted");
+        }
+        match event {
+            Event::Restart => {
+                tracing::info!("making room for a successor");
+                if let Err(error) = Handover::new(&self.instance, &self.supervisor)?.drain() {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "leaving open requests to the successor");
+                }
+                self.instance.leave();
+                return Ok(());
             }
-            instance.leave();
-            return Ok(());
+            Event::Replaced => {
+                tracing::info!("a successor serves");
+                self.instance.leave();
+                self.supervisor.leaving(&Descriptors::default());
+                return Ok(());
+            }
+            Event::Disconnected if self.instance.is_mounted()? => {
+                self.instance.leave();
+                bail!("the kernel has ended a connection");
+            }
+            Event::Disconnected => tracing::info!("the mount point was unmounted"),
+            Event::Stop => {}
         }
-        Event::Replaced => {
-            tracing::info!("a successor serves");
-            instance.leave();
-            supervisor.leaving(&Descriptors::default());
-            return Ok(());
+        if let Some(socket) = self.socket {
+            let _ = fs::remove_file(socket);
+            // A container of `plimsoll run`, whose daemon has no socket, ends before its view.
+            log_repaired("view removed", &repair::remove(&self.instance.points())?);
         }
-        Event::Disconnected if instance.is_mounted()? => {
-            instance.leave();
-            bail!("the kernel has ended a connection");
-        }
-        Event::Disconnected => tracing::info!("somebody unmounted it"),
-        Event::Stop => {}
+        self.instance.unmount();
+        self.supervisor.leaving(&self.descriptors);
+        Ok(())
     }
-    if let Some(door) = door {
-        let _ = fs::remove_file(door);
-        // A container of `run`, which has no door, ends before its view.
-        tell("taken out", &repair::remove(&instance.points())?);
-    }
-    instance.end();
-    supervisor.leaving(held);
-    Ok(())
 }

@@ -1,47 +1,47 @@
-//! What a daemon leaves behind that systemd had to kill when it was stopped.
+//! The clean-up after a stopped daemon that could not clean up itself, since systemd killed it.
 
-use super::{lock, tell};
+use super::{log_repaired, mountpoint};
 use crate::{base::paths, inject::repair, serve::wire::Side};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
 use std::{path::Path, process::Command};
 
-/// Takes the view out of every container and away, if systemd is stopping that unit and the
-/// daemon could not do it itself. To be run when its daemon has ended, however it did: after one
-/// that ended well, and before a next one, there is nothing to be done.
+/// Removes the view from every container and unmounts it, if systemd is stopping `unit` and the
+/// daemon did not end well. For `ExecStopPost=`, which runs after every end of a daemon: does
+/// nothing after one that ended well, and nothing if systemd starts a next one.
 ///
 /// # Errors
-/// When systemd cannot be asked, or the containers cannot be looked for.
+/// When systemd does not answer, or the processes of the machine cannot be listed.
 pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
     let ended_well = std::env::var_os("SERVICE_RESULT").is_some_and(|result| result == "success");
     if ended_well || !is_stopping(unit)? {
         return Ok(());
     }
-    let mountpoint = lock::resolved(mountpoint)?;
+    let mountpoint = mountpoint::resolve(mountpoint)?;
     let points = Side::BOTH.map(|side| side.mountpoint(&mountpoint));
-    tell("taken out", &repair::remove(&points)?);
-    // What is mounted within goes with it: the way there leads through files for which nobody answers.
-    while lock::mounted_at(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {
+    log_repaired("view removed", &repair::remove(&points)?);
+    // MNT_DETACH takes the mounts within along: their paths lead through files that no daemon serves.
+    while mountpoint::top_fs_type(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {
         umount2(&mountpoint, MntFlags::MNT_DETACH)
             .with_context(|| format!("cannot unmount {}", mountpoint.display()))?;
     }
     Ok(())
 }
 
-/// Whether systemd stops the unit for good; while it starts it again after a failure it has no
-/// job, and for a restart one of another type.
+/// Returns whether systemd stops the unit for good. A unit that systemd starts again after a failure
+/// has no job, and one that is restarted has a job of another type.
 fn is_stopping(unit: &str) -> Result<bool> {
     let mut systemctl = Command::new("systemctl");
     systemctl.args(["list-jobs", "--no-legend", "--plain", unit]);
-    let answer = systemctl.output().context("cannot ask systemd")?;
+    let answer = systemctl.output().context("cannot run systemctl")?;
     if !answer.status.success() {
-        let said = String::from_utf8_lossy(&answer.stderr);
-        bail!("systemd does not say whether it stops {unit}: {said}");
+        let error = String::from_utf8_lossy(&answer.stderr);
+        bail!("systemctl list-jobs {unit} failed: {error}");
     }
     Ok(is_stop(&String::from_utf8_lossy(&answer.stdout), unit))
 }
 
-/// Whether a list of jobs (number, unit, type, state) has that unit's stop.
+/// Returns whether a list of jobs (number, unit, type, state) has a stop of that unit.
 fn is_stop(jobs: &str, unit: &str) -> bool {
     jobs.lines().any(|job| {
         let mut words = job.split_whitespace().skip(1);

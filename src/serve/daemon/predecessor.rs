@@ -1,44 +1,43 @@
-//! A daemon takes the place of one that serves: asks it for what it holds, has it come to rest, and
-//! has it end.
+//! The predecessor, as its successor sees it: asked for its descriptors, drained, dismissed.
+//!
+//! The sequence of messages is drawn in [`handover`](crate::serve::handover).
 
 use super::lock;
-use crate::{
-    base::sys::fd,
-    serve::handover::{Descriptors, HANDOVER_TIMEOUT, KEEPER, Message, PREDECESSOR},
-};
+use crate::serve::handover::{Channel, Descriptors, HANDOVER_TIMEOUT, Message, Name, Received};
 use anyhow::{Context, Result, bail};
-use nix::{
-    errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
-};
+use nix::errno::Errno;
 use std::{
-    os::fd::{AsRawFd, OwnedFd},
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-/// How often it is asked again for a daemon that is about to serve.
-const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// The interval at which a successor connects again while the keeper starts the next daemon.
+const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The daemon that serves on a mount point, while it is being replaced.
+/// A daemon that serves on a mount point, and is being replaced.
 #[derive(Debug)]
 pub(super) struct Predecessor {
-    socket: OwnedFd,
-    /// Where it speaks to its keeper, if it has one and lets a successor speak there.
-    keeper: Option<OwnedFd>,
+    channel: Channel,
+    /// The predecessor's end of the channel to its keeper; `None` for a predecessor without one.
+    keeper: Option<Channel>,
 }
 
 impl Predecessor {
-    /// The daemon that serves there, which has answered what it took and takes nothing more; with
-    /// all that it holds. If it dies first, the one that takes its place.
+    /// Connects to the daemon that serves on the mount point and drains it: the daemon has answered
+    /// every request that it took, and takes no more. Returns the daemon with its descriptors. A
+    /// daemon that dies first is followed by the next one of its keeper, which is drained instead.
+    ///
+    /// # Errors
+    /// When no daemon was drained within [`HANDOVER_TIMEOUT`], or the manifest is not understood: the
+    /// daemon is not disturbed in that case.
     pub(super) fn drained(mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
         let end = Instant::now() + HANDOVER_TIMEOUT;
         loop {
-            let (predecessor, held) = Predecessor::ask_until(end, mountpoint)?;
-            held.roster()?;
+            let (mut predecessor, descriptors) = Predecessor::connect_until(end, mountpoint)?;
+            descriptors.manifest()?;
             if predecessor.drain()? {
-                return Ok((predecessor, held));
+                return Ok((predecessor, descriptors));
             }
             if Instant::now() >= end {
                 bail!("no daemon serves there for long enough to be replaced");
@@ -46,90 +45,89 @@ impl Predecessor {
         }
     }
 
-    /// Asks the daemon that serves there for all that it holds. One that has died is waited for
-    /// until another one has taken its place.
-    pub(super) fn ask(mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
-        Predecessor::ask_until(Instant::now() + HANDOVER_TIMEOUT, mountpoint)
+    /// Connects to the daemon that serves on the mount point, and returns it with its descriptors.
+    /// Waits at most [`HANDOVER_TIMEOUT`] for the next daemon of a keeper whose daemon has died.
+    pub(super) fn connect(mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
+        Predecessor::connect_until(Instant::now() + HANDOVER_TIMEOUT, mountpoint)
     }
 
-    fn ask_until(end: Instant, mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
-        let path = lock::file(mountpoint, "socket")?;
+    fn connect_until(end: Instant, mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
+        let path = lock::run_file(mountpoint, "socket")?;
         loop {
-            let asked = Predecessor::ask_at(&path);
-            let may_be_followed = matches!(
-                asked,
+            let connected = Predecessor::connect_at(&path);
+            let is_dead = matches!(
+                connected,
                 Ok(None) | Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ECONNRESET)
             );
-            // Whoever has the next one serve holds the place for it.
-            if may_be_followed && Instant::now() < end && lock::is_held(mountpoint)? {
-                thread::sleep(RETRY_INTERVAL);
+            // A keeper that starts the next daemon holds the lock for that one.
+            if is_dead && Instant::now() < end && lock::is_held(mountpoint)? {
+                thread::sleep(CONNECT_RETRY_INTERVAL);
                 continue;
             }
-            return match asked {
-                Ok(Some(asked)) => Ok(asked),
-                Ok(None) => bail!("the daemon that serves there does not let itself be replaced"),
+            return match connected {
+                Ok(Some(connected)) => Ok(connected),
+                Ok(None) => bail!("the daemon that serves there cannot be replaced"),
                 Err(Errno::ETIMEDOUT) => bail!("the daemon that serves there does not answer"),
                 Err(error) => Err(error).context("no daemon serves there that could be replaced"),
             };
         }
     }
 
-    fn ask_at(path: &Path) -> nix::Result<Option<(Predecessor, Descriptors)>> {
-        let kind = SockType::SeqPacket;
-        let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-        let Some((Message::Hold(_), mut held)) = Descriptors::hear(&socket)? else {
+    fn connect_at(path: &Path) -> nix::Result<Option<(Predecessor, Descriptors)>> {
+        let mut channel = Channel::connect(path)?;
+        let Some(Received::Descriptors(mut descriptors)) = channel.recv()? else {
             return Ok(None);
         };
-        let keeper = held.take(KEEPER);
-        Ok(Some((Predecessor { socket, keeper }, held)))
+        let keeper = descriptors.take(&Name::Keeper).map(Channel::from);
+        Ok(Some((Predecessor { channel, keeper }, descriptors)))
     }
 
-    /// The one that is to be replaced, of what was entered.
-    pub(super) fn left_in(held: &mut Descriptors) -> Option<Predecessor> {
+    /// Takes the predecessor out of descriptors to which [`Predecessor::add_to`] added it.
+    pub(super) fn take_from(descriptors: &mut Descriptors) -> Option<Predecessor> {
         Some(Predecessor {
-            socket: held.take(PREDECESSOR)?,
-            keeper: held.take(KEEPER),
+            channel: descriptors.take(&Name::Predecessor)?.into(),
+            keeper: descriptors.take(&Name::Keeper).map(Channel::from),
         })
     }
 
-    /// Adds what is needed to tell it to end.
-    pub(super) fn enter(&self, held: &mut Descriptors) -> Result<()> {
-        held.add(PREDECESSOR, &self.socket)?;
+    /// Adds the channels that [`Predecessor::dismiss`] needs.
+    pub(super) fn add_to(&self, descriptors: &mut Descriptors) -> Result<()> {
+        descriptors.add(Name::Predecessor, &self.channel)?;
         if let Some(keeper) = &self.keeper {
-            held.add(KEEPER, keeper)?;
+            descriptors.add(Name::Keeper, keeper)?;
         }
         Ok(())
     }
 
-    /// Has it answer what it took, and take nothing more; whether it lives to say so.
-    fn drain(&self) -> Result<bool> {
-        let told = Descriptors::say(&self.socket, &Message::Ready);
-        match told.and_then(|()| Descriptors::hear(&self.socket)) {
-            Ok(Some((Message::Drained, _))) => Ok(true),
+    /// Makes the predecessor answer every request that it took, and take no more. Returns false when
+    /// the predecessor dies meanwhile.
+    fn drain(&mut self) -> Result<bool> {
+        let sent = self.channel.send(Message::Ready);
+        match sent.and_then(|()| self.channel.recv()) {
+            Ok(Some(Received::Message(Message::Drained))) => Ok(true),
             Ok(None) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(false),
-            Ok(Some((Message::UnderSystemd, _))) => {
+            Ok(Some(Received::Message(Message::UnderSystemd))) => {
                 bail!("systemd watches over the daemon that serves there: systemctl restart it")
             }
-            _ => bail!("the daemon that serves there does not come to rest"),
+            _ => bail!("the daemon that serves there cannot be drained"),
         }
     }
 
-    /// Tells it to end, and its keeper that nobody is to take its place. Both may be dead; from
-    /// now on nobody serves there but this process.
+    /// Tells the predecessor to end, and its keeper to start no other daemon. Both may be dead. From
+    /// the return on, this process is the only one that serves on the mount point.
     ///
-    /// That must be said twice, as either may be killed at any moment, and either says so if it
-    /// does not end: no answer means that nobody is there to give one.
+    /// Each of the two gets its own message, since each may be killed at any moment, and each that
+    /// does not end sends [`Message::ServesOn`]: no answer means that there is no process to answer.
     ///
     /// # Errors
-    /// When the daemon, or another one in its place, serves on.
+    /// When the predecessor, or the next daemon of its keeper, serves on.
     pub(super) fn dismiss(&self) -> Result<()> {
-        if Descriptors::say(&self.socket, &Message::Serving).is_err() && stays(&self.socket) {
+        if self.channel.send(Message::Serving).is_err() && serves_on(&self.channel) {
             bail!("the daemon that was to be replaced has waited for too long, and serves on");
         }
         if let Some(keeper) = &self.keeper
-            && Descriptors::say(keeper, &Message::Leaving).is_err()
-            && stays(keeper)
+            && keeper.send(Message::Leaving).is_err()
+            && serves_on(keeper)
         {
             bail!("the daemon that was to be replaced has died, and another one serves");
         }
@@ -137,9 +135,8 @@ impl Predecessor {
     }
 }
 
-/// Whether the other end, which hears nothing any more, has said that it stays. It is so for the
-/// next one that asks as well.
-fn stays(socket: &OwnedFd) -> bool {
-    let said = fd::readable_within(socket, HANDOVER_TIMEOUT).and_then(|()| fd::peek(socket));
-    said.is_ok_and(|said| Message::parse(&said) == Some(Message::ServesOn))
+/// Returns whether the other end, which reads no more, has sent [`Message::ServesOn`]. The message
+/// stays in the channel for the next successor that asks.
+fn serves_on(channel: &Channel) -> bool {
+    channel.peek() == Ok(Some(Message::ServesOn))
 }

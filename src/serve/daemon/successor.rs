@@ -1,22 +1,21 @@
-//! Successors are let in: one is handed the descriptors, says that it is ready, and goes on as soon as
-//! this daemon has answered all that it took.
+//! The successor, as its predecessor sees it: let in, handed the descriptors, and waited for.
 //!
-//! Whatever goes wrong with the successor before it serves, this daemon goes on. Each of the two,
-//! and each one's keeper, may be killed at any moment: whoever goes on says so, and whoever says
-//! nothing does not.
+//! Whatever goes wrong with the successor before it serves, the predecessor serves on. Each daemon
+//! and each keeper may be killed at any moment: a daemon that serves on says so, and a dead one says
+//! nothing. The sequence of messages is drawn in [`handover`](crate::serve::handover).
 
 use super::{Event, instance::Instance, supervisor::Supervisor};
 use crate::{
     base::sys::fd,
     serve::{
-        handover::{Descriptors, KEEPER, Message},
-        wire::{GATE, Side, resend_requests},
+        handover::{Channel, Descriptors, Message, Name, Received},
+        wire::{GATE, resend_requests},
     },
 };
 use anyhow::{Context, Result, bail};
 use nix::sys::socket::{
-    AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr, bind, getsockopt, listen,
-    shutdown, socket, sockopt::PeerCredentials,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, getsockopt, listen, socket,
+    sockopt::PeerCredentials,
 };
 use std::{
     fs,
@@ -30,18 +29,18 @@ use std::{
     time::Duration,
 };
 
-/// How long nobody is let in when that fails.
+/// The pause after a connection that could not be accepted.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// How long the workers may take to come to rest.
+/// The maximum time that the workers may take to answer the requests that they took.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where successors ask.
+/// The socket to which successors connect.
 #[derive(Debug)]
 pub(super) struct ReplaceListener(OwnedFd);
 
 impl ReplaceListener {
-    /// Opens it there, in place of one that is left over.
-    pub(super) fn open(path: &Path) -> Result<ReplaceListener> {
+    /// Listens at `path`, in place of a socket that a dead daemon left there. Only root may connect.
+    pub(super) fn bind(path: &Path) -> Result<ReplaceListener> {
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
         let _ = fs::remove_file(path);
@@ -52,20 +51,21 @@ impl ReplaceListener {
         Ok(ReplaceListener(socket))
     }
 
-    /// Lets successors in, one after the other, until one has taken over.
-    pub(super) fn attend(&self, work: &Handover, events: &Sender<Event>) {
+    /// Serves successors, one after the other, until one has taken over, and sends
+    /// [`Event::Replaced`] then.
+    pub(super) fn run(&self, handover: &Handover, events: &Sender<Event>) {
         loop {
             let Ok(successor) = fd::accept(&self.0) else {
                 thread::sleep(ACCEPT_RETRY_INTERVAL);
                 continue;
             };
             let is_root = getsockopt(&successor, PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
-            match is_root.then(|| work.hand_over(&successor)) {
+            match is_root.then(|| handover.run(&mut successor.into())) {
                 Some(Ok(Visit::Replaced)) => {
                     let _ = events.send(Event::Replaced);
                     return;
                 }
-                Some(Ok(Visit::Asked)) => tracing::debug!("somebody asked what is held"),
+                Some(Ok(Visit::Looked)) => tracing::debug!("a process asked for the descriptors"),
                 Some(Err(error)) => {
                     let error = format!("{error:#}");
                     tracing::warn!(error, "a successor did not take over: serving on");
@@ -76,82 +76,89 @@ impl ReplaceListener {
     }
 }
 
-/// Whether a successor has said that it serves. If not, it is told that nobody listens as soon as
-/// it says so.
-fn serves(successor: &OwnedFd) -> bool {
-    let says_so = |heard| matches!(heard, Ok(Some((Message::Serving, _))));
-    says_so(Descriptors::hear(successor))
-        || shutdown(successor.as_raw_fd(), Shutdown::Read).is_ok()
-            && says_so(Descriptors::receive(successor))
+/// Returns whether a successor says that it serves. A successor that does not is told that nobody
+/// listens (EPIPE) as soon as it says so.
+fn serves(successor: &mut Channel) -> bool {
+    let is_serving = |received| matches!(received, Ok(Some(Received::Message(Message::Serving))));
+    is_serving(successor.recv())
+        || successor.stop_reading().is_ok() && is_serving(successor.recv_packet())
 }
 
-/// How a visit ends that does not go wrong.
+/// The outcome of a connection without an error.
 enum Visit {
-    /// The visitor has taken over.
+    /// The successor has taken over.
     Replaced,
-    /// It has only looked at what is held.
-    Asked,
+    /// The visitor has closed the connection after it got the descriptors.
+    Looked,
 }
 
-/// What is handed over, and how it is brought to rest.
+/// The descriptors to hand over, and the means to drain this daemon.
 #[derive(Debug)]
 pub(super) struct Handover {
     supervisor: Arc<Supervisor>,
-    held: Descriptors,
+    descriptors: Descriptors,
     points: Vec<PathBuf>,
     workers: usize,
 }
 
 impl Handover {
-    pub(super) fn of(instance: &Instance, supervisor: &Arc<Supervisor>) -> Result<Handover> {
+    /// Prepares the hand-over of an instance.
+    ///
+    /// # Errors
+    /// When descriptors cannot be duplicated.
+    pub(super) fn new(instance: &Instance, supervisor: &Arc<Supervisor>) -> Result<Handover> {
         Ok(Handover {
             supervisor: Arc::clone(supervisor),
-            held: instance.held()?,
+            descriptors: instance.descriptors()?,
             points: instance.points(),
             workers: instance.workers(),
         })
     }
 
-    fn hand_over(&self, successor: &OwnedFd) -> Result<Visit> {
-        // A keeper may have died, and be another one since.
-        let keeper = self.supervisor.socket()?;
-        let more = keeper.as_ref().map(|keeper| (KEEPER, keeper.as_fd()));
-        self.held.send_with(successor, more)?;
-        drop(keeper);
-        match Descriptors::hear(successor)? {
-            Some((Message::Ready, _)) if matches!(*self.supervisor, Supervisor::Systemd) => {
-                Descriptors::say(successor, &Message::UnderSystemd)?;
-                bail!("systemd would start another one: systemctl restart");
+    fn run(&self, successor: &mut Channel) -> Result<Visit> {
+        // The keeper may be another one than at the start of this daemon: see `Supervisor::attend`.
+        let keeper = self.supervisor.keeper_socket()?;
+        let keeper = keeper
+            .as_ref()
+            .map(|keeper| (&Name::Keeper, keeper.as_fd()));
+        successor.send_descriptors_with(&self.descriptors, keeper)?;
+        match successor.recv()? {
+            Some(Received::Message(Message::Ready)) if self.supervisor.is_systemd() => {
+                successor.send(Message::UnderSystemd)?;
+                bail!("systemd would start another daemon: systemctl restart");
             }
-            Some((Message::Ready, _)) => {}
-            None => return Ok(Visit::Asked),
-            _ => bail!("it did not become ready"),
+            Some(Received::Message(Message::Ready)) => {}
+            None => return Ok(Visit::Looked),
+            _ => bail!("the successor did not become ready"),
         }
-        let result = self.rest().and_then(|()| {
-            Descriptors::say(successor, &Message::Drained)?;
+        let result = self.drain().and_then(|()| {
+            successor.send(Message::Drained)?;
             if !serves(successor) {
-                bail!("it did not serve");
+                bail!("the successor did not serve");
             }
             Ok(())
         });
         if result.is_err() {
-            let _ = Descriptors::say(successor, &Message::ServesOn);
-            // One of another version may have taken requests before it died.
-            for (name, device) in self.held.iter() {
-                let is_device = Side::from_name(name).is_some();
-                let can = is_device && resend_requests(device);
-                tracing::debug!(name, can, "what it took is given out again");
+            let _ = successor.send(Message::ServesOn);
+            // A successor of another version may have taken requests before it died.
+            for (name, device) in self.descriptors.iter() {
+                let is_device = matches!(name, Name::Device(_));
+                let resent = is_device && resend_requests(device);
+                tracing::debug!(%name, resent, "requests that the successor took are sent again");
             }
             GATE.open();
         }
         result.map(|()| Visit::Replaced)
     }
 
-    /// Brings the workers to rest between two requests.
-    pub(super) fn rest(&self) -> Result<()> {
+    /// Stops the workers between two requests: each answers the request that it took.
+    ///
+    /// # Errors
+    /// When a worker does not within [`DRAIN_TIMEOUT`].
+    pub(super) fn drain(&self) -> Result<()> {
         let poke = || {
             for point in self.points.clone() {
-                // It may have to wait for the successor.
+                // On a thread, for the answer may have to come from the successor.
                 thread::spawn(move || nix::sys::statfs::statfs(&point));
             }
         };

@@ -1,12 +1,12 @@
-//! Who watches over a daemon, holds its descriptors and has another one take its place: a keeper,
-//! systemd, or nobody.
+//! The supervisor of a daemon: the keeper, systemd, or none. A supervisor holds the descriptors of
+//! the daemon, watches over it, and starts another one in its place.
 
 use super::ServeSettings;
 use crate::{
     base::{respawn::Respawn, sys::fd, units::Pid},
     serve::{
-        handover::{Descriptors, Message},
-        wire::{GATE, Side, WorkerProgress, has_waiting_request},
+        handover::{Channel, Descriptors, Message, Name},
+        wire::{GATE, WorkerProgress, has_waiting_request},
     },
 };
 use anyhow::{Context, Result};
@@ -20,127 +20,160 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Who watches over a daemon.
+/// The pause before another keeper is started, after one that this daemon started died or did not
+/// start. A keeper that dies again and again does so slowly.
+const KEEPER_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The supervisor of a daemon.
 #[derive(Debug)]
 pub(super) enum Supervisor {
-    /// Nobody.
+    /// No process.
     None,
-    /// A keeper; the other end of its socket is here. And, if it is not the one that this daemon
-    /// began with, its process.
-    Keeper(Mutex<(OwnedFd, Option<Child>)>),
+    /// A keeper.
+    Keeper(Mutex<KeeperLink>),
     /// The service manager.
     Systemd,
 }
 
+/// The way to the keeper.
+#[derive(Debug)]
+pub(super) struct KeeperLink {
+    channel: Channel,
+    /// The keeper's process, if this daemon started it. The first keeper started the daemon instead.
+    process: Option<Child>,
+}
+
 impl Supervisor {
-    /// The keeper at the other end.
-    pub(super) fn keeper(socket: OwnedFd) -> Supervisor {
-        Supervisor::Keeper(Mutex::new((socket, None)))
+    /// Returns the keeper at the other end of the channel as a supervisor.
+    pub(super) fn keeper(channel: Channel) -> Supervisor {
+        Supervisor::Keeper(Mutex::new(KeeperLink {
+            channel,
+            process: None,
+        }))
     }
 
-    /// Whether the service manager is there; it says so in the environment.
-    pub(super) fn is_systemd() -> bool {
+    /// Returns whether systemd started this process and expects its notifications.
+    pub(super) fn is_systemd_present() -> bool {
         std::env::var_os("NOTIFY_SOCKET").is_some()
     }
 
-    /// What the service manager has held for the daemon before this one.
-    pub(super) fn held_by_systemd() -> Result<Descriptors> {
-        Ok(Descriptors::new(fd::listen_fds()?))
+    /// Takes over the descriptors that systemd stored for the daemon before this one. A descriptor
+    /// whose name is [not valid](Name::parse) is closed.
+    ///
+    /// # Errors
+    /// Those of [`fd::listen_fds`].
+    pub(super) fn stored_by_systemd() -> Result<Descriptors> {
+        let stored = fd::listen_fds().context("cannot take the descriptors that systemd stored")?;
+        let named = stored.into_iter();
+        Ok(Descriptors::new(
+            named.filter_map(|(name, fd)| Some((Name::parse(&name)?, fd))),
+        ))
     }
 
-    /// Gives the descriptors to be held, in place of those before.
-    pub(super) fn hold(&self, held: &Descriptors) -> Result<()> {
+    /// Returns whether systemd is the supervisor.
+    pub(super) fn is_systemd(&self) -> bool {
+        matches!(self, Supervisor::Systemd)
+    }
+
+    /// Gives the supervisor the descriptors to hold, in place of those before.
+    ///
+    /// # Errors
+    /// When the supervisor does not take them.
+    pub(super) fn hold(&self, descriptors: &Descriptors) -> Result<()> {
         match self {
-            Supervisor::None => {}
-            Supervisor::Keeper(keeper) => held
-                .send(&keeper.lock().0)
-                .context("the keeper does not take the connection")?,
-            Supervisor::Systemd => {
-                for (name, fd) in held
-                    .iter()
-                    .filter(|(name, _)| *name != crate::serve::handover::LOCK)
-                {
-                    forget(name);
-                    // Without FDPOLL=0 it would be woken by every request.
-                    let poll = NotifyState::Custom("FDPOLL=0");
-                    let message = [NotifyState::FdStore, NotifyState::FdName(name), poll];
-                    sd_notify::notify_with_fds(&message, &[fd])
-                        .context("systemd does not take the connection")?;
-                }
-            }
+            Supervisor::None => Ok(()),
+            Supervisor::Keeper(keeper) => keeper
+                .lock()
+                .channel
+                .send_descriptors(descriptors)
+                .context("cannot give the keeper the descriptors"),
+            Supervisor::Systemd => store(descriptors),
         }
-        Ok(())
     }
 
-    /// Says that readers are this daemon's from now on: should it die, another one must follow.
+    /// Tells the supervisor that this daemon serves readers from now on: if it dies, another daemon
+    /// must follow.
+    ///
+    /// # Errors
+    /// When systemd cannot be told. A keeper that cannot be told is replaced later.
     pub(super) fn serving(&self) -> Result<()> {
         match self {
             Supervisor::Systemd => sd_notify::notify(&[NotifyState::Ready])
-                .context("cannot tell systemd that it is ready")?,
-            _ => self.say(&Message::Serving),
+                .context("cannot tell systemd that the daemon is ready")?,
+            _ => self.send(Message::Serving),
         }
         Ok(())
     }
 
-    /// Says that this daemon ends for good.
-    pub(super) fn leaving(&self, held: &Descriptors) {
+    /// Tells the supervisor that this daemon ends for good, and that it need not hold the
+    /// descriptors any more.
+    pub(super) fn leaving(&self, descriptors: &Descriptors) {
         match self {
-            Supervisor::Systemd => held.iter().for_each(|(name, _)| forget(name)),
-            _ => self.say(&Message::Leaving),
+            Supervisor::Systemd => descriptors.iter().for_each(|(name, _)| remove_stored(name)),
+            _ => self.send(Message::Leaving),
         }
     }
 
-    /// The socket at whose other end the keeper is, if there is one.
-    pub(super) fn socket(&self) -> Result<Option<OwnedFd>> {
+    /// Returns a duplicate of the socket to the keeper. `None` without a keeper.
+    ///
+    /// # Errors
+    /// EMFILE when this process may open no more descriptors.
+    pub(super) fn keeper_socket(&self) -> Result<Option<OwnedFd>> {
         let Supervisor::Keeper(keeper) = self else {
             return Ok(None);
         };
-        Ok(Some(keeper.lock().0.try_clone()?))
+        Ok(Some(keeper.lock().channel.as_fd().try_clone_to_owned()?))
     }
 
-    // A keeper that is gone, or does not read, is no reason to end.
-    fn say(&self, message: &Message) {
+    // A keeper that is dead or does not read is no reason to end.
+    fn send(&self, message: Message) {
         if let Supervisor::Keeper(keeper) = self {
-            let _ = Descriptors::say(&keeper.lock().0, message);
+            let _ = keeper.lock().channel.send(message);
         }
     }
 
-    /// How long this daemon may say nothing.
-    fn watchdog(&self, config: &ServeSettings) -> Option<Duration> {
+    /// Returns the maximum time between two messages to the supervisor.
+    fn watchdog(&self, settings: &ServeSettings) -> Option<Duration> {
         match self {
             Supervisor::Systemd => sd_notify::watchdog_enabled(),
-            Supervisor::Keeper(_) => Some(config.watchdog),
+            Supervisor::Keeper(_) => Some(settings.watchdog),
             Supervisor::None => None,
         }
     }
 
-    /// Says again and again that all is well, as long as it is, and does `meanwhile` each time;
-    /// starts another keeper when this one dies.
+    /// Sends [`Message::Alive`] twice in each watchdog time, as long as requests are answered, and
+    /// calls `meanwhile` each time. Aborts this process when a request is not answered. Starts
+    /// another keeper when the keeper dies. Returns only without a supervisor or a watchdog.
     ///
-    /// Nothing here asks the view itself: a thread that waits for an answer of its own process
-    /// keeps that from ending when it is killed (`request_wait_answer` in `fs/fuse/dev.c`).
-    pub(super) fn attend(&self, config: &ServeSettings, held: &Descriptors, meanwhile: impl Fn()) {
-        let Some(watchdog) = self.watchdog(config) else {
+    /// No call here reads the view itself: a thread that waits for an answer of its own process
+    /// keeps that process from ending when it is killed (`request_wait_answer` in `fs/fuse/dev.c`).
+    pub(super) fn attend(
+        &self,
+        settings: &ServeSettings,
+        descriptors: &Descriptors,
+        meanwhile: impl Fn(),
+    ) {
+        let Some(watchdog) = self.watchdog(settings) else {
             return;
         };
-        let pause = watchdog / 2;
+        let interval = watchdog / 2;
         let (mut before, mut was_asked) = (WorkerProgress::default(), false);
         let mut next = Instant::now();
         loop {
             let left = next.saturating_duration_since(Instant::now());
-            if self.is_orphaned(left) {
-                self.adopt(config, held);
+            if self.is_orphaned_within(left) {
+                self.restart_keeper(settings, descriptors);
                 continue;
             }
             if Instant::now() < next {
                 continue;
             }
-            next = Instant::now() + pause;
+            next = Instant::now() + interval;
             let now = GATE.progress();
-            let mut devices = held
+            let mut devices = descriptors
                 .iter()
-                .filter(|(name, _)| Side::from_name(name).is_some());
-            // Where a successor takes over, requests wait for that one.
+                .filter(|(name, _)| matches!(name, Name::Device(_)));
+            // Requests wait for the successor while one takes over.
             let is_asked =
                 !GATE.is_closed() && devices.any(|(_, device)| has_waiting_request(device));
             if now.is_stuck_since(&before) || (is_asked && was_asked && now == before) {
@@ -153,18 +186,14 @@ impl Supervisor {
                 Supervisor::Systemd => {
                     let _ = sd_notify::notify(&[NotifyState::Watchdog]);
                 }
-                _ => self.say(&Message::Alive),
+                _ => self.send(Message::Alive),
             }
         }
     }
 
-    /// Waits so long; whether the keeper has died meanwhile.
-    fn is_orphaned(&self, left: Duration) -> bool {
-        let Supervisor::Keeper(keeper) = self else {
-            thread::sleep(left);
-            return false;
-        };
-        let Ok(socket) = keeper.lock().0.try_clone() else {
+    /// Waits for `left`, and returns early with true when the keeper dies.
+    fn is_orphaned_within(&self, left: Duration) -> bool {
+        let Ok(Some(socket)) = self.keeper_socket() else {
             thread::sleep(left);
             return false;
         };
@@ -174,44 +203,78 @@ impl Supervisor {
         poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
     }
 
-    /// Starts another keeper, and tells it everything.
-    fn adopt(&self, config: &ServeSettings, held: &Descriptors) {
+    /// Starts another keeper, and gives it the descriptors.
+    fn restart_keeper(&self, settings: &ServeSettings, descriptors: &Descriptors) {
         let Supervisor::Keeper(keeper) = self else {
             return;
         };
         tracing::warn!("the keeper died: starting another one");
         let mut keeper = keeper.lock();
-        if let Some(mut dead) = keeper.1.take() {
+        if let Some(mut dead) = keeper.process.take() {
             let _ = dead.wait();
-            // It should not die again and again; if it does, slowly.
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(KEEPER_RETRY_INTERVAL);
         }
-        match started(config, held) {
-            Ok((socket, child)) => *keeper = (socket, Some(child)),
+        match start_keeper(settings, descriptors) {
+            Ok(started) => *keeper = started,
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "there is no keeper");
-                thread::sleep(Duration::from_secs(1));
+                thread::sleep(KEEPER_RETRY_INTERVAL);
             }
         }
     }
 }
 
-fn forget(name: &str) {
-    let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
+/// Stores the descriptors with systemd, each under its name. The lock is not among them: the lock
+/// ends with the daemon, and the next daemon acquires it.
+fn store(descriptors: &Descriptors) -> Result<()> {
+    for (name, fd) in descriptors.iter().filter(|(name, _)| **name != Name::Lock) {
+        remove_stored(name);
+        // Without FDPOLL=0 each request would wake systemd.
+        let poll = NotifyState::Custom("FDPOLL=0");
+        let message = [
+            NotifyState::FdStore,
+            NotifyState::FdName(name.as_str()),
+            poll,
+        ];
+        sd_notify::notify_with_fds(&message, &[fd])
+            .with_context(|| format!("cannot store the descriptor {name} with systemd"))?;
+    }
+    Ok(())
 }
 
-fn started(config: &ServeSettings, held: &Descriptors) -> Result<(OwnedFd, Child)> {
-    let (ours, theirs) = fd::pair()?;
-    // It finds this even if we are dead by the time it listens.
-    held.send(&ours)?;
-    Descriptors::say(&ours, &Message::Serving)?;
+fn remove_stored(name: &Name) {
+    let name = NotifyState::FdName(name.as_str());
+    let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, name]);
+}
+
+/// Starts a keeper that adopts this daemon.
+fn start_keeper(settings: &ServeSettings, descriptors: &Descriptors) -> Result<KeeperLink> {
+    let (channel, theirs) = Channel::pair()?;
     let keeper = Respawn::Keeper {
-        mountpoint: &config.mountpoint,
+        mountpoint: &settings.mountpoint,
         daemon: Pid(std::process::id()),
-        watchdog: config.watchdog,
-        max_age: config.max_age,
-        configuration: &config.configuration,
+        watchdog: settings.watchdog,
+        max_age: settings.max_age,
+        configuration: &settings.config_file,
     };
-    let child = keeper.command().stdin(theirs).spawn()?;
-    Ok((ours, child))
+    let mut command = keeper.command();
+    command.stdin(OwnedFd::from(theirs));
+    let mut process = command.spawn().context("cannot start a keeper")?;
+    // The command holds the other end: a keeper that dies must close the channel.
+    drop(command);
+    // The keeper runs already, since it must read while a large set is sent. It reads the whole set
+    // even if this daemon dies once everything is sent.
+    let sent = channel
+        .send_descriptors(descriptors)
+        .and_then(|()| channel.send(Message::Serving));
+    if let Err(error) = sent {
+        // A keeper that watches a daemon without its descriptors would kill that daemon.
+        let _ = process.kill();
+        let _ = process.wait();
+        return Err(error).context("cannot give a new keeper the descriptors");
+    }
+    Ok(KeeperLink {
+        channel,
+        process: Some(process),
+    })
 }

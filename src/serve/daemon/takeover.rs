@@ -1,76 +1,104 @@
-//! A daemon takes its place: handed over by one that serves, left by one that died, or new.
+//! The start of a daemon: with what a running predecessor hands over, with what a dead one left, or
+//! anew.
 
 use super::{
-    ServeSettings,
+    Event, Mode, ServeSettings,
     instance::{Instance, Sessions},
     lock,
     predecessor::Predecessor,
     supervisor::Supervisor,
 };
-use crate::serve::handover::{Descriptors, LOCK};
+use crate::serve::handover::{Descriptors, Name};
 use anyhow::Result;
+use std::sync::mpsc::Sender;
 
-/// The instance, and its sessions, which are not running; from now on nobody else serves there.
-pub(super) fn take(
-    config: &ServeSettings,
-    mut held: Descriptors,
+/// Makes the instance and runs its sessions. `descriptors` are those that the supervisor held for
+/// this daemon; none for a first one. On return the supervisor holds the descriptors of the
+/// instance, and no other daemon serves on the mount point.
+///
+/// # Errors
+/// When another daemon serves on, or the kernel refuses.
+pub(super) fn start(
+    settings: &ServeSettings,
+    mut descriptors: Descriptors,
     supervisor: &Supervisor,
-) -> Result<(Instance, Sessions)> {
-    if config.replaces && held.is_empty() {
-        let (predecessor, mut held) = Predecessor::drained(&config.mountpoint)?;
-        let (instance, sessions) = resumed(config, &mut held)?;
-        // As soon as the other one's keeper has none follow, ours must, and that one does this again.
-        let mut held = instance.held()?;
-        predecessor.enter(&mut held)?;
-        drop(predecessor);
-        supervisor.hold(&held)?;
-        supervisor.serving()?;
-        relieve(&mut held, supervisor)?;
-        instance.recover();
-        return Ok((instance, sessions));
+    events: &Sender<Event>,
+) -> Result<Instance> {
+    if let Mode::Replace { .. } = settings.mode
+        && descriptors.is_empty()
+    {
+        let (instance, sessions) = replace(settings, supervisor)?;
+        sessions.run(events);
+        return Ok(instance);
     }
-    if !held.is_empty() {
-        relieve(&mut held, supervisor)?;
-        match resumed(config, &mut held) {
+    if !descriptors.is_empty() {
+        dismiss_predecessor(&mut descriptors, supervisor)?;
+        match resume(settings, &mut descriptors) {
             Ok((instance, sessions)) => {
                 instance.recover();
-                return Ok((instance, sessions));
+                sessions.run(events);
+                return Ok(instance);
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(error, "cannot go on where the daemon before stopped");
+                tracing::warn!(error, "cannot resume the connections of the predecessor");
             }
         }
     }
-    let lock = match held.take(LOCK) {
+    let lock = match descriptors.take(&Name::Lock) {
         Some(lock) => lock,
-        None => lock::lock(&config.mountpoint)?,
+        None => lock::acquire(&settings.mountpoint)?,
     };
-    drop(held);
-    let mut instance = Instance::begin(config, lock)?;
+    drop(descriptors);
+    let mut instance = Instance::begin(settings, lock)?;
+    instance.sessions()?.run(events);
+    instance.extend()?.run(events);
+    supervisor.hold(&instance.descriptors()?)?;
+    Ok(instance)
+}
+
+/// Takes the place of the daemon that serves. Returns the sessions, which do not run yet.
+fn replace(settings: &ServeSettings, supervisor: &Supervisor) -> Result<(Instance, Sessions)> {
+    let (predecessor, mut handed) = Predecessor::drained(&settings.mountpoint)?;
+    let (instance, sessions) = resume(settings, &mut handed)?;
+    // The keeper gets everything before the predecessor is dismissed: from that moment on the
+    // predecessor's keeper starts no other daemon, so this daemon's keeper must be able to. A daemon
+    // that the keeper starts dismisses the predecessor once more.
+    let mut descriptors = instance.descriptors()?;
+    predecessor.add_to(&mut descriptors)?;
+    drop(predecessor);
+    supervisor.hold(&descriptors)?;
+    supervisor.serving()?;
+    dismiss_predecessor(&mut descriptors, supervisor)?;
+    instance.recover();
+    Ok((instance, sessions))
+}
+
+/// Resumes the instance that `descriptors` belong to. Returns its sessions, which do not run yet.
+fn resume(settings: &ServeSettings, descriptors: &mut Descriptors) -> Result<(Instance, Sessions)> {
+    let mut instance = Instance::resume(settings, descriptors)?;
     let sessions = instance.sessions()?;
     Ok((instance, sessions))
 }
 
-/// The instance that was handed over or left, and its sessions.
-fn resumed(config: &ServeSettings, held: &mut Descriptors) -> Result<(Instance, Sessions)> {
-    let mut instance = Instance::resume(config, held)?;
-    let sessions = instance.sessions()?;
-    Ok((instance, sessions))
-}
-
-/// Has the daemon end that was entered there, if any was, and the keeper hold the rest. It has
-/// answered all that it took, and this one takes nothing before: two never serve at once.
-fn relieve(held: &mut Descriptors, supervisor: &Supervisor) -> Result<()> {
-    let Some(predecessor) = Predecessor::left_in(held) else {
+/// Stops the predecessor recorded in `descriptors`, if there is one, then gives the keeper the
+/// remaining descriptors.
+///
+/// Two daemons never serve at once: the predecessor is drained, and this daemon takes no request
+/// before this function returns.
+///
+/// # Errors
+/// When the predecessor, or the next daemon of its keeper, serves on.
+fn dismiss_predecessor(descriptors: &mut Descriptors, supervisor: &Supervisor) -> Result<()> {
+    let Some(predecessor) = Predecessor::take_from(descriptors) else {
         return Ok(());
     };
-    // If it serves on, nobody is to follow this daemon.
+    // The keeper of this daemon must start no other one where the predecessor serves on.
     predecessor
         .dismiss()
         .inspect_err(|_| supervisor.leaving(&Descriptors::default()))?;
-    if let Err(error) = supervisor.hold(held) {
-        // Another keeper will be told.
+    if let Err(error) = supervisor.hold(descriptors) {
+        // A new keeper gets the descriptors, too: see `Supervisor::attend`.
         tracing::warn!(error = format!("{error:#}"), "serving without a keeper");
     }
     Ok(())

@@ -1,11 +1,7 @@
-//! The descriptors that outlive a daemon.
+//! The set of descriptors that outlives a daemon.
 
-use super::{Manifest, ManifestError, Message};
-use crate::base::sys::fd;
-use nix::{
-    errno::Errno,
-    sys::memfd::{MFdFlags, memfd_create},
-};
+use super::{Manifest, ManifestError, Name};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::{
     fs::File,
     io::{self, Write},
@@ -13,146 +9,92 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileExt,
     },
-    time::Duration,
 };
 
-/// The name of the lock on the mount point.
-pub const LOCK: &str = "lock";
-/// The name of the socket at whose other end the keeper is of the daemon that hands over.
-pub const KEEPER: &str = "keeper";
-/// The name of the socket at whose other end the daemon is that is being replaced.
-pub const PREDECESSOR: &str = "predecessor";
-/// The name of the [`Manifest`].
-pub const MANIFEST: &str = "roster";
-/// The name of the store's memory.
-pub const STATE: &str = "state";
+/// The maximum of descriptors in a set. A receiver refuses a larger one, so that no sender can make
+/// a receiver allocate without bound.
+pub const MAX_DESCRIPTORS: usize = 8192;
 
-/// How long a daemon waits for another one to speak.
-pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(10);
-
-// A roster holds two messages of some hundred bytes for each connection, as numbers.
+// A manifest holds two messages of some hundred bytes for each connection, as numbers.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
-/// Descriptors with names. Those that are not named here are devices, by their connections' names.
+/// Owned descriptors, each with a name. A set is dropped as a whole: every descriptor is closed
+/// then.
 #[derive(Debug, Default)]
-pub struct Descriptors(Vec<(String, OwnedFd)>);
+pub struct Descriptors(Vec<(Name, OwnedFd)>);
 
 impl Descriptors {
-    /// These.
-    pub fn new(named: impl IntoIterator<Item = (String, OwnedFd)>) -> Descriptors {
+    /// Makes a set of these descriptors.
+    pub fn new(named: impl IntoIterator<Item = (Name, OwnedFd)>) -> Descriptors {
         Descriptors(named.into_iter().collect())
     }
 
-    /// Whether there is none.
+    /// Returns the number of descriptors.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds a roster.
+    /// Writes the manifest into new memory, and adds the descriptor of that memory.
     ///
     /// # Errors
-    /// When the kernel has no memory for it.
-    pub fn enter(&mut self, roster: &Manifest) -> io::Result<()> {
+    /// Those of `memfd_create(2)` and of `write(2)`: the kernel has no memory, or this process may
+    /// open no more descriptors.
+    pub fn add_manifest(&mut self, manifest: &Manifest) -> io::Result<()> {
         let fd = memfd_create("plimsoll-manifest", MFdFlags::MFD_CLOEXEC)?;
         let mut file = File::from(fd);
-        file.write_all(&roster.text())?;
-        self.0.push((MANIFEST.to_owned(), file.into()));
+        file.write_all(&manifest.text())?;
+        self.push(Name::Manifest, file.into());
         Ok(())
     }
 
-    /// Adds a copy of a descriptor.
+    /// Adds a duplicate of a descriptor.
     ///
     /// # Errors
-    /// At a limit of descriptors.
-    pub fn add(&mut self, name: &str, fd: impl AsFd) -> io::Result<()> {
-        let fd = fd.as_fd().try_clone_to_owned()?;
-        self.0.push((name.to_owned(), fd));
+    /// EMFILE when this process may open no more descriptors.
+    pub fn add(&mut self, name: Name, fd: impl AsFd) -> io::Result<()> {
+        self.push(name, fd.as_fd().try_clone_to_owned()?);
         Ok(())
     }
 
-    /// Takes the descriptor with that name out.
-    pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
+    /// Adds a descriptor.
+    pub fn push(&mut self, name: Name, fd: OwnedFd) {
+        self.0.push((name, fd));
+    }
+
+    /// Removes and returns the first descriptor with that name.
+    pub fn take(&mut self, name: &Name) -> Option<OwnedFd> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    /// What the roster among them says.
+    /// Reads the manifest of the set.
     ///
     /// # Errors
-    /// When there is none that this program understands.
-    pub fn roster(&self) -> Result<Manifest, ManifestError> {
-        let found = self.0.iter().find(|(name, _)| name == MANIFEST);
-        let text = found.and_then(|(_, fd)| text(fd).ok());
+    /// When the set has no manifest, or one that this program does not understand.
+    pub fn manifest(&self) -> Result<Manifest, ManifestError> {
+        let found = self.0.iter().find(|(name, _)| *name == Name::Manifest);
+        let text = found.and_then(|(_, fd)| content(fd).ok());
         Manifest::parse(&text.unwrap_or_default())
     }
 
-    /// Each with its name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        self.0.iter().map(|(name, fd)| (name.as_str(), fd.as_fd()))
-    }
-
-    /// Sends a message that carries no descriptors.
-    ///
-    /// # Errors
-    /// Those of [`fd::send`].
-    pub fn say(socket: impl AsFd, message: &Message) -> nix::Result<()> {
-        fd::send(socket, message.text().as_bytes(), &[])
-    }
-
-    /// Sends copies of all of them.
-    ///
-    /// # Errors
-    /// Those of [`fd::send`].
-    pub fn send(&self, socket: impl AsFd) -> nix::Result<()> {
-        self.send_with(socket, None)
-    }
-
-    /// Sends copies of all of them, and of one more if there is one.
-    ///
-    /// # Errors
-    /// Those of [`fd::send`].
-    pub fn send_with(
-        &self,
-        socket: impl AsFd,
-        more: Option<(&str, BorrowedFd<'_>)>,
-    ) -> nix::Result<()> {
-        let (names, fds): (Vec<&str>, Vec<BorrowedFd<'_>>) = self.iter().chain(more).unzip();
-        let names = names.into_iter().map(str::to_owned).collect();
-        fd::send(socket, Message::Hold(names).text().as_bytes(), &fds)
-    }
-
-    /// Waits for a message as [`Descriptors::receive`] does, but no longer than [`HANDOVER_TIMEOUT`].
-    ///
-    /// # Errors
-    /// ETIMEDOUT when none comes, and those of [`fd::receive`].
-    pub fn hear(socket: impl AsFd) -> nix::Result<Option<(Message, Descriptors)>> {
-        fd::readable_within(&socket, HANDOVER_TIMEOUT)?;
-        Descriptors::receive(socket)
-    }
-
-    /// Waits for a message; with the descriptors that came along. `None` when the other end is
-    /// gone, or says what this program does not understand.
-    ///
-    /// # Errors
-    /// Those of [`fd::receive`].
-    pub fn receive(socket: impl AsFd) -> nix::Result<Option<(Message, Descriptors)>> {
-        let (text, fds) = fd::receive(socket)?;
-        let message = Message::parse(&text);
-        let held = match &message {
-            Some(Message::Hold(names)) if names.len() != fds.len() => return Err(Errno::EBADMSG),
-            Some(Message::Hold(names)) => Descriptors::new(names.iter().cloned().zip(fds)),
-            _ => Descriptors::default(),
-        };
-        Ok(message.map(|message| (message, held)))
+    /// Iterates over the names and the descriptors.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, BorrowedFd<'_>)> {
+        self.0.iter().map(|(name, fd)| (name, fd.as_fd()))
     }
 }
 
-fn text(fd: &OwnedFd) -> io::Result<Vec<u8>> {
+fn content(fd: &OwnedFd) -> io::Result<Vec<u8>> {
     let file = File::from(fd.try_clone()?);
     let size = file.metadata()?.len().min(MAX_MANIFEST_BYTES);
     let mut text = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-    // Others read it through the same open file: its offset is no one's.
+    // Other processes share the open file, and so its offset: every read says where.
     file.read_exact_at(&mut text, 0)?;
     Ok(text)
 }
@@ -162,25 +104,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_arrives_by_its_names() {
-        let roster = Manifest::V1 {
+    fn a_manifest_is_read_as_it_was_added() {
+        let manifest = Manifest::V1 {
             mountpoint: "/x".into(),
             connections: Vec::new(),
         };
-        let mut held = Descriptors::default();
-        held.enter(&roster).unwrap();
-        held.add("direct", std::io::stdin()).unwrap();
-        let (here, there) = fd::pair().unwrap();
-        held.send(&here).unwrap();
-        let (_, mut arrived) = Descriptors::receive(&there).unwrap().unwrap();
-        assert_eq!(arrived.roster().unwrap(), roster);
-        assert!(arrived.take("direct").is_some() && arrived.take("direct").is_none());
-        drop(here);
-        assert!(Descriptors::receive(&there).unwrap().is_none());
+        let mut descriptors = Descriptors::default();
+        descriptors.add_manifest(&manifest).unwrap();
+        assert_eq!(descriptors.manifest().unwrap(), manifest);
     }
 
     #[test]
-    fn a_roster_that_is_missing_is_an_error() {
-        assert!(Descriptors::default().roster().is_err());
+    fn a_descriptor_is_taken_once() {
+        let mut descriptors = Descriptors::default();
+        descriptors.add(Name::Lock, std::io::stdin()).unwrap();
+        assert!(descriptors.take(&Name::Lock).is_some());
+        assert!(descriptors.take(&Name::Lock).is_none() && descriptors.is_empty());
+    }
+
+    #[test]
+    fn a_manifest_that_is_missing_is_an_error() {
+        assert!(Descriptors::default().manifest().is_err());
     }
 }

@@ -1,31 +1,32 @@
-//! Pure. What a successor must know of the connections that it is handed, with a version.
+//! Pure. The manifest of a hand-over: the facts about the connections that a successor needs, with a
+//! version.
 
 use crate::serve::wire::Handshake;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What a successor must know, by version. A version that is not listed here is refused.
+/// The facts that a successor needs, by version. A version that is not listed here is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "version")]
 pub enum Manifest {
-    /// The first one.
+    /// Version 1.
     #[serde(rename = "1")]
     V1 {
-        /// Where the daemon serves.
+        /// The directory on which the daemon serves.
         mountpoint: PathBuf,
-        /// Its connections, in the order in which they were mounted.
+        /// The connections, in the order in which they were mounted.
         connections: Vec<Handshake>,
     },
 }
 
-/// Why what was handed over cannot be used.
+/// The reason for which a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Another version of this program has written it.
-    #[error("it was handed over in version {0}, which this program does not know (it knows 1)")]
+    /// Another version of this program has written the manifest.
+    #[error("the manifest has version {0}, which this program does not know (known: 1)")]
     Unknown(String),
-    /// It is no roster.
-    #[error("what was handed over is corrupt")]
+    /// The text is no manifest.
+    #[error("the manifest is corrupt")]
     Corrupt(#[source] serde_json::Error),
 }
 
@@ -35,17 +36,17 @@ struct Versioned {
 }
 
 impl Manifest {
-    /// The roster as it is handed over.
+    /// Returns the manifest as JSON.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
-        // Strings and numbers alone: it cannot fail but for a path that is no text.
+        // A manifest holds strings and numbers: only a path that is not UTF-8 makes this fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The roster in a text.
+    /// Reads a manifest.
     ///
     /// # Errors
-    /// When the text is of another version, or none at all.
+    /// When the text is of another version, or no manifest.
     pub fn parse(text: &[u8]) -> Result<Manifest, ManifestError> {
         serde_json::from_slice(text).map_err(|error| {
             match serde_json::from_slice::<Versioned>(text) {
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
     use proptest::prelude::{any, proptest};
 
-    fn roster() -> Manifest {
+    fn manifest() -> Manifest {
         Manifest::V1 {
             mountpoint: "/var/lib/plimsoll".into(),
             connections: vec![Handshake {
@@ -74,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn a_roster_is_read_as_it_was_written() {
-        assert_eq!(Manifest::parse(&roster().text()).unwrap(), roster());
+    fn a_manifest_is_read_as_it_was_written() {
+        assert_eq!(Manifest::parse(&manifest().text()).unwrap(), manifest());
     }
 
     #[test]
-    fn a_roster_of_another_version_is_refused_by_its_number() {
-        let text = String::from_utf8(roster().text()).unwrap();
+    fn a_manifest_of_another_version_is_refused_by_its_number() {
+        let text = String::from_utf8(manifest().text()).unwrap();
         let later = text.replace("\"version\":\"1\"", "\"version\":\"2\"");
         let error = Manifest::parse(later.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("version 2"), "{error}");

@@ -1,62 +1,117 @@
-//! Pure. What daemons, and a daemon and its keeper, say to each other: a word, and names of the
-//! descriptors that travel along.
+//! Pure. The messages between daemons, and between a daemon and its keeper, as texts.
 
-/// One message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use super::Name;
+
+/// A message that carries no descriptor. The enum names the meaning, [`Message::text`] the word on
+/// the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// These descriptors are to be held, in place of all before; or are handed over.
-    Hold(Vec<String>),
-    /// Readers are the sender's from now on, or its successor's after its death.
+    /// `serving`: the sender answers readers from now on. After its death its successor does.
     Serving,
-    /// The sender and its workers are well.
+    /// `alive`: the sender and its workers make progress.
     Alive,
-    /// The daemon on whose socket this comes ends for good: nobody is to take its place.
+    /// `leaving`: the daemon that owns this socket ends for good, and needs no successor.
     Leaving,
-    /// The sender can go on where the other one stops.
+    /// `ready`: the sender can serve as soon as the receiver stops.
     Ready,
-    /// The sender has answered all that it took, and takes nothing any more.
+    /// `drained`: the sender has answered every request that it took, and takes no more.
     Drained,
-    /// The sender serves on: its service manager would start another one in its place.
+    /// `managed`: the sender serves on, because systemd would start another daemon in its place.
     UnderSystemd,
-    /// The sender serves on, or has another daemon serve: whoever would replace it is too late.
+    /// `staying`: the sender, or the next daemon of its keeper, serves on. The receiver must not.
     ServesOn,
 }
 
-const HOLD: &str = "hold";
+/// The part of a set of descriptors that travels with one packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// The number of descriptors in the packets before.
+    pub(super) first: usize,
+    /// The number of descriptors in the whole set.
+    pub(super) total: usize,
+    /// The names of the descriptors of this packet, in their order.
+    pub(super) names: Vec<Name>,
+}
+
+/// The text of one packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Packet {
+    /// A message.
+    Message(Message),
+    /// `hold NAME ..` for a set in one packet, `part FIRST/TOTAL NAME ..` for each of several.
+    Chunk(Chunk),
+}
+
+const WORDS: [(Message, &str); 7] = [
+    (Message::Serving, "serving"),
+    (Message::Alive, "alive"),
+    (Message::Leaving, "leaving"),
+    (Message::Ready, "ready"),
+    (Message::Drained, "drained"),
+    (Message::UnderSystemd, "managed"),
+    (Message::ServesOn, "staying"),
+];
+
+const WHOLE: &str = "hold";
+const PART: &str = "part";
 
 impl Message {
-    /// The words of those that carry nothing.
-    const PLAIN: [(Message, &'static str); 7] = [
-        (Message::Serving, "serving"),
-        (Message::Alive, "alive"),
-        (Message::Leaving, "leaving"),
-        (Message::Ready, "ready"),
-        (Message::Drained, "drained"),
-        (Message::UnderSystemd, "managed"),
-        (Message::ServesOn, "staying"),
-    ];
-
-    /// The message as it is sent.
+    /// Returns the word on the wire.
     #[must_use]
-    pub fn text(&self) -> String {
-        if let Message::Hold(names) = self {
-            return format!("{HOLD} {}", names.join(" "));
-        }
-        let plain = Message::PLAIN.iter().find(|(message, _)| message == self);
-        plain.map_or_else(String::new, |(_, word)| (*word).to_owned())
+    pub fn text(self) -> &'static str {
+        let word = WORDS.iter().find(|(message, _)| *message == self);
+        word.map_or("", |(_, word)| word)
     }
 
-    /// The message in a text; `None` for one of another version, and for none at all.
+    /// Reads a word. `None` for every other text.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Message> {
-        let text = std::str::from_utf8(text).ok()?;
-        let mut words = text.split(' ');
-        let first = words.next()?;
-        if first == HOLD {
-            return Some(Message::Hold(words.map(str::to_owned).collect()));
+        let mut words = WORDS.into_iter();
+        let word = words.find(|(_, word)| word.as_bytes() == text);
+        word.map(|(message, _)| message)
+    }
+}
+
+impl Chunk {
+    /// Returns the text of the packet.
+    pub(super) fn text(&self) -> String {
+        let mut text = if self.first == 0 && self.total == self.names.len() {
+            WHOLE.to_owned()
+        } else {
+            format!("{PART} {}/{}", self.first, self.total)
+        };
+        for name in &self.names {
+            text.push(' ');
+            text.push_str(name.as_str());
         }
-        let plain = Message::PLAIN.into_iter().find(|(_, word)| *word == text);
-        plain.map(|(message, _)| message)
+        text
+    }
+
+    fn parse(text: &str) -> Option<Chunk> {
+        let mut words = text.split(' ');
+        let bounds = match words.next()? {
+            WHOLE => None,
+            PART => Some(words.next()?.split_once('/')?),
+            _ => return None,
+        };
+        let names = words.map(Name::parse).collect::<Option<Vec<_>>>()?;
+        let (first, total) = match bounds {
+            None => (0, names.len()),
+            Some((first, total)) => (first.parse().ok()?, total.parse().ok()?),
+        };
+        Some(Chunk {
+            first,
+            total,
+            names,
+        })
+    }
+}
+
+impl Packet {
+    /// Reads the text of a packet. `None` for one of another version.
+    pub(super) fn parse(text: &[u8]) -> Option<Packet> {
+        let message = Message::parse(text).map(Packet::Message);
+        message.or_else(|| Chunk::parse(std::str::from_utf8(text).ok()?).map(Packet::Chunk))
     }
 }
 
@@ -67,17 +122,40 @@ mod tests {
 
     #[test]
     fn a_message_is_read_as_it_was_written() {
-        let hold = Message::Hold(vec!["a".to_owned(), "b".to_owned()]);
-        let plain = Message::PLAIN.map(|(message, _)| message);
-        for message in plain.into_iter().chain([hold]) {
+        for (message, _) in WORDS {
             assert_eq!(Message::parse(message.text().as_bytes()), Some(message));
         }
+    }
+
+    #[test]
+    fn a_chunk_is_read_as_it_was_written() {
+        for (first, total) in [(0, 2), (0, 5000), (4998, 5000)] {
+            let names = vec![Name::Lock, Name::State];
+            let chunk = Chunk {
+                first,
+                total,
+                names,
+            };
+            let text = chunk.text();
+            assert_eq!(Packet::parse(text.as_bytes()), Some(Packet::Chunk(chunk)));
+        }
+    }
+
+    #[test]
+    fn a_set_that_fits_into_one_packet_has_no_bounds() {
+        let names = vec![Name::Lock, Name::State];
+        let chunk = Chunk {
+            first: 0,
+            total: 2,
+            names,
+        };
+        assert_eq!(chunk.text(), "hold lock state");
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in any::<Vec<u8>>()) {
-            let _ = Message::parse(&text);
+            let _ = Packet::parse(&text);
         }
     }
 }

@@ -1,21 +1,22 @@
-//! Pure. How long to wait before the next daemon.
+//! Pure. The pause between the end of a daemon and the start of the next one.
 
 use std::time::Duration;
 
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// Whoever lived so long was well.
+/// The lifetime after which a daemon counts as stable: the pauses begin anew.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// Grows with each daemon that ends by itself soon after its start.
+/// A pause that doubles with each daemon that ends by itself soon after its start.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     next: Duration,
 }
 
 impl Backoff {
-    /// The pause after a life of that length. One that somebody killed while it served is
-    /// followed at once: that is no fault of its own.
+    /// Returns the pause after a daemon that lived for `lived`: at most [`MAX_PAUSE`], and zero
+    /// after the first one. A daemon that was killed while it served is followed at once, since the
+    /// death is no fault of the daemon.
     pub(super) fn pause(&mut self, was_killed: bool, lived: Duration) -> Duration {
         if was_killed {
             return Duration::ZERO;

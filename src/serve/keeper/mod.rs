@@ -1,16 +1,16 @@
-//! The process that holds a daemon's descriptors and has a new daemon take the place of one that
-//! died or hangs. It has one thread, allocates next to nothing, and reads no file.
+//! The keeper: a process that holds a daemon's descriptors, and starts another daemon when that one
+//! dies or hangs. A keeper has one thread, allocates little, and reads no file.
 //!
-//! Each daemon is a fork of it and so begins with the program loaded. It may itself be replaced:
-//! a daemon whose keeper died starts another one, which is told everything and then watches over
-//! it just so.
+//! Each daemon is a fork of its keeper, and so starts with the program loaded. A keeper may be
+//! replaced as well: a daemon whose keeper died starts a new keeper, sends it every descriptor, and
+//! is watched by that one from then on.
 
 mod backoff;
 mod watch;
 
 use crate::{
-    base::sys::{fd, process},
-    serve::handover::{Descriptors, Message},
+    base::sys::process,
+    serve::handover::{Channel, Descriptors, Message},
 };
 use backoff::Backoff;
 use nix::{
@@ -23,127 +23,138 @@ use nix::{
 };
 use std::{
     io::Write,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, AsRawFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
-use watch::{End, Watch};
+use watch::{DaemonEnd, Timeouts, Watch};
 
-/// The status of a daemon that was killed before it served.
+/// The exit status of a keeper whose daemon was killed before it served.
 const FAILED: i32 = 125;
 
-/// What a daemon begins its life with.
+/// What a daemon starts with.
 #[derive(Debug)]
 pub struct Start {
-    /// What the one before it held; nothing at first.
-    pub held: Descriptors,
-    /// Where its keeper listens.
-    pub keeper: OwnedFd,
-    /// What it is there for.
+    /// The descriptors of the daemon before; empty for the first one.
+    pub descriptors: Descriptors,
+    /// The channel to the keeper.
+    pub keeper: Channel,
+    /// The task of the daemon.
     pub purpose: Purpose,
 }
 
-/// What a daemon is there for.
+/// The task of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To serve.
+    /// Serve.
     Serve,
-    /// To end what it holds: the keeper was told to end, and the daemon before did not.
-    End,
+    /// Unmount what the descriptors belong to: the keeper was told to end, and the daemon before
+    /// did not end in time.
+    Unmount,
 }
 
-/// A daemon that already lives.
+/// A daemon that was started by another keeper, which has died.
 #[derive(Debug)]
 pub struct Adopted {
-    /// Its pid.
+    /// The pid of the daemon.
     pub pid: Pid,
-    /// Where it speaks.
-    pub daemon: OwnedFd,
+    /// The channel to the daemon.
+    pub channel: Channel,
 }
 
-/// Keeps daemons alive until one of them leaves for good, and answers its exit status. A daemon
-/// that says nothing for `watchdog` is killed; `live` is the life of one, up to its exit status.
+/// Keeps a daemon alive until one ends for good, and returns the exit status of that one. The first
+/// daemon is `adopted`, or a fork that runs `live` up to its exit status; every later one is a fork.
+/// A daemon that sends nothing for `watchdog` is killed.
 ///
 /// The caller must have one thread only.
 ///
 /// # Errors
-/// When the kernel refuses what a keeper needs.
+/// When the kernel refuses a signal descriptor, a pidfd, a channel or a fork.
 pub fn keep(
     watchdog: Duration,
     mut adopted: Option<Adopted>,
     live: impl Fn(Start) -> i32,
 ) -> nix::Result<i32> {
-    let told = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-    told.thread_block()?;
-    let signals = SignalFd::with_flags(&told, SfdFlags::SFD_CLOEXEC)?;
-    let mut held = Descriptors::default();
+    let end_signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    end_signals.thread_block()?;
+    let signals = SignalFd::with_flags(&end_signals, SfdFlags::SFD_CLOEXEC)?;
+    let mut descriptors = Descriptors::default();
     let mut backoff = Backoff::default();
     let mut purpose = Purpose::Serve;
-    // One that was adopted has served.
+    // An adopted daemon has served.
     let mut has_served = adopted.is_some();
     loop {
-        let born = Instant::now();
-        let (pid, daemon) = match adopted.take() {
-            Some(adopted) => (adopted.pid, adopted.daemon),
+        let start = Instant::now();
+        let (pid, mut channel) = match adopted.take() {
+            Some(adopted) => (adopted.pid, adopted.channel),
             None => {
-                bury();
-                begin(&mut held, purpose, &live)?
+                reap();
+                fork_daemon(&mut descriptors, purpose, &live)?
             }
         };
-        let mut watch = Watch::new(pid, &daemon, &signals, watchdog, !has_served)?;
-        let end = watch.until_its_end(&mut held)?;
-        has_served |= watch.has_served;
+        let mut watch = Watch::new(
+            pid,
+            &mut channel,
+            &signals,
+            Timeouts::new(watchdog, has_served),
+        )?;
+        let end = watch.until_end(&mut descriptors)?;
+        let served_itself = watch.has_served;
+        has_served |= served_itself;
         let status = waitpid(pid, Some(WaitPidFlag::WNOHANG));
         match end {
-            // It may be lingering, or have been killed since.
-            End::Left => return Ok(code(status).unwrap_or(0)),
-            _ if purpose == Purpose::End => return Ok(code(status).unwrap_or(FAILED)),
-            End::Ended | End::Hung if !has_served => return Ok(code(status).unwrap_or(FAILED)),
-            End::Ignored => {
-                stay(&daemon);
-                purpose = Purpose::End;
+            // The process may still be exiting, or may have been killed meanwhile.
+            DaemonEnd::Left => return Ok(exit_status(status).unwrap_or(0)),
+            _ if purpose == Purpose::Unmount => return Ok(exit_status(status).unwrap_or(FAILED)),
+            DaemonEnd::Ended | DaemonEnd::Hung if !has_served => {
+                return Ok(exit_status(status).unwrap_or(FAILED));
             }
-            End::Hung => {
-                stay(&daemon);
-                say("the daemon hung and was killed: another one takes its place");
+            DaemonEnd::Ignored => {
+                announce_next(&channel);
+                purpose = Purpose::Unmount;
             }
-            End::Ended => {
-                stay(&daemon);
+            DaemonEnd::Hung => {
+                announce_next(&channel);
+                log("the daemon hung and was killed: another one takes its place");
+            }
+            DaemonEnd::Ended => {
+                announce_next(&channel);
                 let was_killed = matches!(
                     status,
                     Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _) | WaitStatus::StillAlive)
                 );
-                let pause = backoff.pause(was_killed && watch.has_served, born.elapsed());
-                say("the daemon ended: another one takes its place");
+                let pause = backoff.pause(was_killed && served_itself, start.elapsed());
+                log("the daemon ended: another one takes its place");
                 std::thread::sleep(pause);
             }
         }
     }
 }
 
-/// Lets whoever is about to replace the daemon that has ended know that another one follows.
-fn stay(daemon: &OwnedFd) {
-    let _ = Descriptors::say(daemon, &Message::ServesOn);
+/// Tells a successor that is about to replace the dead daemon that the next daemon of this keeper
+/// serves on. The message stays in the channel for every successor that asks.
+fn announce_next(channel: &Channel) {
+    let _ = channel.send(Message::ServesOn);
 }
 
-/// Takes note of the end of daemons that were still dying when they were given up.
-fn bury() {
+/// Reaps daemons that were still exiting when this keeper gave them up.
+fn reap() {
     while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status.pid().is_some()) {}
 }
 
-fn begin(
-    held: &mut Descriptors,
+fn fork_daemon(
+    descriptors: &mut Descriptors,
     purpose: Purpose,
     live: &impl Fn(Start) -> i32,
-) -> nix::Result<(Pid, OwnedFd)> {
-    let (ours, theirs) = fd::pair()?;
+) -> nix::Result<(Pid, Channel)> {
+    let (ours, theirs) = Channel::pair()?;
     let pid = process::forked(|| {
         // No frame of the keeper may run on in the daemon.
         catch_unwind(AssertUnwindSafe(|| {
-            let _ = nix::unistd::close(std::os::fd::AsRawFd::as_raw_fd(&ours));
+            let _ = nix::unistd::close(ours.as_fd().as_raw_fd());
             live(Start {
-                held: std::mem::take(held),
-                keeper: theirs.try_clone().unwrap_or(theirs),
+                descriptors: std::mem::take(descriptors),
+                keeper: theirs,
                 purpose,
             })
         }))
@@ -152,15 +163,16 @@ fn begin(
     Ok((pid, ours))
 }
 
-/// The exit status of a child, if it ended by itself and was one.
-fn code(status: nix::Result<WaitStatus>) -> Option<i32> {
+/// Returns the exit status of a child that exited by itself. `None` for one that was killed, that
+/// still runs, or that is no child of this process.
+fn exit_status(status: nix::Result<WaitStatus>) -> Option<i32> {
     match status {
         Ok(WaitStatus::Exited(_, code)) => Some(code),
         _ => None,
     }
 }
 
-/// One line on standard error, which may be gone.
-fn say(line: &str) {
+/// Writes one line to standard error, which may be closed.
+fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
 }

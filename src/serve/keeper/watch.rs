@@ -1,8 +1,8 @@
-//! One daemon under watch: what it says, whether it still says something, and how it ends.
+//! One daemon under watch: its messages, its silence, and its end.
 
 use crate::{
     base::sys::pidfd,
-    serve::handover::{Descriptors, Message},
+    serve::handover::{Channel, Descriptors, Message, Received},
 };
 use nix::{
     errno::Errno,
@@ -10,199 +10,245 @@ use nix::{
     sys::{
         signal::{Signal, kill},
         signalfd::SignalFd,
-        socket::{Shutdown, shutdown},
     },
     unistd::Pid,
 };
 use std::{
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
 
-/// So long may the first daemon take until it serves.
+/// The maximum time until the first daemon of a keeper serves.
 const FIRST_START_TIMEOUT: Duration = Duration::from_secs(30);
-/// So long may one take until it serves that goes on where another one stopped: readers wait.
+/// The maximum time until a later daemon serves: readers wait for that one.
 const NEXT_START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One that was killed is taken for dead then, though threads of it may still be there: none of them
-/// will ever run again, but one may wait in the kernel for what only the next daemon can answer.
+/// The time after which a killed daemon counts as dead, though threads of it may be left: no such
+/// thread runs again, but one may wait in the kernel for an answer that only the next daemon gives.
 const DEATH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How a daemon ended.
+/// The end of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// For good, and well.
+pub(super) enum DaemonEnd {
+    /// The daemon said that it ends for good.
     Left,
-    /// Somehow.
+    /// The daemon ended for any other reason.
     Ended,
-    /// It said nothing for too long, and was killed.
+    /// The daemon sent nothing for too long, and was killed.
     Hung,
-    /// It was told to end, did not, and was killed.
+    /// The daemon was told to end, and did not do so properly.
     Ignored,
+}
+
+/// The times that a daemon may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    /// The maximum time until the first message.
+    start: Duration,
+    /// The maximum time from one message to the next.
+    watchdog: Duration,
+}
+
+impl Timeouts {
+    /// Returns the timeouts of the next daemon. `has_served` says whether a daemon before has served.
+    pub(super) fn new(watchdog: Duration, has_served: bool) -> Timeouts {
+        let start = match has_served {
+            true => NEXT_START_TIMEOUT,
+            false => FIRST_START_TIMEOUT,
+        };
+        Timeouts {
+            start: start.max(watchdog),
+            watchdog,
+        }
+    }
 }
 
 /// A daemon under watch.
 #[derive(Debug)]
 pub(super) struct Watch<'keeper> {
     pid: Pid,
-    /// Readable when it has ended; none of one that had ended before this watch began.
-    life: Option<OwnedFd>,
-    /// Readable when its first thread has ended, if the kernel can tell (since 6.9).
+    /// A pidfd, readable when the daemon has ended; `None` if that was before this watch began.
+    process: Option<OwnedFd>,
+    /// A pidfd of the first thread, readable when that thread has ended (Linux 6.9 and later).
     first_thread: Option<OwnedFd>,
-    daemon: &'keeper OwnedFd,
+    channel: &'keeper mut Channel,
     signals: &'keeper SignalFd,
     watchdog: Duration,
     deadline: Instant,
-    killed: Option<End>,
-    /// Whether it was killed, by us or somebody else.
+    /// The end, as far as it is known: [`DaemonEnd::Ended`] until the daemon says or does otherwise.
+    end: DaemonEnd,
+    /// Whether the daemon was killed, by the keeper or by another process.
     is_dying: bool,
-    is_leaving: bool,
-    is_told: bool,
-    is_deaf: bool,
-    /// Whether readers were its own, or about to be.
+    /// Whether the daemon has closed its end of the channel.
+    is_closed: bool,
+    /// Whether the daemon has served, or was about to when it sent its last message.
     pub(super) has_served: bool,
 }
 
 impl<'keeper> Watch<'keeper> {
-    /// Begins to watch; `is_first` says whether no daemon has served before it.
+    /// Begins to watch the daemon with this pid, which sends on `channel`. The keeper itself is told
+    /// to end by `signals`.
+    ///
+    /// # Errors
+    /// Those of `pidfd_open(2)`, except that a daemon may be dead already.
     pub(super) fn new(
         pid: Pid,
-        daemon: &'keeper OwnedFd,
+        channel: &'keeper mut Channel,
         signals: &'keeper SignalFd,
-        watchdog: Duration,
-        is_first: bool,
+        timeouts: Timeouts,
     ) -> nix::Result<Watch<'keeper>> {
-        let life = match pidfd::of_process(pid) {
-            Ok(life) => Some(life),
-            // An adopted one, which nobody has kept as a zombie.
+        let process = match pidfd::of_process(pid) {
+            Ok(process) => Some(process),
+            // An adopted daemon that has died was reaped by its parent.
             Err(Errno::ESRCH) => None,
             Err(error) => return Err(error),
         };
-        let until_it_serves = if is_first {
-            FIRST_START_TIMEOUT
-        } else {
-            NEXT_START_TIMEOUT
-        };
         Ok(Watch {
             pid,
-            life,
+            process,
             first_thread: pidfd::of_thread(pid).ok(),
-            daemon,
+            channel,
             signals,
-            watchdog,
-            deadline: Instant::now() + until_it_serves.max(watchdog),
-            killed: None,
+            watchdog: timeouts.watchdog,
+            deadline: Instant::now() + timeouts.start,
+            end: DaemonEnd::Ended,
             is_dying: false,
-            is_leaving: false,
-            is_told: false,
-            is_deaf: false,
+            is_closed: false,
             has_served: false,
         })
     }
 
-    /// Watches it until it has ended; what it wants to be held is put into `held`.
-    pub(super) fn until_its_end(&mut self, held: &mut Descriptors) -> nix::Result<End> {
+    /// Watches the daemon until it has ended. Each whole set of descriptors that the daemon sends
+    /// replaces `descriptors`.
+    ///
+    /// # Errors
+    /// Those of `poll(2)`.
+    pub(super) fn until_end(&mut self, descriptors: &mut Descriptors) -> nix::Result<DaemonEnd> {
         loop {
-            let Some(life) = &self.life else {
-                return Ok(self.end(held));
+            let Some(process) = &self.process else {
+                return Ok(self.conclude(descriptors));
             };
             let left = self.deadline.saturating_duration_since(Instant::now());
-            let said = if self.is_deaf {
+            let messages = if self.is_closed {
                 PollFlags::empty()
             } else {
                 PollFlags::POLLIN
             };
-            let first_thread = self.first_thread.as_ref().unwrap_or(life);
+            let first_thread = self.first_thread.as_ref().unwrap_or(process);
             let mut fds = [
-                PollFd::new(life.as_fd(), PollFlags::POLLIN),
+                PollFd::new(process.as_fd(), PollFlags::POLLIN),
                 PollFd::new(first_thread.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.daemon.as_fd(), said),
+                PollFd::new(self.channel.as_fd(), messages),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             ];
-            // One more: a fraction of a millisecond is no time to poll.
+            // Rounds up: `poll` counts whole milliseconds, and 0 would not wait.
             let timeout = left.saturating_add(Duration::from_millis(1));
             let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
             match poll(&mut fds, timeout) {
                 Err(Errno::EINTR) => continue,
                 polled => polled?,
             };
-            let [life, first_thread, daemon, signals] = fds.map(|fd| fd.any() == Some(true));
-            // Its last words count, even if it is dead already.
-            if daemon && !self.is_deaf {
-                self.listen(held);
-            } else if life {
-                return Ok(self.end(held));
+            let [process, first_thread, channel, signals] = fds.map(|fd| fd.any() == Some(true));
+            // The last messages of a daemon count, even if the daemon is dead already.
+            if channel && !self.is_closed {
+                self.receive(descriptors);
+            } else if process {
+                return Ok(self.conclude(descriptors));
             } else if first_thread {
-                self.expect_its_end();
+                self.expect_death();
             }
             if signals {
-                self.tell()?;
+                self.forward_signal()?;
             }
             if left == Duration::ZERO {
                 if self.is_dying {
-                    return Ok(self.end(held));
+                    return Ok(self.conclude(descriptors));
                 }
                 self.kill();
             }
         }
     }
 
-    /// How it has ended, as its last words say too. Who speaks later is told that nobody listens.
-    fn end(&mut self, held: &mut Descriptors) -> End {
-        let _ = shutdown(self.daemon.as_raw_fd(), Shutdown::Read);
-        while !self.is_deaf {
-            self.listen(held);
+    /// Receives the last messages of the daemon, and returns the end that they make known. Whoever
+    /// sends later gets EPIPE.
+    fn conclude(&mut self, descriptors: &mut Descriptors) -> DaemonEnd {
+        let _ = self.channel.stop_reading();
+        while !self.is_closed {
+            self.receive(descriptors);
         }
-        match self.killed {
-            _ if self.is_leaving => End::Left,
-            Some(end) => end,
-            None if self.is_told => End::Ignored,
-            None => End::Ended,
-        }
+        self.end
     }
 
-    fn listen(&mut self, held: &mut Descriptors) {
-        // Whatever it says then, it has to end in time.
-        let is_ending = self.is_told || self.is_dying || self.is_leaving;
-        match Descriptors::receive(self.daemon) {
-            Ok(Some((Message::Hold(_), handed))) => *held = handed,
-            Ok(Some((message, _))) => {
+    /// Receives one packet. Never waits for the rest of a set of descriptors: a daemon that hangs or
+    /// dies in the midst of one leaves `descriptors` as they were.
+    fn receive(&mut self, descriptors: &mut Descriptors) {
+        // The deadline of a daemon that ends does not move, whatever the daemon sends.
+        let is_ending = self.end != DaemonEnd::Ended || self.is_dying;
+        match self.channel.recv_packet() {
+            Ok(Some(Received::Descriptors(all))) => *descriptors = all,
+            Ok(Some(Received::Part)) => {}
+            Ok(Some(Received::Message(message))) => {
                 self.has_served |= message == Message::Serving;
-                self.is_leaving |= message == Message::Leaving;
+                if message == Message::Leaving {
+                    self.end = DaemonEnd::Left;
+                }
             }
-            // It has closed its end: nothing more will be said.
-            Ok(None) | Err(_) => self.is_deaf = true,
+            Ok(None) | Err(_) => self.is_closed = true,
         }
         if !is_ending {
             self.deadline = Instant::now() + self.watchdog;
         }
     }
 
-    /// Has it end, as we were told to.
-    fn tell(&mut self) -> nix::Result<()> {
+    /// Passes a signal that tells the keeper to end on to the daemon, as SIGTERM.
+    fn forward_signal(&mut self) -> nix::Result<()> {
         let _ = self.signals.read_signal()?;
         let _ = kill(self.pid, Signal::SIGTERM);
-        if !self.is_told && !self.is_dying {
-            self.deadline = Instant::now() + self.watchdog;
+        if self.end == DaemonEnd::Ended {
+            self.end = DaemonEnd::Ignored;
+            if !self.is_dying {
+                self.deadline = Instant::now() + self.watchdog;
+            }
         }
-        self.is_told = true;
         Ok(())
     }
 
     fn kill(&mut self) {
-        let end = if self.is_told {
-            End::Ignored
-        } else {
-            End::Hung
-        };
-        self.killed = Some(end);
+        if self.end == DaemonEnd::Ended {
+            self.end = DaemonEnd::Hung;
+        }
         let _ = kill(self.pid, Signal::SIGKILL);
-        self.expect_its_end();
+        self.expect_death();
     }
 
-    fn expect_its_end(&mut self) {
+    fn expect_death(&mut self) {
         self.first_thread = None;
         self.is_dying = true;
         self.deadline = Instant::now() + DEATH_TIMEOUT;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::sys::packet, serve::handover::Name};
+    use nix::sys::{signal::SigSet, signalfd::SfdFlags};
+    use std::fs::File;
+
+    #[test]
+    fn a_daemon_that_dies_between_two_packets_leaves_the_set_before() {
+        let null = File::open("/dev/null").unwrap();
+        let signals = SignalFd::with_flags(&SigSet::empty(), SfdFlags::SFD_CLOEXEC).unwrap();
+        let (daemon, mut keeper) = Channel::pair().unwrap();
+        let timeouts = Timeouts::new(Duration::ZERO, false);
+        let mut watch = Watch::new(Pid::this(), &mut keeper, &signals, timeouts).unwrap();
+        let mut descriptors = Descriptors::default();
+        descriptors.add(Name::Lock, &null).unwrap();
+        packet::send(&daemon, b"part 0/3 state direct", &[null.as_fd(); 2]).unwrap();
+        packet::send(&daemon, b"serving", &[]).unwrap();
+        drop(daemon);
+        assert_eq!(watch.conclude(&mut descriptors), DaemonEnd::Ended);
+        assert!(watch.has_served);
+        assert!(descriptors.iter().map(|(name, _)| name).eq([&Name::Lock]));
     }
 }
