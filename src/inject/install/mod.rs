@@ -7,12 +7,12 @@
 mod change;
 mod containerd;
 mod docker;
-mod engine;
 mod hooks;
+mod installable;
 mod record;
 
 pub use change::Change;
-pub use engine::Engine;
+pub use installable::Engine;
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::Target;
+use installable::Target;
 use record::Record;
 
 /// Why an engine cannot be set up; nothing was written, unless it says that something could not be.
@@ -38,7 +38,7 @@ pub enum InstallError {
     #[error(
         "{} has containers of LXC and Incus take lxcfs's files: move it away (dpkg-divert --rename), or run plimsoll \
          daemon /var/lib/lxcfs in the place of lxcfs",
-        engine::LXCFS
+        installable::LXCFS
     )]
     Taken,
     /// A file is there and cannot be read.
@@ -353,7 +353,7 @@ pub fn require(host: &Host, engine: Engine) -> Result<(), InstallError> {
         Some(program) if !engine.is_installed(&host.root) => {
             Err(InstallError::Missing { engine, program })
         }
-        _ if engine.takes_lxcfs() && engine::rival(host) => Err(InstallError::Taken),
+        _ if engine.takes_lxcfs() && installable::rival(host) => Err(InstallError::Taken),
         _ => Ok(()),
     }
 }
