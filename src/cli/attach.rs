@@ -6,7 +6,7 @@ use crate::{
         paths, respawn,
         units::Pid,
     },
-    facts::engines::{Container, Engine},
+    facts::engines::{Engine, RunningContainer},
     inject::{
         Delivery,
         attach::{
@@ -222,7 +222,7 @@ impl Which {
         let rows = selected.iter().map(|selected| {
             let result = act(selected);
             if let Err(error) = result.note {
-                let shown = (selected.container.as_ref()).map_or("-", Container::shown);
+                let shown = (selected.container.as_ref()).map_or("-", RunningContainer::shown);
                 super::complain(&format!(
                     "doctor will not tell whether {shown} has lost its files: {error}"
                 ));

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     base::{config, paths},
-    inject::install::{self, Change, Engine, Host, Plan},
+    inject::install::{self, Change, Installable, Plan, TargetHost},
 };
 
 /// Set up engines, so that every container that they make has the view.
@@ -100,7 +100,7 @@ Docker remembers which runtime a container was made with: one that was made whil
 default does not start again without it. Make it anew, or install docker again.";
 
 fn engines() -> PossibleValuesParser {
-    Engine::ALL.map(Engine::name).into()
+    PossibleValuesParser::new(Installable::all().into_iter().map(Installable::name))
 }
 
 impl Install {
@@ -109,11 +109,11 @@ impl Install {
         let engines = self.asked.engines();
         if !self.asked.all {
             for engine in &engines {
-                install::require(&host, *engine)?;
+                engine.require(&host)?;
             }
         }
         let plans = install::plan_install(&host, &engines)?;
-        self.asked.carry_out(&host, &plans, Engine::note)
+        self.asked.carry_out(&host, &plans, Installable::note)
     }
 }
 
@@ -121,41 +121,45 @@ impl Uninstall {
     pub(super) fn run(self) -> Result<u8> {
         let host = self.asked.host()?;
         let plans = install::plan_uninstall(&host, &self.asked.engines())?;
-        self.asked.carry_out(&host, &plans, Engine::farewell)
+        self.asked.carry_out(&host, &plans, Installable::farewell)
     }
 }
 
 impl Asked {
-    fn host(&self) -> Result<Host> {
+    fn host(&self) -> Result<TargetHost> {
         let is_here = self.root == Path::new("/");
         let path = Path::new(paths::CONFIG_FILE);
         let path = path.strip_prefix("/").unwrap_or(path);
         let config = config::read(&self.root.join(path))?;
         let own = std::env::current_exe().ok().filter(|_| is_here);
-        Ok(Host {
+        Ok(TargetHost {
             root: self.root.clone(),
             program: own.unwrap_or_else(|| "/usr/bin/plimsoll".into()),
             is_chained: !config.runtime.path.as_os_str().is_empty(),
         })
     }
 
-    fn engines(&self) -> Vec<Engine> {
-        let all = || Engine::ALL.into_iter().filter(|it| it.is_one_of_all());
+    fn engines(&self) -> Vec<Installable> {
+        let all = || {
+            Installable::all()
+                .into_iter()
+                .filter(|it| it.is_one_of_all())
+        };
         match self.all {
             true => all().collect(),
             false => self
                 .engines
                 .iter()
-                .filter_map(|name| Engine::named(name))
+                .filter_map(|name| Installable::named(name))
                 .collect(),
         }
     }
 
     fn carry_out(
         &self,
-        host: &Host,
+        host: &TargetHost,
         plans: &[Plan],
-        note: fn(Engine) -> &'static str,
+        note: fn(Installable) -> &'static str,
     ) -> Result<u8> {
         if !self.dry_run {
             install::carry_out(host, plans)?;
@@ -176,7 +180,7 @@ impl Asked {
         }
     }
 
-    fn text(&self, plan: &Plan, note: fn(Engine) -> &'static str) -> String {
+    fn text(&self, plan: &Plan, note: fn(Installable) -> &'static str) -> String {
         let name = plan.engine.name();
         if !plan.is_installed && !plan.is_needed() {
             return format!("{name}: not installed here\n");

@@ -12,5 +12,8 @@ pub mod cgroup;
 /// Uses [`host`], [`cgroup`].
 pub mod container;
 
-/// The containers that the engines of this machine run, and their names.
+/// The containers that the engines of this machine run, with their names, and the table of the
+/// engines.
+///
+/// Uses [`host`], [`cgroup`].
 pub mod engines;

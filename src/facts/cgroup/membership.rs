@@ -1,15 +1,22 @@
 //! Pure. Where a process stands in each hierarchy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `/proc/PID/cgroup`: where a process stands in each hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Membership {
-    hierarchies: Vec<(String, PathBuf)>,
+    hierarchies: Vec<Line>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    controllers: String,
+    path: PathBuf,
+    is_removed: bool,
 }
 
 impl Membership {
-    /// Reads the lines `ID:CONTROLLERS:PATH`; a path may hold colons.
+    /// Reads the lines `ID:CONTROLLERS:PATH`; a path may hold colons. Other lines are left out.
     #[must_use]
     pub fn parse(text: &str) -> Membership {
         let hierarchies = text
@@ -17,31 +24,40 @@ impl Membership {
             .filter_map(|line| {
                 let mut parts = line.splitn(3, ':').skip(1);
                 let controllers = parts.next()?.to_owned();
-                // cgroup_show_path: a cgroup that was removed under a zombie is marked so.
                 let path = parts.next()?;
-                let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-                Some((controllers, path.into()))
+                // cgroup_show_path: a cgroup that was removed under a zombie is marked so.
+                let left = path.strip_suffix(" (deleted)");
+                Some(Line {
+                    controllers,
+                    path: left.unwrap_or(path).into(),
+                    is_removed: left.is_some(),
+                })
             })
             .collect();
         Membership { hierarchies }
     }
 
-    /// The path in the v1 hierarchy that has `controller`.
+    /// Returns the path in the v1 hierarchy that has `controller`.
     #[must_use]
     pub fn v1(&self, controller: &str) -> Option<&PathBuf> {
-        self.hierarchies
-            .iter()
-            .find(|(controllers, _)| controllers.split(',').any(|name| name == controller))
-            .map(|(_, path)| path)
+        let mut lines = self.hierarchies.iter();
+        let line = lines.find(|line| line.controllers.split(',').any(|name| name == controller));
+        line.map(|line| &line.path)
     }
 
-    /// The path in the v2 hierarchy.
+    /// Returns the path in the v2 hierarchy.
     #[must_use]
     pub fn v2(&self) -> Option<&PathBuf> {
-        self.hierarchies
-            .iter()
-            .find(|(controllers, _)| controllers.is_empty())
-            .map(|(_, path)| path)
+        let mut lines = self.hierarchies.iter();
+        let line = lines.find(|line| line.controllers.is_empty());
+        line.map(|line| &line.path)
+    }
+
+    /// Returns the path in each hierarchy, in the kernel's order, without the cgroups that were
+    /// removed.
+    pub fn living(&self) -> impl Iterator<Item = &Path> {
+        let lines = self.hierarchies.iter().filter(|line| !line.is_removed);
+        lines.map(|line| line.path.as_path())
     }
 }
 

@@ -1,18 +1,22 @@
-//! What people call a container, from the files in which its engine keeps that.
+//! The names of containers, from the files in which their engines keep them.
 
-use super::{Engine, Label, is_long, tasks};
+use super::{
+    shapes::{Label, is_long},
+    table::Engine,
+};
 use serde::Deserialize;
 use std::{
     fs::File,
     io::{BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// So large is such a file at most.
-const LARGEST: u64 = 64 << 20;
+/// The bytes that are read of such a file; a longer one names nothing.
+const MAX_FILE: u64 = 64 << 20;
 
-/// Its name, where the engine has one beside the id.
-pub(super) fn of(root: &Path, label: &Label) -> Option<String> {
+/// Returns the name of the container with that label; `None` where the engine keeps no name beside
+/// the id, or its file cannot be read.
+pub(super) fn name(root: &Path, label: &Label) -> Option<String> {
     let id = &label.id;
     match label.engine {
         Engine::Docker => {
@@ -27,19 +31,33 @@ pub(super) fn of(root: &Path, label: &Label) -> Option<String> {
             own.names.into_iter().next()
         }
         Engine::Containerd if is_long(id) => {
-            of_pod(&tasks(root).join("k8s.io").join(id).join("config.json"))
+            name_in_pod(&tasks(root).join("k8s.io").join(id).join("config.json"))
         }
         Engine::Crio => {
             let path =
                 format!("run/containers/storage/overlay-containers/{id}/userdata/config.json");
-            of_pod(&root.join(path))
+            name_in_pod(&root.join(path))
         }
-        Engine::Containerd | Engine::Lxc | Engine::Nspawn => None,
+        Engine::Containerd | Engine::Lxc | Engine::Incus | Engine::Nspawn => None,
     }
 }
 
-/// The container of containerd's whose cgroup that is: it names them as it likes, but says so.
-pub(super) fn task(root: &Path, cgroup: &str) -> Option<Label> {
+/// Returns the label with the engine that has the container: Incus keeps a directory of each of
+/// its containers, whose cgroups are named as LXC's are. A label of another engine stays.
+pub(super) fn incus_or_lxc(root: &Path, label: Label) -> Label {
+    let kept = root.join("var/lib/incus/containers").join(&label.id);
+    match label.engine {
+        Engine::Lxc if !label.id.is_empty() && kept.symlink_metadata().is_ok() => Label {
+            engine: Engine::Incus,
+            ..label
+        },
+        _ => label,
+    }
+}
+
+/// Returns containerd's container with that cgroup, if containerd has a task of the path's last
+/// two names: its clients choose the names, so that no shape tells.
+pub(super) fn containerd_task(root: &Path, cgroup: &str) -> Option<Label> {
     let mut parts = cgroup.rsplit('/').filter(|part| !part.is_empty());
     let (id, namespace) = (parts.next()?, parts.next()?);
     let is_plain = |part: &str| part != ".." && part != ".";
@@ -51,8 +69,13 @@ pub(super) fn task(root: &Path, cgroup: &str) -> Option<Label> {
     })
 }
 
-/// The name of a container of a pod: `NAMESPACE/POD/CONTAINER`.
-fn of_pod(path: &Path) -> Option<String> {
+/// The directory in which containerd keeps the state of the containers that run.
+fn tasks(root: &Path) -> PathBuf {
+    root.join("run/containerd/io.containerd.runtime.v2.task")
+}
+
+/// Returns the name of a container of a pod: `NAMESPACE/POD/CONTAINER`.
+fn name_in_pod(path: &Path) -> Option<String> {
     let Annotations {
         namespace,
         pod,
@@ -62,7 +85,7 @@ fn of_pod(path: &Path) -> Option<String> {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
-    let file = File::open(path).ok()?.take(LARGEST);
+    let file = File::open(path).ok()?.take(MAX_FILE);
     serde_json::from_reader(BufReader::new(file)).ok()
 }
 
@@ -85,8 +108,8 @@ struct Configuration {
     annotations: Annotations,
 }
 
-/// Those annotations that name a container of a pod, as containerd and as CRI-O has them; the others
-/// may be any number.
+/// The annotations that name a container of a pod, in the spelling of containerd and in that of
+/// CRI-O. Any number of others may stand beside them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Annotations {
@@ -119,7 +142,7 @@ mod tests {
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("config.json"), configuration).unwrap();
         let engine = Engine::Containerd;
-        of(root.path(), &Label { engine, id })
+        name(root.path(), &Label { engine, id })
     }
 
     const NAMES: &str = r#""io.kubernetes.cri.sandbox-namespace":"shop","io.kubernetes.cri.sandbox-name":"web-0","io.kubernetes.cri.container-name":"app""#;
@@ -136,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_configuration_that_is_larger_than_any_names_nothing() {
-        let huge = " ".repeat(usize::try_from(LARGEST).unwrap());
+        let huge = " ".repeat(usize::try_from(MAX_FILE).unwrap());
         assert_eq!(
             named(&format!(r#"{huge}{{"annotations":{{{NAMES}}}}}"#)),
             None

@@ -1,98 +1,80 @@
-//! Pure. Whose container a cgroup is, by its name.
+//! Pure. The shapes of the cgroups that engines make for containers, as rows.
 
-/// A program that runs containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// Docker.
-    Docker,
-    /// Podman.
-    Podman,
-    /// containerd, for Kubernetes or by itself.
-    Containerd,
-    /// CRI-O.
-    Crio,
-    /// LXC, and Incus, which runs on it.
-    Lxc,
-    /// systemd-nspawn.
-    Nspawn,
-}
+use super::table::Engine;
 
-impl std::fmt::Display for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Engine::Docker => "docker",
-            Engine::Podman => "podman",
-            Engine::Containerd => "containerd",
-            Engine::Crio => "crio",
-            Engine::Lxc => "lxc",
-            Engine::Nspawn => "nspawn",
-        })
-    }
-}
-
-/// What an engine calls a container.
+/// The id of a container, with the engine to which the id belongs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label {
-    /// Whose it is.
+    /// The engine.
     pub engine: Engine,
-    /// Its id.
+    /// The id, unique among the engine's containers.
     pub id: String,
 }
 
-/// The container that a cgroup belongs to, the innermost if it lies in several; `None` if its path
-/// names none.
+/// The shapes, tried in this order on each cgroup of a path. A row without an engine is a cgroup
+/// that looks like a container's and is none.
+///
+/// `<ID>` stands for 64 hexadecimal digits and `<NAME>` for any text. A text before the last `/`
+/// is the name of the parent; with `...` behind it, the path above holds that text anywhere.
+///
+/// Incus names its cgroups as LXC does: [`Engine::Lxc`] stands for both here.
+const SHAPES: [(Option<Engine>, &str); 16] = [
+    (Some(Engine::Docker), "docker-<ID>.scope"),
+    (Some(Engine::Docker), "docker-<ID>"),
+    (Some(Engine::Podman), "libpod-<ID>.scope"),
+    (Some(Engine::Podman), "libpod-<ID>"),
+    (Some(Engine::Containerd), "cri-containerd-<ID>.scope"),
+    (Some(Engine::Containerd), "cri-containerd-<ID>"),
+    (Some(Engine::Crio), "crio-<ID>.scope"),
+    (Some(Engine::Crio), "crio-<ID>"),
+    (Some(Engine::Lxc), "lxc.payload.<NAME>"),
+    // libvirt names the scopes of its machines so, with the driver in front.
+    (None, "machine-qemu<NAME>.scope"),
+    (None, "machine-lxc<NAME>.scope"),
+    (Some(Engine::Nspawn), "machine-<NAME>.scope"),
+    (Some(Engine::Nspawn), "systemd-nspawn@<NAME>.service"),
+    (Some(Engine::Docker), "docker/<ID>"),
+    (Some(Engine::Lxc), "lxc.payload/<NAME>"),
+    (Some(Engine::Containerd), "/kubepods.../<ID>"),
+];
+
+/// Returns the container that the cgroup at `path` belongs to, the innermost if the path holds
+/// several; `None` if the path holds none.
 #[must_use]
 pub fn labelled(path: &str) -> Option<Label> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    (0..parts.len()).rev().find_map(|at| {
-        let part = parts.get(at)?;
-        let above = at.checked_sub(1).and_then(|at| parts.get(at)).copied();
-        let (engine, id) = named(part).or_else(|| placed(part, above, path))?;
-        Some(Label {
-            engine,
-            id: id.to_owned(),
-        })
-    })
-}
-
-/// By the name of the cgroup itself.
-fn named(part: &str) -> Option<(Engine, &str)> {
-    let scope = part.strip_suffix(".scope");
-    for (begin, engine) in [
-        ("docker-", Engine::Docker),
-        ("libpod-", Engine::Podman),
-        ("cri-containerd-", Engine::Containerd),
-        ("crio-", Engine::Crio),
-    ] {
-        let id = scope.unwrap_or(part).strip_prefix(begin);
-        if let Some(id) = id.filter(|id| is_id(id)) {
-            return Some((engine, id));
+    let mut rest = path.trim_end_matches('/');
+    while !rest.is_empty() {
+        let (above, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+        let above = above.trim_end_matches('/');
+        let row = |(engine, shape): &(Option<Engine>, &str)| {
+            Some((*engine, id_in(shape, above, name)?.to_owned()))
+        };
+        if let Some((Some(engine), id)) = SHAPES.iter().find_map(row) {
+            return Some(Label { engine, id });
         }
+        rest = above;
     }
-    if let Some(name) = part.strip_prefix("lxc.payload.") {
-        return Some((Engine::Lxc, name));
-    }
-    let unit = part.strip_suffix(".service");
-    let nspawn = unit.and_then(|unit| unit.strip_prefix("systemd-nspawn@"));
-    let nspawn = nspawn.or_else(|| scope?.strip_prefix("machine-"));
-    // libvirt names the scopes of its machines so too, with what runs them in front.
-    let nspawn = nspawn.filter(|name| !name.starts_with("qemu") && !name.starts_with("lxc"));
-    nspawn.map(|name| (Engine::Nspawn, name))
+    None
 }
 
-/// By where it lies.
-fn placed<'a>(part: &'a str, above: Option<&str>, path: &str) -> Option<(Engine, &'a str)> {
-    match above? {
-        "docker" if is_id(part) => Some((Engine::Docker, part)),
-        "lxc.payload" => Some((Engine::Lxc, part)),
-        _ if is_id(part) && path.contains("/kubepods") => Some((Engine::Containerd, part)),
-        _ => None,
-    }
+/// Returns the id in the name of a cgroup of that shape, which lies below the path `above`; `None`
+/// for a cgroup of another shape.
+fn id_in<'name>(shape: &str, above: &str, name: &'name str) -> Option<&'name str> {
+    let (place, shape) = shape.rsplit_once('/').unwrap_or(("", shape));
+    let is_there = match place.strip_suffix("...") {
+        Some(text) => above.contains(text),
+        None if place.is_empty() => true,
+        None => above.rsplit('/').next() == Some(place),
+    };
+    let (before, rest) = shape.split_once('<')?;
+    let (form, behind) = rest.split_once('>')?;
+    let id = name.strip_prefix(before)?.strip_suffix(behind)?;
+    (is_there && (form != "ID" || is_long(id))).then_some(id)
 }
 
-fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|letter| letter.is_ascii_hexdigit())
+/// Tells whether the id has the 64 hexadecimal digits that most engines draw at random.
+pub(super) fn is_long(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|letter| letter.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     base::units::Pid,
-    facts::engines::{self, Container, FindError},
+    facts::engines::{self, FindError, RunningContainer},
 };
 use std::{io, path::Path};
 
@@ -24,7 +24,7 @@ pub enum Selection {
 #[derive(Debug, Clone)]
 pub struct Selected {
     /// The container as its engine knows it; `None` if no engine does.
-    pub container: Option<Container>,
+    pub container: Option<RunningContainer>,
     /// A process in the container.
     pub pid: Pid,
     /// Whether the caller has named the container.

@@ -13,7 +13,7 @@ use crate::base::sys;
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// A file, by its text.
     Text,
     /// A symbolic link, by where it leads.
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 pub struct Change {
     /// The file, as the host names it.
     pub path: PathBuf,
-    pub(super) kind: Kind,
+    pub(super) kind: FileKind,
     /// What it holds; `None` if it is not there.
     pub before: Option<String>,
     /// What it shall hold; `None` if it shall not be there.
@@ -52,9 +52,9 @@ impl Change {
         };
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let mode = match self.kind {
-            Kind::Text => "",
-            Kind::Link if self.after.is_some() => "new file mode 120000\n",
-            Kind::Link => "deleted file mode 120000\n",
+            FileKind::Text => "",
+            FileKind::Link if self.after.is_some() => "new file mode 120000\n",
+            FileKind::Link => "deleted file mode 120000\n",
         };
         let (before, after) = (text(&self.before), text(&self.after));
         let lines = TextDiff::from_lines(&before, &after);
@@ -84,8 +84,8 @@ impl Change {
             (Some(after), kind) => {
                 let directory = at.parent().unwrap_or(root);
                 fs::create_dir_all(directory).and_then(|()| match kind {
-                    Kind::Text => sys::write_atomic(&at, after.as_bytes()),
-                    Kind::Link => symlink(after, &at),
+                    FileKind::Text => sys::write_atomic(&at, after.as_bytes()),
+                    FileKind::Link => symlink(after, &at),
                 })
             }
         };
@@ -102,11 +102,15 @@ pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
 }
 
 /// What stands at a path below that root; `None` if nothing does.
-pub(super) fn read(root: &Path, path: &Path, kind: Kind) -> Result<Option<String>, InstallError> {
+pub(super) fn read(
+    root: &Path,
+    path: &Path,
+    kind: FileKind,
+) -> Result<Option<String>, InstallError> {
     let at = below(root, path);
     let read = match kind {
-        Kind::Text => fs::read_to_string(&at),
-        Kind::Link => fs::read_link(&at).map(|leads| leads.to_string_lossy().into_owned()),
+        FileKind::Text => fs::read_to_string(&at),
+        FileKind::Link => fs::read_link(&at).map(|leads| leads.to_string_lossy().into_owned()),
     };
     match read {
         Ok(text) => Ok(Some(text)),
@@ -126,7 +130,7 @@ mod tests {
     fn a_change_reads_as_a_patch() {
         let change = Change {
             path: "/etc/a".into(),
-            kind: Kind::Text,
+            kind: FileKind::Text,
             before: None,
             after: Some("x\n".into()),
         };
@@ -147,7 +151,7 @@ mod tests {
         fs::create_dir(root.path().join("etc")).unwrap();
         let change = Change {
             path: "/etc/a/b/c".into(),
-            kind: Kind::Text,
+            kind: FileKind::Text,
             before: None,
             after: Some("x\n".into()),
         };
@@ -155,7 +159,7 @@ mod tests {
         assert_eq!(missing, ["/etc/a/b", "/etc/a"].map(PathBuf::from));
         change.make(root.path()).unwrap();
         assert_eq!(change.missing(root.path()), Vec::<PathBuf>::new());
-        let held = read(root.path(), &change.path, Kind::Text).unwrap();
+        let held = read(root.path(), &change.path, FileKind::Text).unwrap();
         assert_eq!(held.as_deref(), Some("x\n"));
     }
 }

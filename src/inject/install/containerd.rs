@@ -2,7 +2,10 @@
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
-use super::EditError;
+use super::{
+    EditError,
+    runtimes::{Runtimes, is_our_program},
+};
 
 /// The name of the runtime.
 const NAME: &str = "plimsoll";
@@ -92,6 +95,39 @@ pub(super) fn unset(text: &str) -> Result<Option<String>, EditError> {
     Ok((!(had && is_empty)).then(|| document.to_string()))
 }
 
+/// Returns our runtimes in the configuration, and its default; ours are those named as [`set`] does
+/// and those whose program is ours.
+///
+/// # Errors
+///
+/// When it is no configuration of version 2 or later.
+pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
+    let document = parse(text)?;
+    let [plugin, containerd, runtimes] = keys(&document)?;
+    let mut item = document.get("plugins");
+    for key in [plugin, containerd] {
+        item = item.and_then(|item| item.get(key));
+    }
+    let all = item
+        .and_then(|item| item.get(runtimes))
+        .and_then(Item::as_table_like);
+    let all = all.into_iter().flat_map(|all| all.iter());
+    let ours = all.filter(|(name, runtime)| {
+        let program = binary(runtime);
+        *name == NAME || program.is_some_and(is_our_program)
+    });
+    let default = item.and_then(|item| item.get("default_runtime_name"));
+    Ok(Runtimes {
+        ours: ours.map(|(name, _)| name.to_owned()).collect(),
+        default: default.and_then(Item::as_str).map(str::to_owned),
+    })
+}
+
+/// Returns the program of a runtime.
+fn binary(runtime: &Item) -> Option<&str> {
+    runtime.get("options")?.get("BinaryName")?.as_str()
+}
+
 /// Removes what stands at the end of the path, and what held nothing else; whether it was there.
 fn take(table: &mut dyn TableLike, path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else {
@@ -163,12 +199,7 @@ fn put(
         let inner = item.as_table_like_mut();
         table = inner.ok_or(EditError::Misshapen("plugins"))?;
     }
-    let is_there = |ours: &Item| {
-        let binary = ours
-            .get("options")
-            .and_then(|options| options.get("BinaryName"));
-        binary.and_then(Item::as_str) == Some(runtime)
-    };
+    let is_there = |ours: &Item| binary(ours) == Some(runtime);
     if table.get(NAME).is_some_and(is_there) {
         return Ok(());
     }

@@ -5,7 +5,10 @@ use jsonc_parser::{
     cst::{CstInputValue, CstObject, CstRootNode},
 };
 
-use super::EditError;
+use super::{
+    EditError,
+    runtimes::{Runtimes, is_our_program},
+};
 
 /// The name of the runtime.
 const NAME: &str = "plimsoll";
@@ -71,6 +74,29 @@ pub(super) fn unset(text: &str, before: Option<&str>) -> Result<Option<String>, 
     }
     let is_emptied = !was_empty && object.properties().is_empty();
     Ok((!is_emptied).then(|| root.to_string()))
+}
+
+/// Returns our runtimes in the configuration, and its default; ours are those named as [`set`] does
+/// and those whose program is ours.
+///
+/// # Errors
+///
+/// When it is no configuration.
+pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
+    let (_, object) = parse(text)?;
+    let all = object.object_value("runtimes");
+    let all = all.into_iter().flat_map(|all| all.properties());
+    let ours = all.filter_map(|property| {
+        let name = property.name()?.decoded_value().ok()?;
+        let path = property
+            .object_value()
+            .and_then(|runtime| string(&runtime, "path"));
+        (name == NAME || path.is_some_and(|path| is_our_program(&path))).then_some(name)
+    });
+    Ok(Runtimes {
+        ours: ours.collect(),
+        default: string(&object, "default-runtime"),
+    })
 }
 
 fn parse(text: &str) -> Result<(CstRootNode, CstObject), EditError> {

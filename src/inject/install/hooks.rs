@@ -1,6 +1,11 @@
 //! Pure. The files that are ours alone: they are as they are packaged, but for where the program is.
 
-use crate::inject::oci::hook_spec::{HookSpec, PACKAGED_PROGRAM};
+use serde_json::Value;
+
+use crate::inject::oci::hook_spec::{HookSpec, PACKAGED_PROGRAM, is_our_hook};
+
+/// The kind of our device, as CDI names it.
+const CDI_KIND: &str = "plimsoll.io/view";
 
 /// The file that Podman and CRI-O read (oci-hooks(5)).
 pub(super) fn oci(program: &str) -> String {
@@ -15,6 +20,24 @@ pub(super) fn cdi(program: &str) -> String {
 /// What LXC's containers include: a mount hook (lxc.container.conf(5)).
 pub(super) fn lxc(program: &str) -> String {
     include_str!("../../../packaging/lxc/plimsoll.conf").replace(PACKAGED_PROGRAM, program)
+}
+
+/// Tells whether the file is a hook of ours (oci-hooks(5)).
+pub(super) fn is_our_oci_hook(text: &str) -> bool {
+    let file: Value = serde_json::from_str(text).unwrap_or_default();
+    file.get("hook").is_some_and(is_our_hook)
+}
+
+/// Tells whether the file, in JSON or YAML, describes our device.
+pub(super) fn is_our_cdi(text: &str) -> bool {
+    text.contains(CDI_KIND)
+}
+
+/// Returns the programs of the mount hooks in a file of LXC's.
+pub(super) fn lxc_programs(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    let hooks = lines.filter(|(key, _)| key.trim() == "lxc.hook.mount");
+    hooks.filter_map(|(_, command)| command.split_whitespace().next())
 }
 
 #[cfg(test)]

@@ -1,276 +1,203 @@
-//! The engines: how each is found, which file sets it up, and what must follow.
+//! The engines that `plimsoll install` sets up, and the files by which it does.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{
-    EditError, Host, InstallError,
-    change::{self, Kind},
-    containerd, docker, hooks,
+    InstallError, TargetHost, change, containerd,
+    setup_file::{self, SetUpFile},
 };
+use crate::facts::engines::{self, Engine, EnginePackage, HookMethod};
 
-/// An engine whose containers can have the view.
+/// A thing that `plimsoll install` sets up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// Docker, by its runtimes.
-    Docker,
-    /// containerd, by a runtime for Kubernetes' RuntimeClass.
-    Containerd,
-    /// Podman, by a hook.
-    Podman,
-    /// CRI-O, by the same hook.
-    Crio,
-    /// LXC, by a mount hook; not beside lxcfs's own.
-    Lxc,
-    /// Incus, by the same hook: its containers include what LXC's do.
-    Incus,
-    /// Every engine that knows the Container Device Interface, by a device.
+pub enum Installable {
+    /// An engine that has hooks or runtimes of its own.
+    Engine(Engine),
+    /// The Container Device Interface, by a device: every engine that knows it.
     Cdi,
 }
 
-impl Engine {
-    /// All, in the order in which they are set up.
-    pub const ALL: [Engine; 7] = [
-        Engine::Docker,
-        Engine::Containerd,
-        Engine::Podman,
-        Engine::Crio,
-        Engine::Lxc,
-        Engine::Incus,
-        Engine::Cdi,
-    ];
+impl Installable {
+    /// Returns every installable, in the order in which they are set up.
+    #[must_use]
+    pub fn all() -> Vec<Installable> {
+        let engines = Engine::ALL.into_iter().filter(|engine| engine.has_hooks());
+        let engines = engines.map(Installable::Engine);
+        engines.chain([Installable::Cdi]).collect()
+    }
 
-    /// What it is called on the command line.
+    /// Returns the name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Engine::Docker => "docker",
-            Engine::Containerd => "containerd",
-            Engine::Podman => "podman",
-            Engine::Crio => "crio",
-            Engine::Lxc => "lxc",
-            Engine::Incus => "incus",
-            Engine::Cdi => "cdi",
+            Installable::Engine(engine) => engine.name(),
+            Installable::Cdi => "cdi",
         }
     }
 
-    /// The engine of that name.
+    /// Returns the installable of that name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Engine> {
-        Engine::ALL.into_iter().find(|engine| engine.name() == name)
+    pub fn named(name: &str) -> Option<Installable> {
+        let mut all = Installable::all().into_iter();
+        all.find(|installable| installable.name() == name)
     }
 
-    /// Whether `--all` means it: a device is for those who ask for it by name.
+    /// Tells whether `--all` includes the installable: a device is only for those who ask for it
+    /// by name.
     #[must_use]
     pub fn is_one_of_all(self) -> bool {
-        self != Engine::Cdi
+        self != Installable::Cdi
     }
 
-    /// The program by which it is found.
+    /// Tells whether the engine is installed below that root. CDI needs no program.
     #[must_use]
-    pub fn program(self) -> Option<&'static str> {
+    pub fn is_installed(self, root: &Path) -> bool {
         match self {
-            Engine::Docker => Some("dockerd"),
-            Engine::Containerd => Some("containerd"),
-            Engine::Podman => Some("podman"),
-            Engine::Crio => Some("crio"),
-            Engine::Lxc => Some("lxc-start"),
-            Engine::Incus => Some("incusd"),
-            Engine::Cdi => None,
+            Installable::Engine(engine) => engines::installed(engine, root).is_some(),
+            Installable::Cdi => true,
         }
     }
 
-    /// Whether it is installed below that root.
-    #[must_use]
-    pub fn is_installed(self, root: &Path) -> bool {
-        let directories = [
-            "usr/local/sbin",
-            "usr/local/bin",
-            "usr/sbin",
-            "usr/bin",
-            "usr/libexec/incus",
-        ];
-        self.program().is_none_or(|program| {
-            let mut places = directories
-                .map(|place| root.join(place).join(program))
-                .into_iter();
-            places.any(|place| place.exists())
-        })
-    }
-
-    /// What must be done for a change to count; `None` if nothing must.
+    /// Returns the command that must follow a change before it counts; `None` if nothing must.
     #[must_use]
     pub fn follow_up(self) -> Option<&'static str> {
         match self {
-            Engine::Docker => Some("systemctl reload docker"),
-            Engine::Containerd => Some("systemctl restart containerd"),
-            Engine::Podman | Engine::Crio | Engine::Lxc | Engine::Incus | Engine::Cdi => None,
+            Installable::Engine(Engine::Docker) => Some("systemctl reload docker"),
+            Installable::Engine(Engine::Containerd) => Some("systemctl restart containerd"),
+            _ => None,
         }
     }
 
-    /// What a user should know of an engine that is set up.
+    /// Returns the sentence that tells a user which containers have the view after `install`.
     #[must_use]
     pub fn note(self) -> &'static str {
         match self {
-            Engine::Docker => {
+            Installable::Engine(Engine::Docker) => {
                 "containers made from now on have the view; plimsoll attach gives it to the others"
             }
-            Engine::Containerd => {
+            Installable::Engine(Engine::Containerd) => {
                 "pods of a RuntimeClass with handler plimsoll have the view; so has ctr run --runc-binary"
             }
-            Engine::Podman | Engine::Crio | Engine::Lxc | Engine::Incus => {
-                "containers started from now on have the view"
-            }
-            Engine::Cdi => "containers with --device plimsoll.io/view=container have the view",
+            Installable::Engine(_) => "containers started from now on have the view",
+            Installable::Cdi => "containers with --device plimsoll.io/view=container have the view",
         }
     }
 
-    /// What a user should know of an engine that is not set up any more.
+    /// Returns the sentence that tells a user what becomes of containers after `uninstall`.
     #[must_use]
     pub fn farewell(self) -> &'static str {
         match self {
-            Engine::Docker => "a container that was made with it does not start again without it",
-            Engine::Containerd => "pods of that RuntimeClass do not start any more",
+            Installable::Engine(Engine::Docker) => {
+                "a container that was made with it does not start again without it"
+            }
+            Installable::Engine(Engine::Containerd) => {
+                "pods of that RuntimeClass do not start any more"
+            }
             _ => "containers that run keep the view",
         }
     }
 
-    /// What sets it up: nothing, if nothing can.
-    pub(super) fn targets(self, host: &Host) -> Result<Vec<Target>, InstallError> {
-        let runtime = Target::Runtime(host.runtime());
-        Ok(match self {
-            Engine::Docker => vec![runtime, Target::Docker],
-            Engine::Containerd => match containerd_home(host)? {
-                containerd::Home::Configuration => vec![runtime, Target::Containerd],
-                containerd::Home::DropIn => vec![runtime, Target::ContainerdDropIn],
+    /// Returns the files that set the installable up on that machine, in the order in which they
+    /// are written. There are none where nothing can be set up: the engine is not installed,
+    /// serves no Kubernetes, or takes the files of lxcfs.
+    ///
+    /// # Errors
+    /// When containerd's configuration cannot be read or is no configuration.
+    pub(super) fn files(self, host: &TargetHost) -> Result<Vec<SetUpFile>, InstallError> {
+        let Installable::Engine(engine) = self else {
+            return Ok(vec![SetUpFile::CdiDevice]);
+        };
+        let Some(installed) = engines::installed(engine, &host.root) else {
+            return Ok(Vec::new());
+        };
+        let link = SetUpFile::RuntimeLink(host.runtime());
+        Ok(match installed.package.hook {
+            HookMethod::DockerRuntime { configuration } => {
+                vec![link, SetUpFile::Docker(configuration)]
+            }
+            HookMethod::ContainerdRuntime {
+                configuration,
+                imported,
+            } => match setup_file::containerd_home(host, configuration)? {
+                containerd::Home::Configuration => {
+                    vec![link, SetUpFile::Containerd(configuration)]
+                }
+                containerd::Home::DropIn => {
+                    let file = SetUpFile::ContainerdDropIn {
+                        configuration,
+                        imported,
+                    };
+                    vec![link, file]
+                }
                 containerd::Home::Nowhere => Vec::new(),
             },
-            Engine::Podman | Engine::Crio => vec![Target::Hook],
-            Engine::Lxc | Engine::Incus if rival(host) => Vec::new(),
-            Engine::Lxc | Engine::Incus => vec![Target::Lxc],
-            Engine::Cdi => vec![Target::Cdi],
+            HookMethod::OciHooks { directory, .. } => vec![SetUpFile::OciHook(directory)],
+            HookMethod::LxcInclude { directory, .. } => match has_lxcfs_hook(host, directory) {
+                true => Vec::new(),
+                false => vec![SetUpFile::LxcHook(directory)],
+            },
+            HookMethod::AttachOnly => Vec::new(),
         })
     }
 
-    /// All that may have set it up, whatever its configuration says today.
-    pub(super) fn traces(self, host: &Host) -> Vec<Target> {
-        let runtime = Target::Runtime(host.runtime());
-        match self {
-            Engine::Docker => vec![Target::Docker, runtime],
-            Engine::Containerd => vec![Target::Containerd, Target::ContainerdDropIn, runtime],
-            Engine::Podman | Engine::Crio => vec![Target::Hook],
-            Engine::Lxc | Engine::Incus => vec![Target::Lxc],
-            Engine::Cdi => vec![Target::Cdi],
-        }
-    }
-
-    /// Whether it has its containers include what lxcfs's package writes.
-    pub(super) fn takes_lxcfs(self) -> bool {
-        matches!(self, Engine::Lxc | Engine::Incus)
-    }
-}
-
-/// A file that sets an engine up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
-    /// The name by which an engine calls the program as its runtime.
-    Runtime(PathBuf),
-    /// Docker's configuration.
-    Docker,
-    /// containerd's configuration.
-    Containerd,
-    /// What containerd's configuration imports.
-    ContainerdDropIn,
-    /// What podman and CRI-O read.
-    Hook,
-    /// What the containers of LXC and Incus include.
-    Lxc,
-    /// What knows devices by name.
-    Cdi,
-}
-
-impl Target {
-    /// Where it is.
-    pub(super) fn path(&self) -> PathBuf {
-        match self {
-            Target::Runtime(path) => return path.clone(),
-            Target::Docker => "/etc/docker/daemon.json",
-            Target::Containerd => CONFIGURATION,
-            Target::ContainerdDropIn => "/etc/containerd/conf.d/plimsoll.toml",
-            // Both read this directory unless they are told otherwise; podman reads the one below
-            // /etc only if its hooks_dir names it.
-            Target::Hook => "/usr/share/containers/oci/hooks.d/plimsoll.json",
-            Target::Lxc => "/usr/share/lxc/config/common.conf.d/plimsoll.conf",
-            Target::Cdi => "/etc/cdi/plimsoll.json",
-        }
-        .into()
-    }
-
-    /// What stands there.
-    pub(super) fn kind(&self) -> Kind {
-        match self {
-            Target::Runtime(_) => Kind::Link,
-            _ => Kind::Text,
-        }
-    }
-
-    /// What shall stand there, from what does.
-    pub(super) fn set(&self, host: &Host, text: Option<&str>) -> Result<String, InstallError> {
-        let text = text.unwrap_or_default();
-        let runtime = host.runtime();
-        let runtime = runtime.to_string_lossy();
-        let set = match self {
-            Target::Runtime(_) if text.is_empty() => Ok(host.name()),
-            Target::Runtime(_) => Ok(text.to_owned()),
-            Target::Docker => docker::set(text, &runtime, host.is_chained),
-            Target::Containerd => containerd::set(text, &runtime),
-            Target::ContainerdDropIn => containerd::drop_in(&beside(host)?, &runtime),
-            Target::Hook => Ok(hooks::oci(&host.program.to_string_lossy())),
-            Target::Lxc => Ok(hooks::lxc(&host.program.to_string_lossy())),
-            Target::Cdi => Ok(hooks::cdi(&host.program.to_string_lossy())),
+    /// Returns every file that may have set the installable up, whatever is installed and
+    /// configured today.
+    pub(super) fn possible_files(self, host: &TargetHost) -> Vec<SetUpFile> {
+        let Installable::Engine(engine) = self else {
+            return vec![SetUpFile::CdiDevice];
         };
-        set.map_err(self.refused())
-    }
-
-    /// What is left there without us, from what there is and what there was before us; `None` for
-    /// nothing.
-    pub(super) fn unset(
-        &self,
-        text: &str,
-        before: Option<&str>,
-    ) -> Result<Option<String>, InstallError> {
-        let unset = match self {
-            // Whoever made it otherwise needs it: a package.
-            Target::Runtime(_) => Ok(Some(text.to_owned())),
-            Target::Docker => docker::unset(text, before),
-            Target::Containerd | Target::ContainerdDropIn => containerd::unset(text),
-            Target::Hook | Target::Lxc | Target::Cdi => Ok(None),
+        let link = || SetUpFile::RuntimeLink(host.runtime());
+        let of_package = |package: &EnginePackage| match package.hook {
+            HookMethod::DockerRuntime { configuration } => {
+                vec![SetUpFile::Docker(configuration), link()]
+            }
+            HookMethod::ContainerdRuntime {
+                configuration,
+                imported,
+            } => {
+                let drop_in = SetUpFile::ContainerdDropIn {
+                    configuration,
+                    imported,
+                };
+                vec![SetUpFile::Containerd(configuration), drop_in, link()]
+            }
+            HookMethod::OciHooks { directory, .. } => vec![SetUpFile::OciHook(directory)],
+            HookMethod::LxcInclude { directory, .. } => vec![SetUpFile::LxcHook(directory)],
+            HookMethod::AttachOnly => Vec::new(),
         };
-        unset.map_err(self.refused())
+        engine.packages().flat_map(of_package).collect()
     }
 
-    fn refused(&self) -> impl FnOnce(EditError) -> InstallError {
-        let path = self.path();
-        |source| InstallError::Edit { path, source }
+    /// Makes sure that the engine is installed, and that its containers do not take the files of
+    /// lxcfs.
+    ///
+    /// # Errors
+    /// [`InstallError::Missing`], [`InstallError::Taken`].
+    pub fn require(self, host: &TargetHost) -> Result<(), InstallError> {
+        let Installable::Engine(engine) = self else {
+            return Ok(());
+        };
+        let Some(installed) = engines::installed(engine, &host.root) else {
+            let program = engine.packages().next().map_or("", |row| row.program);
+            return Err(InstallError::Missing { engine, program });
+        };
+        match installed.package.hook {
+            HookMethod::LxcInclude { directory, lxcfs } if has_lxcfs_hook(host, directory) => {
+                Err(InstallError::Taken {
+                    hook: lxcfs_hook(directory),
+                    lxcfs,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-const CONFIGURATION: &str = "/etc/containerd/config.toml";
-
-/// What lxcfs's package has the containers of LXC and Incus include.
-pub(super) const LXCFS: &str = "/usr/share/lxc/config/common.conf.d/00-lxcfs.conf";
-
-/// Whether the containers of LXC and Incus take lxcfs's files already.
-pub(super) fn rival(host: &Host) -> bool {
-    let path = LXCFS.strip_prefix('/').unwrap_or(LXCFS);
-    host.root.join(path).exists()
+/// The file that lxcfs's package has the containers of LXC and Incus include.
+fn lxcfs_hook(directory: &str) -> String {
+    format!("{directory}/00-lxcfs.conf")
 }
 
-/// What stands in containerd's configuration.
-fn beside(host: &Host) -> Result<String, InstallError> {
-    let text = change::read(&host.root, Path::new(CONFIGURATION), Kind::Text)?;
-    Ok(text.unwrap_or_default())
-}
-
-fn containerd_home(host: &Host) -> Result<containerd::Home, InstallError> {
-    containerd::home(&beside(host)?).map_err(Target::Containerd.refused())
+fn has_lxcfs_hook(host: &TargetHost, directory: &str) -> bool {
+    change::below(&host.root, Path::new(&lxcfs_hook(directory))).exists()
 }

@@ -10,9 +10,13 @@ mod docker;
 mod hooks;
 mod installable;
 mod record;
+mod runtimes;
+mod setup_file;
+mod state;
 
 pub use change::Change;
-pub use installable::Engine;
+pub use installable::Installable;
+pub use state::{LxcHooks, SetUp, lxc_hooks, set_up};
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +24,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use installable::Target;
-use record::Record;
+use crate::facts::engines::Engine;
+use record::FileRecord;
+use setup_file::SetUpFile;
 
 /// Why an engine cannot be set up; nothing was written, unless it says that something could not be.
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +41,15 @@ pub enum InstallError {
     },
     /// The containers of LXC and Incus take the files of lxcfs.
     #[error(
-        "{} has containers of LXC and Incus take lxcfs's files: move it away (dpkg-divert --rename), or run plimsoll \
-         daemon /var/lib/lxcfs in the place of lxcfs",
-        installable::LXCFS
+        "{hook} has containers of LXC and Incus take lxcfs's files: move it away (dpkg-divert --rename), or run plimsoll \
+         daemon {lxcfs} in the place of lxcfs"
     )]
-    Taken,
+    Taken {
+        /// The file by which they do.
+        hook: String,
+        /// The mount point of lxcfs.
+        lxcfs: &'static str,
+    },
     /// A file is there and cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -89,7 +98,7 @@ pub enum EditError {
 
 /// The machine whose engines are set up.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub struct TargetHost {
     /// Where its root directory is.
     pub root: PathBuf,
     /// Where the program is, as the machine names it.
@@ -98,7 +107,7 @@ pub struct Host {
     pub is_chained: bool,
 }
 
-impl Host {
+impl TargetHost {
     /// By which name an engine calls the program as its runtime.
     fn runtime(&self) -> PathBuf {
         self.program.with_file_name("plimsoll-runtime")
@@ -115,7 +124,7 @@ impl Host {
 #[derive(Debug)]
 pub struct Plan {
     /// The engine.
-    pub engine: Engine,
+    pub engine: Installable,
     /// Whether it is installed here.
     pub is_installed: bool,
     /// Each file that concerns it, in the order in which they are written.
@@ -126,8 +135,8 @@ pub struct Plan {
 /// What becomes of the record of a change.
 #[derive(Debug)]
 enum Step {
-    Keep(Record),
-    Forget(Record),
+    Keep(FileRecord),
+    Forget(FileRecord),
     Nothing,
 }
 
@@ -141,13 +150,13 @@ impl Plan {
 
 /// What stands where, after the plans that were made already.
 struct Planned<'a> {
-    host: &'a Host,
+    host: &'a TargetHost,
     texts: BTreeMap<PathBuf, Option<String>>,
-    records: BTreeMap<PathBuf, Option<Record>>,
+    records: BTreeMap<PathBuf, Option<FileRecord>>,
 }
 
 impl Planned<'_> {
-    fn on(host: &Host) -> Planned<'_> {
+    fn on(host: &TargetHost) -> Planned<'_> {
         Planned {
             host,
             texts: BTreeMap::new(),
@@ -155,7 +164,7 @@ impl Planned<'_> {
         }
     }
 
-    fn text(&self, target: &Target) -> Result<Option<String>, InstallError> {
+    fn text(&self, target: &SetUpFile) -> Result<Option<String>, InstallError> {
         let path = target.path();
         match self.texts.get(&path) {
             Some(text) => Ok(text.clone()),
@@ -163,10 +172,10 @@ impl Planned<'_> {
         }
     }
 
-    fn record(&self, path: &Path) -> Result<Option<Record>, InstallError> {
+    fn record(&self, path: &Path) -> Result<Option<FileRecord>, InstallError> {
         match self.records.get(path) {
             Some(record) => Ok(record.clone()),
-            None => Record::read(&self.host.root, path),
+            None => FileRecord::read(&self.host.root, path),
         }
     }
 
@@ -185,7 +194,7 @@ impl Planned<'_> {
     }
 }
 
-fn plan(host: &Host, engine: Engine) -> Plan {
+fn plan(host: &TargetHost, engine: Installable) -> Plan {
     Plan {
         engine,
         is_installed: engine.is_installed(&host.root),
@@ -199,13 +208,13 @@ fn plan(host: &Host, engine: Engine) -> Plan {
 /// # Errors
 ///
 /// When a file cannot be read or edited.
-pub fn plan_install(host: &Host, engines: &[Engine]) -> Result<Vec<Plan>, InstallError> {
+pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Plan>, InstallError> {
     let mut planned = Planned::on(host);
     let mut plans = Vec::new();
     for engine in engines {
         let mut plan = plan(host, *engine);
         let targets = match plan.is_installed {
-            true => engine.targets(host)?,
+            true => engine.files(host)?,
             false => Vec::new(),
         };
         for target in targets {
@@ -232,12 +241,12 @@ pub fn plan_install(host: &Host, engines: &[Engine]) -> Result<Vec<Plan>, Instal
 
 /// The record of a change, on top of the record of an earlier one.
 fn recorded(
-    host: &Host,
-    target: &Target,
+    host: &TargetHost,
+    target: &SetUpFile,
     change: &Change,
-    earlier: Option<Record>,
-    engine: Engine,
-) -> Result<Record, InstallError> {
+    earlier: Option<FileRecord>,
+    engine: Installable,
+) -> Result<FileRecord, InstallError> {
     let before = match (&earlier, &change.before) {
         (Some(earlier), Some(text)) if *text != earlier.after => {
             target.unset(text, earlier.before.as_deref())?
@@ -245,7 +254,7 @@ fn recorded(
         (Some(earlier), _) => earlier.before.clone(),
         (None, before) => before.clone(),
     };
-    let mut record = Record {
+    let mut record = FileRecord {
         path: change.path.clone(),
         kind: change.kind,
         engines: Vec::new(),
@@ -268,12 +277,15 @@ fn recorded(
 /// # Errors
 ///
 /// When a file cannot be read or edited.
-pub fn plan_uninstall(host: &Host, engines: &[Engine]) -> Result<Vec<Plan>, InstallError> {
+pub fn plan_uninstall(
+    host: &TargetHost,
+    engines: &[Installable],
+) -> Result<Vec<Plan>, InstallError> {
     let mut planned = Planned::on(host);
     let mut plans = Vec::new();
     for engine in engines {
         let mut plan = plan(host, *engine);
-        for target in engine.traces(host) {
+        for target in engine.possible_files(host) {
             let Some(text) = planned.text(&target)? else {
                 continue;
             };
@@ -294,9 +306,9 @@ pub fn plan_uninstall(host: &Host, engines: &[Engine]) -> Result<Vec<Plan>, Inst
 
 /// What is left of a file without that engine's part in it, and what becomes of its record.
 fn undone(
-    target: &Target,
+    target: &SetUpFile,
     text: &str,
-    record: Option<Record>,
+    record: Option<FileRecord>,
     engine: &str,
 ) -> Result<(Option<String>, Step), InstallError> {
     let Some(mut record) = record else {
@@ -323,7 +335,7 @@ fn undone(
 /// # Errors
 ///
 /// At the first file that cannot be written; those before it are done, and known to `uninstall`.
-pub fn carry_out(host: &Host, plans: &[Plan]) -> Result<(), InstallError> {
+pub fn carry_out(host: &TargetHost, plans: &[Plan]) -> Result<(), InstallError> {
     for plan in plans {
         for (change, step) in plan.changes.iter().zip(&plan.steps) {
             // The record first: of a change that is not recorded nothing could be known.
@@ -341,19 +353,4 @@ pub fn carry_out(host: &Host, plans: &[Plan]) -> Result<(), InstallError> {
         }
     }
     Ok(())
-}
-
-/// Makes sure that an engine that was named is there.
-///
-/// # Errors
-///
-/// When its program is not found, or LXC or Incus has lxcfs's hook.
-pub fn require(host: &Host, engine: Engine) -> Result<(), InstallError> {
-    match engine.program() {
-        Some(program) if !engine.is_installed(&host.root) => {
-            Err(InstallError::Missing { engine, program })
-        }
-        _ if engine.takes_lxcfs() && installable::rival(host) => Err(InstallError::Taken),
-        _ => Ok(()),
-    }
 }

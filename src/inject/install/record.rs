@@ -7,17 +7,17 @@ use std::{
 
 use super::{
     InstallError,
-    change::{Kind, below},
+    change::{FileKind, below},
 };
 use crate::base::{paths::INSTALL_RECORDS, sys};
 
 /// The record of one file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Record {
+pub(super) struct FileRecord {
     /// The file.
     pub(super) path: PathBuf,
     /// What stands there.
-    pub(super) kind: Kind,
+    pub(super) kind: FileKind,
     /// For which engines it was changed.
     pub(super) engines: Vec<String>,
     /// What it held; `None` if it was not there.
@@ -37,9 +37,9 @@ fn file(path: &Path) -> PathBuf {
     Path::new(INSTALL_RECORDS).join(format!("{}.json", name.replace('/', "-")))
 }
 
-impl Record {
+impl FileRecord {
     /// The record of that file below that root; `None` if it was never changed.
-    pub(super) fn read(root: &Path, path: &Path) -> Result<Option<Record>, InstallError> {
+    pub(super) fn read(root: &Path, path: &Path) -> Result<Option<FileRecord>, InstallError> {
         let file = file(path);
         let refused = |source| InstallError::Read {
             path: file.clone(),
@@ -94,9 +94,9 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_kept_and_leaves_nothing_when_forgotten() {
         let root = tempfile::tempdir().unwrap();
-        let record = Record {
+        let record = FileRecord {
             path: "/etc/a-b/c".into(),
-            kind: Kind::Text,
+            kind: FileKind::Text,
             engines: vec!["docker".into()],
             before: None,
             after: "x\n".into(),
@@ -104,7 +104,7 @@ mod tests {
         };
         fs::create_dir_all(root.path().join("var/lib")).unwrap();
         record.keep(root.path()).unwrap();
-        let read = |path: &str| Record::read(root.path(), Path::new(path)).unwrap();
+        let read = |path: &str| FileRecord::read(root.path(), Path::new(path)).unwrap();
         assert_eq!(read("/etc/a-b/c"), Some(record.clone()));
         assert_eq!(read("/etc/a/b/c"), None);
         record.forget(root.path()).unwrap();

@@ -6,7 +6,7 @@ use crate::{
         mountinfo::{self, Mount},
         paths::FS_TYPE,
     },
-    facts::engines::{self, Container, Engine},
+    facts::engines::{self, RunningContainer},
     inject::{
         notes::{self, AttachedNote},
         repair::{self, DeadMounts},
@@ -39,7 +39,7 @@ pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
 }
 
 /// Those that were attached, were started again, and have none of our files any more.
-fn lost() -> io::Result<Vec<Container>> {
+fn lost() -> io::Result<Vec<RunningContainer>> {
     let notes = notes::attached();
     if notes.is_empty() {
         return Ok(Vec::new());
@@ -55,16 +55,15 @@ fn lost() -> io::Result<Vec<Container>> {
     Ok(lost)
 }
 
-fn judged_lost(container: &Container) -> Finding {
+fn judged_lost(container: &RunningContainer) -> Finding {
     let (engine, shown) = (container.engine, container.shown());
     let text = format!(
         "{engine}'s {shown} has lost the files that it was given: it was started again without the hook"
     );
     let attach = format!("plimsoll attach {shown}");
-    let fix = match engine {
-        // It has no hooks.
-        Engine::Nspawn => attach,
-        engine => format!("{attach}; plimsoll install {engine} for the next time"),
+    let fix = match engine.has_hooks() {
+        true => format!("{attach}; plimsoll install {engine} for the next time"),
+        false => attach,
     };
     Finding::new(Level::Warning, "containers", text).fix(fix)
 }

@@ -11,7 +11,7 @@ mod engines;
 mod finding;
 mod fuse;
 mod kernel;
-mod rivals;
+mod lxcfs;
 mod service;
 mod settings;
 mod truth;
@@ -64,7 +64,7 @@ pub fn examine(
     for engine in engines::read(root, &mounts, is_here) {
         found.push(engines::find(&engine));
     }
-    found.extend(rivals::find(&rivals::read(root, &mounts)));
+    found.extend(lxcfs::find(&lxcfs::read(root, &mounts)));
     found.extend(truth::find(&truth::read(root, &mounts)));
     Ok(found)
 }

@@ -1,0 +1,130 @@
+//! The files that set engines up: where each is, and what it holds with our part and without.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    EditError, InstallError, TargetHost,
+    change::{self, FileKind},
+    containerd, docker, hooks,
+};
+
+/// A file that sets an engine up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SetUpFile {
+    /// The link by whose name an engine calls the program as its runtime.
+    RuntimeLink(PathBuf),
+    /// Docker's configuration.
+    Docker(&'static str),
+    /// containerd's configuration.
+    Containerd(&'static str),
+    /// A file of our own that containerd's configuration imports.
+    ContainerdDropIn {
+        /// The configuration.
+        configuration: &'static str,
+        /// The directory that the configuration imports.
+        imported: &'static str,
+    },
+    /// A hook in the directory of hooks that Podman and CRI-O read.
+    OciHook(&'static str),
+    /// A mount hook in the directory that the containers of LXC or Incus include.
+    LxcHook(&'static str),
+    /// A device of the Container Device Interface.
+    CdiDevice,
+}
+
+impl SetUpFile {
+    /// Returns the path on the machine.
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            SetUpFile::RuntimeLink(path) => path.clone(),
+            SetUpFile::Docker(path) | SetUpFile::Containerd(path) => path.into(),
+            SetUpFile::ContainerdDropIn { imported, .. } => {
+                Path::new(imported).join("plimsoll.toml")
+            }
+            SetUpFile::OciHook(directory) => Path::new(directory).join("plimsoll.json"),
+            SetUpFile::LxcHook(directory) => Path::new(directory).join("plimsoll.conf"),
+            SetUpFile::CdiDevice => "/etc/cdi/plimsoll.json".into(),
+        }
+    }
+
+    /// Returns the kind of the file.
+    pub(super) fn kind(&self) -> FileKind {
+        match self {
+            SetUpFile::RuntimeLink(_) => FileKind::Link,
+            _ => FileKind::Text,
+        }
+    }
+
+    /// Returns the content with our part, from the content today; `None` is a file that is not
+    /// there.
+    ///
+    /// # Errors
+    /// [`InstallError::Edit`] when the content is not the engine's.
+    pub(super) fn set(
+        &self,
+        host: &TargetHost,
+        text: Option<&str>,
+    ) -> Result<String, InstallError> {
+        let text = text.unwrap_or_default();
+        let runtime = host.runtime();
+        let runtime = runtime.to_string_lossy();
+        let program = host.program.to_string_lossy();
+        let set = match self {
+            SetUpFile::RuntimeLink(_) if text.is_empty() => Ok(host.name()),
+            SetUpFile::RuntimeLink(_) => Ok(text.to_owned()),
+            SetUpFile::Docker(_) => docker::set(text, &runtime, host.is_chained),
+            SetUpFile::Containerd(_) => containerd::set(text, &runtime),
+            SetUpFile::ContainerdDropIn { configuration, .. } => {
+                containerd::drop_in(&content(host, configuration)?, &runtime)
+            }
+            SetUpFile::OciHook(_) => Ok(hooks::oci(&program)),
+            SetUpFile::LxcHook(_) => Ok(hooks::lxc(&program)),
+            SetUpFile::CdiDevice => Ok(hooks::cdi(&program)),
+        };
+        set.map_err(self.edit_error())
+    }
+
+    /// Returns the content without our part, from the content today and the content `before` our
+    /// first change; `None` if nothing is left.
+    ///
+    /// # Errors
+    /// [`InstallError::Edit`] when the content is not the engine's.
+    pub(super) fn unset(
+        &self,
+        text: &str,
+        before: Option<&str>,
+    ) -> Result<Option<String>, InstallError> {
+        let unset = match self {
+            // A link that differs was made by a package, which needs it.
+            SetUpFile::RuntimeLink(_) => Ok(Some(text.to_owned())),
+            SetUpFile::Docker(_) => docker::unset(text, before),
+            SetUpFile::Containerd(_) | SetUpFile::ContainerdDropIn { .. } => {
+                containerd::unset(text)
+            }
+            SetUpFile::OciHook(_) | SetUpFile::LxcHook(_) | SetUpFile::CdiDevice => Ok(None),
+        };
+        unset.map_err(self.edit_error())
+    }
+
+    fn edit_error(&self) -> impl FnOnce(EditError) -> InstallError {
+        let path = self.path();
+        |source| InstallError::Edit { path, source }
+    }
+}
+
+/// Returns the place of our runtime by containerd's configuration.
+///
+/// # Errors
+/// When the configuration cannot be read, or is no configuration.
+pub(super) fn containerd_home(
+    host: &TargetHost,
+    configuration: &'static str,
+) -> Result<containerd::Home, InstallError> {
+    let home = containerd::home(&content(host, configuration)?);
+    home.map_err(SetUpFile::Containerd(configuration).edit_error())
+}
+
+fn content(host: &TargetHost, path: &str) -> Result<String, InstallError> {
+    let text = change::read(&host.root, Path::new(path), FileKind::Text)?;
+    Ok(text.unwrap_or_default())
+}

@@ -1,0 +1,355 @@
+//! The set-up of an engine as it stands: which of its containers get the view, and by which file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use toml_edit::{DocumentMut, Item};
+
+use super::{
+    change::below,
+    containerd, docker, hooks,
+    runtimes::{Runtimes, is_our_program},
+};
+use crate::facts::engines::{CDI_DIRECTORIES, EnginePackage, HookMethod};
+
+/// The containers of an engine that get the view, and the file or directory by which they do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetUp {
+    /// All of them.
+    All(PathBuf),
+    /// Those that ask for it: by the name of a runtime, or by a device.
+    OnRequest(PathBuf),
+    /// None of them.
+    No,
+}
+
+/// Returns the set-up of the engine on the machine whose root directory is `root`.
+///
+/// A file counts only as the engine reads it: one that the engine does not read, cannot parse, or
+/// reads as something else sets nothing up.
+#[must_use]
+pub fn set_up(root: &Path, package: &EnginePackage) -> SetUp {
+    let own = match &package.hook {
+        HookMethod::DockerRuntime { configuration } => docker_set_up(root, configuration),
+        HookMethod::ContainerdRuntime {
+            configuration,
+            imported,
+        } => containerd_set_up(root, configuration, imported),
+        HookMethod::OciHooks {
+            directory,
+            settings,
+            key,
+        } => oci_hook_set_up(root, &hook_directories(root, directory, settings, key)),
+        HookMethod::LxcInclude { directory, .. } => {
+            return match lxc_hooks(root, directory).has_ours {
+                true => SetUp::All(directory.into()),
+                false => SetUp::No,
+            };
+        }
+        HookMethod::AttachOnly => return SetUp::No,
+    };
+    match own {
+        SetUp::No => cdi_set_up(root),
+        own => own,
+    }
+}
+
+/// The mount hooks that the containers of LXC or Incus include.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LxcHooks {
+    /// One of them is ours.
+    pub has_ours: bool,
+    /// One of them is lxcfs's.
+    pub has_lxcfs: bool,
+}
+
+/// Returns the mount hooks in the files of `directory` on the machine whose root directory is
+/// `root`.
+#[must_use]
+pub fn lxc_hooks(root: &Path, directory: &str) -> LxcHooks {
+    let texts = texts(root, directory, "conf");
+    let has = |is_hook: fn(&str) -> bool| {
+        let mut programs = texts.iter().flat_map(|text| hooks::lxc_programs(text));
+        programs.any(is_hook)
+    };
+    LxcHooks {
+        has_ours: has(is_our_program),
+        has_lxcfs: has(|program| program.ends_with("lxcfs/lxc.mount.hook")),
+    }
+}
+
+fn docker_set_up(root: &Path, configuration: &str) -> SetUp {
+    let runtimes = docker::runtimes(&text(root, configuration));
+    let runtimes = runtimes.unwrap_or_default();
+    match (runtimes.is_ours_default(), runtimes.ours.is_empty()) {
+        (true, _) => SetUp::All(configuration.into()),
+        (false, false) => SetUp::OnRequest(configuration.into()),
+        (false, true) => SetUp::No,
+    }
+}
+
+fn containerd_set_up(root: &Path, configuration: &str, imported: &str) -> SetUp {
+    let main = text(root, configuration);
+    let mut files = vec![(configuration, main.clone())];
+    if containerd::home(&main) == Ok(containerd::Home::DropIn) {
+        let drop_ins = texts(root, imported, "toml").into_iter();
+        files.extend(drop_ins.map(|text| (imported, text)));
+    }
+    // A later file adds runtimes to an earlier one's, and overrides its default.
+    let mut merged = Runtimes::default();
+    let (mut declared_in, mut default_in) = (None, None);
+    for (path, text) in &files {
+        let Ok(runtimes) = containerd::runtimes(text) else {
+            continue;
+        };
+        if !runtimes.ours.is_empty() {
+            declared_in.get_or_insert(*path);
+        }
+        if runtimes.default.is_some() {
+            merged.default = runtimes.default;
+            default_in = Some(*path);
+        }
+        merged.ours.extend(runtimes.ours);
+    }
+    match (merged.is_ours_default(), default_in, declared_in) {
+        (true, Some(path), _) => SetUp::All(path.into()),
+        (_, _, Some(path)) => SetUp::OnRequest(path.into()),
+        _ => SetUp::No,
+    }
+}
+
+fn oci_hook_set_up(root: &Path, directories: &[String]) -> SetUp {
+    let has_ours = |directory: &&String| {
+        let hooks = texts(root, directory, "json");
+        hooks.iter().any(|text| hooks::is_our_oci_hook(text))
+    };
+    match directories.iter().find(has_ours) {
+        Some(directory) => SetUp::All(directory.into()),
+        None => SetUp::No,
+    }
+}
+
+fn cdi_set_up(root: &Path) -> SetUp {
+    let has_ours = |directory: &&&str| {
+        let devices = ["json", "yaml"].map(|extension| texts(root, directory, extension));
+        devices.iter().flatten().any(|text| hooks::is_our_cdi(text))
+    };
+    match CDI_DIRECTORIES.iter().find(has_ours) {
+        Some(directory) => SetUp::OnRequest((*directory).into()),
+        None => SetUp::No,
+    }
+}
+
+/// Returns the directories of hooks that the engine reads: the list under `key` of the last of the
+/// settings that has one, else `default`.
+fn hook_directories(root: &Path, default: &str, settings: &[&str], key: &[&str]) -> Vec<String> {
+    let files = settings
+        .iter()
+        .flat_map(|path| match path.ends_with(".conf") {
+            true => vec![text(root, path)],
+            false => texts(root, path, "conf"),
+        });
+    let list = |text: String| {
+        let document: DocumentMut = text.parse().ok()?;
+        let mut item = Some(document.as_item());
+        for key in key {
+            item = item.and_then(|item| item.get(key));
+        }
+        let list = item.and_then(Item::as_array)?.iter();
+        Some(
+            list.filter_map(|it| it.as_str().map(str::to_owned))
+                .collect(),
+        )
+    };
+    let last = files.filter_map(list).last();
+    last.unwrap_or_else(|| vec![default.to_owned()])
+}
+
+/// Returns the text of a file; an empty one if the file cannot be read.
+fn text(root: &Path, path: &str) -> String {
+    fs::read_to_string(below(root, Path::new(path))).unwrap_or_default()
+}
+
+/// Returns the texts of the files with that extension in a directory, ordered by name.
+fn texts(root: &Path, directory: &str, extension: &str) -> Vec<String> {
+    let files = fs::read_dir(below(root, Path::new(directory)));
+    let files = files.into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|it| it == extension));
+    paths.sort();
+    let texts = paths.iter().map(fs::read_to_string);
+    texts.filter_map(Result::ok).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::engines::Engine;
+
+    const RUNTIMES: &str =
+        "\"runtimes\": {\"plimsoll\": {\"path\": \"/usr/bin/plimsoll-runtime\"}}";
+    const DOCKER: &str = "/etc/docker/daemon.json";
+
+    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = below(root.path(), Path::new(path));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn of(engine: Engine, files: &[(&str, &str)]) -> SetUp {
+        set_up(machine(files).path(), engine.packages().next().unwrap())
+    }
+
+    fn of_docker(text: &str) -> SetUp {
+        of(Engine::Docker, &[(DOCKER, text)])
+    }
+
+    #[test]
+    fn a_runtime_that_is_not_the_default_is_only_for_those_that_ask() {
+        assert_eq!(of_docker("{\"debug\": true}"), SetUp::No);
+        let on_request = SetUp::OnRequest(DOCKER.into());
+        assert_eq!(of_docker(&format!("{{{RUNTIMES}}}")), on_request);
+        let other = format!("{{\"default-runtime\": \"runc\", {RUNTIMES}}}");
+        assert_eq!(of_docker(&other), on_request);
+        let default = format!("{{\n\"default-runtime\": \"plimsoll\",\n{RUNTIMES}}}");
+        assert_eq!(of_docker(&default), SetUp::All(DOCKER.into()));
+    }
+
+    #[test]
+    fn a_default_runtime_whose_name_stands_on_the_next_line_is_the_default() {
+        let text = format!("{{\n\"default-runtime\":\n  \"plimsoll\",\n{RUNTIMES}}}");
+        assert_eq!(of_docker(&text), SetUp::All(DOCKER.into()));
+    }
+
+    #[test]
+    fn our_name_in_an_option_of_the_log_sets_nothing_up() {
+        let text = "{\"log-opts\": {\"tag\": \"plimsoll\"}, \"default-runtime\": \"runc\"}";
+        assert_eq!(of_docker(text), SetUp::No);
+    }
+
+    #[test]
+    fn a_runtime_of_ours_by_another_name_counts_too() {
+        let path = "\"path\": \"/opt/plimsoll-runtime\"";
+        let text =
+            format!("{{\"runtimes\": {{\"mine\": {{{path}}}}}, \"default-runtime\": \"mine\"}}");
+        assert_eq!(of_docker(&text), SetUp::All(DOCKER.into()));
+    }
+
+    const OCI_HOOK: &str = include_str!("../../../packaging/hooks.d/plimsoll.json");
+
+    #[test]
+    fn a_hook_in_a_directory_that_podman_does_not_read_sets_nothing_up() {
+        let etc = ("/etc/containers/oci/hooks.d/plimsoll.json", OCI_HOOK);
+        assert_eq!(of(Engine::Podman, &[etc]), SetUp::No);
+        assert_eq!(of(Engine::Crio, &[etc]), SetUp::No);
+        let read = ("/usr/share/containers/oci/hooks.d/plimsoll.json", OCI_HOOK);
+        let all = SetUp::All("/usr/share/containers/oci/hooks.d".into());
+        assert_eq!(of(Engine::Podman, &[read]), all);
+    }
+
+    #[test]
+    fn a_hook_in_a_directory_that_the_settings_name_counts() {
+        let hook = ("/etc/containers/oci/hooks.d/plimsoll.json", OCI_HOOK);
+        let podman = "[engine]\nhooks_dir = [\"/etc/containers/oci/hooks.d\"]\n";
+        let podman = ("/etc/containers/containers.conf", podman);
+        let all = SetUp::All("/etc/containers/oci/hooks.d".into());
+        assert_eq!(of(Engine::Podman, &[hook, podman]), all);
+        let crio = "[crio.runtime]\nhooks_dir = [\"/etc/containers/oci/hooks.d\"]\n";
+        let crio = ("/etc/crio/crio.conf.d/10-hooks.conf", crio);
+        assert_eq!(of(Engine::Crio, &[hook, crio]), all);
+    }
+
+    const HANDLER: &str = "version = 3\n\
+        [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.plimsoll.options]\n\
+        BinaryName = '/usr/bin/plimsoll-runtime'\n";
+
+    #[test]
+    fn a_handler_of_containerd_is_for_pods_that_ask_unless_it_is_the_default() {
+        let path = "/etc/containerd/config.toml";
+        let on_request = SetUp::OnRequest(path.into());
+        assert_eq!(of(Engine::Containerd, &[(path, HANDLER)]), on_request);
+        let default = "[plugins.'io.containerd.cri.v1.runtime'.containerd]\n\
+            default_runtime_name = 'plimsoll'\n";
+        let text = format!("{HANDLER}{default}");
+        assert_eq!(
+            of(Engine::Containerd, &[(path, &text)]),
+            SetUp::All(path.into())
+        );
+        let comment = ("/etc/containerd/config.toml", "version = 2 # plimsoll\n");
+        assert_eq!(of(Engine::Containerd, &[comment]), SetUp::No);
+    }
+
+    #[test]
+    fn a_file_beside_containerds_configuration_counts_only_if_that_imports_it() {
+        let drop_in = ("/etc/containerd/conf.d/plimsoll.toml", HANDLER);
+        let imports = "version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n";
+        let imports = ("/etc/containerd/config.toml", imports);
+        let on_request = SetUp::OnRequest("/etc/containerd/conf.d".into());
+        assert_eq!(of(Engine::Containerd, &[drop_in, imports]), on_request);
+        let alone = ("/etc/containerd/config.toml", "version = 3\n");
+        assert_eq!(of(Engine::Containerd, &[drop_in, alone]), SetUp::No);
+    }
+
+    #[test]
+    fn a_mount_hook_of_ours_sets_lxc_up_and_a_comment_about_it_does_not() {
+        let path = "/usr/share/lxc/config/common.conf.d/plimsoll.conf";
+        let hook = (path, "lxc.hook.mount = /usr/bin/plimsoll hook --lxc\n");
+        let directory = "/usr/share/lxc/config/common.conf.d";
+        assert_eq!(of(Engine::Lxc, &[hook]), SetUp::All(directory.into()));
+        let comment = (path, "# plimsoll was here\n");
+        assert_eq!(of(Engine::Lxc, &[comment]), SetUp::No);
+    }
+
+    #[test]
+    fn a_device_is_for_those_that_ask_for_it() {
+        let device = ("/etc/cdi/plimsoll.json", hooks::cdi("/usr/bin/plimsoll"));
+        let device = (device.0, device.1.as_str());
+        assert_eq!(
+            of(Engine::Podman, &[device]),
+            SetUp::OnRequest("/etc/cdi".into())
+        );
+        assert_eq!(of(Engine::Lxc, &[device]), SetUp::No);
+    }
+
+    #[test]
+    fn every_set_up_that_install_makes_is_found() {
+        use crate::inject::install::{Installable, TargetHost, carry_out, plan_install};
+        let root = machine(&[
+            ("/usr/bin/dockerd", ""),
+            ("/usr/bin/containerd", ""),
+            ("/usr/bin/podman", ""),
+            ("/usr/bin/crio", ""),
+            ("/usr/bin/lxc-start", ""),
+            ("/opt/incus/bin/incusd", ""),
+        ]);
+        let host = TargetHost {
+            root: root.path().to_owned(),
+            program: "/usr/bin/plimsoll".into(),
+            is_chained: false,
+        };
+        carry_out(&host, &plan_install(&host, &Installable::all()).unwrap()).unwrap();
+        fs::remove_dir_all(root.path().join("etc/cdi")).unwrap();
+        for engine in [
+            Engine::Docker,
+            Engine::Podman,
+            Engine::Crio,
+            Engine::Lxc,
+            Engine::Incus,
+        ] {
+            let installed = crate::facts::engines::installed(engine, root.path()).unwrap();
+            let found = set_up(root.path(), installed.package);
+            assert!(matches!(found, SetUp::All(_)), "{engine}: {found:?}");
+        }
+        let containerd = Engine::Containerd.packages().next().unwrap();
+        assert!(matches!(
+            set_up(root.path(), containerd),
+            SetUp::OnRequest(_)
+        ));
+    }
+}
