@@ -1,6 +1,6 @@
 //! The engines that are installed, and the containers of theirs that get the view.
 
-use super::{Finding, Level, ask};
+use super::{Finding, Level, probe};
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE},
     facts::engines::{self, Engine, EnginePackage, HookMethod},
@@ -26,7 +26,7 @@ pub(super) fn read(root: &Path, mounts: &[Mount], is_here: bool) -> Vec<EngineSt
         let set_up = set_up(root, mounts, installed.package);
         // Each program may take its time, so they are asked at once.
         let version = thread::spawn(move || {
-            let printed = is_here.then(|| ask::command(installed.program, &["--version"]));
+            let printed = is_here.then(|| probe::command(installed.program, &["--version"]));
             printed.flatten().as_deref().and_then(version)
         });
         (installed.package.engine, set_up, version)

@@ -4,17 +4,17 @@
 //! judges them apart from that. What no file tells (does the daemon answer, how old is an engine,
 //! whose mounts are dead) is asked only on the machine itself, and nothing is waited for long.
 
-mod ask;
 mod cgroups;
 mod containers;
 mod engines;
 mod finding;
 mod fuse;
 mod kernel;
+mod limits;
 mod lxcfs;
+mod probe;
 mod service;
 mod settings;
-mod truth;
 
 use crate::base::{
     config::{self, ConfigError},
@@ -65,7 +65,7 @@ pub fn examine(
         found.push(engines::find(&engine));
     }
     found.extend(lxcfs::find(&lxcfs::read(root, &mounts)));
-    found.extend(truth::find(&truth::read(root, &mounts)));
+    found.extend(limits::find(&limits::read(root, &mounts)));
     Ok(found)
 }
 

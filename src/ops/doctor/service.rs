@@ -1,6 +1,6 @@
 //! The daemon: whether it serves, in which version, and who would start the next one.
 
-use super::{Finding, Level, ask, is_there, text};
+use super::{Finding, Level, is_there, probe, text};
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE, units::Pid},
     serve::daemon,
@@ -86,7 +86,7 @@ pub(super) fn read(
 }
 
 fn answer(mountpoint: &Path) -> Answer {
-    match ask::file(mountpoint.join("proc/meminfo")) {
+    match probe::file(mountpoint.join("proc/meminfo")) {
         Some(Ok(bytes)) if bytes.starts_with(b"MemTotal") => Answer::Good,
         Some(_) => Answer::Fails,
         None => Answer::None,
@@ -115,7 +115,7 @@ fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<Process> {
     } else {
         Overseer::Nobody
     };
-    let version = is_here.then(|| ask::command(format!("/proc/{pid}/exe"), &["--version"]));
+    let version = is_here.then(|| probe::command(format!("/proc/{pid}/exe"), &["--version"]));
     Some(Process {
         pid,
         overseer,
@@ -147,7 +147,7 @@ fn named_version(printed: &str) -> Option<String> {
 
 fn unit() -> Option<BTreeMap<String, String>> {
     let properties = "ActiveState,UnitFileState,NFileDescriptorStore";
-    let printed = ask::command("systemctl", &["show", "-p", properties, UNIT])?;
+    let printed = probe::command("systemctl", &["show", "-p", properties, UNIT])?;
     let pairs = printed.lines().filter_map(|line| line.split_once('='));
     Some(
         pairs
