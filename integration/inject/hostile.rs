@@ -579,7 +579,10 @@ fn a_mount_point_whose_name_is_no_text_is_in_nobodys_way() {
     assert!(run.as_ref().unwrap().status.success(), "{run:?}");
     let doctor = plimsoll().arg("doctor").arg(view).output().unwrap();
     let said = String::from_utf8_lossy(&doctor.stdout);
-    assert!(said.contains(&format!("it serves {view}")), "{said}");
+    assert!(
+        said.contains(&format!("the daemon serves {view}")),
+        "{said}"
+    );
     // A daemon that ends takes its files out of that container too.
     drop(daemon);
     drop(odd);

@@ -54,13 +54,13 @@ const FOUND: &str = r#"
 ok       kernel      Linux 6.8.0-31-generic: a dead file in a container is replaced at once
 note     kernel      before Linux 6.9 a read that a dying daemon has taken fails with EINTR
 ok       fuse        /dev/fuse is there
-warning  fuse        fs.fuse.max_request_timeout is 60: a daemon that is replaced or hangs for so many seconds loses every container -> sysctl -w fs.fuse.max_request_timeout=0, and in /etc/sysctl.d
+warning  fuse        fs.fuse.max_request_timeout is 60: a daemon that is replaced or hangs for 60 s loses every container -> sysctl -w fs.fuse.max_request_timeout=0, and in /etc/sysctl.d
 ok       cgroup      version 2
 warning  cgroup      a container sees CPUs by its quota alone, not by its cpuset: there is no controller cpuset below the root -> echo +cpuset > /sys/fs/cgroup/cgroup.subtree_control
-ok       daemon      it serves /var/lib/plimsoll: of an unknown version, pid 700, under systemd
-ok       docker      of an unknown version; its containers get the view by /etc/docker/daemon.json
-warning  podman      of an unknown version; its containers do not get the view -> plimsoll install podman
-note     lxcfs       lxcfs serves /var/lib/lxcfs: LXC and Incus containers see its files, not Plimsoll's -> systemctl disable --now lxcfs, then plimsoll daemon /var/lib/lxcfs
+ok       daemon      the daemon serves /var/lib/plimsoll: unknown version, pid 700, under systemd
+ok       docker      unknown version; every container gets the view by /etc/docker/daemon.json
+warning  podman      unknown version; no container gets the view -> plimsoll install podman
+note     lxcfs       lxcfs serves /var/lib/lxcfs: containers of LXC and Incus see the files of lxcfs, not Plimsoll's -> systemctl disable --now lxcfs, then plimsoll daemon /var/lib/lxcfs
 note     untrue      nproc, Go, Ruby, OpenMP, MariaDB and others that ask sched_getaffinity count the machine's CPUs, unless a container has a cpuset
 note     untrue      free and uptime of busybox, getloadavg, Redis and others that ask sysinfo see the machine's memory and load
 note     untrue      iostat and btop read /sys/block, which is the machine's
@@ -85,7 +85,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn what_is_found_on_a_captured_machine_is_a_line_each_with_its_mend() {
+fn what_is_found_on_a_captured_machine_is_a_line_each_with_its_fix() {
     let root = machine(&MACHINE);
     let output = doctor(&["--root", root.path().to_str().unwrap()]);
     assert_eq!(text(&output), FOUND.trim_start());
@@ -103,7 +103,7 @@ fn programs_get_the_same_as_an_array_of_objects() {
     let expected = serde_json::json!({
         "level": "warning",
         "subject": "podman",
-        "finding": "of an unknown version; its containers do not get the view",
+        "finding": "unknown version; no container gets the view",
         "fix": "plimsoll install podman",
     });
     assert!(found.contains(&expected), "{found:?}");
@@ -124,7 +124,10 @@ fn a_machine_on_which_nothing_serves_is_an_error_and_what_cannot_be_read_is_one_
     assert_eq!(output.status.code(), Some(2));
     let found = text(&output);
     assert!(found.contains("error    fuse        there is no /dev/fuse -> modprobe fuse\n"));
-    assert!(found.contains("error    daemon      it is dead"), "{found}");
+    assert!(
+        found.contains("error    daemon      the daemon is dead"),
+        "{found}"
+    );
 
     let empty = machine(&[]);
     let output = doctor(&["--root", empty.path().to_str().unwrap()]);
@@ -151,7 +154,7 @@ fn a_daemon_that_serves_hangs_or_died_is_told_apart() {
     let at = daemon.mountpoint.clone();
     let version = env!("CARGO_PKG_VERSION");
     let said = of_the_daemon(&at);
-    let (begin, end) = ("ok       daemon      it serves", "with a keeper");
+    let (begin, end) = ("ok       daemon      the daemon serves", "with a keeper");
     assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
     assert!(said.contains(&format!(": {version}, pid {}", daemon.serving())));
 
@@ -160,13 +163,13 @@ fn a_daemon_that_serves_hangs_or_died_is_told_apart() {
     let serving = nix::unistd::Pid::from_raw(serving);
     nix::sys::signal::kill(serving, nix::sys::signal::Signal::SIGSTOP).unwrap();
     let said = of_the_daemon(&at);
-    assert!(said.contains("it hangs"), "{said}");
+    assert!(said.contains("the daemon hangs"), "{said}");
     assert!(said.contains("-> plimsoll daemon --replace"), "{said}");
 
     daemon.kill();
     let said = of_the_daemon(&at);
     assert!(
-        said.starts_with("error    daemon      it is dead"),
+        said.starts_with("error    daemon      the daemon is dead"),
         "{said}"
     );
 }
@@ -202,7 +205,7 @@ fn dead_files_in_a_container_are_found_and_living_ones_are_not() {
     let said = dead().unwrap();
     assert!(said.starts_with("error    containers"), "{said}");
     assert!(said.ends_with(&format!(
-        "plimsoll daemon {view}: it heals them as it starts"
+        "plimsoll daemon {view}, which replaces dead files when it starts"
     )));
     let _ = container.stdin.take().unwrap().write_all(b"\n");
     container.wait().unwrap();

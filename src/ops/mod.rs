@@ -1,4 +1,4 @@
-//! What an administrator asks of a machine on which Plimsoll runs.
+//! Commands for the administrator of a machine on which Plimsoll runs.
 
-/// What is well on this machine and what is not, each with its fix.
+/// Examines the machine, and gives a fix for each fault.
 pub mod doctor;

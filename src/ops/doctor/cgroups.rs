@@ -1,10 +1,11 @@
-//! The cgroups: which version, and whether the controllers are there that the views come from.
+//! The cgroups: their version, and the controllers that the views need.
 
-use super::{Finding, Level, is_there, text};
+use super::{Finding, Level, exists, text};
 use crate::base::mountinfo::Mount;
 use std::{collections::BTreeSet, path::Path};
 
-/// What the views come from, and what a container sees without it.
+/// The controllers that the views need, each with the level of a finding that it is missing, and
+/// with what a container sees without it.
 const CONTROLLERS: [(&str, Level, &str); 3] = [
     ("memory", Level::Error, "the machine's memory"),
     ("cpu", Level::Error, "as many CPUs as the machine has"),
@@ -15,17 +16,19 @@ const CONTROLLERS: [(&str, Level, &str); 3] = [
     ),
 ];
 
+/// The state of the cgroup hierarchies.
 #[derive(Debug, Default)]
-pub(super) struct Cgroups {
-    /// What is mounted as cgroup v1.
+pub(super) struct CgroupState {
+    /// The mount options of the cgroup v1 hierarchies, which name their controllers.
     v1: BTreeSet<String>,
-    /// What the root of cgroup v2 has, and gives to the cgroups below; `None` where none is mounted.
+    /// The controllers that the root of cgroup v2 has, and those that it enables below; `None`
+    /// where cgroup v2 is not mounted.
     v2: Option<(BTreeSet<String>, BTreeSet<String>)>,
-    /// Whether the kernel counts pressure.
+    /// The kernel counts pressure.
     has_pressure: bool,
 }
 
-pub(super) fn read(root: &Path, mounts: &[Mount]) -> Cgroups {
+pub(super) fn read(root: &Path, mounts: &[Mount]) -> CgroupState {
     let v1 = mounts.iter().filter(|mount| mount.kind == "cgroup");
     let v2 = mounts.iter().find(|mount| mount.kind == "cgroup2");
     let words = |mount: &Mount, name: &str| {
@@ -34,17 +37,17 @@ pub(super) fn read(root: &Path, mounts: &[Mount]) -> Cgroups {
         let text = text.unwrap_or_default();
         text.split_whitespace().map(str::to_owned).collect()
     };
-    Cgroups {
+    CgroupState {
         v1: v1.flat_map(|mount| mount.options.clone()).collect(),
         v2: v2.map(|mount| {
             let controllers = words(mount, "cgroup.controllers");
             (controllers, words(mount, "cgroup.subtree_control"))
         }),
-        has_pressure: is_there(root, "proc/pressure/cpu"),
+        has_pressure: exists(root, "proc/pressure/cpu"),
     }
 }
 
-pub(super) fn find(cgroups: &Cgroups) -> Vec<Finding> {
+pub(super) fn find(cgroups: &CgroupState) -> Vec<Finding> {
     let is_v1 = CONTROLLERS
         .iter()
         .any(|(name, ..)| cgroups.v1.contains(*name));
@@ -63,15 +66,15 @@ pub(super) fn find(cgroups: &Cgroups) -> Vec<Finding> {
         if cgroups.v1.contains(name) {
             continue;
         }
-        let (has, gives) = match &cgroups.v2 {
-            Some((has, gives)) => (has.contains(name), gives.contains(name)),
+        let (has, enables) = match &cgroups.v2 {
+            Some((has, enables)) => (has.contains(name), enables.contains(name)),
             None => (false, false),
         };
         let text = format!("a container sees {seen}: there is no controller {name}");
         if !has {
             let fix = format!("boot with cgroup_enable={name}, on a kernel that has it");
             found.push(Finding::new(level, "cgroup", text).fix(fix));
-        } else if !gives {
+        } else if !enables {
             let text = format!("{text} below the root");
             let fix = format!("echo +{name} > /sys/fs/cgroup/cgroup.subtree_control");
             found.push(Finding::new(Level::Warning, "cgroup", text).fix(fix));
@@ -95,17 +98,17 @@ mod tests {
         text.split(' ').map(str::to_owned).collect()
     }
 
-    fn found(cgroups: &Cgroups) -> Vec<(Level, String)> {
+    fn found(cgroups: &CgroupState) -> Vec<(Level, String)> {
         let found = find(cgroups).into_iter();
         found.map(|found| (found.level, found.finding)).collect()
     }
 
     #[test]
     fn a_controller_that_is_not_there_or_not_given_is_found() {
-        let cgroups = Cgroups {
+        let cgroups = CgroupState {
             v2: Some((names("cpu cpuset io"), names("cpu io"))),
             has_pressure: true,
-            ..Cgroups::default()
+            ..CgroupState::default()
         };
         let found = found(&cgroups);
         assert_eq!(found[0], (Level::Ok, "version 2".to_owned()));
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn version_1_is_no_fault() {
-        let cgroups = Cgroups {
+        let cgroups = CgroupState {
             v1: names("rw memory cpu cpuacct cpuset"),
             v2: Some((BTreeSet::new(), BTreeSet::new())),
             has_pressure: true,
@@ -128,6 +131,6 @@ mod tests {
 
     #[test]
     fn without_cgroups_there_is_nothing_to_serve() {
-        assert_eq!(found(&Cgroups::default())[0].0, Level::Error);
+        assert_eq!(found(&CgroupState::default())[0].0, Level::Error);
     }
 }

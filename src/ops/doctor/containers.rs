@@ -1,4 +1,4 @@
-//! Files of ours in containers for which nobody answers any more.
+//! Containers with files of ours that are dead or lost.
 
 use super::{Finding, Level};
 use crate::{
@@ -15,30 +15,33 @@ use crate::{
 use nix::unistd::geteuid;
 use std::{io, path::Path};
 
-/// Looks through the containers of the machine; `is_well` says whether the daemon at `mountpoint`
-/// serves.
-pub(super) fn find(mountpoint: &Path, is_well: bool) -> Vec<Finding> {
+/// Finds dead and lost files in the containers of the machine. `is_serving` tells whether the daemon
+/// at `mountpoint` serves.
+pub(super) fn find(mountpoint: &Path, is_serving: bool) -> Vec<Finding> {
     if !geteuid().is_root() {
-        let text = "containers are looked into only by root";
-        return vec![Finding::new(Level::Warning, "containers", text).fix("run it as root")];
+        let text = "only root can look into containers";
+        return vec![
+            Finding::new(Level::Warning, "containers", text).fix("run plimsoll doctor as root"),
+        ];
     }
     let failed = |what: &str, error: io::Error| {
         let text = format!("cannot {what}: {error}");
         vec![Finding::new(Level::Warning, "containers", text)]
     };
-    let living = is_well.then_some(mountpoint);
+    let living = is_serving.then_some(mountpoint);
     let dead = repair::find_dead().map_or_else(
         |error| failed("look into containers", error),
         |dead| judged(&dead, living),
     );
     let lost = lost().map_or_else(
-        |error| failed("find those that were attached", error),
+        |error| failed("list the containers that were attached", error),
         |lost| lost.iter().map(judged_lost).collect(),
     );
     [dead, lost].concat()
 }
 
-/// Those that were attached, were started again, and have none of our files any more.
+/// Returns the containers that were attached, but have none of our files any more: they were
+/// started again.
 fn lost() -> io::Result<Vec<RunningContainer>> {
     let notes = notes::attached();
     if notes.is_empty() {
@@ -49,7 +52,7 @@ fn lost() -> io::Result<Vec<RunningContainer>> {
         let engine = one.engine.to_string();
         let is_it = |note: &AttachedNote| note.engine == engine && note.id == one.id;
         let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
-        // One that ends this very moment has lost nothing.
+        // A container that ends meanwhile, so that its mounts cannot be read, has lost nothing.
         notes.iter().any(is_it) && !mountinfo::of(one.pid).map_or(true, has_ours)
     });
     Ok(lost)
@@ -58,7 +61,7 @@ fn lost() -> io::Result<Vec<RunningContainer>> {
 fn judged_lost(container: &RunningContainer) -> Finding {
     let (engine, shown) = (container.engine, container.shown());
     let text = format!(
-        "{engine}'s {shown} has lost the files that it was given: it was started again without the hook"
+        "container {shown} of {engine} has lost its files: the container was started again without the hook"
     );
     let attach = format!("plimsoll attach {shown}");
     let fix = match engine.has_hooks() {
@@ -68,10 +71,11 @@ fn judged_lost(container: &RunningContainer) -> Finding {
     Finding::new(Level::Warning, "containers", text).fix(fix)
 }
 
-/// `living` is a view that is served: its daemon heals when it starts, and has started.
+/// Judges the dead files. `living` is the view that a daemon serves: that daemon has replaced all
+/// that it can when it started.
 fn judged(dead: &[DeadMounts], living: Option<&Path>) -> Vec<Finding> {
     if dead.is_empty() {
-        let text = "none has a file that nobody answers for";
+        let text = "no container has a dead file";
         return vec![Finding::new(Level::Ok, "containers", text)];
     }
     let found = dead.iter().map(|DeadMounts { pid, mounts, view }| {
@@ -81,10 +85,10 @@ fn judged(dead: &[DeadMounts], living: Option<&Path>) -> Vec<Finding> {
         );
         let fix = match living == Some(view.as_path()) {
             true => format!(
-                "restart that container, or take it out: nsenter -t {pid} -m umount -l FILE"
+                "restart the container, or unmount each dead file: nsenter -t {pid} -m umount -l FILE"
             ),
             false => format!(
-                "plimsoll daemon {}: it heals them as it starts",
+                "plimsoll daemon {}, which replaces dead files when it starts",
                 view.display()
             ),
         };

@@ -1,4 +1,4 @@
-//! The engines that are installed, and the containers of theirs that get the view.
+//! The engines that are installed, and the containers of each that get the view.
 
 use super::{Finding, Level, probe};
 use crate::{
@@ -65,21 +65,23 @@ fn set_up(root: &Path, mounts: &[Mount], package: &EnginePackage) -> SetUp {
 }
 
 pub(super) fn find(state: &EngineState) -> Finding {
-    let version = state.version.as_deref().unwrap_or("of an unknown version");
+    let version = state.version.as_deref().unwrap_or("unknown version");
     let name = state.engine.name();
     match &state.set_up {
         SetUp::All(by) => {
-            let text = format!("{version}; its containers get the view by {}", by.display());
+            let text = format!(
+                "{version}; every container gets the view by {}",
+                by.display()
+            );
             Finding::new(Level::Ok, name, text)
         }
         SetUp::OnRequest(by) => {
             let by = by.display();
-            let text =
-                format!("{version}; those of its containers that ask for it get the view, by {by}");
+            let text = format!("{version}; only containers that ask for the view get it, by {by}");
             Finding::new(Level::Note, name, text)
         }
         SetUp::No => {
-            let text = format!("{version}; its containers do not get the view");
+            let text = format!("{version}; no container gets the view");
             let fix = format!("plimsoll install {name}");
             Finding::new(Level::Warning, name, text).fix(fix)
         }

@@ -1,23 +1,23 @@
-//! Pure. What was found, and how grave it is.
+//! Pure. A finding, and its level.
 
 use serde::Serialize;
 
-/// How grave a finding is; each is graver than those before it.
+/// The gravity of a finding, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// As it should be.
+    /// The subject is in order.
     Ok,
-    /// What is so on this machine, and no fault: it does not change the exit status.
+    /// A property of the machine that is no fault, and does not change the exit status.
     Note,
-    /// Something does not work as well as it could.
+    /// A part works less well than it could.
     Warning,
     /// Containers do not see their own files, or will not when something happens.
     Error,
 }
 
 impl Level {
-    /// Its name, as it is printed.
+    /// Returns the name, as it is printed.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -28,7 +28,8 @@ impl Level {
         }
     }
 
-    /// The exit status of a command that found nothing graver: 0, 1 for a warning, 2 for an error.
+    /// Returns the exit status of a command whose gravest finding has this level: 1 for a warning, 2
+    /// for an error, else 0.
     #[must_use]
     pub fn status(self) -> u8 {
         match self {
@@ -39,16 +40,16 @@ impl Level {
     }
 }
 
-/// One thing that was found.
+/// A fact about one subject, with its level and its fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How grave it is.
+    /// The level.
     pub level: Level,
-    /// What it is about: `kernel`, `daemon`, `docker`.
+    /// The subject in one word: `kernel`, `daemon`, `docker`.
     pub subject: String,
-    /// What is so, in one line.
+    /// The fact, in one line.
     pub finding: String,
-    /// What to do about it: a command where there is one. `None` where nothing is to be done.
+    /// The fix: a command where there is one. `None` where nothing is to be done.
     pub fix: Option<String>,
 }
 
@@ -69,7 +70,7 @@ impl Finding {
         }
     }
 
-    /// It as a line, without its end.
+    /// Returns the finding as one line, without a newline.
     #[must_use]
     pub fn line(&self) -> String {
         let (level, subject) = (self.level.name(), &self.subject);
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_is_one_line_with_its_mend() {
+    fn a_finding_is_one_line_with_its_fix() {
         let finding = Finding::new(Level::Warning, "docker", "26.1.5 is not set up");
         assert_eq!(
             finding.fix("plimsoll install docker").line(),

@@ -1,35 +1,36 @@
-//! FUSE: the device, and what the kernel does to a daemon that answers late.
+//! FUSE: the device, and the kernel's timeouts for a daemon that answers late.
 
-use super::{Finding, Level, is_there, text};
+use super::{Finding, Level, exists, text};
 use std::path::Path;
 
-/// Settings in seconds after which the kernel ends a connection; 0 is never.
+/// The sysctls with the seconds after which the kernel ends a connection; 0 is never.
 const TIMEOUTS: [&str; 2] = ["default_request_timeout", "max_request_timeout"];
 
-pub(super) struct Fuse {
+/// The state of FUSE on the machine.
+pub(super) struct FuseState {
     has_device: bool,
     timeouts: Vec<(&'static str, u64)>,
 }
 
-pub(super) fn read(root: &Path) -> Fuse {
+pub(super) fn read(root: &Path) -> FuseState {
     let timeouts = TIMEOUTS.into_iter().filter_map(|name| {
         let seconds = text(root, &format!("proc/sys/fs/fuse/{name}"))?;
         Some((name, seconds.parse().ok()?))
     });
-    Fuse {
-        has_device: is_there(root, "dev/fuse"),
+    FuseState {
+        has_device: exists(root, "dev/fuse"),
         timeouts: timeouts.collect(),
     }
 }
 
-pub(super) fn find(fuse: &Fuse) -> Vec<Finding> {
+pub(super) fn find(fuse: &FuseState) -> Vec<Finding> {
     let mut found = vec![match fuse.has_device {
         true => Finding::new(Level::Ok, "fuse", "/dev/fuse is there"),
         false => Finding::new(Level::Error, "fuse", "there is no /dev/fuse").fix("modprobe fuse"),
     }];
     for (name, seconds) in fuse.timeouts.iter().filter(|(_, seconds)| *seconds > 0) {
         let text = format!(
-            "fs.fuse.{name} is {seconds}: a daemon that is replaced or hangs for so many seconds loses every container"
+            "fs.fuse.{name} is {seconds}: a daemon that is replaced or hangs for {seconds} s loses every container"
         );
         let fix = format!("sysctl -w fs.fuse.{name}=0, and in /etc/sysctl.d");
         found.push(Finding::new(Level::Warning, "fuse", text).fix(fix));
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_request_timeout_is_warned_of() {
-        let fuse = Fuse {
+        let fuse = FuseState {
             has_device: true,
             timeouts: vec![("default_request_timeout", 0), ("max_request_timeout", 30)],
         };
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn without_the_device_nothing_can_be_served() {
-        let fuse = Fuse {
+        let fuse = FuseState {
             has_device: false,
             timeouts: Vec::new(),
         };

@@ -1,54 +1,56 @@
-//! The kernel's version, and what it has that older ones have not.
+//! The kernel's version, and the features that older versions lack.
 
 use super::{Finding, Level, text};
 use std::path::Path;
 
 /// The first version on which the daemon runs.
-const NEEDED: Version = Version(5, 12);
+const MIN_VERSION: KernelVersion = KernelVersion(5, 12);
 
-/// What later versions have, as long as they have it and where they have not.
-const LATER: [(Version, &str, &str); 2] = [
+/// The features of later versions: the first version that has each, with the texts for kernels that
+/// have the feature and for kernels that lack it.
+const FEATURES: [(KernelVersion, &str, &str); 2] = [
     (
-        Version(6, 5),
+        KernelVersion(6, 5),
         "a dead file in a container is replaced at once",
         "before Linux 6.5 a dead file in a container is covered by a living one, not replaced",
     ),
     (
-        Version(6, 9),
-        "what a dead daemon left unanswered is given out again",
+        KernelVersion(6, 9),
+        "requests that a dead daemon left unanswered are sent again",
         "before Linux 6.9 a read that a dying daemon has taken fails with EINTR",
     ),
 ];
 
+/// A version of Linux: major and minor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(pub(super) u32, pub(super) u32);
+pub(super) struct KernelVersion(pub(super) u32, pub(super) u32);
 
-impl Version {
-    /// The version that a release (`6.12.9+deb13-amd64`) is of.
-    pub(super) fn of(release: &str) -> Option<Version> {
+impl KernelVersion {
+    /// Parses the version in a release (`6.12.9+deb13-amd64`).
+    fn parse(release: &str) -> Option<KernelVersion> {
         let mut parts = release.split(|letter: char| !letter.is_ascii_digit());
-        Some(Version(
+        Some(KernelVersion(
             parts.next()?.parse().ok()?,
             parts.next()?.parse().ok()?,
         ))
     }
 }
 
-/// The kernel's release.
+/// Reads the kernel's release; an empty text where there is none.
 pub(super) fn read(root: &Path) -> String {
     text(root, "proc/sys/kernel/osrelease").unwrap_or_default()
 }
 
 pub(super) fn find(release: &str) -> Vec<Finding> {
-    let Some(version) = Version::of(release) else {
-        let text = format!("cannot make sense of its release, {release:?}");
+    let Some(version) = KernelVersion::parse(release) else {
+        let text = format!("cannot parse the kernel's release {release:?}");
         return vec![Finding::new(Level::Warning, "kernel", text)];
     };
-    if version < NEEDED {
-        let text = format!("Linux {release} is too old: it has to be 5.12 or later");
+    if version < MIN_VERSION {
+        let text = format!("Linux {release} is too old: Plimsoll needs 5.12 or later");
         return vec![Finding::new(Level::Error, "kernel", text).fix("install a newer kernel")];
     }
-    let has: Vec<&str> = LATER
+    let has: Vec<&str> = FEATURES
         .iter()
         .filter_map(|(since, has, _)| (version >= *since).then_some(*has))
         .collect();
@@ -56,7 +58,7 @@ pub(super) fn find(release: &str) -> Vec<Finding> {
         true => format!("Linux {release}"),
         false => format!("Linux {release}: {}", has.join(", ")),
     };
-    let lacks = LATER.iter().filter(|(since, ..)| version < *since);
+    let lacks = FEATURES.iter().filter(|(since, ..)| version < *since);
     let lacks = lacks.map(|(_, _, lacks)| Finding::new(Level::Note, "kernel", *lacks));
     std::iter::once(Finding::new(Level::Ok, "kernel", text))
         .chain(lacks)

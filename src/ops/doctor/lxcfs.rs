@@ -40,7 +40,7 @@ pub(super) fn find(lxcfs: &LxcfsState) -> Vec<Finding> {
     let mut found = Vec::new();
     for point in &lxcfs.points {
         let text = format!(
-            "lxcfs serves {}: LXC and Incus containers see its files, not Plimsoll's",
+            "lxcfs serves {}: containers of LXC and Incus see the files of lxcfs, not Plimsoll's",
             point.display()
         );
         let fix = format!(
@@ -50,8 +50,8 @@ pub(super) fn find(lxcfs: &LxcfsState) -> Vec<Finding> {
         found.push(Finding::new(Level::Note, "lxcfs", text).fix(fix));
     }
     if let Some(directory) = lxcfs.both_hooks_in {
-        let text = "LXC has the hook of lxcfs and that of Plimsoll: which files a container sees is chance";
-        let fix = format!("take one of the two out of {directory}");
+        let text = "LXC has the hooks of both lxcfs and Plimsoll: a container sees the files of one of them, by chance";
+        let fix = format!("remove one of the two hooks from {directory}");
         found.push(Finding::new(Level::Warning, "lxcfs", text).fix(fix));
     }
     found

@@ -1,8 +1,8 @@
-//! What is well on this machine and what is not, each with its fix.
+//! Examines a machine: each finding is a fact about one subject, with its level and its fix.
 //!
-//! Each subject reads its facts below a root directory, which is `/` or a captured machine, and
-//! judges them apart from that. What no file tells (does the daemon answer, how old is an engine,
-//! whose mounts are dead) is asked only on the machine itself, and nothing is waited for long.
+//! Each subject reads its facts (`read`) below a root directory, which is `/` or a captured machine,
+//! and judges them apart from that (`find`). Facts that no file holds (the daemon's answer, the
+//! version of an engine, dead mounts) are asked only on the machine itself, each with a timeout.
 
 mod cgroups;
 mod containers;
@@ -28,12 +28,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Looks at everything there is to look at on the machine whose root directory is `root`, and at the
-/// daemon that serves `mountpoint`, or where the file `configuration` there says, in the order in which
-/// one thing needs the other.
+/// Examines the machine whose root directory is `root`, and the daemon at `mountpoint`, else at the
+/// mount point that the file `configuration` of that machine names. A subject comes before those that
+/// need it: the kernel first, the engines last.
 ///
 /// # Errors
-/// When `proc/self/mountinfo` cannot be read there: nothing could be told.
+/// When `proc/self/mountinfo` cannot be read below `root`, without which nothing can be told.
 pub fn examine(
     root: &Path,
     mountpoint: Option<PathBuf>,
@@ -46,12 +46,12 @@ pub fn examine(
 
     let configured = root.join(configuration.strip_prefix("/").unwrap_or(configuration));
     let configured = config::read(&configured);
-    let mistaken = configured.as_ref().err().map(mistaken);
+    let mistake = configured.as_ref().err().map(mistake);
     let configured = configured.unwrap_or_default().mountpoint;
     let is_configured = mountpoint.as_ref().is_none_or(|point| *point == configured);
     let mountpoint = &mountpoint.unwrap_or(configured);
 
-    let mut found: Vec<Finding> = mistaken.into_iter().collect();
+    let mut found: Vec<Finding> = mistake.into_iter().collect();
     found.extend(kernel::find(&kernel::read(root)));
     found.extend(fuse::find(&fuse::read(root)));
     found.extend(cgroups::find(&cgroups::read(root, &mounts)));
@@ -59,7 +59,7 @@ pub fn examine(
     let daemon = service::read(root, mountpoint, is_configured, &mounts, is_here);
     found.extend(service::find(&daemon));
     if is_here {
-        found.extend(containers::find(mountpoint, daemon.is_well()));
+        found.extend(containers::find(mountpoint, daemon.is_serving()));
     }
     for engine in engines::read(root, &mounts, is_here) {
         found.push(engines::find(&engine));
@@ -69,18 +69,20 @@ pub fn examine(
     Ok(found)
 }
 
-/// What the daemon would not start with, and the hook would leave aside.
-fn mistaken(error: &ConfigError) -> Finding {
-    Finding::new(Level::Error, "config", chain(error)).fix("fix that file")
+/// Returns the finding of a configuration with which the daemon does not start, and which the hook
+/// ignores.
+fn mistake(error: &ConfigError) -> Finding {
+    Finding::new(Level::Error, "config", chain(error)).fix("fix the file")
 }
 
-/// The text of a file below `root`, without white space around it; `None` where there is none.
+/// Returns the text of a file below `root`, without white space around it; `None` if the file cannot
+/// be read.
 fn text(root: &Path, path: &str) -> Option<String> {
     let text = fs::read_to_string(root.join(path)).ok()?;
     Some(text.trim().to_owned())
 }
 
-/// Whether there is something at that path below `root`.
-fn is_there(root: &Path, path: &str) -> bool {
+/// Tells whether anything lies at that path below `root`, be it a broken link.
+fn exists(root: &Path, path: &str) -> bool {
     root.join(path).symlink_metadata().is_ok()
 }

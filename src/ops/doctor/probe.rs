@@ -1,4 +1,4 @@
-//! Questions whose answer may never come: each is waited for so long and no longer.
+//! Questions that may never be answered, each with a timeout.
 
 use crate::base::sys;
 use std::{
@@ -9,16 +9,20 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The bytes that are read of a file.
+const MAX_START: usize = 512;
+/// The time after which a question counts as unanswered.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a command prints; `None` if there is none such, it fails, or takes too long. It is killed then.
+/// Returns the text that a command prints; `None` if the command cannot be started or fails, or
+/// prints on beyond the timeout, when the command is killed.
 pub(super) fn command(program: impl AsRef<Path>, words: &[&str]) -> Option<String> {
     let mut command = Command::new(program.as_ref());
     command.args(words).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
     let mut out = child.stdout.take()?;
-    let text = sys::with_timeout(PATIENCE, move || {
+    let text = sys::with_timeout(PROBE_TIMEOUT, move || {
         let mut text = String::new();
         let _ = out.read_to_string(&mut text);
         text
@@ -30,10 +34,11 @@ pub(super) fn command(program: impl AsRef<Path>, words: &[&str]) -> Option<Strin
     text.filter(|_| status.success())
 }
 
-/// The first bytes of a file, or why there are none; `None` if nobody answers.
-pub(super) fn file(path: PathBuf) -> Option<io::Result<Vec<u8>>> {
-    sys::with_timeout(PATIENCE, move || {
-        let mut bytes = vec![0; 512];
+/// Returns the first bytes of a file, at most 512, or the error of the read; `None` if the read
+/// does not return within the timeout.
+pub(super) fn start_of(path: PathBuf) -> Option<io::Result<Vec<u8>>> {
+    sys::with_timeout(PROBE_TIMEOUT, move || {
+        let mut bytes = vec![0; MAX_START];
         let length = File::open(&path)?.read(&mut bytes)?;
         bytes.truncate(length);
         Ok(bytes)

@@ -1,6 +1,6 @@
-//! The daemon: whether it serves, in which version, and who would start the next one.
+//! The daemon: its answers, its version, and the program that restarts it.
 
-use super::{Finding, Level, is_there, probe, text};
+use super::{Finding, Level, exists, probe, text};
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE, units::Pid},
     serve::daemon,
@@ -12,25 +12,26 @@ use std::{
 };
 
 const UNIT: &str = "plimsoll.service";
-/// The connections and what a successor has to know of them: so many descriptors.
-const HELD: u64 = 4;
+/// The descriptors that systemd's store must hold for a successor: the connections, and the state
+/// that belongs to them.
+const MIN_STORED: u64 = 4;
 
-/// What a reader gets.
+/// The result of a read of a served file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    /// The file.
+enum ReadResult {
+    /// The read gave the file.
     Good,
-    /// An error.
+    /// The read failed, or gave something else.
     Fails,
-    /// Nothing: it waits.
-    None,
-    /// It was not asked, for this is a captured machine.
+    /// The read did not return within the timeout.
+    Hangs,
+    /// No read was tried: nothing of ours is mounted, or the machine is a captured one.
     Unknown,
 }
 
-/// Who starts the next daemon.
+/// The program that starts the next daemon when this one dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Overseer {
+enum RestartedBy {
     Systemd,
     Keeper,
     Nobody,
@@ -38,23 +39,24 @@ enum Overseer {
 
 /// The process that serves.
 #[derive(Debug)]
-struct Process {
+struct DaemonProcess {
     pid: Pid,
-    overseer: Overseer,
-    /// The version of the program that it runs; `None` where it was not asked.
+    restarted_by: RestartedBy,
+    /// The version of the program; `None` where the program was not asked, or did not answer.
     version: Option<String>,
 }
 
+/// The state of the daemon at one mount point.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(super) struct DaemonState {
     mountpoint: PathBuf,
-    /// The type of the file system that is mounted there.
+    /// The type of the file system that is mounted on the mount point.
     mounted: Option<String>,
-    process: Option<Process>,
-    answer: Answer,
-    /// Whether a unit serves there that is installed.
+    process: Option<DaemonProcess>,
+    read: ReadResult,
+    /// The unit is installed, and serves this mount point.
     has_unit: bool,
-    /// What systemd says of the unit, by property.
+    /// The properties of the unit, from systemd, by name.
     unit: BTreeMap<String, String>,
 }
 
@@ -64,36 +66,36 @@ pub(super) fn read(
     is_configured: bool,
     mounts: &[Mount],
     is_here: bool,
-) -> Service {
+) -> DaemonState {
     let mut there = mounts.iter().filter(|mount| mount.point == mountpoint);
     let mounted = there.next_back().map(|mount| mount.kind.clone());
-    let answer = match (&mounted, is_here) {
-        (Some(kind), true) if kind == FS_TYPE => answer(mountpoint),
-        _ => Answer::Unknown,
+    let read = match (&mounted, is_here) {
+        (Some(kind), true) if kind == FS_TYPE => read_served(mountpoint),
+        _ => ReadResult::Unknown,
     };
     let units = ["etc", "usr/lib", "lib"].map(|above| format!("{above}/systemd/system/{UNIT}"));
-    Service {
+    DaemonState {
         mountpoint: mountpoint.to_owned(),
         mounted,
         process: process(root, mountpoint, is_here),
-        answer,
-        has_unit: is_configured && units.iter().any(|unit| is_there(root, unit)),
-        unit: match is_here && is_there(root, "run/systemd/system") {
+        read,
+        has_unit: is_configured && units.iter().any(|unit| exists(root, unit)),
+        unit: match is_here && exists(root, "run/systemd/system") {
             true => unit().unwrap_or_default(),
             false => BTreeMap::new(),
         },
     }
 }
 
-fn answer(mountpoint: &Path) -> Answer {
-    match probe::file(mountpoint.join("proc/meminfo")) {
-        Some(Ok(bytes)) if bytes.starts_with(b"MemTotal") => Answer::Good,
-        Some(_) => Answer::Fails,
-        None => Answer::None,
+fn read_served(mountpoint: &Path) -> ReadResult {
+    match probe::start_of(mountpoint.join("proc/meminfo")) {
+        Some(Ok(bytes)) if bytes.starts_with(b"MemTotal") => ReadResult::Good,
+        Some(_) => ReadResult::Fails,
+        None => ReadResult::Hangs,
     }
 }
 
-fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<Process> {
+fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<DaemonProcess> {
     let lock = daemon::lock_path(mountpoint);
     let lock = lock.strip_prefix("/").unwrap_or(&lock);
     let pid: Pid = text(root, &lock.to_string_lossy())?.parse().ok()?;
@@ -108,22 +110,22 @@ fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<Process> {
     let parent: Option<Pid> = parent.and_then(|parent| parent.trim().parse().ok());
     // A keeper that was started in the place of one that died is a child.
     let mut kin = children(root, pid).into_iter().chain(parent);
-    let overseer = if of(pid, "cgroup").is_some_and(|cgroup| cgroup.contains(UNIT)) {
-        Overseer::Systemd
+    let restarted_by = if of(pid, "cgroup").is_some_and(|cgroup| cgroup.contains(UNIT)) {
+        RestartedBy::Systemd
     } else if kin.any(is_ours) {
-        Overseer::Keeper
+        RestartedBy::Keeper
     } else {
-        Overseer::Nobody
+        RestartedBy::Nobody
     };
     let version = is_here.then(|| probe::command(format!("/proc/{pid}/exe"), &["--version"]));
-    Some(Process {
+    Some(DaemonProcess {
         pid,
-        overseer,
+        restarted_by,
         version: version.flatten().as_deref().and_then(named_version),
     })
 }
 
-/// The processes that a process has started, by any of its threads.
+/// Returns the children of a process, of all its threads.
 fn children(root: &Path, pid: Pid) -> Vec<Pid> {
     let Ok(threads) = fs::read_dir(root.join(format!("proc/{pid}/task"))) else {
         return Vec::new();
@@ -140,7 +142,7 @@ fn children(root: &Path, pid: Pid) -> Vec<Pid> {
         .collect()
 }
 
-/// The version in `plimsoll 0.1.0`.
+/// Returns the version in a text like `plimsoll 0.1.0`.
 fn named_version(printed: &str) -> Option<String> {
     Some(printed.split_whitespace().nth(1)?.to_owned())
 }
@@ -156,10 +158,10 @@ fn unit() -> Option<BTreeMap<String, String>> {
     )
 }
 
-impl Service {
-    /// Whether readers get answers.
-    pub(super) fn is_well(&self) -> bool {
-        self.mounted.as_deref() == Some(FS_TYPE) && self.answer == Answer::Good
+impl DaemonState {
+    /// Tells whether a reader gets a served file.
+    pub(super) fn is_serving(&self) -> bool {
+        self.mounted.as_deref() == Some(FS_TYPE) && self.read == ReadResult::Good
     }
 
     fn start(&self) -> String {
@@ -171,7 +173,7 @@ impl Service {
 
     fn replace(&self) -> String {
         match &self.process {
-            Some(process) if process.overseer == Overseer::Systemd => {
+            Some(process) if process.restarted_by == RestartedBy::Systemd => {
                 "systemctl restart plimsoll".to_owned()
             }
             _ => format!("plimsoll daemon --replace {}", self.mountpoint.display()),
@@ -179,90 +181,98 @@ impl Service {
     }
 }
 
-pub(super) fn find(service: &Service) -> Vec<Finding> {
+pub(super) fn find(service: &DaemonState) -> Vec<Finding> {
     let mut found = vec![served(service)];
     if let Some(process) = &service.process {
-        found.extend(kept(service, process));
+        found.extend(lasting(service, process));
     }
     let state = service.unit.get("UnitFileState").map(String::as_str);
     if state == Some("disabled") {
-        let text = "systemd does not start it at boot";
+        let text = "systemd does not start the daemon at boot";
         let fix = "systemctl enable plimsoll";
         found.push(Finding::new(Level::Warning, "daemon", text).fix(fix));
     }
     found
 }
 
-/// What readers get.
-fn served(service: &Service) -> Finding {
+/// Finds out whether readers get the served files.
+fn served(service: &DaemonState) -> Finding {
     let at = service.mountpoint.display();
     let error = |text: String, fix: String| Finding::new(Level::Error, "daemon", text).fix(fix);
-    match (service.mounted.as_deref(), service.answer, &service.process) {
+    match (service.mounted.as_deref(), service.read, &service.process) {
         (Some(kind), ..) if kind != FS_TYPE => error(
             format!("a file system of type {kind} is mounted on {at}"),
-            format!("unmount it, then {}", service.start()),
+            format!("umount {at}, then {}", service.start()),
         ),
         (None, _, None) => error(
-            format!("none serves {at}: containers see the machine's files"),
+            format!("no daemon serves {at}: containers see the machine's files"),
             service.start(),
         ),
         (None, _, Some(process)) => error(
             format!(
-                "it runs (pid {}), but nothing is mounted on {at}",
+                "the daemon runs (pid {}), but nothing is mounted on {at}",
                 process.pid
             ),
-            format!("end it, then {}", service.start()),
+            format!("kill {}, then {}", process.pid, service.start()),
         ),
-        (Some(_), Answer::Good, None) => {
-            let text = format!("it serves {at}, by a process that is not known");
+        (Some(_), ReadResult::Good, None) => {
+            let text = format!("a daemon serves {at}, by a process that is not known");
             Finding::new(Level::Ok, "daemon", text)
         }
-        (Some(_), Answer::Fails, _) | (Some(_), _, None) => error(
-            format!("it is dead, and its files in every container are: reads of {at} fail"),
+        (Some(_), ReadResult::Fails, _) | (Some(_), _, None) => error(
+            format!(
+                "the daemon is dead, and so are its files in every container: reads of {at} fail"
+            ),
             service.start(),
         ),
-        (Some(_), Answer::None, Some(process)) => error(
-            format!("it hangs (pid {}): who reads below {at} waits", process.pid),
+        (Some(_), ReadResult::Hangs, Some(process)) => error(
+            format!(
+                "the daemon hangs (pid {}): readers of {at} wait",
+                process.pid
+            ),
             service.replace(),
         ),
-        (Some(_), Answer::Good | Answer::Unknown, Some(process)) => {
-            let version = process
-                .version
-                .as_deref()
-                .unwrap_or("of an unknown version");
-            let by = match process.overseer {
-                Overseer::Systemd => "under systemd",
-                Overseer::Keeper => "with a keeper",
-                Overseer::Nobody => "with nobody to watch over it",
+        (Some(_), ReadResult::Good | ReadResult::Unknown, Some(process)) => {
+            let version = process.version.as_deref().unwrap_or("unknown version");
+            let by = match process.restarted_by {
+                RestartedBy::Systemd => "under systemd",
+                RestartedBy::Keeper => "with a keeper",
+                RestartedBy::Nobody => "without a supervisor",
             };
-            let text = format!("it serves {at}: {version}, pid {}, {by}", process.pid);
+            let text = format!(
+                "the daemon serves {at}: {version}, pid {}, {by}",
+                process.pid
+            );
             Finding::new(Level::Ok, "daemon", text)
         }
     }
 }
 
-/// What would become of the readers if it died, and whether it is the installed program.
-fn kept(service: &Service, process: &Process) -> Vec<Finding> {
+/// Finds out whether readers would outlive the daemon, and whether the daemon runs this program's
+/// version.
+fn lasting(service: &DaemonState, process: &DaemonProcess) -> Vec<Finding> {
     let mut found = Vec::new();
     let warn = |text: &str, fix: String| Finding::new(Level::Warning, "daemon", text).fix(fix);
-    if process.overseer == Overseer::Nobody {
-        let text = "if it dies, every read in a container fails";
+    if process.restarted_by == RestartedBy::Nobody {
+        let text = "if the daemon dies, every read in a container fails";
         found.push(warn(
             text,
-            "start it without --no-keeper, or as the unit".to_owned(),
+            "start the daemon without --no-keeper, or as the systemd unit".to_owned(),
         ));
     }
     let held = service.unit.get("NFileDescriptorStore");
     let held = held.and_then(|held| held.parse::<u64>().ok());
-    if let Some(held) = held.filter(|held| process.overseer == Overseer::Systemd && *held < HELD) {
+    if let Some(held) =
+        held.filter(|held| process.restarted_by == RestartedBy::Systemd && *held < MIN_STORED)
+    {
         let text = format!(
-            "systemd holds {held} of its {HELD} descriptors: if it dies, every read in a container fails"
+            "systemd holds {held} of the daemon's {MIN_STORED} descriptors: if the daemon dies, every read in a container fails"
         );
         found.push(warn(&text, "systemctl restart plimsoll".to_owned()));
     }
     let ours = env!("CARGO_PKG_VERSION");
     if let Some(theirs) = process.version.as_deref().filter(|theirs| *theirs != ours) {
-        let text = format!("it is version {theirs}, and this program {ours}");
+        let text = format!("the daemon is version {theirs}, and this program is version {ours}");
         found.push(warn(&text, service.replace()));
     }
     found
@@ -272,60 +282,60 @@ fn kept(service: &Service, process: &Process) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    fn serving(overseer: Overseer) -> Service {
-        Service {
+    fn serving(restarted_by: RestartedBy) -> DaemonState {
+        DaemonState {
             mountpoint: "/var/lib/plimsoll".into(),
             mounted: Some(FS_TYPE.to_owned()),
-            process: Some(Process {
+            process: Some(DaemonProcess {
                 pid: Pid(7),
-                overseer,
+                restarted_by,
                 version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             }),
-            answer: Answer::Good,
+            read: ReadResult::Good,
             has_unit: true,
             unit: BTreeMap::new(),
         }
     }
 
-    fn levels(service: &Service) -> Vec<Level> {
+    fn levels(service: &DaemonState) -> Vec<Level> {
         find(service).iter().map(|found| found.level).collect()
     }
 
     #[test]
-    fn a_daemon_that_serves_and_is_watched_over_is_well() {
-        use Overseer::{Keeper, Nobody, Systemd};
+    fn a_daemon_that_serves_and_is_supervised_is_well() {
+        use RestartedBy::{Keeper, Nobody, Systemd};
         assert_eq!(levels(&serving(Systemd)), [Level::Ok]);
         assert_eq!(levels(&serving(Keeper)), [Level::Ok]);
         assert_eq!(levels(&serving(Nobody)), [Level::Ok, Level::Warning]);
     }
 
     #[test]
-    fn what_readers_of_a_daemon_that_is_not_well_get_is_an_error_with_its_mend() {
-        let none = Service {
+    fn what_readers_of_a_daemon_that_is_not_well_get_is_an_error_with_its_fix() {
+        let none = DaemonState {
             mounted: None,
             process: None,
-            ..serving(Overseer::Systemd)
+            ..serving(RestartedBy::Systemd)
         };
-        let dead = Service {
+        let dead = DaemonState {
             process: None,
-            answer: Answer::Fails,
-            ..serving(Overseer::Systemd)
+            read: ReadResult::Fails,
+            ..serving(RestartedBy::Systemd)
         };
-        let hangs = Service {
-            answer: Answer::None,
-            ..serving(Overseer::Systemd)
+        let hangs = DaemonState {
+            read: ReadResult::Hangs,
+            ..serving(RestartedBy::Systemd)
         };
-        let kept = Service {
-            answer: Answer::None,
-            ..serving(Overseer::Keeper)
+        let kept = DaemonState {
+            read: ReadResult::Hangs,
+            ..serving(RestartedBy::Keeper)
         };
         for (service, said, fix) in [
-            (none, "none serves", "systemctl start plimsoll"),
-            (dead, "it is dead", "systemctl start plimsoll"),
-            (hangs, "it hangs", "systemctl restart plimsoll"),
+            (none, "no daemon serves", "systemctl start plimsoll"),
+            (dead, "the daemon is dead", "systemctl start plimsoll"),
+            (hangs, "the daemon hangs", "systemctl restart plimsoll"),
             (
                 kept,
-                "it hangs",
+                "the daemon hangs",
                 "plimsoll daemon --replace /var/lib/plimsoll",
             ),
         ] {
@@ -333,13 +343,13 @@ mod tests {
             assert_eq!(found.level, Level::Error);
             assert!(found.finding.starts_with(said), "{found:?}");
             assert_eq!(found.fix.as_deref(), Some(fix));
-            assert!(!service.is_well());
+            assert!(!service.is_serving());
         }
     }
 
     #[test]
     fn another_version_and_an_empty_store_are_warned_of() {
-        let mut service = serving(Overseer::Systemd);
+        let mut service = serving(RestartedBy::Systemd);
         service.process.as_mut().unwrap().version = Some("0.0.1".to_owned());
         service
             .unit

@@ -1,10 +1,10 @@
-//! What an administrator may have set that hurts.
+//! Settings of the machine that harm the views or the engines.
 
 use super::{Finding, Level, text};
 use std::path::Path;
 
-/// Sysctls with a bound below which something fails, and what.
-const BOUNDS: [(&str, u64, &str); 4] = [
+/// Sysctls, each with the least value that does no harm, and with the harm of a lower one.
+const MIN_VALUES: [(&str, u64, &str); 4] = [
     (
         "user.max_mnt_namespaces",
         100,
@@ -18,7 +18,7 @@ const BOUNDS: [(&str, u64, &str); 4] = [
     (
         "user.max_time_namespaces",
         1,
-        "a container's clocks cannot begin with it, and ps shows the machine's times",
+        "a container cannot have clocks of its own, and ps shows the machine's times",
     ),
     (
         "fs.mount-max",
@@ -27,30 +27,31 @@ const BOUNDS: [(&str, u64, &str); 4] = [
     ),
 ];
 
+/// The settings of the machine.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct SystemSettings {
     sysctls: Vec<(&'static str, u64)>,
-    /// Whether SELinux enforces.
+    /// SELinux enforces its policy.
     is_selinux_enforcing: bool,
 }
 
-pub(super) fn read(root: &Path) -> Settings {
-    let sysctls = BOUNDS.iter().filter_map(|(name, ..)| {
+pub(super) fn read(root: &Path) -> SystemSettings {
+    let sysctls = MIN_VALUES.iter().filter_map(|(name, ..)| {
         let value = text(root, &format!("proc/sys/{}", name.replace('.', "/")))?;
         Some((*name, value.parse().ok()?))
     });
-    Settings {
+    SystemSettings {
         sysctls: sysctls.collect(),
         is_selinux_enforcing: text(root, "sys/fs/selinux/enforce").is_some_and(|text| text == "1"),
     }
 }
 
-pub(super) fn find(settings: &Settings) -> Vec<Finding> {
+pub(super) fn find(settings: &SystemSettings) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (name, least, fails) in BOUNDS {
+    for (name, min, harm) in MIN_VALUES {
         let value = settings.sysctls.iter().find(|(other, _)| *other == name);
-        if let Some((_, value)) = value.filter(|(_, value)| *value < least) {
-            let text = format!("{name} is {value}: {fails}");
+        if let Some((_, value)) = value.filter(|(_, value)| *value < min) {
+            let text = format!("{name} is {value}: {harm}");
             let fix = format!("sysctl -w {name}=100000, and in /etc/sysctl.d");
             found.push(Finding::new(Level::Warning, "settings", text).fix(fix));
         }
@@ -70,12 +71,12 @@ mod tests {
 
     #[test]
     fn settings_that_hurt_are_warned_of_and_others_are_not() {
-        let settings = Settings {
+        let settings = SystemSettings {
             sysctls: vec![("user.max_mnt_namespaces", 0), ("fs.mount-max", 100_000)],
             is_selinux_enforcing: true,
         };
         let subjects: Vec<String> = find(&settings).into_iter().map(|f| f.subject).collect();
         assert_eq!(subjects, ["settings", "selinux"]);
-        assert_eq!(find(&Settings::default()), []);
+        assert_eq!(find(&SystemSettings::default()), []);
     }
 }
