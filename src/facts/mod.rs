@@ -1,13 +1,13 @@
-//! What the kernel and the engines say, as types: the machine, cgroups, containers.
+//! Facts of the kernel and of the engines, as types: the machine, cgroups, containers.
 
-/// What the machine says about itself.
+/// The machine's own files in `/proc` and `/sys`.
 pub mod host;
 
-/// What a cgroup and its ancestors say: limits and use.
+/// The limits and the use of a cgroup and its ancestors.
 pub mod cgroup;
 
-/// Who asks, since when and with how many tasks they run, and what is remembered of them
-/// between two reads.
+/// The container of a caller, its start and its tasks, and the state that is remembered of each
+/// container between two reads.
 ///
 /// Uses [`host`], [`cgroup`].
 pub mod container;

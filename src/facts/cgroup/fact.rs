@@ -1,13 +1,13 @@
-//! Pure. Which fact of a cgroup stands in which file: what the readers open, and an explanation names.
+//! Pure. The file of each fact of a cgroup, which the readers open and an explanation names.
 
-/// A fact that a cgroup tells.
+/// A fact that a file of a cgroup states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
     /// The limit of memory.
     MemoryMax,
     /// The memory in use.
     MemoryCurrent,
-    /// What the memory is used for.
+    /// The use of memory by purpose.
     MemoryStat,
     /// The limit of swap; on v1, of memory and swap.
     SwapMax,
@@ -17,7 +17,7 @@ pub enum Fact {
     Quota,
     /// The CPU time used.
     CpuUse,
-    /// The time that the cgroup stood still for its quota.
+    /// The time for which the quota throttled the cgroup.
     Throttled,
     /// The effective CPUs.
     Cpus,
@@ -29,7 +29,7 @@ pub enum Fact {
     Tasks,
 }
 
-/// The name of the file on cgroup v1.
+/// Returns the name of the fact's file on cgroup v1.
 #[must_use]
 pub(super) fn v1(fact: Fact) -> &'static str {
     match fact {
@@ -48,7 +48,7 @@ pub(super) fn v1(fact: Fact) -> &'static str {
     }
 }
 
-/// The name of the file on cgroup v2.
+/// Returns the name of the fact's file on cgroup v2.
 #[must_use]
 pub(super) fn v2(fact: Fact) -> &'static str {
     match fact {

@@ -1,5 +1,5 @@
-//! Where each controller is mounted and where a process stands in it: v1, v2 and hybrid hosts
-//! look alike from here on.
+//! The mount of each controller, and the cgroup of a process there. Behind this file, v1, v2 and
+//! hybrid hosts look alike.
 
 use super::{Fact, Membership, Paths, fact as facts, parse};
 use crate::base::{
@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-/// The version of a hierarchy.
+/// The cgroup version of a hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
@@ -41,7 +41,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The hierarchies that are mounted on the machine whose root directory is `root`.
+    /// Opens the hierarchies that are mounted on the machine whose root directory is `root`.
     ///
     /// # Errors
     /// When `proc/self/mountinfo` cannot be read, a hierarchy cannot be opened, or there is none.
@@ -95,20 +95,21 @@ impl Layout {
         })
     }
 
-    /// Whether a process with that membership has its key in a hierarchy that is mounted here: whoever
-    /// sees a part of the hierarchies would take another one's inode numbers for keys.
+    /// Tells whether the hierarchy that gives a process of that membership its key is mounted here. A
+    /// caller that sees only a part of the hierarchies would take the inode numbers of another
+    /// hierarchy for keys.
     #[must_use]
     pub fn has_keys_of(&self, membership: &Membership) -> bool {
         let is_v1 = |hierarchy: &Arc<Hierarchy>| matches!(hierarchy.version, Version::V1);
         membership.v1("memory").is_none() || self.memory.as_ref().is_some_and(is_v1)
     }
 
-    /// Where a process with that membership stands.
+    /// Returns the paths of a process with that membership.
     ///
-    /// `None` if the membership lacks the hierarchy that gives the keys, or names a place outside
-    /// of what is mounted here (`/..`, as another cgroup namespace may).
+    /// `None` if the membership lacks the hierarchy that gives the keys, or a path leads out of the
+    /// mounted part of a hierarchy (`/..`, as the path of another cgroup namespace may).
     #[must_use]
-    pub fn place(&self, membership: &Membership) -> Option<Paths> {
+    pub fn paths(&self, membership: &Membership) -> Option<Paths> {
         let path = |hierarchy: &Option<Arc<Hierarchy>>, controller: &str| match hierarchy {
             Some(hierarchy) => hierarchy.path(membership, controller),
             None => Some(PathBuf::from("/")),
@@ -128,8 +129,8 @@ impl Layout {
         })
     }
 
-    /// A path from the root of the hierarchy that gives the keys; one that leads to its mount from
-    /// `/` is cut short.
+    /// Returns the path relative to the hierarchy that gives the keys. A path that begins with the
+    /// mount point of that hierarchy loses the mount point.
     #[must_use]
     pub fn below(&self, path: &Path) -> PathBuf {
         let mount = self.home.root.path().unwrap_or_default();
@@ -137,14 +138,14 @@ impl Layout {
         Path::new("/").join(below)
     }
 
-    /// The path of the directory with that inode number in the hierarchy that gives the keys.
+    /// Returns the path of the directory with that inode number in the hierarchy that gives the keys.
     ///
     /// # Errors
-    /// [`ReadError::is_gone`] when there is none.
+    /// [`ReadError::is_gone`] when no directory has the number.
     pub fn path_of(&self, key: Key) -> Result<PathBuf, ReadError> {
         let asked = PathBuf::from(key.to_string());
         let gone = || ReadError::refused(&asked)(io::ErrorKind::NotFound.into());
-        // Whoever cannot look must not say that there is nothing.
+        // A shortage of descriptors or memory is no proof that the directory is gone.
         let refused = |error: io::Error| match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ReadError::refused(&asked)(error),
             _ => gone(),
@@ -163,7 +164,7 @@ impl Layout {
         }
     }
 
-    /// Whether all controllers are in one hierarchy, so that a container has one path.
+    /// Tells whether all controllers are in one hierarchy, so that a container has one path.
     #[must_use]
     pub fn is_single(&self) -> bool {
         let others = [
@@ -178,7 +179,8 @@ impl Layout {
         others.all(|hierarchy| Arc::ptr_eq(hierarchy, &self.home))
     }
 
-    /// The key of a paths: the inode number of its directory in the hierarchy that gives the keys.
+    /// Returns the key of the container at `paths`: the inode number of its directory in the hierarchy
+    /// that gives the keys.
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when the cgroup was removed.
@@ -190,8 +192,9 @@ impl Layout {
         (self.home.root.inode(path)).map_err(ReadError::refused(path))
     }
 
-    /// The file that tells the fact, in the cgroup so many steps above the container at `paths`,
-    /// and the key there for one of `memory.stat` in v2; `None` where nobody tells it.
+    /// Returns the file that states the fact, in the cgroup `steps` above the container at `paths`,
+    /// with the file's own word for a `key` of `memory.stat` in v2; `None` where no file states the
+    /// fact.
     #[must_use]
     pub fn origin(
         &self,
@@ -248,8 +251,11 @@ impl Hierarchy {
     }
 }
 
-/// The text of a file that a cgroup may lack (the controller is not enabled there, or the kernel
-/// is older), `None` then.
+/// Reads a file that a cgroup may lack: its controller is not enabled there, or the kernel is older.
+/// `None` if the cgroup lacks the file.
+///
+/// # Errors
+/// When the file is there and cannot be read.
 pub(super) fn optional(root: &Dir, path: &Path) -> Result<Option<String>, ReadError> {
     match root.text_held(path).map_err(ReadError::refused(path)) {
         Ok(text) => Ok(Some(text)),
@@ -258,7 +264,10 @@ pub(super) fn optional(root: &Dir, path: &Path) -> Result<Option<String>, ReadEr
     }
 }
 
-/// A fact in such a file; `None` where the file is lacking.
+/// Reads and parses a file that a cgroup may lack; `None` if the cgroup lacks the file.
+///
+/// # Errors
+/// When the file is there and cannot be read or parsed.
 pub(super) fn fact<T>(
     root: &Dir,
     path: &Path,
@@ -269,8 +278,11 @@ pub(super) fn fact<T>(
         .transpose()
 }
 
-/// The numbers in the first of the `files` that a cgroup has, of the nearest cgroup from `path` up
-/// in which there are any.
+/// Reads the first of the `files` that a cgroup has, of the nearest cgroup from `path` up whose file
+/// lists any number.
+///
+/// # Errors
+/// When a file is there and cannot be read or parsed.
 pub(super) fn nearest<I: Id>(
     root: &Dir,
     path: &Path,
@@ -288,7 +300,7 @@ pub(super) fn nearest<I: Id>(
     Ok(None)
 }
 
-// The mount that shows most of a hierarchy; a container's bind of it shows a part.
+// Returns the mount that shows most of a hierarchy: a bind mount of a container shows a part.
 fn whole<'a>(mounts: &[&'a Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&'a Mount> {
     mounts
         .iter()

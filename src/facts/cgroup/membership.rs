@@ -1,8 +1,8 @@
-//! Pure. Where a process stands in each hierarchy.
+//! Pure. The cgroup of a process in each hierarchy.
 
 use std::path::{Path, PathBuf};
 
-/// `/proc/PID/cgroup`: where a process stands in each hierarchy.
+/// The cgroup of a process in each hierarchy: `/proc/PID/cgroup`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Membership {
     hierarchies: Vec<Line>,
@@ -16,7 +16,7 @@ struct Line {
 }
 
 impl Membership {
-    /// Reads the lines `ID:CONTROLLERS:PATH`; a path may hold colons. Other lines are left out.
+    /// Parses the lines `ID:CONTROLLERS:PATH`; a path may hold colons. Other lines are left out.
     #[must_use]
     pub fn parse(text: &str) -> Membership {
         let hierarchies = text

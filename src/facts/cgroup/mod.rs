@@ -1,4 +1,4 @@
-//! What a cgroup says: its limits and its use, the same facts for v1, v2 and hybrid hosts.
+//! The limits and the use of a cgroup: the same facts for v1, v2 and hybrid hosts.
 
 mod fact;
 mod layout;
@@ -25,20 +25,20 @@ pub struct Memory {
     ///
     /// Empty for the root of the hierarchy, which has no limit and no counter of its own.
     pub levels: Vec<MemoryLevel>,
-    /// What the container's own cgroup holds, its descendants included.
+    /// The memory that the container's own cgroup uses, its descendants included.
     pub usage: MemoryUse,
 }
 
 /// Limit and use of memory in one cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryLevel {
-    /// How many steps it is above the container's own cgroup.
+    /// The number of steps above the container's own cgroup.
     pub steps: usize,
     /// `memory.max`, `memory.limit_in_bytes`.
     pub max: Limit<Bytes>,
     /// `memory.current`, `memory.usage_in_bytes`.
     pub current: Bytes,
-    /// What the kernel can take back without swapping: page cache and reclaimable slab.
+    /// The memory that the kernel can take back without swapping: page cache and reclaimable slab.
     pub reclaimable: Bytes,
     /// Swap, where the kernel accounts for it.
     pub swap: Option<SwapLevel>,
@@ -53,16 +53,16 @@ pub struct SwapLevel {
     pub current: Bytes,
 }
 
-/// What a limit on swap limits.
+/// The scope of a limit on swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwapLimit {
-    /// Swap: `memory.swap.max` of v2.
+    /// The limit is on swap alone: `memory.swap.max` of v2.
     Alone(Limit<Bytes>),
-    /// Memory and swap together: `memory.memsw.limit_in_bytes` of v1.
+    /// The limit is on memory and swap together: `memory.memsw.limit_in_bytes` of v1.
     WithMemory(Limit<Bytes>),
 }
 
-/// What a cgroup's memory is used for (`memory.stat`); zero where the kernel does not count it.
+/// The use of a cgroup's memory by purpose (`memory.stat`); zero where the kernel does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(
     missing_docs,
@@ -96,15 +96,15 @@ pub struct MemoryUse {
 }
 
 impl MemoryUse {
-    /// The amount under a key of `memory.stat` in cgroup v2; nothing under any other.
+    /// Returns the amount under a key of `memory.stat` in cgroup v2; zero under any other.
     #[must_use]
     pub fn of(&self, key: &str) -> Bytes {
         let mut copy = *self;
         parse::field(&mut copy, key).map_or(Bytes::ZERO, |field| *field)
     }
 
-    /// What the kernel can take back without swapping: page cache on the file lists, and
-    /// reclaimable slab.
+    /// Returns the memory that the kernel can take back without swapping: page cache on the file
+    /// lists, and reclaimable slab.
     #[must_use]
     pub fn reclaimable(&self) -> Bytes {
         self.active_file
@@ -113,12 +113,12 @@ impl MemoryUse {
     }
 }
 
-/// The memory nodes of a container: which it may use, and how much it uses of each.
+/// The memory nodes that a container may use, and its use of each.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Numa {
     /// The effective nodes; `None` where no cpuset controller tells.
     pub mems: Option<NodeSet>,
-    /// What it uses by node (`memory.numa_stat`); none where the kernel does not count it.
+    /// The memory in use by node (`memory.numa_stat`); none where the kernel does not count.
     pub usage: Vec<(NodeId, MemoryUse)>,
 }
 
@@ -131,44 +131,45 @@ pub struct HugetlbLevel {
     pub current: Bytes,
 }
 
-/// What a container did to one block device, since its cgroup was made.
+/// The requests of a container to one block device, since its cgroup was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceUse {
     /// The device's numbers, major and minor.
     pub number: (u32, u32),
-    /// Read.
+    /// The reads.
     pub read: Transfers,
-    /// Written.
+    /// The writes.
     pub written: Transfers,
-    /// Discarded.
+    /// The discards.
     pub discarded: Transfers,
 }
 
 /// Requests of one kind to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Transfers {
-    /// How many.
+    /// The number of requests.
     pub requests: u64,
-    /// How much, together.
+    /// The sum of their sizes.
     pub bytes: Bytes,
 }
 
-/// The CPUs of a container: which, how much of them, and how much was used.
+/// The CPUs of a container: the set, the quota and the time used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cpu {
     /// The effective cpuset; `None` where no cpuset controller tells.
     pub cpuset: Option<CpuSet>,
     /// The strictest quota of the container and its ancestors.
     pub quota: Limit<Quota>,
-    /// How many steps the cgroup that has it is above the container's own.
+    /// The number of steps from the container's own cgroup up to the cgroup with that quota.
     pub quota_steps: usize,
     /// The time used by the container's own cgroup and its descendants, since its creation.
     pub usage: CpuUse,
 }
 
-/// `cpu.max`, `cpu.cfs_quota_us` / `cpu.cfs_period_us`: so much CPU time in each period.
+/// A CPU time that a cgroup may use in each period: `cpu.max`, or `cpu.cfs_quota_us` and
+/// `cpu.cfs_period_us`.
 ///
-/// Ordered by the share of a CPU that it grants.
+/// Quotas are ordered by the share of a CPU that they grant.
 #[derive(Debug, Clone, Copy)]
 pub struct Quota {
     quota: Micros,
@@ -176,13 +177,13 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// `None` for a period of zero, which the kernel never has.
+    /// Makes a quota; `None` for a period of zero, which the kernel never has.
     #[must_use]
     pub fn new(quota: Micros, period: Micros) -> Option<Quota> {
         (period > Micros::ZERO).then_some(Quota { quota, period })
     }
 
-    /// The number of whole CPUs that hold the quota, rounded up, at least one.
+    /// Returns the number of whole CPUs that hold the quota, rounded up, at least one.
     #[must_use]
     pub fn cpus(&self) -> usize {
         let cpus = self.quota.0.div_ceil(self.period.0).max(1);
@@ -197,7 +198,7 @@ impl Quota {
     }
 }
 
-/// The strictest quota so far, and how many steps up it was found.
+/// The strictest quota so far, with the number of steps up to its cgroup.
 #[derive(Debug, Clone, Copy, Default)]
 struct Strictest {
     quota: Limit<Quota>,
@@ -205,7 +206,7 @@ struct Strictest {
 }
 
 impl Strictest {
-    /// This one, unless the other is stricter.
+    /// Returns this quota, unless the other is stricter.
     fn or(self, quota: Limit<Quota>, steps: usize) -> Strictest {
         let strictest = self.quota.stricter(quota);
         match strictest == self.quota {
@@ -215,7 +216,7 @@ impl Strictest {
     }
 }
 
-/// The quota in microseconds, and the period.
+/// Prints the quota and the period in microseconds.
 impl std::fmt::Display for Quota {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {} us", self.quota.0, self.period.0)
@@ -243,24 +244,24 @@ impl PartialEq for Quota {
 
 impl Eq for Quota {}
 
-/// CPU time used since the cgroup was made; each counter only grows.
+/// The CPU time used since the cgroup was made; each counter only grows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CpuUse {
-    /// In user mode, niced time included (v2).
+    /// The time in user mode, niced time included (v2).
     pub user: Micros,
-    /// In the kernel (v2).
+    /// The time in the kernel (v2).
     pub system: Micros,
     /// The part of `user` that was niced (v2, Linux 6.11 and later).
     pub nice: Micros,
-    /// The time that the cgroup's queues stood still for its quota, summed over the CPUs.
+    /// The time for which the quota throttled the cgroup, summed over the CPUs.
     pub throttled: Micros,
-    /// The time on each of the machine's CPUs (v1, which has it by CPU only).
+    /// The time on each of the machine's CPUs (v1, which counts by CPU only).
     pub per_cpu: Option<Vec<CpuShare>>,
 }
 
 impl CpuUse {
-    /// Each counter as far as either has seen it: facts that were read at two moments may reach
-    /// who books them in the other order.
+    /// Returns the larger value of each counter: facts that were read at two moments may arrive in
+    /// the other order.
     #[must_use]
     pub fn latest(&self, other: &CpuUse) -> CpuUse {
         let per_cpu = match (&self.per_cpu, &other.per_cpu) {
@@ -291,16 +292,16 @@ impl CpuShare {
     }
 }
 
-/// Time used on one CPU.
+/// The time used on one CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuShare {
-    /// Which CPU.
+    /// The CPU.
     pub cpu: CpuId,
-    /// All of it, exactly.
+    /// The exact time in all modes.
     pub total: Micros,
-    /// In user mode, as the timer's ticks found it: short by every tick that was lost.
+    /// The time in user mode, as counted by timer ticks: short by every lost tick.
     pub user: Micros,
-    /// In the kernel, likewise.
+    /// The time in the kernel, as counted by timer ticks.
     pub system: Micros,
 }
 

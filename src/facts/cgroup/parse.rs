@@ -4,13 +4,13 @@ use super::{CpuShare, CpuUse, DeviceUse, MemoryUse, Quota, Transfers};
 use crate::base::units::{Bytes, CpuId, Limit, Micros, NodeId};
 use std::collections::BTreeMap;
 
-/// A file of one number.
+/// Parses a file of one number.
 #[must_use]
 pub fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// A limit of v2: a number, or `max`.
+/// Parses a limit of v2 in bytes: a number, or `max`.
 #[must_use]
 pub fn limit(text: &str) -> Option<Limit<Bytes>> {
     match text.trim() {
@@ -19,8 +19,9 @@ pub fn limit(text: &str) -> Option<Limit<Bytes>> {
     }
 }
 
-/// A limit of v1: a number of bytes. No limit is the largest page counter times the page size,
-/// which differs by architecture but is far beyond any machine (`PAGE_COUNTER_MAX`).
+/// Parses a limit of v1: a number of bytes. The kernel prints no limit as the largest page counter
+/// times the page size, which differs by architecture but is far beyond any machine
+/// (`PAGE_COUNTER_MAX`).
 #[must_use]
 pub fn limit_in_bytes(text: &str) -> Option<Limit<Bytes>> {
     const BEYOND: u64 = 1 << 60;
@@ -30,8 +31,8 @@ pub fn limit_in_bytes(text: &str) -> Option<Limit<Bytes>> {
     }
 }
 
-/// The size of a huge page as the names of hugetlb's files have it: `2MB` (`mm/hugetlb_cgroup.c`,
-/// `mem_fmt`).
+/// Returns the size of a huge page as the names of hugetlb's files have it: `2MB`
+/// (`mm/hugetlb_cgroup.c`, `mem_fmt`).
 #[must_use]
 pub fn huge_page_name(size: Bytes) -> String {
     match size.0 {
@@ -41,7 +42,7 @@ pub fn huge_page_name(size: Bytes) -> String {
     }
 }
 
-/// `cpu.max`: the quota or `max`, and the period.
+/// Parses `cpu.max`: the quota or `max`, and the period, in microseconds.
 #[must_use]
 pub fn cpu_max(text: &str) -> Option<Limit<Quota>> {
     let (quota, period) = text.trim().split_once(' ')?;
@@ -51,7 +52,7 @@ pub fn cpu_max(text: &str) -> Option<Limit<Quota>> {
     Quota::new(Micros(quota.parse().ok()?), Micros(period.parse().ok()?)).map(Limit::At)
 }
 
-/// `cpu.cfs_quota_us` (-1: none) and `cpu.cfs_period_us`.
+/// Parses `cpu.cfs_quota_us` (-1: no quota) and `cpu.cfs_period_us`.
 #[must_use]
 pub fn cfs(quota: &str, period: &str) -> Option<Limit<Quota>> {
     let quota: i64 = quota.trim().parse().ok()?;
@@ -61,7 +62,8 @@ pub fn cfs(quota: &str, period: &str) -> Option<Limit<Quota>> {
     }
 }
 
-/// Flat keys (`memory.stat`, `cpu.stat`): one key and one number a line; other lines are left out.
+/// Parses flat keys (`memory.stat`, `cpu.stat`): one key and one number a line. Other lines are left
+/// out.
 pub fn flat(text: &str) -> impl Iterator<Item = (&str, u64)> {
     text.lines().filter_map(|line| {
         let (key, value) = line.split_once(' ')?;
@@ -69,7 +71,7 @@ pub fn flat(text: &str) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
-/// `memory.stat` of v2 (`Documentation/admin-guide/cgroup-v2.rst`).
+/// Parses `memory.stat` of v2 (`Documentation/admin-guide/cgroup-v2.rst`).
 #[must_use]
 pub fn memory_stat(text: &str) -> MemoryUse {
     let mut usage = MemoryUse::default();
@@ -81,7 +83,7 @@ pub fn memory_stat(text: &str) -> MemoryUse {
     usage
 }
 
-/// The amount under a key of `memory.stat` in v2.
+/// Returns the amount under a key of `memory.stat` in v2.
 pub(super) fn field<'usage>(usage: &'usage mut MemoryUse, key: &str) -> Option<&'usage mut Bytes> {
     Some(match key {
         "anon" => &mut usage.anon,
@@ -112,7 +114,7 @@ pub(super) fn field<'usage>(usage: &'usage mut MemoryUse, key: &str) -> Option<&
     })
 }
 
-/// `memory.numa_stat` of v2: a key of [`memory_stat`] and its bytes on each node a line.
+/// Parses `memory.numa_stat` of v2: a line has a key of [`memory_stat`] and its bytes on each node.
 #[must_use]
 pub fn numa_stat(text: &str) -> Vec<(NodeId, MemoryUse)> {
     by_node(text, ' ', |usage, key, bytes| {
@@ -122,8 +124,8 @@ pub fn numa_stat(text: &str) -> Vec<(NodeId, MemoryUse)> {
     })
 }
 
-/// `memory.numa_stat` of v1: a key with its sum and its pages on each node a line. It tells of
-/// anonymous, file and unevictable memory; the `hierarchical_` keys count descendants too.
+/// Parses `memory.numa_stat` of v1: a line has a key with its sum, and its pages on each node. The
+/// file counts anonymous, file and unevictable memory; the `hierarchical_` keys include descendants.
 #[must_use]
 pub fn numa_stat_v1(text: &str, page: Bytes) -> Vec<(NodeId, MemoryUse)> {
     by_node(text, '=', |usage, key, pages| {
@@ -162,8 +164,8 @@ fn by_node(
     nodes.into_iter().collect()
 }
 
-/// `memory.stat` of v1 (`Documentation/admin-guide/cgroup-v1/memory.rst`): the `total_` keys,
-/// which count descendants too. It tells nothing of slab, stacks and page tables.
+/// Parses `memory.stat` of v1 (`Documentation/admin-guide/cgroup-v1/memory.rst`): the `total_` keys,
+/// which include descendants. The file does not count slab, stacks and page tables.
 #[must_use]
 pub fn memory_stat_v1(text: &str) -> MemoryUse {
     let mut usage = MemoryUse::default();
@@ -192,14 +194,14 @@ const V1_KEYS: [(&str, &str); 13] = [
     ("total_unevictable", "unevictable"),
 ];
 
-/// The key of v1's `memory.stat` for one of v2's; `None` where v1 does not count it.
+/// Returns the key of v1's `memory.stat` for a key of v2's; `None` where v1 has no such count.
 #[must_use]
 pub fn v1_key(v2: &str) -> Option<&'static str> {
     let known = V1_KEYS.iter().find(|(_, key)| *key == v2);
     known.map(|(v1, _)| *v1)
 }
 
-/// `cpu.stat` of v2.
+/// Parses `cpu.stat` of v2.
 #[must_use]
 pub fn cpu_stat(text: &str) -> CpuUse {
     let mut usage = CpuUse::default();
@@ -215,7 +217,7 @@ pub fn cpu_stat(text: &str) -> CpuUse {
     usage
 }
 
-/// `throttled_time` of v1's `cpu.stat`, which is in nanoseconds.
+/// Parses `throttled_time` of v1's `cpu.stat`, which is in nanoseconds; zero without such a line.
 #[must_use]
 pub fn throttled_time(text: &str) -> Micros {
     flat(text)
@@ -223,10 +225,10 @@ pub fn throttled_time(text: &str) -> Micros {
         .map_or(Micros::ZERO, |(_, nanos)| Micros::from_nanos(nanos))
 }
 
-/// `cpuacct.usage_percpu`, which has each CPU's time in nanoseconds, and `cpuacct.usage_all`, which
-/// has a header, then a CPU and its user and system time in nanoseconds a line.
+/// Parses `cpuacct.usage_percpu`, which has each CPU's time in nanoseconds, and `cpuacct.usage_all`,
+/// which has a header, then a CPU and its user and system time in nanoseconds a line.
 ///
-/// Since Linux 5.18 the second counts ticks, and only the first is exact
+/// Since Linux 5.18 `usage_all` counts ticks, and only `usage_percpu` is exact
 /// (`kernel/sched/cpuacct.c`, `cpuacct_cpuusage_read`).
 #[must_use]
 pub fn cpuacct(usage_percpu: &str, usage_all: &str) -> Vec<CpuShare> {
@@ -255,7 +257,7 @@ pub fn cpuacct(usage_percpu: &str, usage_all: &str) -> Vec<CpuShare> {
         .collect()
 }
 
-/// `io.stat` of v2: a device, then nested keys (`rbytes=1 wbytes=2 rios=3 ...`) a line.
+/// Parses `io.stat` of v2: a line has a device, then nested keys (`rbytes=1 wbytes=2 rios=3 ...`).
 #[must_use]
 pub fn io_stat(text: &str) -> Vec<DeviceUse> {
     text.lines()
@@ -282,8 +284,8 @@ pub fn io_stat(text: &str) -> Vec<DeviceUse> {
         .collect()
 }
 
-/// `blkio.throttle.io_service_bytes_recursive` and `blkio.throttle.io_serviced_recursive` of v1:
-/// a device, a kind of request and a number a line.
+/// Parses `blkio.throttle.io_service_bytes_recursive` and `blkio.throttle.io_serviced_recursive` of
+/// v1: a line has a device, a kind of request and a number.
 #[must_use]
 pub fn blkio(bytes: &str, serviced: &str) -> Vec<DeviceUse> {
     let mut devices: Vec<DeviceUse> = Vec::new();

@@ -1,8 +1,8 @@
-//! Pure. Where a container stands in each hierarchy.
+//! Pure. The path of a container in each hierarchy.
 
 use std::path::{Path, PathBuf};
 
-/// Where a container stands: its path in the hierarchy of each controller, from that one's root.
+/// The path of a container in the hierarchy of each controller, from the root of that hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Paths {
     pub(super) memory: PathBuf,
@@ -15,7 +15,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The place whose path is the same in every hierarchy.
+    /// Returns paths that are the same in every hierarchy.
     #[must_use]
     pub fn at(path: &Path) -> Paths {
         Paths {
@@ -29,20 +29,20 @@ impl Paths {
         }
     }
 
-    /// Whether `other` is this place or lies below it, in the hierarchy that gives the keys.
+    /// Tells whether `other` is the same cgroup or lies below it, in the hierarchy that gives the keys.
     #[must_use]
     pub fn holds(&self, other: &Paths) -> bool {
         other.home.starts_with(&self.home)
     }
 
-    /// The container's path in the hierarchy that gives the keys.
+    /// Returns the path in the hierarchy that gives the keys.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.home
     }
 
-    /// The container of an init that systemd has put into `init.scope`, which lies below the
-    /// container's own cgroup; any other place as it is.
+    /// Returns the container's own cgroup for an init that systemd has moved into `init.scope` below
+    /// it; other paths stay.
     #[must_use]
     pub fn out_of_init_scope(self) -> Paths {
         if self.home.file_name() != Some("init.scope".as_ref()) {
@@ -54,10 +54,10 @@ impl Paths {
         }
     }
 
-    /// The container at `path` that this place, of one of its processes, lies in: as many steps
-    /// up in every hierarchy in which the steps have the same names.
+    /// Returns the paths of the container at `path`, from the paths of one of its processes: as many
+    /// steps up in every hierarchy in which these steps have the same names.
     ///
-    /// `None` if this place does not lie in `path`.
+    /// `None` if the process does not lie below `path`.
     #[must_use]
     pub fn up_to(self, path: &Path) -> Option<Paths> {
         let steps = self.home.strip_prefix(path).ok()?.to_owned();

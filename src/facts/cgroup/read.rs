@@ -1,4 +1,4 @@
-//! What a container's cgroups say, whichever version they are of.
+//! Reads the facts of a container's cgroups, of either version.
 
 use super::{
     Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Paths, layout::Version, parse, v1, v2,
@@ -10,8 +10,8 @@ use crate::base::{
 use std::{path::PathBuf, str::FromStr};
 
 impl Layout {
-    /// The memory of the container at `paths`; no limit and no use where no controller counts. What
-    /// a cgroup says of swap is read only if the machine `has_swap`.
+    /// Reads the memory of the container at `paths`; no limit and no use where no controller counts.
+    /// The files of swap are read only if the machine `has_swap`.
     ///
     /// # Errors
     /// When a file of a cgroup cannot be read; [`ReadError::is_gone`] when it was removed.
@@ -25,7 +25,7 @@ impl Layout {
         }
     }
 
-    /// The CPUs of the container at `paths`; no limit and no use where no controller counts.
+    /// Reads the CPUs of the container at `paths`; no limit and no use where no controller counts.
     ///
     /// # Errors
     /// As for [`Layout::memory`].
@@ -58,7 +58,8 @@ impl Layout {
         Ok(cpu)
     }
 
-    /// The counts of the container's memory (`memory.stat`), by name; none where no controller counts.
+    /// Reads the counts of the container's memory (`memory.stat`), by the names of v2; none where no
+    /// controller counts.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -72,7 +73,7 @@ impl Layout {
         }
     }
 
-    /// Limit and use of huge pages of that size, from the container up; none where no controller
+    /// Reads limit and use of huge pages of that size, from the container up; none where no controller
     /// counts them.
     ///
     /// # Errors
@@ -88,7 +89,7 @@ impl Layout {
         }
     }
 
-    /// The memory nodes of the container at `paths`.
+    /// Reads the memory nodes of the container at `paths`.
     ///
     /// # Errors
     /// When a file is there and cannot be read.
@@ -109,8 +110,8 @@ impl Layout {
         Ok(numa)
     }
 
-    /// The pressure file of the container at `paths` for that resource; none on v1, which counts no
-    /// pressure.
+    /// Returns the pressure file of the container at `paths` for that resource, with the directory
+    /// that the path starts from; `None` on v1, which counts no pressure.
     #[must_use]
     pub fn pressure_file(&self, paths: &Paths, resource: &str) -> Option<(&Dir, PathBuf)> {
         let path = paths.home.join(format!("{resource}.pressure"));
@@ -118,7 +119,7 @@ impl Layout {
         (self.home.version == Version::V2 && root.has(&path)).then_some((root, path))
     }
 
-    /// What the container did to block devices: those it used, in the kernel's order.
+    /// Reads the requests of the container to each block device that it used, in the kernel's order.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -132,9 +133,9 @@ impl Layout {
         }
     }
 
-    /// The threads of the container at `paths`, descendants' included, at any depth.
+    /// Lists the threads of the container at `paths` and of its descendants at any depth.
     ///
-    /// A cgroup that goes away meanwhile has none.
+    /// A descendant that is removed meanwhile has none.
     ///
     /// # Errors
     /// When the container's own directory cannot be read.
@@ -146,7 +147,7 @@ impl Layout {
         self.numbers(paths, file)
     }
 
-    /// The processes of the container at `paths`, as [`Layout::threads`] has its threads.
+    /// Lists the processes of the container at `paths` and of its descendants at any depth.
     ///
     /// # Errors
     /// When the container's own directory cannot be read.
@@ -161,7 +162,7 @@ impl Layout {
         while let Some(path) = left.pop() {
             let text = root.text(&path.join(file));
             if text.is_err() && path == paths.home {
-                // It may have no such file to read; but it must be there.
+                // The file may be unreadable (a threaded cgroup), but the cgroup must be there.
                 root.dir(&path).map_err(ReadError::refused(&path))?;
             }
             let text = text.unwrap_or_default();

@@ -3,33 +3,34 @@
 use crate::base::units::Micros;
 use std::fmt;
 
-/// A trigger: so much stall within so much time.
+/// A trigger: the kernel wakes its owner when tasks stall for `threshold` within `window`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trigger {
-    /// Whether every task has to stall, or some.
+    /// The trigger counts the time in which all tasks stall at once, not only some.
     is_full: bool,
-    /// So much stall.
+    /// The least stall that fires; from 1 us to `window`.
     threshold: Micros,
-    /// Within so much time; never zero.
+    /// The time within which the stall counts; from 1 us to 10 s.
     window: Micros,
 }
 
-// kernel/sched/psi.c: WINDOW_MAX_US, and the period in which averages are brought up to date, of
-// which a window must be a multiple for who may not cost the kernel more.
-const LONGEST_WINDOW: u64 = 10_000_000;
-const PERIOD: u64 = 2_000_000;
-// What psi_write takes of a write, its end included.
-const LONGEST_TEXT: usize = 32;
+// The maximum window in microseconds (kernel/sched/psi.c, WINDOW_MAX_US).
+const MAX_WINDOW_US: u64 = 10_000_000;
+// The period in microseconds in which the kernel updates averages. The window of an unprivileged
+// trigger must be a multiple, so that it costs the kernel no further update.
+const AVERAGES_PERIOD_US: u64 = 2_000_000;
+// The bytes of a write that psi_write takes, with the final zero.
+const MAX_TEXT: usize = 32;
 
 impl Trigger {
-    /// What a program wrote: `some` or `full`, the threshold and the window in microseconds; what
-    /// follows does not count (`kernel/sched/psi.c`, `psi_write` and `psi_trigger_create`).
+    /// Parses the write of a program: `some` or `full`, the threshold and the window in microseconds.
+    /// Text behind these is ignored (`kernel/sched/psi.c`, `psi_write` and `psi_trigger_create`).
     ///
-    /// `None` for what the kernel refuses as invalid. A caller that is not privileged
-    /// (`CAP_SYS_RESOURCE`) may only ask for a window of whole 2 s.
+    /// `None` for a write that the kernel refuses as invalid. The window of a caller that is not
+    /// privileged (`CAP_SYS_RESOURCE`) must be a multiple of 2 s.
     #[must_use]
     pub fn parse(text: &[u8], is_privileged: bool) -> Option<Trigger> {
-        let text = text.get(..LONGEST_TEXT - 1).unwrap_or(text);
+        let text = text.get(..MAX_TEXT - 1).unwrap_or(text);
         let text = text.split(|byte| *byte == 0).next()?;
         let text = std::str::from_utf8(text).ok()?;
         let (is_full, rest) = match (text.strip_prefix("some"), text.strip_prefix("full")) {
@@ -39,9 +40,9 @@ impl Trigger {
         };
         let (threshold, rest) = number(rest)?;
         let (window, _) = number(rest)?;
-        let is_fair = is_privileged || window % PERIOD == 0;
-        let is_valid = (1..=LONGEST_WINDOW).contains(&window) && (1..=window).contains(&threshold);
-        (is_fair && is_valid).then_some(Trigger {
+        let is_permitted = is_privileged || window % AVERAGES_PERIOD_US == 0;
+        let is_valid = (1..=MAX_WINDOW_US).contains(&window) && (1..=window).contains(&threshold);
+        (is_permitted && is_valid).then_some(Trigger {
             is_full,
             threshold: Micros(threshold),
             window: Micros(window),
@@ -49,7 +50,7 @@ impl Trigger {
     }
 }
 
-/// The number behind any white space, and what follows it.
+/// Parses the number behind any white space, and returns the text that follows.
 fn number(text: &str) -> Option<(u64, &str)> {
     let text = text.trim_ascii_start();
     let end = text.find(|letter: char| !letter.is_ascii_digit());
@@ -57,7 +58,7 @@ fn number(text: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, rest))
 }
 
-/// As the kernel reads it.
+/// Prints the trigger as the kernel reads it.
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_full { "full" } else { "some" };

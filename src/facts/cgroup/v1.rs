@@ -14,7 +14,7 @@ use crate::base::{
 };
 use std::path::Path;
 
-/// The memory of the cgroup at `path`; accounting is hierarchical (always, since Linux 5.11).
+/// Reads the memory of the cgroup at `path`. Accounting is hierarchical (always, since Linux 5.11).
 pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
     let levels = path.ancestors().enumerate();
@@ -63,8 +63,8 @@ fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {
     Ok(parse::memory_stat_v1(&text))
 }
 
-/// The counts in `memory.stat` of the cgroup at `path` that include its descendants', by the names
-/// that they have in v2. What v1 calls `pgpgin` counts pages charged, and is left out.
+/// Reads the counts in `memory.stat` of the cgroup at `path` that include descendants, by their names
+/// in v2. `pgpgin` and `pgpgout` are left out: v1 counts charged pages under these names.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
     let text = optional(root, &path.join(v1(Fact::MemoryStat)))?.unwrap_or_default();
     let total = parse::flat(&text).filter_map(|(name, count)| {
@@ -74,7 +74,7 @@ pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)
     Ok(total.collect())
 }
 
-/// What the cgroup at `path` and its descendants did to block devices.
+/// Reads the requests of the cgroup at `path` and its descendants to block devices.
 pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
     let text = |file: &str| {
         let path = path.join(format!("blkio.throttle.{file}_recursive"));
@@ -86,7 +86,7 @@ pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadErr
     ))
 }
 
-/// The huge pages of that size in the cgroup at `path` and in its ancestors.
+/// Reads limit and use of huge pages of that size, of the cgroup at `path` and its ancestors.
 pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
     let mut levels = Vec::new();
     for level in path.ancestors() {
@@ -107,24 +107,24 @@ fn gone(path: &Path) -> ReadError {
     ReadError::refused(path)(std::io::ErrorKind::NotFound.into())
 }
 
-/// The use of each memory node by the cgroup at `path` and its descendants.
+/// Reads the use of each memory node by the cgroup at `path` and its descendants.
 pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse)>, ReadError> {
     let text = optional(root, &path.join("memory.numa_stat"))?.unwrap_or_default();
     Ok(parse::numa_stat_v1(&text, sys::page_size()))
 }
 
-/// The effective CPUs of the cgroup at `path`, or of the nearest ancestor that has any: a new
-/// cpuset has none and no process until it is given some.
+/// Reads the effective CPUs of the cgroup at `path`, or of the nearest ancestor that has any: a new
+/// cpuset has no CPU, and no process, until it gets some.
 pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
     nearest(root, path, &[v1(Fact::Cpus), "cpuset.cpus"])
 }
 
-/// The effective memory nodes of the cgroup at `path`, likewise.
+/// Reads the effective memory nodes of the cgroup at `path`, or of the nearest ancestor that has any.
 pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
     nearest(root, path, &[v1(Fact::Mems), "cpuset.mems"])
 }
 
-/// The strictest quota from the cgroup at `path` up; the root has none.
+/// Reads the strictest quota from the cgroup at `path` up; the root has none.
 pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
     let mut levels = path.ancestors().enumerate();
     levels.try_fold(Strictest::default(), |strictest, (steps, level)| {
@@ -141,7 +141,7 @@ pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
     })
 }
 
-/// The time that the cgroup at `path` has used, by CPU.
+/// Reads the CPU time that the cgroup at `path` has used, by CPU.
 pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
     let all = path.join("cpuacct.usage_all");
     let all = root.text_held(&all).map_err(ReadError::refused(&all))?;
@@ -152,7 +152,7 @@ pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
     })
 }
 
-/// The time that the cgroup at `path` stood still for its quota.
+/// Reads the time for which the quota throttled the cgroup at `path`.
 pub(super) fn throttled(root: &Dir, path: &Path) -> Result<Micros, ReadError> {
     let text = optional(root, &path.join(v1(Fact::Throttled)))?.unwrap_or_default();
     Ok(parse::throttled_time(&text))

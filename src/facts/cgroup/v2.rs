@@ -13,16 +13,16 @@ use crate::base::{
 };
 use std::path::Path;
 
-/// The memory of the cgroup at `path`.
+/// Reads the memory of the cgroup at `path`.
 ///
-/// Where the controller is not enabled, memory is charged to the nearest ancestor that has it,
-/// whose use and limits are then the container's.
+/// Where the controller is not enabled, the kernel charges memory to the nearest ancestor that has
+/// the controller, whose use and limits are then the container's.
 pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
     let mut usage: Option<MemoryUse> = None;
     for (steps, level) in path.ancestors().enumerate() {
         let Some(max) = fact(root, &level.join(v2(Fact::MemoryMax)), parse::limit)? else {
-            // A cgroup that is gone looks like one without the controller.
+            // A removed cgroup looks like one without the controller.
             if level == path {
                 exists(root, path)?;
             }
@@ -51,7 +51,7 @@ pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, 
     }
     memory.usage = match usage {
         Some(usage) => usage,
-        // The root has no limit, and counts what no other cgroup does.
+        // The root has no limit, and counts the memory of no other cgroup.
         None => parse::memory_stat(
             &optional(root, Path::new(v2(Fact::MemoryStat)))?.unwrap_or_default(),
         ),
@@ -79,7 +79,8 @@ fn exists(root: &Dir, path: &Path) -> Result<(), ReadError> {
     root.dir(path).map(drop).map_err(ReadError::refused(path))
 }
 
-/// The counts in `memory.stat` of the cgroup at `path`, or of the nearest ancestor that has them.
+/// Reads the counts in `memory.stat` of the cgroup at `path`, or of the nearest ancestor that has
+/// them.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
     for level in path.ancestors() {
         if let Some(text) = optional(root, &level.join(v2(Fact::MemoryStat)))? {
@@ -90,14 +91,15 @@ pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)
     Ok(Vec::new())
 }
 
-/// What the cgroup at `path` did to block devices; nothing is known where the controller is not
-/// enabled, for its ancestors count others too.
+/// Reads the requests of the cgroup at `path` to block devices; none where the controller is not
+/// enabled, since the counts of an ancestor include other cgroups.
 pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
     let text = optional(root, &path.join(v2(Fact::Devices)))?;
     Ok(parse::io_stat(&text.unwrap_or_default()))
 }
 
-/// The huge pages of that size in the cgroup at `path` and in its ancestors, where they are counted.
+/// Reads limit and use of huge pages of that size, of the cgroup at `path` and its ancestors that
+/// count them.
 pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
     let mut levels = Vec::new();
     for level in path.ancestors() {
@@ -110,7 +112,7 @@ pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<Hugetlb
     Ok(levels)
 }
 
-/// The use of each memory node by the cgroup at `path`, or by the nearest ancestor that counts it.
+/// Reads the use of each memory node by the cgroup at `path`, or by the nearest ancestor that counts.
 pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse)>, ReadError> {
     for level in path.ancestors() {
         if let Some(text) = optional(root, &level.join("memory.numa_stat"))? {
@@ -120,18 +122,19 @@ pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse
     Ok(Vec::new())
 }
 
-/// The effective CPUs of the cgroup at `path`: those of the nearest cgroup that has the
-/// controller, which the kernel has intersected with its ancestors'.
+/// Reads the effective CPUs of the cgroup at `path`, from the nearest cgroup that has the controller:
+/// the kernel has intersected them with the ancestors'.
 pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
     nearest(root, path, &[v2(Fact::Cpus)])
 }
 
-/// The effective memory nodes of the cgroup at `path`, likewise.
+/// Reads the effective memory nodes of the cgroup at `path`, from the nearest cgroup that has the
+/// controller.
 pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
     nearest(root, path, &[v2(Fact::Mems)])
 }
 
-/// The strictest `cpu.max` from the cgroup at `path` up.
+/// Reads the strictest `cpu.max` from the cgroup at `path` up.
 pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
     let mut levels = path.ancestors().enumerate();
     levels.try_fold(Strictest::default(), |strictest, (steps, level)| {
@@ -140,7 +143,7 @@ pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
     })
 }
 
-/// The time that the cgroup at `path` has used.
+/// Reads the CPU time that the cgroup at `path` has used.
 pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
     let path = path.join(v2(Fact::CpuUse));
     let text = root.text_held(&path).map_err(ReadError::refused(&path))?;

@@ -1,4 +1,4 @@
-//! Since when a container is up.
+//! The start of a container.
 
 use super::{Birth, Container, namespace, pids};
 use crate::{
@@ -9,9 +9,9 @@ use crate::{
     },
 };
 
-/// Finds out since when a container is up, and the process that tells, if that is an init of its;
-/// `None` for one without processes. `known` is what was found out before: as long as that init
-/// lives, nobody else is asked.
+/// Returns the start of a container, and the init that told it, where an init did; `None` for a
+/// container without processes. `known` is the result of the last call: as long as its init lives,
+/// no other process is read.
 #[must_use]
 pub fn birth(
     container: &Container,
@@ -22,14 +22,14 @@ pub fn birth(
     if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
         return Some((container.init, birth));
     }
-    // The pid may be another's by now, who was not born at the same time.
+    // The pid may belong to another process by now, but not one with the same start.
     if let Some((init, birth)) =
         known.filter(|(init, birth)| of_process(machine, *init) == Some(*birth))
     {
         return Some((Some(init), birth));
     }
     let processes = cgroups.processes(&container.paths).unwrap_or_default();
-    // A container inside this one has an init too, but stands deeper in pid namespaces.
+    // A container inside this one has an init too, but in a deeper pid namespace.
     let init = processes
         .iter()
         .map(|pid| (pids(machine, pid.main_thread()), *pid))

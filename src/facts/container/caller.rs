@@ -1,16 +1,16 @@
-//! From the thread id in a request to the container that asks.
+//! The container of the thread that sends a request.
 //!
-//! | who asks | whose numbers |
+//! | caller | numbers |
 //! |---|---|
 //! | a process of the host: in the pid and mount namespace of PID 1 | the host's own bytes |
-//! | a process whose pid namespace has its init in the same cgroup or in one above | the init's cgroup: the whole container, for each of its services too |
-//! | the same, and the init stands in `init.scope` (systemd) | the cgroup above `init.scope` |
-//! | a container in a container, with a pid namespace of its own | the inner init's cgroup; the limits above it bind as well |
-//! | containers of a pod that share a pid namespace: the init stands elsewhere | each its own cgroup |
-//! | a process in the host's pid namespace, with a mount namespace of its own | its own cgroup |
+//! | a process whose pid namespace has its init in the same cgroup or in one above | those of the init's cgroup: the whole container, for each of its services too |
+//! | the same, and the init is in `init.scope` (systemd) | those of the cgroup above `init.scope` |
+//! | a container in a container, with a pid namespace of its own | those of the inner init's cgroup; the limits above it bind as well |
+//! | containers of a pod that share a pid namespace, with the init in another cgroup | those of each one's own cgroup |
+//! | a process in the host's pid namespace, with a mount namespace of its own | those of its own cgroup |
 //!
-//! Who opened a file is who it tells of as long as it is open, wherever its reader moves. A cgroup
-//! that is gone is answered from its last good facts, by an error where there are none.
+//! An open file shows the numbers of the caller who opened it, whatever cgroup the caller moves to.
+//! For a cgroup that is gone, the last good facts are shown, or an error where there are none.
 
 use super::{
     Container, namespace, pids,
@@ -30,7 +30,7 @@ use nix::fcntl::OFlag;
 use parking_lot::Mutex;
 use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// A process of the host itself: in the same pid and mount namespace as PID 1.
@@ -39,24 +39,26 @@ pub enum Caller {
     Container(Arc<Container>),
 }
 
-/// Why nobody knows who asks.
+/// The reason for which a caller cannot be identified.
 #[derive(Debug, thiserror::Error)]
 pub enum CallerError {
     /// The caller's pid is not visible in this process's pid namespace.
-    #[error("cannot see the caller: its pid namespace is not below this one")]
+    #[error("cannot identify the caller: its pid namespace is not below this one")]
     Unseen,
-    /// The caller's cgroup is outside of what this process sees.
-    #[error("cannot place thread {tid}: its cgroup lies outside of this cgroup namespace")]
+    /// The caller's cgroup lies outside of the cgroup namespace of this process.
+    #[error(
+        "cannot find the container of thread {tid}: its cgroup lies outside of this cgroup namespace"
+    )]
     Outside {
         /// The caller.
         tid: Tid,
     },
-    /// The kernel does not tell.
-    #[error("cannot tell who thread {tid} is")]
+    /// A file of the kernel about the caller cannot be read.
+    #[error("cannot identify thread {tid}")]
     Unread {
         /// The caller.
         tid: Tid,
-        /// What it did not tell.
+        /// The read that failed.
         source: ReadError,
     },
 }
@@ -68,24 +70,24 @@ struct Namespaces {
     mount: u64,
 }
 
-/// Finds out who asks.
+/// Identifies callers.
 #[derive(Debug)]
 pub struct Callers {
     host: Namespaces,
     recent: Recent,
-    /// Whether files of `/proc` may be held open: those of a captured machine are only files.
+    /// `/proc` is the kernel's, so that an open file of it tells when its task ends.
     is_live: bool,
-    /// Inits by pid namespace, for kernels that do not tell. An init lives as long as its
-    /// namespace has processes, so its pid is another's only once the namespace is gone.
+    /// The inits by pid namespace, for kernels without a way to ask. An init lives as long as its
+    /// namespace has processes, so that its pid is free only once the namespace is gone.
     inits: Mutex<HashMap<u64, Pid>>,
 }
 
 impl Callers {
-    /// Remembers the host's namespaces: those of PID 1, or, where it is protected even from
-    /// root, those of this process, which has to live in them.
+    /// Reads the host's namespaces: those of PID 1, or, where PID 1 is protected even from root, those
+    /// of this process, which must then run in them.
     ///
     /// # Errors
-    /// When `/proc` tells neither.
+    /// When neither can be read.
     pub fn new(machine: &Machine) -> Result<Callers, ReadError> {
         Ok(Callers {
             host: namespaces(machine, "1").or_else(|_| namespaces(machine, "self"))?,
@@ -95,15 +97,16 @@ impl Callers {
         })
     }
 
-    /// Who the thread `tid` is, which must wait for the answer meanwhile: its id could be
-    /// another's otherwise.
+    /// Identifies the thread `tid`, which must wait for the reply meanwhile: another thread could get
+    /// its id otherwise.
     ///
-    /// A container's root is the cgroup of the init of the caller's pid namespace, if the caller
-    /// stands in or below it; else (pods that share one pid namespace, the host's own) the
-    /// caller's own cgroup.
+    /// A container's root is the cgroup of the init of the caller's pid namespace, if the caller is in
+    /// or below that cgroup; else (pods that share one pid namespace, the host's own) the caller's own
+    /// cgroup.
     ///
     /// # Errors
-    /// When the kernel does not tell, or the caller lives outside of what this process sees.
+    /// [`CallerError`] when a file about the caller cannot be read, or the caller lies outside of this
+    /// process's namespaces.
     pub fn identify(
         &self,
         tid: Tid,
@@ -121,22 +124,22 @@ impl Callers {
         let unread = |source| CallerError::Unread { tid, source };
         let thread = tid.to_string();
         let pid = namespace_of(machine, &thread, "pid").map_err(unread)?;
-        // Who has a pid namespace of its own may be in any mount namespace.
+        // A caller in another pid namespace is no host process, whatever its mount namespace.
         let is_own = pid != self.host.pid;
         if !is_own && namespace_of(machine, &thread, "mnt").map_err(unread)? == self.host.mount {
             return Ok(Caller::Host);
         }
         let member = Member::of(tid, machine).map_err(unread)?;
-        let own = place(tid, member.text(), cgroups)?;
+        let own = paths(tid, member.text(), cgroups)?;
         let namespace = if is_own {
-            // Whoever cannot look must not take the caller for another one.
+            // A failed read is no proof that the namespace has no init.
             self.namespace(tid, pid, machine).map_err(unread)?
         } else {
             None
         };
         let root = namespace
             .as_ref()
-            .and_then(|known| place(known.init.main_thread(), known.member.text(), cgroups).ok())
+            .and_then(|known| paths(known.init.main_thread(), known.member.text(), cgroups).ok())
             .map(Paths::out_of_init_scope)
             .filter(|root| root.holds(&own))
             .unwrap_or(own);
@@ -152,11 +155,11 @@ impl Callers {
         Ok(Caller::Container(container))
     }
 
-    /// The container with that key, and whether it is known where it stands in every hierarchy:
-    /// before it has a process, that may change.
+    /// Returns the container with that key, and whether its path in every hierarchy is certain: with
+    /// several hierarchies, only a process of the container tells.
     ///
     /// # Errors
-    /// [`ReadError::is_gone`] when there is none (any more).
+    /// [`ReadError::is_gone`] when there is no such container (any more).
     pub fn container(
         &self,
         key: Key,
@@ -165,18 +168,18 @@ impl Callers {
     ) -> Result<(Container, bool), ReadError> {
         let path = cgroups.path_of(key)?;
         let same = Paths::at(&path);
-        let at = |place| Container {
+        let at = |paths| Container {
             key,
-            paths: place,
+            paths,
             init: None,
         };
         if cgroups.is_single() {
             return Ok((at(same), true));
         }
-        // Other hierarchies of v1 may name the container differently; its processes tell.
+        // Other hierarchies of v1 may have the container at another path.
         let member = cgroups.processes(&same)?.into_iter().find_map(|pid| {
             let membership = machine.proc_text(format!("{pid}/cgroup")).ok()?;
-            place(pid.main_thread(), &membership, cgroups)
+            paths(pid.main_thread(), &membership, cgroups)
                 .ok()?
                 .up_to(&path)
         });
@@ -184,8 +187,10 @@ impl Callers {
         Ok((at(member.unwrap_or(same)), is_known))
     }
 
-    /// The pid namespace of that thread, whose inode number is known; `None` if its init cannot be
-    /// found.
+    /// Returns the pid namespace `inode` of that thread; `None` if its init cannot be found.
+    ///
+    /// # Errors
+    /// When descriptors or memory are short.
     fn namespace(
         &self,
         tid: Tid,
@@ -209,7 +214,7 @@ impl Callers {
             member,
         };
         Ok(Some(if self.is_live {
-            self.recent.hold(namespace)
+            self.recent.remember_namespace(namespace)
         } else {
             Arc::new(namespace)
         }))
@@ -239,7 +244,7 @@ impl Callers {
         })
     }
 
-    // Before Linux 6.11 nobody tells, so every process is looked at, once for a namespace.
+    // Before Linux 6.11 no ioctl tells the init, so every process is read, once for a namespace.
     fn init_among_all(&self, wanted: u64, machine: &Machine) -> Option<Pid> {
         let is_in = |pid: Pid| {
             namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
@@ -260,9 +265,9 @@ impl Callers {
     }
 }
 
-fn place(tid: Tid, membership: &str, cgroups: &Layout) -> Result<Paths, CallerError> {
+fn paths(tid: Tid, membership: &str, cgroups: &Layout) -> Result<Paths, CallerError> {
     cgroups
-        .place(&Membership::parse(membership))
+        .paths(&Membership::parse(membership))
         .ok_or(CallerError::Outside { tid })
 }
 
@@ -278,11 +283,12 @@ fn namespace_of(machine: &Machine, pid: &str, name: &str) -> Result<u64, ReadErr
         .map_err(|error| ReadError::refused(Path::new(&format!("/proc/{pid}/ns/{name}")))(error))
 }
 
-/// The key of the container whose first process that is, and which has no other process yet. The
-/// daemon's is the same if both see the same hierarchies, at whatever paths.
+/// Returns the key of the container with that first process, before the container has another one. The
+/// daemon finds the same key if it sees the same hierarchies, at whatever paths.
 ///
 /// # Errors
-/// When the kernel does not tell, or the process lives outside of what this one sees.
+/// [`CallerError`] when a file about the process cannot be read, or the process lies outside of this
+/// one's namespaces.
 pub fn key_of_first(pid: Pid) -> Result<Key, CallerError> {
     let unread = |source| CallerError::Unread {
         tid: pid.main_thread(),
@@ -294,10 +300,10 @@ pub fn key_of_first(pid: Pid) -> Result<Key, CallerError> {
         .map_err(unread)?;
     let membership = Membership::parse(&membership);
     let cgroups = Layout::read(Path::new("/")).map_err(unread)?;
-    let place = cgroups.place(&membership);
-    let place = place.filter(|_| cgroups.has_keys_of(&membership));
-    let place = place.ok_or(CallerError::Outside {
+    let paths = cgroups.paths(&membership);
+    let paths = paths.filter(|_| cgroups.has_keys_of(&membership));
+    let paths = paths.ok_or(CallerError::Outside {
         tid: pid.main_thread(),
     })?;
-    cgroups.key(&place.out_of_init_scope()).map_err(unread)
+    cgroups.key(&paths.out_of_init_scope()).map_err(unread)
 }

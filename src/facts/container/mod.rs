@@ -1,4 +1,4 @@
-//! Who asks, and what is remembered of them between two reads.
+//! The container of a caller, and the state that is remembered of each between two reads.
 
 mod birth;
 mod caller;
@@ -23,19 +23,20 @@ use crate::{
 use nix::{fcntl::AtFlags, sys::stat::fstatat};
 use std::io;
 
-/// A container: the cgroup that is its root.
+/// A container, by the cgroup that is its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// The inode number of its directory, in the hierarchy of the memory controller: its name
-    /// below `containers/`, never used twice while the machine is up.
+    /// The inode number of the root cgroup's directory, in the hierarchy of the memory controller. The
+    /// key is the container's name below `containers/`, and never used twice while the machine is up.
     pub key: Key,
-    /// Where it stands in each hierarchy.
+    /// The path of the root cgroup in each hierarchy.
     pub paths: Paths,
-    /// The init of its pid namespace as the host counts pids, where it has one of its own.
+    /// The init of the container's pid namespace, in the host's pid namespace; `None` where the
+    /// container has no pid namespace of its own.
     pub init: Option<Pid>,
 }
 
-// The pids of a process from the outermost pid namespace to its own; none when it is gone.
+// Returns the pids of a task from the outermost pid namespace to its own; none when the task is gone.
 fn pids(machine: &Machine, tid: Tid) -> Vec<Pid> {
     machine
         .proc_text(format!("{tid}/status"))
@@ -43,7 +44,7 @@ fn pids(machine: &Machine, tid: Tid) -> Vec<Pid> {
         .unwrap_or_default()
 }
 
-// A namespace is the inode that its link in /proc/PID/ns leads to.
+// Returns the inode number by which the kernel identifies the namespace.
 fn namespace(machine: &Machine, pid: &str, name: &str) -> io::Result<u64> {
     let link = format!("{pid}/ns/{name}");
     let stat = fstatat(machine.proc(), link.as_str(), AtFlags::empty())?;

@@ -13,7 +13,7 @@ use std::{
 /// Entries below which nobody asks which containers are gone.
 const MIN_CLEANUP_AT: usize = 64;
 
-/// One entry for each container, by key, each behind a lock of its own: readers of one container
+/// An entry for each container, by key, each behind a lock of its own: readers of one container
 /// never wait for readers of another.
 #[derive(Debug)]
 pub struct PerContainer<T> {

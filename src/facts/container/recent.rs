@@ -1,10 +1,11 @@
-//! Who asked lately: programs that read on and on are told by their thread, and new ones by their
-//! pid namespace.
+//! The latest callers: a program that reads on and on is recognised by its thread, and a new program
+//! by its pid namespace.
 //!
-//! Whatever is remembered is asked of the kernel again, by a file of `/proc` that is held open: it
-//! belongs to the task that it was opened for, and says `ESRCH` once that one is gone, whoever has
-//! its number then (`proc_single_show` of `fs/proc/base.c`). A task never changes its pid namespace,
-//! and a namespace never its init; so what has to be compared is where both of them stand.
+//! Each use of a remembered caller is confirmed by the kernel, through a file of `/proc` that is held
+//! open. The file belongs to the task for which it was opened: a read fails with `ESRCH` once that
+//! task is gone, even if another task has the number (`proc_single_show` of `fs/proc/base.c`). A task
+//! never changes its pid namespace, and a namespace never changes its init, so that only the cgroups
+//! of the two have to be compared.
 
 use super::Container;
 use crate::{
@@ -18,14 +19,14 @@ use nix::sys::uio::pread;
 use parking_lot::Mutex;
 use std::{os::fd::OwnedFd, path::Path, sync::Arc};
 
-/// So many threads are remembered, each with two files open: its own, and its init's.
-const ASKERS: usize = 16;
-/// So many namespaces are remembered, each with one file open.
-const NAMESPACES: usize = 32;
-/// A membership that is longer is read anew each time.
-const ROOM: usize = 4096;
+/// The threads that are remembered, each with two open files: its own, and its init's.
+const MAX_THREADS: usize = 16;
+/// The namespaces that are remembered, each with one open file.
+const MAX_NAMESPACES: usize = 32;
+/// The bytes of a membership that can be compared; a longer one is read anew each time.
+const MAX_MEMBERSHIP: usize = 4096;
 
-/// The membership of a living task, in a file that is held open.
+/// The cgroup membership of a living task, in a file that is held open.
 #[derive(Debug)]
 pub(super) struct Member {
     file: OwnedFd,
@@ -33,10 +34,10 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// That of the task `tid`, which must not end meanwhile.
+    /// Opens and reads the membership of the task `tid`, which must not end meanwhile.
     ///
     /// # Errors
-    /// When the kernel does not tell.
+    /// When `/proc/TID/cgroup` cannot be read.
     pub(super) fn of(tid: Tid, machine: &Machine) -> Result<Member, ReadError> {
         let path = format!("{tid}/cgroup");
         let (file, bytes) = machine
@@ -49,22 +50,24 @@ impl Member {
         })
     }
 
-    /// What `/proc/TID/cgroup` said.
+    /// Returns the text of `/proc/TID/cgroup`.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether the task lives, and stands where it stood.
-    fn is_as_it_was(&self) -> bool {
-        let mut room = [0; ROOM];
-        match pread(&self.file, &mut room, 0) {
-            Ok(length) if length < ROOM => room.get(..length) == Some(self.text.as_bytes()),
+    /// Tells whether the task lives, and is still in the same cgroups.
+    fn is_unchanged(&self) -> bool {
+        let mut buffer = [0; MAX_MEMBERSHIP];
+        match pread(&self.file, &mut buffer, 0) {
+            Ok(length) if length < MAX_MEMBERSHIP => {
+                buffer.get(..length) == Some(self.text.as_bytes())
+            }
             _ => false,
         }
     }
 }
 
-/// A pid namespace, by inode number, and its init.
+/// A pid namespace, by inode number, with its init.
 #[derive(Debug)]
 pub(super) struct Namespace {
     pub(super) inode: u64,
@@ -72,44 +75,46 @@ pub(super) struct Namespace {
     pub(super) member: Member,
 }
 
+/// A thread that read lately, with its container.
 #[derive(Debug)]
-struct Asker {
+struct RecentThread {
     tid: Tid,
     member: Member,
     namespace: Arc<Namespace>,
     container: Arc<Container>,
 }
 
-/// The threads that asked lately, and their pid namespaces.
+/// The threads that read lately, and their pid namespaces. A newer one takes the slot of an older
+/// one with the same remainder.
 #[derive(Debug)]
 pub(super) struct Recent {
-    askers: [Mutex<Option<Asker>>; ASKERS],
-    namespaces: [Mutex<Option<Arc<Namespace>>>; NAMESPACES],
+    threads: [Mutex<Option<RecentThread>>; MAX_THREADS],
+    namespaces: [Mutex<Option<Arc<Namespace>>>; MAX_NAMESPACES],
 }
 
 impl Default for Recent {
     fn default() -> Recent {
         Recent {
-            askers: std::array::from_fn(|_| Mutex::default()),
+            threads: std::array::from_fn(|_| Mutex::default()),
             namespaces: std::array::from_fn(|_| Mutex::default()),
         }
     }
 }
 
 impl Recent {
-    /// The container of that thread, if it asked lately, and nothing has changed since; the caller
-    /// has to see that the container is still there.
+    /// Returns the container of that thread, if the thread read lately and neither it nor its init
+    /// has ended or moved. The caller must check that the container is still there.
     pub(super) fn container(&self, tid: Tid) -> Option<Arc<Container>> {
-        let mut slot = slot(&self.askers, tid.0.into())?.lock();
-        let asker = slot.as_ref().filter(|asker| asker.tid == tid)?;
-        if asker.member.is_as_it_was() && asker.namespace.member.is_as_it_was() {
-            return Some(Arc::clone(&asker.container));
+        let mut slot = slot(&self.threads, tid.0.into())?.lock();
+        let thread = slot.as_ref().filter(|thread| thread.tid == tid)?;
+        if thread.member.is_unchanged() && thread.namespace.member.is_unchanged() {
+            return Some(Arc::clone(&thread.container));
         }
         *slot = None;
         None
     }
 
-    /// Remembers whose the thread is.
+    /// Remembers the container of the thread.
     pub(super) fn remember(
         &self,
         tid: Tid,
@@ -117,27 +122,27 @@ impl Recent {
         namespace: Arc<Namespace>,
         container: Arc<Container>,
     ) {
-        let asker = Asker {
+        let thread = RecentThread {
             tid,
             member,
             namespace,
             container,
         };
-        if let Some(slot) = slot(&self.askers, tid.0.into()) {
-            // What was there is closed once the lock is free.
-            let _before = slot.lock().replace(asker);
+        if let Some(slot) = slot(&self.threads, tid.0.into()) {
+            // The old files are closed after the lock is free.
+            let _before = slot.lock().replace(thread);
         }
     }
 
-    /// The namespace with that inode number, if somebody asked in it lately, and its init stands
-    /// where it stood.
+    /// Returns the namespace with that inode number, if one of its threads read lately and its init
+    /// has neither ended nor moved.
     pub(super) fn namespace(&self, inode: u64) -> Option<Arc<Namespace>> {
         let known = slot(&self.namespaces, inode)?.lock().clone()?;
-        (known.inode == inode && known.member.is_as_it_was()).then_some(known)
+        (known.inode == inode && known.member.is_unchanged()).then_some(known)
     }
 
     /// Remembers a namespace.
-    pub(super) fn hold(&self, namespace: Namespace) -> Arc<Namespace> {
+    pub(super) fn remember_namespace(&self, namespace: Namespace) -> Arc<Namespace> {
         let namespace = Arc::new(namespace);
         if let Some(slot) = slot(&self.namespaces, namespace.inode) {
             let _before = slot.lock().replace(Arc::clone(&namespace));
@@ -163,7 +168,7 @@ mod tests {
     fn sleeper() -> Child {
         Command::new("sleep")
             .arg("60")
-            .arg0("asker")
+            .arg0("thread")
             .spawn()
             .unwrap()
     }
@@ -183,7 +188,7 @@ mod tests {
             let (mut thread, mut init) = (sleeper(), sleeper());
             let recent = Recent::default();
             let member = |child: &Child| Member::of(Tid(child.id()), &machine).unwrap();
-            let namespace = recent.hold(Namespace {
+            let namespace = recent.remember_namespace(Namespace {
                 inode: 7,
                 init: Pid(init.id()),
                 member: member(&init),
@@ -220,7 +225,7 @@ mod tests {
         let mut thread = sleeper();
         let recent = Recent::default();
         let member = || Member::of(Tid(thread.id()), &machine).unwrap();
-        let namespace = recent.hold(Namespace {
+        let namespace = recent.remember_namespace(Namespace {
             inode: 7,
             init: Pid(thread.id()),
             member: member(),

@@ -9,23 +9,24 @@ use crate::{
     facts::{cgroup::Layout, host::Machine},
 };
 
-// So many tasks are looked at one by one; of more, every n-th stands for n.
-const MOST: usize = 8192;
+// The tasks that one count reads; of more tasks, every n-th is read and counts n times.
+const MAX_TASKS_READ: usize = 8192;
 
 /// The youngest task of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Youngest {
     started: Micros,
     tid: Tid,
-    /// Its id as the container counts them.
+    /// The task's id in the container's pid namespace.
     own: Pid,
 }
 
-/// Counts the tasks of the container's whole subtree; one that ends meanwhile is left out. `youngest`
-/// is the one that was found last, and becomes the one that is found.
+/// Counts the tasks of the container and its descendants. A task that ends meanwhile is left out.
+/// `youngest` is the youngest task of the last count, and becomes the youngest of this one.
 ///
-/// Of very many tasks a part is looked at, which stands for the rest: however many a container
-/// starts, its reads cost the others no more than some ten milliseconds.
+/// At most 8192 tasks are read: of more, a regular sample counts for the rest. However many tasks a
+/// container starts, a count delays the readers of other containers by no more than some ten
+/// milliseconds.
 ///
 /// # Errors
 /// When the container's cgroup cannot be read.
@@ -36,7 +37,7 @@ pub fn count(
     youngest: &mut Option<Youngest>,
 ) -> Result<Tasks, ReadError> {
     let threads = cgroups.threads(&container.paths)?;
-    let step = threads.len().div_ceil(MOST).max(1);
+    let step = threads.len().div_ceil(MAX_TASKS_READ).max(1);
     let weight = u64::try_from(step).unwrap_or(1);
     let mut tasks = Tasks::default();
     let mut last = None;

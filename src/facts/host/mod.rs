@@ -1,4 +1,4 @@
-//! What the machine says about itself: the facts, as types.
+//! The facts of the machine's own files, as types.
 
 pub mod parse;
 mod read;
@@ -7,19 +7,19 @@ pub use read::Machine;
 
 use crate::base::units::{Bytes, CpuId, CpuSet, Micros, NodeId};
 
-/// `/proc/meminfo`: its lines in the kernel's order, those that nobody here knows included.
+/// The lines of `/proc/meminfo` in the kernel's order, unknown ones included.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meminfo {
     /// The lines.
     pub lines: Vec<MeminfoLine>,
 }
 
-/// One line of `/proc/meminfo`.
+/// A line of `/proc/meminfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeminfoLine {
-    /// What stands before the colon.
+    /// The text before the colon.
     pub name: String,
-    /// What stands after it.
+    /// The value after the colon.
     pub amount: Amount,
 }
 
@@ -33,7 +33,7 @@ pub enum Amount {
 }
 
 impl Meminfo {
-    /// The count in the line `name`; 0 where the kernel has no such line.
+    /// Returns the count in the line `name`; 0 where the kernel has no such line.
     #[must_use]
     pub fn count(&self, name: &str) -> u64 {
         let line = self.lines.iter().find(|line| line.name == name);
@@ -43,7 +43,7 @@ impl Meminfo {
         }
     }
 
-    /// The size in the line `name`; nothing where the kernel has no such line.
+    /// Returns the size in the line `name`; zero where the kernel has no such line.
     #[must_use]
     pub fn size(&self, name: &str) -> Bytes {
         self.lines
@@ -56,12 +56,12 @@ impl Meminfo {
     }
 }
 
-/// `/proc/stat`: which CPUs it lists, and the lines after them.
+/// `/proc/stat`: the CPUs that it lists, and the lines after them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stat {
-    /// The CPUs that have a line of their own: those that are online.
+    /// The CPUs that have a line of their own: the online CPUs.
     pub cpus: Vec<CpuId>,
-    /// How many columns a CPU's line has (10 since Linux 2.6.33).
+    /// The number of columns of a CPU's line (10 since Linux 2.6.33).
     pub columns: usize,
     /// The lines after the CPUs', in the kernel's order.
     pub lines: Vec<StatLine>,
@@ -77,7 +77,7 @@ pub struct StatLine {
 }
 
 impl Stat {
-    /// The first number of the line `name`, if the kernel has it.
+    /// Returns the first number of the line `name`; `None` where the kernel has no such line.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<u64> {
         self.lines
@@ -87,35 +87,35 @@ impl Stat {
     }
 }
 
-/// `/proc/cpuinfo`: one block for each CPU, and what some architectures print around them.
+/// `/proc/cpuinfo`: one block for each CPU, and the header or trailer of some architectures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cpuinfo {
     /// The blocks, in order.
     pub blocks: Vec<CpuinfoBlock>,
 }
 
-/// Lines of `/proc/cpuinfo` up to an empty one.
+/// A run of lines of `/proc/cpuinfo` up to an empty one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuinfoBlock {
     /// The CPU that the block describes; `None` for a header or a trailer (ARM, POWER, s390).
     pub cpu: Option<CpuId>,
     /// The lines.
     pub lines: Vec<CpuinfoLine>,
-    /// Whether an empty line follows; the last lines of some architectures have none.
+    /// An empty line follows; the last block of some architectures has none.
     pub ended: bool,
 }
 
-/// One line of `/proc/cpuinfo`.
+/// A line of `/proc/cpuinfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuinfoLine {
-    /// What stands before the colon, without the white space that pads it.
+    /// The text before the colon, without the white space that pads it.
     pub key: String,
-    /// The line as it is, without its newline.
+    /// The whole line, without its newline.
     pub text: String,
 }
 
 impl CpuinfoLine {
-    /// What stands after the colon.
+    /// Returns the text after the colon.
     #[must_use]
     pub fn value(&self) -> &str {
         self.text
@@ -124,14 +124,14 @@ impl CpuinfoLine {
     }
 }
 
-/// A line of `/proc/diskstats`: a device, without what it did.
+/// A device in `/proc/diskstats`, without its counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// Its numbers, major and minor.
+    /// The device's numbers, major and minor.
     pub number: (u32, u32),
-    /// Its name.
+    /// The device's name.
     pub name: String,
-    /// How many columns follow the name: 11, since Linux 4.18 15, since 5.5 17.
+    /// The number of columns after the name: 11, since Linux 4.18 15, since 5.5 17.
     pub columns: usize,
 }
 
@@ -145,19 +145,19 @@ pub struct Vmstat {
 /// A memory node that is online.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Which.
+    /// The node's number.
     pub id: NodeId,
-    /// The CPUs that belong to it and are online.
+    /// The online CPUs of the node.
     pub cpus: CpuSet,
-    /// Whether it has any memory.
+    /// The node has memory.
     pub has_memory: bool,
 }
 
-/// What `/proc/PID/stat` says of a process or thread.
+/// The facts of a process or thread in `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskStat {
-    /// The letter of its state: `R`, `S`, `D`, ...
+    /// The letter of the state: `R`, `S`, `D`, ...
     pub state: char,
-    /// When it started, since the machine's boot.
+    /// The time from the machine's boot to the start of the task.
     pub started: Micros,
 }

@@ -1,4 +1,4 @@
-//! Pure. Text of `/proc` files into facts; lines that nobody here knows are kept.
+//! Pure. Parses the files of `/proc` into facts. Unknown lines are kept.
 
 use super::{
     Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::base::units::{Bytes, CpuId, Pid, Ticks};
 
-/// `/proc/meminfo` (`fs/proc/meminfo.c`); a line without a colon or a number is left out.
+/// Parses `/proc/meminfo` (`fs/proc/meminfo.c`). A line without a colon or a number is left out.
 #[must_use]
 pub fn meminfo(text: &str) -> Meminfo {
     let lines = text
@@ -26,8 +26,8 @@ pub fn meminfo(text: &str) -> Meminfo {
     Meminfo { lines }
 }
 
-/// `meminfo` in the directory of a memory node (`drivers/base/node.c`): as [`meminfo`], each line
-/// behind `Node` and its number, which are left out.
+/// Parses `meminfo` in the directory of a memory node (`drivers/base/node.c`): lines as of
+/// [`meminfo`], each behind `Node` and the node's number, which are left out.
 #[must_use]
 pub fn node_meminfo(text: &str) -> Meminfo {
     let lines = text.lines().filter_map(|line| {
@@ -38,7 +38,7 @@ pub fn node_meminfo(text: &str) -> Meminfo {
     Meminfo { lines }
 }
 
-/// `/proc/stat` (`fs/proc/stat.c`); a value that is no number is left out.
+/// Parses `/proc/stat` (`fs/proc/stat.c`). A value that is no number is left out.
 #[must_use]
 pub fn stat(text: &str) -> Stat {
     let mut stat = Stat::default();
@@ -57,8 +57,8 @@ pub fn stat(text: &str) -> Stat {
     stat
 }
 
-/// `/proc/cpuinfo` of any architecture: blocks are separated by empty lines, and the line
-/// `processor` (`cpu number` on s390) says whose a block is.
+/// Parses `/proc/cpuinfo` of any architecture: empty lines separate the blocks, and the line
+/// `processor` (`cpu number` on s390) names the CPU of a block.
 #[must_use]
 pub fn cpuinfo(text: &str) -> Cpuinfo {
     let blocks = text.split_inclusive("\n\n").map(cpuinfo_block);
@@ -85,7 +85,8 @@ fn cpuinfo_block(text: &str) -> CpuinfoBlock {
     }
 }
 
-/// `/proc/diskstats` (`Documentation/admin-guide/iostats.rst`); a line of another shape is left out.
+/// Parses `/proc/diskstats` (`Documentation/admin-guide/iostats.rst`). A line of another shape is
+/// left out.
 #[must_use]
 pub fn diskstats(text: &str) -> Vec<Disk> {
     text.lines()
@@ -101,7 +102,7 @@ pub fn diskstats(text: &str) -> Vec<Disk> {
         .collect()
 }
 
-/// `/proc/vmstat`: a name and a number a line (`mm/vmstat.c`).
+/// Parses the names in `/proc/vmstat`, which has a name and a number a line (`mm/vmstat.c`).
 #[must_use]
 pub fn vmstat(text: &str) -> Vmstat {
     let names = text.lines().filter_map(|line| line.split(' ').next());
@@ -110,7 +111,7 @@ pub fn vmstat(text: &str) -> Vmstat {
     }
 }
 
-/// The first lines of `/proc/slabinfo`, up to the first cache: the version and the columns' names.
+/// Returns the lines of `/proc/slabinfo` before the first cache: the version and the columns' names.
 #[must_use]
 pub fn slabinfo_header(text: &str) -> Vec<String> {
     let header = text
@@ -119,8 +120,8 @@ pub fn slabinfo_header(text: &str) -> Vec<String> {
     header.map(str::to_owned).collect()
 }
 
-/// `/proc/PID/stat` (`fs/proc/array.c`): the name may hold anything, parentheses too, so the
-/// fields are counted from the last `)`.
+/// Parses `/proc/PID/stat` (`fs/proc/array.c`). The name may hold anything, parentheses too, so the
+/// fields are counted from the last `)`. `None` for a text of another shape.
 #[must_use]
 pub fn task_stat(text: &str) -> Option<TaskStat> {
     let (_, fields) = text.rsplit_once(')')?;
@@ -134,8 +135,8 @@ pub fn task_stat(text: &str) -> Option<TaskStat> {
     })
 }
 
-/// The pid that a process has in each pid namespace, from the outermost to its own: the line
-/// `NSpid` of `/proc/PID/status`.
+/// Parses the pid that a process has in each pid namespace, from the outermost to its own, from the
+/// line `NSpid` of `/proc/PID/status`; none without such a line.
 #[must_use]
 pub fn ns_pids(status: &str) -> Vec<Pid> {
     status
@@ -149,7 +150,7 @@ pub fn ns_pids(status: &str) -> Vec<Pid> {
         .unwrap_or_default()
 }
 
-/// Whether the capability with that number is effective, from `/proc/PID/status`.
+/// Tells whether the capability with that number is effective, by `/proc/PID/status`.
 #[must_use]
 pub fn has_capability(status: &str, number: u32) -> bool {
     let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -157,8 +158,8 @@ pub fn has_capability(status: &str, number: u32) -> bool {
     set.is_some_and(|set| set.checked_shr(number).is_some_and(|rest| rest & 1 == 1))
 }
 
-/// The offset of a time namespace's boot clock in microseconds, from `/proc/PID/timens_offsets`
-/// (`time_namespaces(7)`); `None` without such a line.
+/// Parses the offset of a time namespace's boot clock in microseconds, from
+/// `/proc/PID/timens_offsets` (`time_namespaces(7)`); `None` without such a line.
 #[must_use]
 pub fn boottime_offset(text: &str) -> Option<i64> {
     let line = text

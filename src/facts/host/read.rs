@@ -7,12 +7,12 @@ use crate::base::{
 };
 use std::path::{Path, PathBuf};
 
-/// So many files below `/proc` are held open.
-const KEPT: usize = 16;
-/// So many bytes hold the header of `/proc/slabinfo`.
-const SLABINFO_START: usize = 1024;
+/// The files below `/proc` that are held open.
+const MAX_OPEN_FILES: usize = 16;
+/// The bytes of `/proc/slabinfo` that are read for its header of about 300 bytes.
+const MAX_SLABINFO_HEADER: usize = 1024;
 
-/// A machine: its root directory, held open.
+/// A machine, whose root directory and `/proc` are held open.
 #[derive(Debug)]
 pub struct Machine {
     root: Dir,
@@ -20,33 +20,35 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The machine whose root directory is `root`: `/`, or a captured copy.
+    /// Opens the machine whose root directory is `root`: `/`, or a captured copy.
     ///
     /// # Errors
-    /// When `root` or `proc` below it is no directory.
+    /// When `root` or its `proc` is no directory.
     pub fn at(root: &Path) -> Result<Machine, ReadError> {
         let proc = root.join("proc");
         Ok(Machine {
             root: Dir::open(root).map_err(ReadError::refused(root))?,
             proc: match Dir::open(&proc).map_err(ReadError::refused(&proc))? {
-                dir if dir.is_pseudo_fs() => dir.holding_files(Budget::new(KEPT), Records::Any),
+                dir if dir.is_pseudo_fs() => {
+                    dir.holding_files(Budget::new(MAX_OPEN_FILES), Records::Any)
+                }
                 captured => captured,
             },
         })
     }
 
-    /// The bytes of the file at `path` below the machine's root.
+    /// Reads the bytes of the file at `path` below the machine's root.
     ///
     /// # Errors
-    /// When the kernel does not give them.
+    /// When the file cannot be read.
     pub fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
         self.root.read(path).map_err(ReadError::refused(path))
     }
 
-    /// The text of the file at `path` below `/proc`.
+    /// Reads the text of the file at `path` below `/proc`.
     ///
     /// # Errors
-    /// When the kernel does not give it.
+    /// When the file cannot be read.
     pub fn proc_text(&self, path: impl AsRef<Path>) -> Result<String, ReadError> {
         let path = path.as_ref();
         self.proc
@@ -54,75 +56,77 @@ impl Machine {
             .map_err(|source| ReadError::refused(&Path::new("proc").join(path))(source))
     }
 
-    /// The same of a file that will be read again, which is not one of a process.
+    /// Reads a file of `/proc` that belongs to no process and is held open for the next read.
     fn fact(&self, name: &str) -> Result<String, ReadError> {
         self.proc
             .text_held(Path::new(name))
             .map_err(|source| ReadError::refused(&Path::new("proc").join(name))(source))
     }
 
-    /// `/proc`, held open.
+    /// Returns `/proc`, held open.
     #[must_use]
     pub fn proc(&self) -> &Dir {
         &self.proc
     }
 
-    /// `/proc/meminfo`.
+    /// Reads `/proc/meminfo`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn meminfo(&self) -> Result<Meminfo, ReadError> {
         self.fact("meminfo").map(|text| parse::meminfo(&text))
     }
 
-    /// `/proc/stat`.
+    /// Reads `/proc/stat`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn stat(&self) -> Result<Stat, ReadError> {
         self.fact("stat").map(|text| parse::stat(&text))
     }
 
-    /// `/proc/cpuinfo`.
+    /// Reads `/proc/cpuinfo`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn cpuinfo(&self) -> Result<Cpuinfo, ReadError> {
         self.fact("cpuinfo").map(|text| parse::cpuinfo(&text))
     }
 
-    /// `/proc/diskstats`.
+    /// Reads `/proc/diskstats`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn diskstats(&self) -> Result<Vec<Disk>, ReadError> {
         self.fact("diskstats").map(|text| parse::diskstats(&text))
     }
 
-    /// `/proc/vmstat`.
+    /// Reads the names in `/proc/vmstat`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn vmstat(&self) -> Result<Vmstat, ReadError> {
         self.fact("vmstat").map(|text| parse::vmstat(&text))
     }
 
-    /// The header of `/proc/slabinfo`.
+    /// Reads the header of `/proc/slabinfo`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn slabinfo_header(&self) -> Result<Vec<String>, ReadError> {
-        // The kernel takes milliseconds to count all slabs, and its header has some 300 bytes.
-        let start = self.proc.read_prefix(Path::new("slabinfo"), SLABINFO_START);
+        // A read of the whole file would have the kernel count all slabs, for milliseconds.
+        let start = self
+            .proc
+            .read_prefix(Path::new("slabinfo"), MAX_SLABINFO_HEADER);
         start
             .map(|text| parse::slabinfo_header(&String::from_utf8_lossy(&text)))
             .map_err(ReadError::refused(Path::new("proc/slabinfo")))
     }
 
-    /// The CPUs that are online, from `/sys/devices/system/cpu/online`.
+    /// Reads the online CPUs, from `/sys/devices/system/cpu/online`.
     ///
     /// # Errors
-    /// When it cannot be read, or names no CPU.
+    /// When the file cannot be read, or lists no CPU.
     pub fn online(&self) -> Result<CpuSet, ReadError> {
         let path = "sys/devices/system/cpu/online";
         let online: CpuSet = self.list(path)?;
@@ -132,37 +136,37 @@ impl Machine {
         }
     }
 
-    /// Whether there is something at `path` below the machine's root.
+    /// Tells whether anything lies at `path` below the machine's root.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.root.has(Path::new(path))
     }
 
-    /// The text of the file at `path` below the machine's root.
+    /// Reads the text of the file at `path` below the machine's root.
     ///
     /// # Errors
-    /// When the kernel does not give it.
+    /// When the file cannot be read.
     pub fn text(&self, path: &str) -> Result<String, ReadError> {
         let path = Path::new(path);
         self.root.text(path).map_err(ReadError::refused(path))
     }
 
-    /// The machine's root directory, held open.
+    /// Returns the machine's root directory, held open.
     #[must_use]
     pub fn root(&self) -> &Dir {
         &self.root
     }
 
-    /// The numbers in the list at `path` below the machine's root.
+    /// Reads the list of numbers at `path` below the machine's root.
     ///
     /// # Errors
-    /// When it cannot be read, or is no list.
+    /// When the file cannot be read, or is no list.
     pub fn list<I: Id>(&self, path: &str) -> Result<IdSet<I>, ReadError> {
         let list = IdSet::parse(&self.text(path)?);
         list.ok_or_else(|| ReadError::garbled(Path::new(path)))
     }
 
-    /// The memory nodes that are online, each with its CPUs; none where the kernel knows of none.
+    /// Reads the online memory nodes, each with its CPUs; none where the kernel has no nodes.
     ///
     /// # Errors
     /// When a file is there and cannot be read.
@@ -185,27 +189,27 @@ impl Machine {
         online.iter().map(node).collect()
     }
 
-    /// The lines of `meminfo` in the directory of a memory node, without what they begin with.
+    /// Reads `meminfo` in the directory of a memory node, without the node in front of each line.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn node_meminfo(&self, node: NodeId) -> Result<Meminfo, ReadError> {
         let text = self.text(&format!("sys/devices/system/node/node{}/meminfo", node.0))?;
         Ok(parse::node_meminfo(&text))
     }
 
-    /// `/proc/PID/stat` of the process `pid`.
+    /// Reads `/proc/PID/stat` of the process `pid`.
     ///
     /// # Errors
-    /// When it cannot be read; [`ReadError::is_gone`] when there is no such process.
+    /// When the file cannot be read; [`ReadError::is_gone`] when there is no such process.
     pub fn process(&self, pid: Pid) -> Result<TaskStat, ReadError> {
         self.task_stat(format!("{pid}/stat").into())
     }
 
-    /// `/proc/TID/task/TID/stat` of the thread `tid`.
+    /// Reads `/proc/TID/task/TID/stat` of the thread `tid`.
     ///
-    /// `/proc/TID/stat` would have the kernel walk every thread of the process
-    /// (`do_task_stat` in `fs/proc/array.c`, `whole`).
+    /// A read of `/proc/TID/stat` would cost a walk over every thread of the process (`do_task_stat`
+    /// in `fs/proc/array.c`, `whole`).
     ///
     /// # Errors
     /// As for [`Machine::process`].

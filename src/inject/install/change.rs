@@ -1,4 +1,4 @@
-//! A file as it is and as it shall be, and how it becomes so.
+//! The change of one file: its content before and after, its patch, and its writing.
 
 use std::{
     fs, io,
@@ -11,36 +11,36 @@ use similar::TextDiff;
 use super::InstallError;
 use crate::base::sys;
 
-/// What stands at a path.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum FileKind {
-    /// A file, by its text.
+    /// A regular file, described by its text.
     Text,
-    /// A symbolic link, by where it leads.
+    /// A symbolic link, described by its target.
     Link,
 }
 
-/// What a file shall hold, or where a link shall lead.
+/// The change of one file: of a text, or of a link's target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The file, as the host names it.
+    /// The path on the machine.
     pub path: PathBuf,
     pub(super) kind: FileKind,
-    /// What it holds; `None` if it is not there.
+    /// The content before the change; `None` if the file is not there.
     pub before: Option<String>,
-    /// What it shall hold; `None` if it shall not be there.
+    /// The content after the change; `None` if the file is to be removed.
     pub after: Option<String>,
 }
 
 impl Change {
-    /// Whether anything is to be done.
+    /// Tells whether the change alters anything.
     #[must_use]
     pub fn is_needed(&self) -> bool {
         self.before != self.after
     }
 
-    /// The change as git-diff(1) prints it, to be applied in the root directory; empty if there is
-    /// none.
+    /// Returns the change as git-diff(1) prints it, for git-apply(1) in the root directory; empty if
+    /// nothing alters.
     #[must_use]
     pub fn diff(&self) -> String {
         if !self.is_needed() {
@@ -66,7 +66,8 @@ impl Change {
         format!("{mode}{lines}")
     }
 
-    /// The directories that will have to be made for it below that root, the innermost first.
+    /// Returns the directories that are missing above the file below that root, the innermost
+    /// first.
     pub(super) fn missing(&self, root: &Path) -> Vec<PathBuf> {
         let above = self.path.ancestors().skip(1);
         above
@@ -75,10 +76,13 @@ impl Change {
             .collect()
     }
 
-    /// Makes the file so, below that root, with the directories it lies in.
-    pub(super) fn make(&self, root: &Path) -> Result<(), InstallError> {
+    /// Writes or removes the file below that root, and makes the directories above it.
+    ///
+    /// # Errors
+    /// [`InstallError::Write`].
+    pub(super) fn apply(&self, root: &Path) -> Result<(), InstallError> {
         let at = below(root, &self.path);
-        let made = match (&self.after, self.kind) {
+        let applied = match (&self.after, self.kind) {
             _ if !self.is_needed() => Ok(()),
             (None, _) => fs::remove_file(&at),
             (Some(after), kind) => {
@@ -89,19 +93,22 @@ impl Change {
                 })
             }
         };
-        made.map_err(|source| InstallError::Write {
+        applied.map_err(|source| InstallError::Write {
             path: self.path.clone(),
             source,
         })
     }
 }
 
-/// A path of the host, below another root.
+/// Returns the path of the machine's file `path` below another root.
 pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// What stands at a path below that root; `None` if nothing does.
+/// Reads the content of a file of that kind below that root; `None` if the file is not there.
+///
+/// # Errors
+/// [`InstallError::Read`].
 pub(super) fn read(
     root: &Path,
     path: &Path,
@@ -110,7 +117,7 @@ pub(super) fn read(
     let at = below(root, path);
     let read = match kind {
         FileKind::Text => fs::read_to_string(&at),
-        FileKind::Link => fs::read_link(&at).map(|leads| leads.to_string_lossy().into_owned()),
+        FileKind::Link => fs::read_link(&at).map(|target| target.to_string_lossy().into_owned()),
     };
     match read {
         Ok(text) => Ok(Some(text)),
@@ -157,7 +164,7 @@ mod tests {
         };
         let missing = change.missing(root.path());
         assert_eq!(missing, ["/etc/a/b", "/etc/a"].map(PathBuf::from));
-        change.make(root.path()).unwrap();
+        change.apply(root.path()).unwrap();
         assert_eq!(change.missing(root.path()), Vec::<PathBuf>::new());
         let held = read(root.path(), &change.path, FileKind::Text).unwrap();
         assert_eq!(held.as_deref(), Some("x\n"));

@@ -1,4 +1,4 @@
-//! Pure. containerd's `config.toml`: a runtime `plimsoll` for Kubernetes' RuntimeClass.
+//! Pure. The runtime `plimsoll` in containerd's `config.toml`, for a RuntimeClass of Kubernetes.
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
@@ -10,33 +10,34 @@ use super::{
 /// The name of the runtime.
 const NAME: &str = "plimsoll";
 
-/// Where containerd since 2.0 merges what stands in other files, and imports it by default since 2.2.
+/// The pattern of files that the default configuration imports since containerd 2.2. Since 2.0, an
+/// imported file is merged.
 const IMPORTED: &str = "/etc/containerd/conf.d/*.toml";
 
 /// The keys below `plugins` down to the runtimes, in configurations of version 2.
 const VERSION_2: [&str; 3] = ["io.containerd.grpc.v1.cri", "containerd", "runtimes"];
-/// The same in version 3 and later.
+/// The keys below `plugins` down to the runtimes, in configurations of version 3 and later.
 const VERSION_3: [&str; 3] = ["io.containerd.cri.v1.runtime", "containerd", "runtimes"];
 
-/// Where the runtime belongs.
+/// The place of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Home {
-    /// Into the configuration itself.
+    /// The configuration itself.
     Configuration,
-    /// Into a file of its own that the configuration imports.
+    /// A file of its own that the configuration imports.
     DropIn,
-    /// Nowhere: what serves Kubernetes is switched off in this configuration.
+    /// No place: the configuration switches the plugin for Kubernetes off.
     Nowhere,
 }
 
-/// Where the runtime belongs in the case of this configuration.
+/// Returns the place of the runtime for this configuration.
 ///
-/// Before 2.0 (version 3) a file that is imported replaces all that the configuration says of the
-/// same plugin (containerd's issues 5837 and 7982), so that only later ones can have one.
+/// Before containerd 2.0 (version 3) an imported file replaces the whole configuration of a plugin
+/// (containerd's issues 5837 and 7982), so that only version 3 and later get a file of its own.
 ///
 /// # Errors
 ///
-/// When it is no configuration of version 2 or later.
+/// [`EditError`] when the text is no configuration of version 2 or later.
 pub(super) fn home(text: &str) -> Result<Home, EditError> {
     let document = parse(text)?;
     let names = |key: &str, name: &str| {
@@ -53,12 +54,12 @@ pub(super) fn home(text: &str) -> Result<Home, EditError> {
     })
 }
 
-/// The configuration with that runtime, which has the options of runc there; all else stays as it
-/// is written.
+/// Returns the configuration with that runtime, which gets the options of `runc`. Everything else
+/// stays as it is written.
 ///
 /// # Errors
 ///
-/// When it is no configuration of version 2 or later.
+/// [`EditError`] when the text is no configuration of version 2 or later.
 pub(super) fn set(text: &str, runtime: &str) -> Result<String, EditError> {
     let mut document = parse(text)?;
     let options = options(&document)?;
@@ -66,11 +67,11 @@ pub(super) fn set(text: &str, runtime: &str) -> Result<String, EditError> {
     Ok(document.to_string())
 }
 
-/// The file of its own for that runtime, beside a configuration that imports it.
+/// Returns the runtime's own file, for a configuration that imports it.
 ///
 /// # Errors
 ///
-/// When the configuration is none of version 2 or later.
+/// [`EditError`] when the configuration is not of version 2 or later.
 pub(super) fn drop_in(configuration: &str, runtime: &str) -> Result<String, EditError> {
     let configuration = parse(configuration)?;
     let mut document = DocumentMut::new();
@@ -79,11 +80,11 @@ pub(super) fn drop_in(configuration: &str, runtime: &str) -> Result<String, Edit
     Ok(document.to_string())
 }
 
-/// The configuration without that runtime; `None` if nothing but its version is left.
+/// Returns the configuration without the runtime; `None` if only the version is left.
 ///
 /// # Errors
 ///
-/// When it is no configuration of version 2 or later.
+/// [`EditError`] when the text is no configuration of version 2 or later.
 pub(super) fn unset(text: &str) -> Result<Option<String>, EditError> {
     let mut document = parse(text)?;
     let keys = keys(&document)?;
@@ -100,7 +101,7 @@ pub(super) fn unset(text: &str) -> Result<Option<String>, EditError> {
 ///
 /// # Errors
 ///
-/// When it is no configuration of version 2 or later.
+/// [`EditError`] when the text is no configuration of version 2 or later.
 pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
     let document = parse(text)?;
     let [plugin, containerd, runtimes] = keys(&document)?;
@@ -128,7 +129,8 @@ fn binary(runtime: &Item) -> Option<&str> {
     runtime.get("options")?.get("BinaryName")?.as_str()
 }
 
-/// Removes what stands at the end of the path, and what held nothing else; whether it was there.
+/// Removes the entry at the end of the path, and each table above that held nothing else. Tells
+/// whether the entry was there.
 fn take(table: &mut dyn TableLike, path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else {
         return false;
@@ -169,7 +171,8 @@ fn keys(document: &DocumentMut) -> Result<[&'static str; 3], EditError> {
     })
 }
 
-/// The options of the runtime `runc`: whether cgroups are systemd's must not differ between the two.
+/// Returns the options of the runtime `runc`, but for its program. Ours must have them too: both
+/// runtimes must have the same cgroup driver (`SystemdCgroup`).
 fn options(document: &DocumentMut) -> Result<Vec<(String, Item)>, EditError> {
     let mut item = document.get("plugins");
     for key in keys(document)?.into_iter().chain(["runc", "options"]) {

@@ -1,4 +1,4 @@
-//! Pure. Docker's `daemon.json`: the runtime `plimsoll`, and that it is the default.
+//! Pure. The runtime `plimsoll` in Docker's `daemon.json`, as the default.
 
 use jsonc_parser::{
     ParseOptions,
@@ -13,15 +13,17 @@ use super::{
 /// The name of the runtime.
 const NAME: &str = "plimsoll";
 
-/// The runtimes that the wrapper finds by itself, by all names that Docker has for them.
+/// The runtimes that `plimsoll-runtime` finds by itself, by every name that Docker has for them.
 const FOUND: [&str; 3] = ["runc", "crun", "io.containerd.runc.v2"];
 
-/// The configuration with the runtime of that path as the default; all else stays as it is written.
+/// Returns the configuration with the runtime at the path `runtime` as the default. Everything else
+/// stays as it is written.
 ///
 /// # Errors
 ///
-/// When it is no configuration, or when its default is a runtime that the wrapper does not find by
-/// itself and none is configured for it (`is_chained`): nothing would call that one any more.
+/// [`EditError`] when the text is no configuration, or its default is a runtime that
+/// `plimsoll-runtime` neither finds by itself nor is configured to call (`is_chained`): nothing would
+/// call that runtime any more.
 pub(super) fn set(text: &str, runtime: &str, is_chained: bool) -> Result<String, EditError> {
     let (root, object) = parse(text)?;
     let default = string(&object, "default-runtime");
@@ -48,12 +50,12 @@ pub(super) fn set(text: &str, runtime: &str, is_chained: bool) -> Result<String,
     Ok(root.to_string())
 }
 
-/// The configuration without what [`set`] has put there; `before` is what it was then, whose
-/// default comes back. `None` if nothing is left of it.
+/// Returns the configuration without the entries of [`set`], with the default runtime of the
+/// configuration `before`; `None` if nothing is left.
 ///
 /// # Errors
 ///
-/// When it is no configuration.
+/// [`EditError`] when the text is no configuration.
 pub(super) fn unset(text: &str, before: Option<&str>) -> Result<Option<String>, EditError> {
     let (root, object) = parse(text)?;
     let was_empty = object.properties().is_empty();
@@ -81,7 +83,7 @@ pub(super) fn unset(text: &str, before: Option<&str>) -> Result<Option<String>, 
 ///
 /// # Errors
 ///
-/// When it is no configuration.
+/// [`EditError`] when the text is no configuration.
 pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
     let (_, object) = parse(text)?;
     let all = object.object_value("runtimes");
@@ -100,7 +102,7 @@ pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
 }
 
 fn parse(text: &str) -> Result<(CstRootNode, CstObject), EditError> {
-    // What Docker itself accepts: no comments, no commas too many.
+    // Docker accepts strict JSON only: no comments, no trailing commas.
     let strict = ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,
@@ -116,11 +118,11 @@ fn parse(text: &str) -> Result<(CstRootNode, CstObject), EditError> {
     let garbled = |error: &dyn std::error::Error| EditError::Garbled(error.to_string());
     let root = CstRootNode::parse(text, &strict).map_err(|error| garbled(&error))?;
     if root.value().is_some() {
-        // The other parser overlooks what follows the object.
+        // jsonc_parser overlooks text behind the object.
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| garbled(&error))?;
     }
     let object = root.object_value_or_create();
-    let object = object.ok_or(EditError::Misshapen("the whole"))?;
+    let object = object.ok_or(EditError::Misshapen("the file"))?;
     Ok((root, object))
 }
 

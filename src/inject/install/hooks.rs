@@ -1,4 +1,4 @@
-//! Pure. The files that are ours alone: they are as they are packaged, but for where the program is.
+//! Pure. The files that are ours alone, as they are packaged, with the path of this program.
 
 use serde_json::Value;
 
@@ -7,17 +7,17 @@ use crate::inject::oci::hook_spec::{HookSpec, PACKAGED_PROGRAM, is_our_hook};
 /// The kind of our device, as CDI names it.
 const CDI_KIND: &str = "plimsoll.io/view";
 
-/// The file that Podman and CRI-O read (oci-hooks(5)).
+/// Returns the hook file for Podman and CRI-O (oci-hooks(5)).
 pub(super) fn oci(program: &str) -> String {
     HookSpec::of_engines(program).hooks_d()
 }
 
-/// A device of the Container Device Interface, for whoever wants the view by name.
+/// Returns the file with our device of the Container Device Interface.
 pub(super) fn cdi(program: &str) -> String {
     HookSpec::of_engines(program).cdi()
 }
 
-/// What LXC's containers include: a mount hook (lxc.container.conf(5)).
+/// Returns the file with our mount hook that LXC's containers include (lxc.container.conf(5)).
 pub(super) fn lxc(program: &str) -> String {
     include_str!("../../../packaging/lxc/plimsoll.conf").replace(PACKAGED_PROGRAM, program)
 }

@@ -1,8 +1,8 @@
-//! Sets engines up, so that every container has the view, and takes that back.
+//! Sets engines up, so that every container has the view, and takes the set-up back.
 //!
-//! Everything is planned before anything is written. What a file held before is kept in a record:
-//! if nobody else has changed it since, it becomes what it was, byte for byte; else only what is
-//! ours is taken out.
+//! A plan is complete before the first file is written. A record keeps the content of a file before
+//! its first change: `uninstall` restores that content, byte for byte, if nobody else has changed the
+//! file since, and else removes only our part.
 
 mod change;
 mod containerd;
@@ -28,24 +28,25 @@ use crate::facts::engines::Engine;
 use record::FileRecord;
 use setup_file::SetUpFile;
 
-/// Why an engine cannot be set up; nothing was written, unless it says that something could not be.
+/// The reason for which an engine cannot be set up. Nothing was written, but for
+/// [`InstallError::Write`].
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// An engine that was named is not there.
+    /// An engine that the user named is not installed.
     #[error("{} is not installed here: there is no {program}", engine.name())]
     Missing {
         /// The engine.
         engine: Engine,
-        /// The program that it would have.
+        /// The program by which the engine would be found.
         program: &'static str,
     },
     /// The containers of LXC and Incus take the files of lxcfs.
     #[error(
-        "{hook} has containers of LXC and Incus take lxcfs's files: move it away (dpkg-divert --rename), or run plimsoll \
+        "{hook} gives containers of LXC and Incus the files of lxcfs: move that file away (dpkg-divert --rename), or run plimsoll \
          daemon {lxcfs} in the place of lxcfs"
     )]
     Taken {
-        /// The file by which they do.
+        /// The file with the hook of lxcfs.
         hook: String,
         /// The mount point of lxcfs.
         lxcfs: &'static str,
@@ -55,7 +56,7 @@ pub enum InstallError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A file cannot be edited.
@@ -63,7 +64,7 @@ pub enum InstallError {
     Edit {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: EditError,
     },
     /// A file cannot be written.
@@ -71,24 +72,24 @@ pub enum InstallError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
 
-/// Why a configuration cannot be edited.
+/// The reason for which a configuration cannot be edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// It is no text of its kind.
-    #[error("it cannot be parsed: {0}")]
+    /// The text is not of the configuration's format.
+    #[error("cannot parse the configuration: {0}")]
     Garbled(String),
-    /// A part is of another kind than the engine says.
-    #[error("{0} is not what the engine expects there")]
+    /// A part has another type than the engine expects.
+    #[error("{0} has another type than the engine expects")]
     Misshapen(&'static str),
     /// containerd's configuration is of a version that has no such runtimes.
-    #[error("it is not of version 2 or later (see containerd config migrate)")]
+    #[error("the configuration is not of version 2 or later (see containerd config migrate)")]
     Version,
-    /// Docker's default runtime would not be called any more.
+    /// Docker's default runtime would never be called any more.
     #[error(
         "the default runtime is {0}; name its program as runtime.path in /etc/plimsoll/config.toml, so \
          that plimsoll calls it"
@@ -99,40 +100,42 @@ pub enum EditError {
 /// The machine whose engines are set up.
 #[derive(Debug, Clone)]
 pub struct TargetHost {
-    /// Where its root directory is.
+    /// The machine's root directory.
     pub root: PathBuf,
-    /// Where the program is, as the machine names it.
+    /// The path of this program on the machine.
     pub program: PathBuf,
-    /// Whether the wrapper is told which runtime it calls.
+    /// The configuration names the runtime that `plimsoll-runtime` calls.
     pub is_chained: bool,
 }
 
 impl TargetHost {
-    /// By which name an engine calls the program as its runtime.
+    /// Returns the path by which an engine calls the program as its runtime.
     fn runtime(&self) -> PathBuf {
         self.program.with_file_name("plimsoll-runtime")
     }
 
-    /// The program's name.
+    /// Returns the name of the program's file.
     fn name(&self) -> String {
         let name = self.program.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
 }
 
-/// What is to be done for one engine.
+/// The changes for one engine.
 #[derive(Debug)]
 pub struct Plan {
     /// The engine.
     pub engine: Installable,
-    /// Whether it is installed here.
+    /// The engine is installed on the machine.
     pub is_installed: bool,
-    /// Each file that concerns it, in the order in which they are written.
+    /// The files that concern the engine, in the order in which they are written.
     pub changes: Vec<Change>,
     steps: Vec<Step>,
 }
 
-/// What becomes of the record of a change.
+/// The fate of the record of a changed file.
+///
+/// Each step belongs to the change at the same index.
 #[derive(Debug)]
 enum Step {
     Keep(FileRecord),
@@ -141,14 +144,14 @@ enum Step {
 }
 
 impl Plan {
-    /// Whether anything is to be done.
+    /// Tells whether any file is to be changed.
     #[must_use]
     pub fn is_needed(&self) -> bool {
         self.changes.iter().any(Change::is_needed)
     }
 }
 
-/// What stands where, after the plans that were made already.
+/// The files and records of the machine, as the plans so far leave them.
 struct Planned<'a> {
     host: &'a TargetHost,
     texts: BTreeMap<PathBuf, Option<String>>,
@@ -203,11 +206,11 @@ fn plan(host: &TargetHost, engine: Installable) -> Plan {
     }
 }
 
-/// What sets these engines up; an engine that is not there needs nothing.
+/// Plans the set-up of these engines. The plan of an engine that is not installed is empty.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or edited.
+/// When a file cannot be read or edited. Nothing is written.
 pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Plan>, InstallError> {
     let mut planned = Planned::on(host);
     let mut plans = Vec::new();
@@ -228,7 +231,7 @@ pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Pl
             };
             let record = planned.record(&change.path)?;
             let step = match (record, change.is_needed()) {
-                // It was set up by other hands, who will take it back.
+                // Others have set the file up, who will take that back.
                 (None, false) => Step::Nothing,
                 (record, _) => Step::Keep(recorded(host, &target, &change, record, plan.engine)?),
             };
@@ -239,7 +242,11 @@ pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Pl
     Ok(plans)
 }
 
-/// The record of a change, on top of the record of an earlier one.
+/// Returns the record of a change, which continues the record of an `earlier` one.
+///
+/// # Errors
+///
+/// When the content without our part cannot be determined.
 fn recorded(
     host: &TargetHost,
     target: &SetUpFile,
@@ -272,11 +279,11 @@ fn recorded(
     Ok(record)
 }
 
-/// What takes these engines' set-up back; a file that another engine needs too stays.
+/// Plans the removal of these engines' set-up. A file that another engine needs too stays.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or edited.
+/// When a file cannot be read or edited. Nothing is written.
 pub fn plan_uninstall(
     host: &TargetHost,
     engines: &[Installable],
@@ -304,7 +311,11 @@ pub fn plan_uninstall(
     Ok(plans)
 }
 
-/// What is left of a file without that engine's part in it, and what becomes of its record.
+/// Returns the content of a file without that engine's part, and the fate of the file's record.
+///
+/// # Errors
+///
+/// When our part cannot be taken out.
 fn undone(
     target: &SetUpFile,
     text: &str,
@@ -330,23 +341,24 @@ fn undone(
     Ok((after, Step::Forget(record)))
 }
 
-/// Does what is planned.
+/// Carries the plans out.
 ///
 /// # Errors
 ///
-/// At the first file that cannot be written; those before it are done, and known to `uninstall`.
+/// [`InstallError::Write`] at the first file that cannot be written. The files before that one are
+/// changed, and `uninstall` knows them.
 pub fn carry_out(host: &TargetHost, plans: &[Plan]) -> Result<(), InstallError> {
     for plan in plans {
         for (change, step) in plan.changes.iter().zip(&plan.steps) {
-            // The record first: of a change that is not recorded nothing could be known.
+            // The record comes first: `uninstall` could not know an unrecorded change.
             if let Step::Keep(record) = step {
-                record.keep(&host.root)?;
+                record.write(&host.root)?;
             }
-            change.make(&host.root)?;
+            change.apply(&host.root)?;
             if let Step::Forget(record) = step {
-                record.forget(&host.root)?;
+                record.remove(&host.root)?;
                 for made in &record.made {
-                    // Whoever put something else there keeps it.
+                    // A directory with files of others stays.
                     let _ = fs::remove_dir(change::below(&host.root, made));
                 }
             }

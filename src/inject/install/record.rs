@@ -1,4 +1,4 @@
-//! What a file held before it was changed, kept so that it can be as it was.
+//! The record of a file's content before `install` first changed it, kept for `uninstall`.
 
 use std::{
     fs, io,
@@ -14,31 +14,34 @@ use crate::base::{paths::INSTALL_RECORDS, sys};
 /// The record of one file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct FileRecord {
-    /// The file.
+    /// The path on the machine.
     pub(super) path: PathBuf,
-    /// What stands there.
+    /// The kind of the file.
     pub(super) kind: FileKind,
-    /// For which engines it was changed.
+    /// The names of the engines that need the change.
     pub(super) engines: Vec<String>,
-    /// What it held; `None` if it was not there.
+    /// The content before the first change; `None` if the file was not there.
     pub(super) before: Option<String>,
-    /// What it was changed to.
+    /// The content after the last change.
     pub(super) after: String,
-    /// Directories that were made for it, the innermost first.
+    /// The directories that were made above the file, the innermost first.
     #[serde(default)]
     pub(super) made: Vec<PathBuf>,
 }
 
-/// Where the record of a file is.
+/// Returns the path of the record of a file.
 fn file(path: &Path) -> PathBuf {
-    // As systemd-escape(1) names units after paths: no two have the same name.
+    // The escaping of systemd-escape(1), so that no two paths share a record.
     let name = path.to_string_lossy();
     let name = name.trim_start_matches('/').replace('-', "\\x2d");
     Path::new(INSTALL_RECORDS).join(format!("{}.json", name.replace('/', "-")))
 }
 
 impl FileRecord {
-    /// The record of that file below that root; `None` if it was never changed.
+    /// Reads the record of that file below that root; `None` if the file has none.
+    ///
+    /// # Errors
+    /// [`InstallError::Read`].
     pub(super) fn read(root: &Path, path: &Path) -> Result<Option<FileRecord>, InstallError> {
         let file = file(path);
         let refused = |source| InstallError::Read {
@@ -55,8 +58,11 @@ impl FileRecord {
         }
     }
 
-    /// Keeps it below that root.
-    pub(super) fn keep(&self, root: &Path) -> Result<(), InstallError> {
+    /// Writes the record below that root.
+    ///
+    /// # Errors
+    /// [`InstallError::Write`].
+    pub(super) fn write(&self, root: &Path) -> Result<(), InstallError> {
         let file = file(&self.path);
         let at = below(root, &file);
         let refused = |source| InstallError::Write { path: file, source };
@@ -70,8 +76,11 @@ impl FileRecord {
             .map_err(refused)
     }
 
-    /// Forgets it, with the directory of the records if it was the last.
-    pub(super) fn forget(&self, root: &Path) -> Result<(), InstallError> {
+    /// Removes the record, and the directory of the records if no other is left.
+    ///
+    /// # Errors
+    /// [`InstallError::Write`].
+    pub(super) fn remove(&self, root: &Path) -> Result<(), InstallError> {
         let file = file(&self.path);
         let at = below(root, &file);
         match fs::remove_file(&at) {
@@ -103,11 +112,11 @@ mod tests {
             made: vec!["/etc/a-b".into()],
         };
         fs::create_dir_all(root.path().join("var/lib")).unwrap();
-        record.keep(root.path()).unwrap();
+        record.write(root.path()).unwrap();
         let read = |path: &str| FileRecord::read(root.path(), Path::new(path)).unwrap();
         assert_eq!(read("/etc/a-b/c"), Some(record.clone()));
         assert_eq!(read("/etc/a/b/c"), None);
-        record.forget(root.path()).unwrap();
+        record.remove(root.path()).unwrap();
         let left = fs::read_dir(root.path().join("var/lib")).unwrap().count();
         assert_eq!(left, 0);
     }

@@ -1,4 +1,4 @@
-//! The set-up of an engine as it stands: which of its containers get the view, and by which file.
+//! The present set-up of an engine: the containers that get the view, and the file by which they do.
 
 use std::{
     fs,
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::facts::engines::{CDI_DIRECTORIES, EnginePackage, HookMethod};
 
-/// The containers of an engine that get the view, and the file or directory by which they do.
+/// The part of an engine's containers that gets the view, with the file or directory by which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetUp {
-    /// All of them.
+    /// Every container gets the view.
     All(PathBuf),
-    /// Those that ask for it: by the name of a runtime, or by a device.
+    /// Only containers that ask for the view get it: by the name of a runtime, or by a device.
     OnRequest(PathBuf),
-    /// None of them.
+    /// No container gets the view.
     No,
 }
 
@@ -59,9 +59,9 @@ pub fn set_up(root: &Path, package: &EnginePackage) -> SetUp {
 /// The mount hooks that the containers of LXC or Incus include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LxcHooks {
-    /// One of them is ours.
+    /// A hook is ours.
     pub has_ours: bool,
-    /// One of them is lxcfs's.
+    /// A hook is lxcfs's.
     pub has_lxcfs: bool,
 }
 
