@@ -38,6 +38,13 @@ fn file(path: &Path) -> PathBuf {
 }
 
 impl FileRecord {
+    /// Adds an engine that needs the change.
+    pub(super) fn add_engine(&mut self, name: &str) {
+        if !self.engines.iter().any(|known| known == name) {
+            self.engines.push(name.to_owned());
+        }
+    }
+
     /// Reads the record of that file below that root; `None` if the file has none.
     ///
     /// # Errors

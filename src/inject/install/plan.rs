@@ -1,0 +1,260 @@
+//! The plan of a set-up, complete before the first file is written, and the carrying out of it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Change, InstallError, Installable, TargetHost, change, record::FileRecord,
+    setup_file::SetUpFile,
+};
+
+/// The changes for one engine.
+#[derive(Debug)]
+pub struct Plan {
+    /// The engine.
+    pub engine: Installable,
+    /// The engine is installed on the machine.
+    pub is_installed: bool,
+    /// The files that concern the engine, in the order in which they are written.
+    pub changes: Vec<Change>,
+    steps: Vec<RecordStep>,
+}
+
+/// The fate of the record of a changed file.
+///
+/// Each step belongs to the change at the same index.
+#[derive(Debug)]
+enum RecordStep {
+    Keep(FileRecord),
+    Forget(FileRecord),
+    Nothing,
+}
+
+impl Plan {
+    /// Tells whether any file is to be changed.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        self.changes.iter().any(Change::is_needed)
+    }
+}
+
+/// The files and records of the machine, as the plans so far leave them.
+struct Preview<'a> {
+    host: &'a TargetHost,
+    texts: BTreeMap<PathBuf, Option<String>>,
+    records: BTreeMap<PathBuf, Option<FileRecord>>,
+}
+
+impl Preview<'_> {
+    fn on(host: &TargetHost) -> Preview<'_> {
+        Preview {
+            host,
+            texts: BTreeMap::new(),
+            records: BTreeMap::new(),
+        }
+    }
+
+    fn text(&self, file: &SetUpFile) -> Result<Option<String>, InstallError> {
+        let path = file.path();
+        match self.texts.get(&path) {
+            Some(text) => Ok(text.clone()),
+            None => change::read(&self.host.root, &path, file.kind()),
+        }
+    }
+
+    fn record(&self, path: &Path) -> Result<Option<FileRecord>, InstallError> {
+        match self.records.get(path) {
+            Some(record) => Ok(record.clone()),
+            None => FileRecord::read(&self.host.root, path),
+        }
+    }
+
+    fn add(&mut self, plan: &mut Plan, change: Change, step: RecordStep) {
+        self.texts.insert(change.path.clone(), change.after.clone());
+        let record = match &step {
+            RecordStep::Keep(record) => Some(Some(record.clone())),
+            RecordStep::Forget(_) => Some(None),
+            RecordStep::Nothing => None,
+        };
+        if let Some(record) = record {
+            self.records.insert(change.path.clone(), record);
+        }
+        plan.changes.push(change);
+        plan.steps.push(step);
+    }
+}
+
+fn plan(host: &TargetHost, engine: Installable) -> Plan {
+    Plan {
+        engine,
+        is_installed: engine.is_installed(&host.root),
+        changes: Vec::new(),
+        steps: Vec::new(),
+    }
+}
+
+/// Plans the set-up of these engines. The plan of an engine that is not installed is empty.
+///
+/// # Errors
+///
+/// When a file cannot be read or edited. Nothing is written.
+pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Plan>, InstallError> {
+    let mut preview = Preview::on(host);
+    let mut plans = Vec::new();
+    for engine in engines {
+        let mut plan = plan(host, *engine);
+        let files = match plan.is_installed {
+            true => engine.files(host)?,
+            false => Vec::new(),
+        };
+        for file in files {
+            let text = preview.text(&file)?;
+            let after = file.set(host, text.as_deref())?;
+            let change = Change {
+                path: file.path(),
+                kind: file.kind(),
+                before: text,
+                after: Some(after.clone()),
+            };
+            let record = preview.record(&change.path)?;
+            let step = match (record, change.is_needed()) {
+                // Others have set the file up, who will take that back.
+                (None, false) => RecordStep::Nothing,
+                (record, _) => {
+                    let mut record = recorded(host, &file, &change, record)?;
+                    record.add_engine(plan.engine.name());
+                    RecordStep::Keep(record)
+                }
+            };
+            preview.add(&mut plan, change, step);
+        }
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+/// Returns the record of a change, which continues the record of an `earlier` one. The engine of the
+/// change is not yet in it.
+///
+/// # Errors
+///
+/// [`InstallError::Edit`] when the file has changed since the earlier record, and our part cannot be
+/// taken out.
+fn recorded(
+    host: &TargetHost,
+    file: &SetUpFile,
+    change: &Change,
+    earlier: Option<FileRecord>,
+) -> Result<FileRecord, InstallError> {
+    let before = match (&earlier, &change.before) {
+        (Some(earlier), Some(text)) if *text != earlier.after => {
+            file.unset(text, earlier.before.as_deref())?
+        }
+        (Some(earlier), _) => earlier.before.clone(),
+        (None, before) => before.clone(),
+    };
+    let mut record = FileRecord {
+        path: change.path.clone(),
+        kind: change.kind,
+        engines: Vec::new(),
+        before,
+        after: change.after.clone().unwrap_or_default(),
+        made: change.missing(&host.root),
+    };
+    if let Some(earlier) = earlier {
+        record.engines = earlier.engines;
+        record.made.extend(earlier.made);
+    }
+    Ok(record)
+}
+
+/// Plans the removal of these engines' set-up. A file that another engine needs too stays.
+///
+/// # Errors
+///
+/// When a file cannot be read or edited. Nothing is written.
+pub fn plan_uninstall(
+    host: &TargetHost,
+    engines: &[Installable],
+) -> Result<Vec<Plan>, InstallError> {
+    let mut preview = Preview::on(host);
+    let mut plans = Vec::new();
+    for engine in engines {
+        let mut plan = plan(host, *engine);
+        for file in engine.possible_files(host) {
+            let Some(text) = preview.text(&file)? else {
+                continue;
+            };
+            let record = preview.record(&file.path())?;
+            let (after, step) = undone(&file, &text, record, engine.name())?;
+            let change = Change {
+                path: file.path(),
+                kind: file.kind(),
+                before: Some(text),
+                after,
+            };
+            preview.add(&mut plan, change, step);
+        }
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+/// Returns the content of a file without that engine's part, and the fate of the file's record.
+///
+/// # Errors
+///
+/// [`InstallError::Edit`] when our part cannot be taken out.
+fn undone(
+    file: &SetUpFile,
+    text: &str,
+    record: Option<FileRecord>,
+    engine: &str,
+) -> Result<(Option<String>, RecordStep), InstallError> {
+    let Some(mut record) = record else {
+        return Ok((file.unset(text, None)?, RecordStep::Nothing));
+    };
+    let had = record.engines.len();
+    record.engines.retain(|name| name != engine);
+    if !record.engines.is_empty() {
+        let step = match had == record.engines.len() {
+            true => RecordStep::Nothing,
+            false => RecordStep::Keep(record),
+        };
+        return Ok((Some(text.to_owned()), step));
+    }
+    let after = match text == record.after {
+        true => record.before.clone(),
+        false => file.unset(text, record.before.as_deref())?,
+    };
+    Ok((after, RecordStep::Forget(record)))
+}
+
+/// Carries the plans out.
+///
+/// # Errors
+///
+/// [`InstallError::Write`] at the first file that cannot be written. The files before that one are
+/// changed, and `uninstall` knows them.
+pub fn carry_out(host: &TargetHost, plans: &[Plan]) -> Result<(), InstallError> {
+    for plan in plans {
+        for (change, step) in plan.changes.iter().zip(&plan.steps) {
+            // The record comes first: `uninstall` could not know an unrecorded change.
+            if let RecordStep::Keep(record) = step {
+                record.write(&host.root)?;
+            }
+            change.apply(&host.root)?;
+            if let RecordStep::Forget(record) = step {
+                record.remove(&host.root)?;
+                for made in &record.made {
+                    // A directory with files of others stays.
+                    let _ = fs::remove_dir(change::below(&host.root, made));
+                }
+            }
+        }
+    }
+    Ok(())
+}
