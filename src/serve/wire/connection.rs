@@ -13,18 +13,21 @@
 //!                                        Handshake  == reply? <---- fuser
 //! ```
 
-use super::mount::{MountError, Mounted, Side};
+use super::{
+    handshake::Handshake,
+    mount::{MountError, Mounted},
+    side::Side,
+};
 use crate::base::sys::fd;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     unistd::{read, write},
 };
-use serde::{Deserialize, Serialize};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 // FUSE_MIN_READ_BUFFER in include/uapi/linux/fuse.h: the kernel refuses reads into a smaller
@@ -51,24 +54,6 @@ pub enum ConnectionError {
     /// The reply of this program to `FUSE_INIT` differs from the reply that the kernel got.
     #[error("the connection {0} speaks a protocol that this program does not")]
     Disagrees(String),
-}
-
-/// A connection's name, mount point and `FUSE_INIT` exchange, with which a successor resumes it.
-///
-/// The names of the serialised fields are part of the manifest's version 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Handshake {
-    /// Name among the connections of one daemon; see [`Side::name`].
-    pub name: String,
-    /// Mount point.
-    #[serde(rename = "point")]
-    pub mountpoint: PathBuf,
-    /// The kernel's `FUSE_INIT` request, header included.
-    #[serde(rename = "hello")]
-    pub init_request: Vec<u8>,
-    /// The reply that the kernel got, header included; empty before the first session.
-    #[serde(rename = "answer")]
-    pub init_reply: Vec<u8>,
 }
 
 /// A connection to the kernel.
@@ -249,18 +234,6 @@ fn handshake_error(error: Errno) -> ConnectionError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_successor_reads_a_handshake_by_the_names_of_its_first_version() {
-        let handshake = Handshake {
-            name: "direct".to_owned(),
-            mountpoint: "/view".into(),
-            init_request: vec![1],
-            init_reply: vec![2],
-        };
-        let text = r#"{"name":"direct","point":"/view","hello":[1],"answer":[2]}"#;
-        assert_eq!(serde_json::to_string(&handshake).unwrap(), text);
-    }
 
     #[test]
     fn a_head_has_its_length_its_error_and_its_request() {

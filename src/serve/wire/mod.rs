@@ -1,17 +1,21 @@
 //! The two connections to the kernel: mount, handshake, and the gate that every request passes.
 //!
 //! ```text
-//! mount       Side: direct or cached; mounts one and unmounts it
+//! side        Side: direct or cached
+//! mount       mounts one side and unmounts it
+//! handshake   Handshake: the protocol that the kernel and a daemon agreed on
 //! connection  Connection: a mount and its device, begun here or taken over
 //! gate        GATE: stops the workers between two requests, tells whether one is stuck
 //! ```
 
 mod connection;
 mod gate;
+mod handshake;
 mod mount;
+mod side;
 
-pub use connection::{
-    Connection, ConnectionError, Handshake, has_waiting_request, resend_requests,
-};
+pub use connection::{Connection, ConnectionError, has_waiting_request, resend_requests};
 pub use gate::{GATE, Gate, WorkerProgress};
-pub use mount::{MountError, Side};
+pub use handshake::Handshake;
+pub use mount::MountError;
+pub use side::Side;

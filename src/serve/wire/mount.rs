@@ -1,7 +1,8 @@
 //! The mount of a connection. The mount(2) call is made here and not by fuser, so that the file
 //! system type names this program.
 
-use crate::base::paths::{self, CONTAINERS, FS_TYPE};
+use super::side::Side;
+use crate::base::paths::{self, FS_TYPE};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
@@ -27,51 +28,6 @@ pub enum MountError {
         /// Error of mount(2).
         source: nix::Error,
     },
-}
-
-/// A connection's part of the view: direct or cached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The whole tree. The mount is writable, because programs write triggers to the pressure
-    /// files; each other file refuses writes.
-    Direct,
-    /// The files that the kernel caches, mounted read-only on a directory of the direct connection.
-    Cached,
-}
-
-impl Side {
-    /// The two sides, in the order in which they are mounted.
-    pub const BOTH: [Side; 2] = [Side::Direct, Side::Cached];
-
-    /// Returns the name in the manifest, which never changes.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Side::Direct => "direct",
-            Side::Cached => "cached",
-        }
-    }
-
-    /// Returns the side with that name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Side> {
-        Side::BOTH.into_iter().find(|side| side.name() == name)
-    }
-
-    /// Returns the mount point of this side of the view at `view`.
-    #[must_use]
-    pub fn mountpoint(self, view: &Path) -> PathBuf {
-        match self {
-            Side::Direct => view.to_owned(),
-            Side::Cached => view.join(CONTAINERS),
-        }
-    }
-
-    /// Returns the index in the order of mounting.
-    #[must_use]
-    pub fn index(self) -> u8 {
-        u8::from(self == Side::Cached)
-    }
 }
 
 /// A mount of a connection. Drop unmounts it if this process owns it.
