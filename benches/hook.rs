@@ -77,7 +77,7 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
         "env": [],
     }]});
     for _ in 0..options.containers {
-        let text = harness::printed(&bundle.run());
+        let text = harness::stdout_of(&bundle.run());
         let total = harness::field(&text, "MemTotal");
         ensure!(
             total == 64 << 10,

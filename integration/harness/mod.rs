@@ -7,8 +7,10 @@ pub(crate) mod oci;
 #[allow(unused_imports, reason = "the benches use `roots`")]
 pub(crate) use cgroup::{Cgroup, hierarchy, is_v2, roots};
 pub(crate) use daemon::Daemon;
+pub(crate) use oci::busybox_root;
 
 use std::{
+    fmt::Display,
     fs,
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
@@ -20,8 +22,9 @@ pub(crate) fn plimsoll() -> Command {
     Command::new(env!("CARGO_BIN_EXE_plimsoll"))
 }
 
-/// What a program printed, when it should have succeeded.
-pub(crate) fn printed(output: &Output) -> String {
+/// Returns the standard output of a program that must have succeeded.
+#[track_caller]
+pub(crate) fn stdout_of(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}: {}",
@@ -44,25 +47,33 @@ pub(crate) fn field(text: &str, name: &str) -> u64 {
 /// jiffies for which the kernel does not ask again, and some play.
 pub(crate) const AGE: Duration = Duration::from_millis(50);
 
-/// Waits until `is_so`, for at most half a minute (an emulated machine is slow).
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+/// The maximum time that a test waits for an event. An emulated machine is slow.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Waits until `condition` holds, for at most [`WAIT_TIMEOUT`]. `event` says in the panic what the
+/// test waited for: "the daemon ends".
+#[track_caller]
+pub(crate) fn wait_until(event: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + WAIT_TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting until {event}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn unique(name: &str) -> String {
+/// Returns a name that no other test has, in this process or another one.
+pub(crate) fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("plimsoll-test-{name}-{}-{next}", std::process::id())
 }
 
-/// Sends a signal to a process that is there.
-pub(crate) fn kill(signal: &str, pid: u32) {
+/// Sends a signal to the process with that pid, or to the process group `-pid`.
+pub(crate) fn kill(signal: &str, pid: impl Display) {
     let pid = pid.to_string();
-    let status = Command::new("kill").args(["-s", signal, &pid]).status();
+    let status = Command::new("kill")
+        .args(["-s", signal, "--", &pid])
+        .status();
     assert!(status.unwrap().success(), "kill -s {signal} {pid}");
 }
 

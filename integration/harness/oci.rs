@@ -1,6 +1,6 @@
 //! A container of a real OCI runtime, made by hand: a bundle with a busybox for its root.
 
-use super::{is_v2, plimsoll, printed};
+use super::{is_v2, plimsoll, stdout_of};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -12,6 +12,25 @@ use std::{
 pub(crate) fn busybox() -> &'static Path {
     let paths = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
     paths.into_iter().find(|path| path.exists()).unwrap()
+}
+
+/// Makes an empty directory a root with nothing but a static busybox and links to it in `bin`.
+pub(crate) fn busybox_root(root: &Path) {
+    make_searchable(root);
+    let bin = root.join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::copy(busybox(), bin.join("busybox")).unwrap();
+    for name in [
+        "cat", "echo", "grep", "id", "ls", "mkdir", "mount", "rm", "sh", "sleep", "touch", "umount",
+    ] {
+        std::os::unix::fs::symlink("busybox", bin.join(name)).unwrap();
+    }
+}
+
+/// Lets every user search a directory.
+fn make_searchable(directory: &Path) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(directory, mode).unwrap();
 }
 
 /// A bundle, and the container that was made of it; both gone when dropped.
@@ -32,19 +51,12 @@ impl Bundle {
         let id = directory.path().file_name().unwrap().to_str().unwrap();
         let id = format!("plimsoll-test-{runtime}{}", id.replace('.', "-"));
         let rootfs = directory.path().join("rootfs");
-        for below in ["bin", "proc", "sys", "dev", "tmp"] {
-            fs::create_dir_all(rootfs.join(below)).unwrap();
+        fs::create_dir(&rootfs).unwrap();
+        busybox_root(&rootfs);
+        for name in ["proc", "sys", "dev", "tmp"] {
+            fs::create_dir(rootfs.join(name)).unwrap();
         }
-        fs::copy(busybox(), rootfs.join("bin/busybox")).unwrap();
-        for name in [
-            "sh", "cat", "sleep", "mount", "umount", "grep", "ls", "mkdir",
-        ] {
-            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(name)).unwrap();
-        }
-        for path in [directory.path(), &rootfs] {
-            let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            fs::set_permissions(path, open).unwrap();
-        }
+        make_searchable(directory.path());
         let config = config(&id);
         Bundle {
             directory,
@@ -137,7 +149,7 @@ impl Bundle {
             "cannot start {}",
             self.id
         );
-        let state = printed(&self.command("state").arg(&self.id).output().unwrap());
+        let state = stdout_of(&self.command("state").arg(&self.id).output().unwrap());
         let state: Value = serde_json::from_str(&state).unwrap();
         state["pid"].as_u64().unwrap().try_into().unwrap()
     }
@@ -145,7 +157,7 @@ impl Bundle {
     /// Stops it and starts it again, as an engine does; answers the pid of its first process.
     pub(crate) fn restart(&self) -> u32 {
         let mut command = self.command("delete");
-        printed(&command.arg("--force").arg(&self.id).output().unwrap());
+        stdout_of(&command.arg("--force").arg(&self.id).output().unwrap());
         self.start()
     }
 
@@ -153,7 +165,7 @@ impl Bundle {
     pub(crate) fn exec(&self, script: &str) -> String {
         let mut command = self.command("exec");
         command.arg(&self.id).args(["/bin/sh", "-c", script]);
-        printed(&command.output().unwrap())
+        stdout_of(&command.output().unwrap())
     }
 }
 
@@ -167,8 +179,7 @@ impl Drop for Bundle {
 /// A configuration file, and its name.
 pub(crate) fn configured(text: &str) -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(directory.path(), open).unwrap();
+    make_searchable(directory.path());
     let path = directory.path().join("config.toml");
     fs::write(&path, text).unwrap();
     let name = path.to_str().unwrap().to_owned();

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::oci::{Bundle, configured},
-    harness::{Daemon, field, plimsoll, printed},
+    harness::{Daemon, field, plimsoll, stdout_of},
 };
 use std::{fs, process::Output};
 
@@ -38,16 +38,16 @@ fn comes_and_goes(bundle: Bundle) {
     let pid = ["--pid", pid.as_str()];
     assert_eq!(total(&bundle), kib());
 
-    let planned = printed(&attach(&daemon, &[pid[0], pid[1], "--dry-run"]));
+    let planned = stdout_of(&attach(&daemon, &[pid[0], pid[1], "--dry-run"]));
     assert!(planned.contains("would be attached ("), "{planned}");
     assert_eq!(total(&bundle), kib());
 
-    let said = printed(&attach(&daemon, &pid));
+    let said = stdout_of(&attach(&daemon, &pid));
     assert!(said.contains(" attached ("), "{said}");
     assert_eq!(total(&bundle), 64 << 10);
     assert_eq!(bundle.exec("cat /sys/devices/system/cpu/online"), "0\n");
 
-    let said = printed(&attach(&daemon, &pid));
+    let said = stdout_of(&attach(&daemon, &pid));
     assert!(said.contains("has its files"), "{said}");
     let mounts = bundle.exec("grep -c ' /proc/meminfo ' /proc/self/mountinfo");
     assert_eq!(mounts, "1\n");
@@ -56,12 +56,12 @@ fn comes_and_goes(bundle: Bundle) {
     let mounts = bundle.exec("grep plimsoll /proc/self/mountinfo");
     assert!(!mounts.contains("shared:"), "{mounts}");
 
-    let said = printed(&detach(&pid));
+    let said = stdout_of(&detach(&pid));
     assert!(said.contains(" detached ("), "{said}");
     assert_eq!(total(&bundle), kib());
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
     assert_eq!(bundle.exec("cat /sys/devices/system/cpu/online"), online);
-    let said = printed(&detach(&pid));
+    let said = stdout_of(&detach(&pid));
     assert!(said.contains("has none of our files"), "{said}");
 }
 
@@ -86,10 +86,10 @@ fn what_a_lost_daemon_left_in_a_container_is_replaced() {
     let pid = bundle.start().to_string();
     let pid = ["--pid", pid.as_str()];
     let mut lost = Daemon::start();
-    printed(&attach(&lost, &pid));
+    stdout_of(&attach(&lost, &pid));
     lost.kill();
     let daemon = Daemon::start();
-    printed(&attach(&daemon, &pid));
+    stdout_of(&attach(&daemon, &pid));
     assert_eq!(total(&bundle), 64 << 10);
     let mounts = bundle.exec("grep -c ' /proc/meminfo ' /proc/self/mountinfo");
     assert_eq!(mounts, "1\n");
@@ -157,7 +157,7 @@ fn a_container_that_was_attached_and_is_started_again_without_the_hook_is_named_
     let id = format!("{:012x}", std::process::id()) + &"a7".repeat(26);
     bundle.config["linux"]["cgroupsPath"] = format!("/libpod-{id}").into();
     bundle.start();
-    printed(&attach(&daemon, &[&id]));
+    stdout_of(&attach(&daemon, &[&id]));
     assert_eq!(total(&bundle), 64 << 10);
     assert_eq!(lost(&id[..12]), None);
 
@@ -168,9 +168,9 @@ fn a_container_that_was_attached_and_is_started_again_without_the_hook_is_named_
     let fix = format!("-> plimsoll attach {}; plimsoll install podman", &id[..12]);
     assert!(said.contains(&fix), "{said}");
 
-    printed(&attach(&daemon, &[&id]));
+    stdout_of(&attach(&daemon, &[&id]));
     assert_eq!(lost(&id[..12]), None);
-    printed(&detach(&[&id]));
+    stdout_of(&detach(&[&id]));
     assert_eq!(lost(&id[..12]), None);
     bundle.restart();
     assert_eq!(lost(&id[..12]), None);

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::oci::{Bundle, busybox, configured},
-    harness::{Daemon, field, plimsoll, printed, wait_until},
+    harness::{Daemon, field, plimsoll, stdout_of, wait_until},
 };
 use serde_json::json;
 use std::{
@@ -27,7 +27,7 @@ fn sees_its_own(bundle: Bundle, stage: &str, daemon: &Daemon) {
         stage,
         &["--view", view, "--require", "--hook-timeout", "1m"],
     );
-    let text = printed(&bundle.run());
+    let text = stdout_of(&bundle.run());
     assert_eq!(field(&text, "MemTotal"), 64 << 10, "{text}");
     assert!(text.ends_with("\n1\n0\n"), "{text}");
 }
@@ -104,7 +104,7 @@ fn a_container_without_a_limit_keeps_the_hosts_files_unless_it_is_configured() {
         );
         let (_directory, config) = configured(&text);
         let bundle = Bundle::new("crun").unlimited().script(count);
-        let text = printed(&bundle.hook(&["--config", &config]).run());
+        let text = stdout_of(&bundle.hook(&["--config", &config]).run());
         text.trim().parse::<u32>().unwrap()
     };
     assert_eq!(mounts(""), 0);
@@ -122,7 +122,7 @@ fn without_a_daemon(view: &Path, config: &str) -> Output {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_starts_with_the_hosts_files_while_the_daemon_is_down() {
     let output = without_a_daemon(Path::new("/nowhere"), "");
-    assert_eq!(field(&printed(&output), "MemTotal"), kib());
+    assert_eq!(field(&stdout_of(&output), "MemTotal"), kib());
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_container_is_not_held_up_by_a_daemon_that_hangs() {
     let took = begun.elapsed();
     crate::harness::kill("CONT", serving);
     crate::harness::kill("CONT", daemon.process.id());
-    assert_eq!(field(&printed(&output), "MemTotal"), kib());
+    assert_eq!(field(&stdout_of(&output), "MemTotal"), kib());
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
@@ -331,7 +331,10 @@ fn a_root_without_proc_gets_nothing_and_starts() {
     fs::create_dir(bundle.path().join("rootfs")).unwrap();
     let config = json!({"root": {"path": "rootfs"}}).to_string();
     fs::write(bundle.path().join("config.json"), config).unwrap();
-    assert_eq!(printed(&called(bundle.path(), &daemon.mountpoint, "")), "");
+    assert_eq!(
+        stdout_of(&called(bundle.path(), &daemon.mountpoint, "")),
+        ""
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Setting engines up and taking it back, on made-up machines.
 
-use crate::harness::{plimsoll, printed};
+use crate::harness::{plimsoll, stdout_of};
 use std::{
     collections::BTreeMap,
     fs,
@@ -30,7 +30,7 @@ fn ask(root: &TempDir, line: &str) -> Output {
 }
 
 fn done(root: &TempDir, line: &str) -> String {
-    printed(&ask(root, line))
+    stdout_of(&ask(root, line))
 }
 
 /// What cannot be done, in one line.

@@ -1,6 +1,6 @@
 //! Containers of LXC: with the hook of our own, and with lxcfs's, which finds all it looks for.
 
-use crate::harness::{Daemon, field, is_v2, plimsoll, printed, wait_until};
+use crate::harness::{Daemon, field, is_v2, plimsoll, stdout_of, wait_until};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -59,7 +59,7 @@ impl Container {
     fn file(&self, path: &str) -> String {
         let mut command = self.command("lxc-attach");
         command.args(["--", "/bin/busybox", "cat", path]);
-        printed(&command.output().unwrap())
+        stdout_of(&command.output().unwrap())
     }
 }
 
@@ -108,11 +108,11 @@ fn a_container_of_lxc_that_runs_gets_its_files_by_name() {
     let container = Container::start("/bin/true");
     let mut command = plimsoll();
     command.arg("attach").arg("--view").arg(&daemon.mountpoint);
-    printed(&command.arg(&container.name).output().unwrap());
+    stdout_of(&command.arg(&container.name).output().unwrap());
     wait_until("it has its files", || {
         field(&container.file("/proc/meminfo"), "MemTotal") == 64 << 10
     });
     let detach = plimsoll().arg("detach").arg(&container.name).output();
-    printed(&detach.unwrap());
+    stdout_of(&detach.unwrap());
     assert!(field(&container.file("/proc/meminfo"), "MemTotal") > 64 << 10);
 }

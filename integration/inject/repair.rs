@@ -8,7 +8,7 @@ use super::{
 use crate::harness::{
     Daemon,
     oci::{Bundle, busybox},
-    plimsoll, printed, wait_until,
+    plimsoll, stdout_of, wait_until,
 };
 use std::{
     fs,
@@ -24,7 +24,7 @@ fn attached(daemon: &Daemon) -> (Bundle, u32) {
     let pid = bundle.start();
     let mut attach = plimsoll();
     attach.args(["attach", "--view"]).arg(&daemon.mountpoint);
-    printed(&attach.args(["--pid", &pid.to_string()]).output().unwrap());
+    stdout_of(&attach.args(["--pid", &pid.to_string()]).output().unwrap());
     (bundle, pid)
 }
 

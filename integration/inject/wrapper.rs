@@ -1,6 +1,6 @@
 //! The OCI runtime that is another one with our hook, before a runtime that only says what it is asked.
 
-use crate::harness::{oci::huge, printed};
+use crate::harness::{oci::huge, stdout_of};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},
@@ -83,7 +83,7 @@ fn every_other_call_reaches_the_runtime_as_it_was_made() {
         &["--unheard-of", "x", "kill", "--all", "ab12", "9"],
     ] {
         let expected: String = args.iter().map(|arg| format!("{arg}\n")).collect();
-        assert_eq!(printed(&place.call(args)), expected);
+        assert_eq!(stdout_of(&place.call(args)), expected);
     }
 }
 
@@ -99,7 +99,7 @@ fn a_container_that_is_made_gets_the_hook_and_keeps_all_else() {
     )
     .unwrap();
     let bundle = place.at("bundle");
-    let said = printed(&place.create());
+    let said = stdout_of(&place.create());
     assert_eq!(
         said,
         format!(

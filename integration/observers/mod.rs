@@ -10,14 +10,14 @@ mod calls;
 mod runtimes;
 mod tools;
 
-use crate::harness::{plimsoll, printed};
+use crate::harness::{plimsoll, stdout_of};
 use std::process::Command;
 
 fn inside(words: &[&str]) -> String {
     let mut run = plimsoll();
     run.args(["run", "-m", "256M", "--cpus", "1", "--"])
         .args(words);
-    printed(&run.output().unwrap())
+    stdout_of(&run.output().unwrap())
 }
 
 fn shell(script: &str) -> String {
@@ -25,7 +25,7 @@ fn shell(script: &str) -> String {
 }
 
 fn outside(script: &str) -> String {
-    printed(&Command::new("bash").args(["-c", script]).output().unwrap())
+    stdout_of(&Command::new("bash").args(["-c", script]).output().unwrap())
 }
 
 /// What stands behind `name` and a colon.

@@ -1,7 +1,7 @@
 //! What programs see in a container of `plimsoll run`: those that ask files agree with its limits
 //! and with each other.
 
-use crate::harness::{AGE, Daemon, field, hierarchy, is_v2, plimsoll, printed};
+use crate::harness::{AGE, Daemon, field, hierarchy, is_v2, plimsoll, stdout_of};
 use std::{
     fs,
     io::{BufRead, BufReader, Lines, Write},
@@ -20,7 +20,7 @@ fn inside(words: &[&str]) -> Command {
 }
 
 fn read(words: &[&str]) -> String {
-    printed(&inside(words).output().unwrap())
+    stdout_of(&inside(words).output().unwrap())
 }
 
 /// A shell script in a container that says lines and waits for ours.
@@ -162,7 +162,7 @@ fn every_program_that_asks_a_file_counts_one_cpu() {
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn what_counts_possible_cpus_counts_the_hosts() {
-    let host = printed(&Command::new("nproc").arg("--all").output().unwrap());
+    let host = stdout_of(&Command::new("nproc").arg("--all").output().unwrap());
     assert_eq!(read(&["nproc", "--all"]), host);
 }
 
@@ -174,7 +174,7 @@ fn a_cpuset_keeps_the_hosts_numbers_in_every_file() {
     let run = plimsoll()
         .args(["run", "--cpuset-cpus", "1", "--", "sh", "-c", script])
         .output();
-    let text = printed(&run.unwrap());
+    let text = stdout_of(&run.unwrap());
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines, ["processor\t: 1", "cpu1", "1", "1"]);
 }
@@ -226,7 +226,7 @@ fn swap_that_may_not_be_used_is_not_there() {
         .args(["run", "-m", "64M", "--memory-swap", "64M", "--", "sh", "-c"])
         .arg("swapon -s; grep Swap /proc/meminfo")
         .output();
-    let text = printed(&run.unwrap());
+    let text = stdout_of(&run.unwrap());
     assert_eq!(
         (field(&text, "SwapTotal"), field(&text, "SwapFree")),
         (0, 0)
@@ -241,7 +241,7 @@ fn swap_that_may_be_used_is_what_was_asked_for() {
         .args(["run", "-m", "64M", "--memory-swap", "96M", "--", "sh", "-c"])
         .arg("cat /proc/swaps; grep Swap /proc/meminfo")
         .output();
-    let text = printed(&run.unwrap());
+    let text = stdout_of(&run.unwrap());
     assert_eq!(field(&text, "SwapTotal"), 32 * 1024, "{text}");
     assert!(text.contains("32768"), "{text}");
 }

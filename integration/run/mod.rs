@@ -1,4 +1,12 @@
-//! The bundled runtime, `plimsoll run`.
+//! The bundled runtime, `plimsoll run`, with the real program on the real kernel.
+//!
+//! The tests need root, FUSE and a cgroup file system of v1, v2 or both. Every container has a name
+//! of its own, so that the tests can run side by side.
 
-mod bundled;
+mod cleanup;
+mod container;
+mod files;
 mod inside;
+mod limits;
+mod process;
+mod refusals;

@@ -4,7 +4,7 @@
 //! beside each case, with the reason; there a case passes if lxcfs fails as it is known to.
 //! `integration/lab/comply` runs both and prints the table.
 
-use crate::harness::{Cgroup, Daemon, field, is_v2, printed};
+use crate::harness::{Cgroup, Daemon, field, is_v2, stdout_of};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const MIB: u64 = 1 << 20;
@@ -69,7 +69,7 @@ macro_rules! cases {
 
 /// What a script printed in a container of its own.
 fn told(server: &Daemon, cgroup: &Cgroup, script: &str) -> String {
-    printed(&cgroup.shell(server, script).output().unwrap())
+    stdout_of(&cgroup.shell(server, script).output().unwrap())
 }
 
 fn python(script: &str) -> String {
@@ -251,7 +251,7 @@ cases! {
         let output = init.shell(server, &format!("set +e; {script}; true")).output().unwrap();
         drop(init);
         drop_inside_out(levels);
-        let load: f64 = printed(&output).lines().next().unwrap().parse().unwrap();
+        let load: f64 = stdout_of(&output).lines().next().unwrap().parse().unwrap();
         assert!(load > 0.1, "{load}");
     };
 
@@ -304,7 +304,7 @@ cases! {
             std::thread::sleep(std::time::Duration::from_millis(50));
             cgroup.limit_cpus(["0", "0-1"][round % 2]);
         }
-        assert_eq!(printed(&reading.wait_with_output().unwrap()), "0 [1, 2]\n");
+        assert_eq!(stdout_of(&reading.wait_with_output().unwrap()), "0 [1, 2]\n");
     };
 
     two_containers_that_splice_see_their_own, Lxcfs::Fails, "the page cache of an inode is shared by all containers", |server| {

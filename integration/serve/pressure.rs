@@ -1,6 +1,6 @@
 //! `/proc/pressure`: a container's own stalls, and triggers that fire for them alone.
 
-use crate::harness::{Cgroup, Daemon, is_v2, plimsoll, printed};
+use crate::harness::{Cgroup, Daemon, is_v2, plimsoll, stdout_of};
 use std::process::{Command, Output};
 
 const MIB: u64 = 1 << 20;
@@ -38,7 +38,7 @@ fn a_container_reads_its_own_pressure() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_memory(256 * MIB);
-    let text = printed(&in_container(
+    let text = stdout_of(&in_container(
         &daemon,
         &cgroup,
         "cat /proc/pressure/memory; stat -c %a /proc/pressure/memory",
@@ -64,11 +64,11 @@ fn a_trigger_fires_for_the_container_that_stalls_and_not_for_its_neighbour() {
         (first.join().unwrap(), second)
     });
     assert!(
-        printed(&first).starts_with("fired\n"),
+        stdout_of(&first).starts_with("fired\n"),
         "{}",
-        printed(&first)
+        stdout_of(&first)
     );
-    assert_eq!(printed(&second), "quiet\nconsumed\n");
+    assert_eq!(stdout_of(&second), "quiet\nconsumed\n");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn nonsense_is_refused_and_only_the_privileged_choose_any_window() {
     let refused = "Invalid argument\n";
     let say = |text: &str, before: &str| {
         let script = format!("{before} {}", python(WAIT, &format!("'{text}' 0.1")));
-        printed(&in_container(&daemon, &cgroup, &script))
+        stdout_of(&in_container(&daemon, &cgroup, &script))
     };
     assert_eq!(say("once 1 2000000", ""), refused);
     assert_eq!(say("some 3000000 2000000", ""), refused);
@@ -109,7 +109,7 @@ print(poll.poll(5000)[0][1] == select.POLLIN)
 "#,
         "",
     );
-    let text = printed(&in_container(&daemon, &Cgroup::new(), &script));
+    let text = stdout_of(&in_container(&daemon, &Cgroup::new(), &script));
     assert_eq!(text, "True\nDevice or resource busy\nsome\nTrue\n");
 }
 
@@ -133,11 +133,11 @@ except OSError as error: print(len(held) - 1, os.strerror(error.errno))
         "",
     )
     .replace("python3", "setpriv --reuid 65534 --clear-groups python3");
-    let text = printed(&in_container(&daemon, &cgroup, &storm));
+    let text = stdout_of(&in_container(&daemon, &cgroup, &storm));
     assert_eq!(text, "64 No space left on device\n");
     let after = python(WAIT, "'some 100000 2000000' 0.1");
     assert_eq!(
-        printed(&in_container(&daemon, &cgroup, &after)),
+        stdout_of(&in_container(&daemon, &cgroup, &after)),
         "quiet\nconsumed\n"
     );
 }
@@ -149,7 +149,7 @@ fn a_shell_may_write_a_trigger_and_nothing_else_in_the_view() {
     let script = "echo 'some 150000 2000000' > /proc/pressure/cpu && echo set; \
         for f in meminfo stat uptime; do echo x 2>/dev/null > /proc/$f || echo refused; done";
     let output = in_container(&daemon, &Cgroup::new(), script);
-    assert_eq!(printed(&output), "set\nrefused\nrefused\nrefused\n");
+    assert_eq!(stdout_of(&output), "set\nrefused\nrefused\nrefused\n");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_container_of_run_has_its_own_pressure_too() {
     let script = "cat /proc/pressure/memory; grep -c ' /proc/pressure' /proc/mounts; \
         (grep ' /proc/meminfo ' /proc/mounts | grep -c ' ro,') ; echo 'some 150000 2000000' > /proc/pressure/io && echo set";
     run.args(["run", "-m", "64M", "--", "bash", "-c", script]);
-    let text = printed(&run.output().unwrap());
+    let text = stdout_of(&run.output().unwrap());
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("some avg10=0.00"), "{text}");
     assert!(lines[2].parse::<u32>().unwrap() >= 3, "{text}");
@@ -174,13 +174,13 @@ fn without_cgroup_v2_a_container_has_no_pressure_files() {
         "ls {0}/proc/pressure {0}/containers/self/proc/pressure",
         daemon.mountpoint.display()
     );
-    let text = printed(&in_container(&daemon, &Cgroup::new(), &script));
+    let text = stdout_of(&in_container(&daemon, &Cgroup::new(), &script));
     assert!(!text.contains("cpu") && !text.contains("memory"), "{text}");
     let host = Command::new("ls")
         .arg(daemon.path("proc/pressure"))
         .output()
         .unwrap();
-    assert!(printed(&host).contains("memory"));
+    assert!(stdout_of(&host).contains("memory"));
 }
 
 #[test]
@@ -188,5 +188,5 @@ fn without_cgroup_v2_a_container_has_no_pressure_files() {
 fn without_cgroup_v2_a_container_of_run_does_not_see_the_hosts_pressure() {
     let mut run = plimsoll();
     run.args(["run", "-m", "64M", "--", "ls", "-A", "/proc/pressure"]);
-    assert_eq!(printed(&run.output().unwrap()), "");
+    assert_eq!(stdout_of(&run.output().unwrap()), "");
 }

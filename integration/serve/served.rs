@@ -1,6 +1,6 @@
 //! What the daemon promises: who is served what, and how it starts and ends.
 
-use crate::harness::{AGE, Cgroup, Daemon, field, hierarchy, plimsoll, printed, wait_until};
+use crate::harness::{AGE, Cgroup, Daemon, field, hierarchy, plimsoll, stdout_of, wait_until};
 use std::{
     fs,
     os::unix::net::UnixDatagram,
@@ -187,7 +187,7 @@ fn limits_of_every_parent_count() {
     outer.limit_cpu(100);
     let script = "cat /proc/meminfo; grep -c ^cpu[0-9] /proc/stat >&2";
     let output = box_.shell(&daemon, script).output().unwrap();
-    assert_eq!(field(&printed(&output), "MemTotal"), 100 * 1024);
+    assert_eq!(field(&stdout_of(&output), "MemTotal"), 100 * 1024);
     assert_eq!(String::from_utf8(output.stderr).unwrap().trim(), "1");
 }
 
@@ -207,7 +207,7 @@ fn what_a_sibling_takes_under_one_parent_is_not_free() {
         .unwrap();
     let mut line = [0; 2];
     std::io::Read::read_exact(sibling.stdout.as_mut().unwrap(), &mut line).unwrap();
-    let text = printed(&box_.shell(&daemon, "cat /proc/meminfo").output().unwrap());
+    let text = stdout_of(&box_.shell(&daemon, "cat /proc/meminfo").output().unwrap());
     sibling.kill().unwrap();
     sibling.wait().unwrap();
     assert_eq!(field(&text, "MemTotal"), 200 * 1024);
@@ -262,7 +262,7 @@ fn two_containers_never_see_each_others_numbers_however_they_copy() {
         })
         .collect();
     for (reader, size) in readers.into_iter().zip([100, 200]) {
-        let text = printed(&reader.wait_with_output().unwrap());
+        let text = stdout_of(&reader.wait_with_output().unwrap());
         let totals: Vec<&str> = text
             .lines()
             .filter(|line| line.starts_with("MemTotal"))
@@ -282,7 +282,7 @@ fn a_file_reads_the_same_in_whole_and_in_pieces() {
     let script = "exec 3< /proc/cpuinfo; dd bs=1 <&3 2>/dev/null | cmp - /proc/cpuinfo; \
         dd if=/proc/meminfo bs=1 skip=10 count=6 2>/dev/null | od -c | head -1; \
         dd if=/proc/meminfo bs=1 skip=100000 2>/dev/null | wc -c; wc -c < /proc/uptime";
-    let text = printed(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
     assert!(
         text.lines().nth(1).unwrap().trim().starts_with('0'),
         "{text}"
@@ -296,7 +296,7 @@ fn a_file_that_is_kept_open_is_new_when_it_is_read_from_its_start() {
     let cgroup = Cgroup::new();
     let script = "python3 -c \"import time; f = open(\\\"/proc/uptime\\\"); \
         first = f.read(); time.sleep(0.5); f.seek(0); print(first != f.read(), f.read() == \\\"\\\")\"";
-    let text = printed(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
     assert_eq!(text.trim(), "True True");
 }
 
@@ -313,7 +313,7 @@ fn self_leads_each_container_to_its_own_directory() {
         daemon.path("containers/self").display()
     );
     let output = cgroup.shell(&daemon, &script).output().unwrap();
-    assert_eq!(field(&printed(&output), "MemTotal"), 100 * 1024);
+    assert_eq!(field(&stdout_of(&output), "MemTotal"), 100 * 1024);
     let key = String::from_utf8(output.stderr).unwrap();
     assert_eq!(key.trim(), cgroup.key().to_string());
     let direct =
@@ -328,7 +328,7 @@ fn a_containers_directory_goes_when_its_cgroup_goes() {
     let cgroup = Cgroup::new();
     let link = daemon.path("containers/self");
     let script = format!("readlink {}", link.display());
-    let key = printed(&cgroup.shell(&daemon, &script).output().unwrap());
+    let key = stdout_of(&cgroup.shell(&daemon, &script).output().unwrap());
     let directory = daemon.path(&format!("containers/{}", key.trim()));
     assert!(directory.exists());
     drop(cgroup);
@@ -342,7 +342,7 @@ fn show_prints_what_the_container_reads() {
     let cgroup = Cgroup::new();
     cgroup.limit_memory(100 * MIB);
     cgroup.limit_cpus("0");
-    let served = printed(&cgroup.shell(&daemon, "cat /proc/cpuinfo").output().unwrap());
+    let served = stdout_of(&cgroup.shell(&daemon, "cat /proc/cpuinfo").output().unwrap());
     let shown = plimsoll()
         .arg("show")
         .arg("--cgroup")
@@ -354,7 +354,7 @@ fn show_prints_what_the_container_reads() {
         lines.map(str::to_owned).collect()
     };
     assert_eq!(
-        without_clock(&printed(&shown.unwrap())),
+        without_clock(&stdout_of(&shown.unwrap())),
         without_clock(&served)
     );
     let own = plimsoll()
@@ -366,7 +366,7 @@ fn show_prints_what_the_container_reads() {
         ])
         .output()
         .unwrap();
-    assert_eq!(printed(&own), fs::read_to_string("/proc/swaps").unwrap());
+    assert_eq!(stdout_of(&own), fs::read_to_string("/proc/swaps").unwrap());
 }
 
 #[test]
@@ -418,7 +418,7 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
         .shell(&daemon, &format!("sleep 1; {rest}"))
         .output()
         .unwrap();
-    let burnt = printed(&burning.wait_with_output().unwrap());
+    let burnt = stdout_of(&burning.wait_with_output().unwrap());
     let lines: Vec<&str> = burnt.lines().collect();
     let own = lines[3].parse::<u64>().unwrap() - lines[1].parse::<u64>().unwrap();
     let (shown, passed) = grown(lines[0], lines[2]);
@@ -426,7 +426,7 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
         shown.abs_diff(own) * 100 <= passed * 15,
         "{shown} shown, {own} used of {passed}"
     );
-    let rested = printed(&resting);
+    let rested = stdout_of(&resting);
     let (shown, passed) = grown(
         rested.lines().next().unwrap(),
         rested.lines().nth(1).unwrap(),
@@ -465,13 +465,13 @@ fn show_explains_each_line_for_people_and_for_programs() {
             .args(words);
         show.output().unwrap()
     };
-    let table = printed(&show(&["meminfo", "--explain"]));
+    let table = stdout_of(&show(&["meminfo", "--explain"]));
     let total = table.split("MemFree").next().unwrap();
     assert!(
         total.contains(&format!("{}", 64 * MIB)) && total.contains("decided by /"),
         "{total}"
     );
-    let json = printed(&show(&["/proc/stat", "--explain", "-o", "json"]));
+    let json = stdout_of(&show(&["/proc/stat", "--explain", "-o", "json"]));
     let lines: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
     assert_eq!(lines[0]["name"], "cpu");
     assert!(
@@ -492,7 +492,7 @@ fn show_explains_each_line_for_people_and_for_programs() {
         ])
         .output()
         .unwrap();
-    assert!(printed(&host).contains("the host's own"));
+    assert!(stdout_of(&host).contains("the host's own"));
 }
 
 #[test]
@@ -506,7 +506,7 @@ fn a_process_below_its_init_and_init_itself_see_the_container_of_the_init() {
     let look = "grep MemTotal /proc/meminfo";
     let join = service.join("$$").replace('$', "\\$");
     let script = format!("{look}; sh -c \"{join}{look}\"");
-    let text = printed(&init.shell(&daemon, &script).output().unwrap());
+    let text = stdout_of(&init.shell(&daemon, &script).output().unwrap());
     drop((init, service));
     let total = "MemTotal:          98304 kB\n";
     assert_eq!(text, total.repeat(2));
@@ -523,7 +523,7 @@ fn pods_that_share_a_pid_namespace_see_each_its_own() {
     let look = "grep MemTotal /proc/meminfo";
     let join = app.join("$$").replace('$', "\\$");
     let script = format!("{look}; sh -c \"{join}{look}\"");
-    let text = printed(&pause.shell(&daemon, &script).output().unwrap());
+    let text = stdout_of(&pause.shell(&daemon, &script).output().unwrap());
     drop((pause, app));
     assert_eq!(
         text,
@@ -549,7 +549,7 @@ fn a_container_in_a_container_sees_its_own_limit_and_never_more_than_the_outer_h
         format!("sh -c \"{join}exec unshare --pid --fork {look}\"\n")
     };
     let script = format!("{look}\n{}{}", enter(&tight), enter(&loose));
-    let text = printed(&init.shell(&daemon, &script).output().unwrap());
+    let text = stdout_of(&init.shell(&daemon, &script).output().unwrap());
     drop((init, tight, loose));
     let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
     assert_eq!(kib, [96 << 10, 32 << 10, 96 << 10]);
@@ -572,7 +572,7 @@ fn an_open_file_keeps_telling_of_the_container_that_opened_it() {
     );
     let output = Command::new("sh").args(["-ec", &script]).output().unwrap();
     drop((first, second));
-    let text = printed(&output);
+    let text = stdout_of(&output);
     let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
     assert_eq!(kib, [32 << 10, 64 << 10]);
 }
@@ -591,7 +591,7 @@ fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers(
         "{join}exec unshare -pfm --kill-child --mount-proc sh -ec 'cat {view}/proc/meminfo; echo; cat {view}/proc/swaps; head -1 {view}/proc/uptime'",
         view = daemon.mountpoint.display()
     );
-    let text = printed(&Command::new("sh").args(["-ec", &script]).output().unwrap());
+    let text = stdout_of(&Command::new("sh").args(["-ec", &script]).output().unwrap());
     let host = fs::read_to_string("/proc/meminfo").unwrap();
     for name in ["MemTotal", "SwapTotal"] {
         assert_eq!(field(&text, name), field(&host, name), "{name}");
@@ -616,7 +616,7 @@ fn the_descriptors_have_a_bound_however_many_containers_there_are() {
     };
     let containers: Vec<Cgroup> = (0..80).map(|_| Cgroup::new()).collect();
     let look = "cat /proc/stat /proc/loadavg /proc/meminfo";
-    let look = |container: &Cgroup| printed(&container.shell(&daemon, look).output().unwrap());
+    let look = |container: &Cgroup| stdout_of(&container.shell(&daemon, look).output().unwrap());
     assert!(look(&containers[0]).contains("MemTotal"));
     let before = descriptors();
     for container in &containers {

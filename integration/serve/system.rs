@@ -1,6 +1,6 @@
 //! The trees below `/sys/devices/system`: whoever looks finds the CPUs and the memory that are its own.
 
-use crate::harness::{Cgroup, Daemon, field, printed};
+use crate::harness::{Cgroup, Daemon, field, stdout_of};
 use plimsoll::view::files::Attribute;
 use std::{
     fs,
@@ -80,7 +80,7 @@ fn a_container_finds_the_directories_of_its_own_cpus_and_no_other() {
     let script = script.replace("LAST", &last.to_string());
     let look = |cgroup: &Cgroup| {
         let mut shell = cgroup.shell(&daemon, &script);
-        printed(&shell.output().unwrap())
+        stdout_of(&shell.output().unwrap())
     };
     // Both walk over the same names of the shared tree, one after the other and back.
     for _ in 0..3 {
@@ -106,7 +106,7 @@ fn a_cpuset_that_changes_changes_the_tree() {
         .shell(&daemon, &format!("set +e; {{ {script}; }} 2>&1; true"))
         .output()
         .unwrap();
-    let text = printed(&output);
+    let text = stdout_of(&output);
     let (before, after) = text.split_once("../cpu0\n").unwrap();
     assert!(before.contains("cpu0\ncpu1\n"), "{text}");
     let gone: Vec<&str> = after.lines().collect();
@@ -121,7 +121,7 @@ fn every_list_and_mask_in_a_container_of_one_cpu_names_that_cpu() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_cpu(100);
-    let text = printed(
+    let text = stdout_of(
         &cgroup
             .shell(
                 &daemon,
@@ -151,7 +151,7 @@ fn the_nodes_of_a_container_hold_as_much_as_its_meminfo() {
     cgroup.limit_memory(64 << 20);
     let script = "cat /sys/devices/system/node/node*/meminfo; readlink /sys/devices/system/node/node*/cpu0; \
         ls /sys/devices/system/node/node*/cpu0/topology/core_id";
-    let text = printed(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
     let total: u64 = numbers(&daemon.path(NODES), "node")
         .iter()
         .map(|node| field(&text, &format!("Node {node} MemTotal")))
@@ -188,9 +188,9 @@ fn an_attribute_is_shown_without_a_daemon_too() {
         show.args(["show", "--cgroup"]).arg(cgroup.path()).arg(path);
         show.output().unwrap()
     };
-    assert_eq!(printed(&show("/sys/devices/system/cpu/present")), "0\n");
+    assert_eq!(stdout_of(&show("/sys/devices/system/cpu/present")), "0\n");
     assert_eq!(
-        printed(&show("sys/devices/system/cpu/cpu0/topology/core_cpus_list")),
+        stdout_of(&show("sys/devices/system/cpu/cpu0/topology/core_cpus_list")),
         "0\n"
     );
     let unseen = show("sys/devices/system/cpu/cpu8000/topology/core_id");
@@ -209,7 +209,7 @@ fn a_uevent_is_empty_and_cannot_be_written() {
     let cgroup = Cgroup::new();
     let script = "for of in cpu node; do file=/sys/devices/system/$of/uevent; wc -c < $file; \
         (echo add > $file) 2>&1 | grep -o -e 'Permission denied' -e 'Read-only file system'; done";
-    let text = printed(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
     let lines: Vec<&str> = text.lines().collect();
     assert!(
         lines.len() == 4 && lines[0] == "0" && lines[2] == "0",

@@ -1,6 +1,6 @@
 //! Time in a container: what its CPUs did, how long it is up, how much waits in it.
 
-use crate::harness::{Cgroup, Daemon, hierarchy, is_v2, printed};
+use crate::harness::{Cgroup, Daemon, hierarchy, is_v2, stdout_of};
 use std::{
     fs,
     process::{Child, Command, Stdio},
@@ -14,7 +14,7 @@ fn columns(line: &str) -> Vec<u64> {
 }
 
 fn told(daemon: &Daemon, cgroup: &Cgroup, script: &str) -> String {
-    printed(&cgroup.shell(daemon, script).output().unwrap())
+    stdout_of(&cgroup.shell(daemon, script).output().unwrap())
 }
 
 #[test]
@@ -94,7 +94,10 @@ fn no_counter_runs_backwards_while_limits_change() {
         cgroup.limit_cpu([60, 200, 100][round % 3]);
         cgroup.limit_cpus(["0", "0-1", "1"][round % 3]);
     }
-    assert_eq!(printed(&watching.wait_with_output().unwrap()), "watched\n");
+    assert_eq!(
+        stdout_of(&watching.wait_with_output().unwrap()),
+        "watched\n"
+    );
 }
 
 /// A CPU that is switched on again when this is dropped.
@@ -135,7 +138,10 @@ fn a_cpu_that_is_switched_off_and_on_leaves_and_comes_back() {
         let count = last + 1;
         assert_eq!(text, format!("{all}{count}\n{count}\n{count}\n"));
     }
-    assert_eq!(printed(&watching.wait_with_output().unwrap()), "watched\n");
+    assert_eq!(
+        stdout_of(&watching.wait_with_output().unwrap()),
+        "watched\n"
+    );
 }
 
 #[test]
@@ -207,7 +213,7 @@ fn without_an_init_of_its_own_a_container_is_as_old_as_its_oldest_process() {
         "{join}exec unshare --mount --propagation private sh -ec 'mount --bind {}/proc/uptime /proc/uptime; sleep 2; cat /proc/uptime'",
         daemon.mountpoint.display()
     );
-    let text = printed(&Command::new("sh").args(["-c", &script]).output().unwrap());
+    let text = stdout_of(&Command::new("sh").args(["-c", &script]).output().unwrap());
     let up: f64 = text.split_whitespace().next().unwrap().parse().unwrap();
     assert!((1.9..30.0).contains(&up), "{text}");
 }

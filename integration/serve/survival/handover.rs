@@ -1,7 +1,7 @@
 //! One daemon takes another's place: what is handed over, and what becomes of it when either dies.
 
 use super::{harm, keepers};
-use crate::harness::{Daemon, children, kill, plimsoll, printed, wait_until};
+use crate::harness::{Daemon, children, kill, plimsoll, stdout_of, wait_until};
 use nix::{
     errno::Errno,
     sys::socket::{
@@ -47,7 +47,7 @@ fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
             .output()
             .unwrap()
     };
-    assert_eq!(printed(&asked()), "");
+    assert_eq!(stdout_of(&asked()), "");
     assert_eq!(daemon.serving(), serving);
     assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
     harm::spoil(&daemon);

@@ -1,7 +1,7 @@
 //! Under systemd: the unit as it is packaged, with shorter times to wait.
 
 use super::{Guest, kills, survive};
-use crate::harness::{field, kill, plimsoll, printed, wait_until};
+use crate::harness::{field, kill, plimsoll, stdout_of, wait_until};
 use nix::{
     sys::signal::{self, Signal},
     unistd::Pid,
@@ -175,7 +175,7 @@ fn a_daemon_of_systemd_says_whether_it_could_be_replaced_and_leaves_that_to_syst
         daemon.args(["daemon", "--replace"]).args(options);
         daemon.output().unwrap()
     };
-    assert_eq!(printed(&replace(&["--dry-run"])), "");
+    assert_eq!(stdout_of(&replace(&["--dry-run"])), "");
     let refused = replace(&[]);
     assert_eq!(refused.status.code(), Some(125));
     let said = String::from_utf8(refused.stderr).unwrap();

@@ -8,7 +8,7 @@
     reason = "a hunt without prey has something to tell"
 )]
 
-use crate::harness::{Cgroup, Daemon, printed};
+use crate::harness::{Cgroup, Daemon, stdout_of};
 use std::{
     collections::HashMap,
     fs::{self, File},
@@ -62,7 +62,9 @@ fn no_read_is_torn_while_limits_and_content_change() {
     cgroup.limit_memory(256 << 20);
     cgroup.limit_cpu(200);
     let test = std::env::current_exe().unwrap();
-    let name = "torn::no_read_is_torn_while_limits_and_content_change";
+    // The names of tests begin below the crate.
+    let (_, room) = module_path!().split_once("::").unwrap();
+    let name = format!("{room}::no_read_is_torn_while_limits_and_content_change");
     let script = format!(
         "exec {} --exact {name} --include-ignored --nocapture",
         test.display()
@@ -73,10 +75,9 @@ fn no_read_is_torn_while_limits_and_content_change() {
         daemon.mountpoint.display()
     );
     let mut command = cgroup.shell(&daemon, &script);
-    print!(
-        "{}",
-        printed(&command.env(INSIDE, inside).output().unwrap())
-    );
+    let report = stdout_of(&command.env(INSIDE, inside).output().unwrap());
+    assert!(report.contains("none torn"), "{report}");
+    print!("{report}");
 }
 
 /// What the threads share.

@@ -1,0 +1,74 @@
+//! The limits of a container, in the kernel and against the container itself.
+
+use super::container::{Running, limit, stdout};
+use crate::harness::{unique, wait_until};
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn limits_are_what_was_asked_for() {
+    let name = unique("limits");
+    let running = Running::start(
+        &[
+            "--name",
+            &name,
+            "-m",
+            "64M",
+            "--cpus",
+            "0.5",
+            "--cpuset-cpus",
+            "0",
+            "--pids-limit",
+            "40",
+        ],
+        "sleep 1000",
+    );
+    assert_eq!(
+        limit(&name, "memory.max", "memory.limit_in_bytes"),
+        "67108864"
+    );
+    let cpu = limit(&name, "cpu.max", "cpu.cfs_quota_us");
+    assert!(cpu == "50000 100000" || cpu == "50000", "{cpu}");
+    assert_eq!(limit(&name, "cpuset.cpus", "cpuset.cpus"), "0");
+    assert_eq!(limit(&name, "pids.max", "pids.max"), "40");
+    running.signal("TERM");
+    assert_eq!(running.status(), 143);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_starts_in_the_least_memory() {
+    let seen = stdout(&["-m", "6M", "--", "sh", "-c", "cat /proc/meminfo | cat"]);
+    assert!(seen.contains("MemTotal:"), "{seen}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_cannot_change_its_own_limits() {
+    let script = "for f in $(find /sys/fs/cgroup -name memory.max -o -name memory.limit_in_bytes); \
+                  do echo 1G > $f && echo changed || echo refused; done";
+    let seen = stdout(&["-m", "64M", "--", "sh", "-c", script]);
+    assert!(
+        !seen.is_empty() && seen.lines().all(|line| line == "refused"),
+        "{seen}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn limits_hold_against_root_in_a_user_namespace() {
+    let name = unique("lifted");
+    let lift = "mount -t cgroup -o memory none /mnt || mount -t cgroup2 none /mnt; cd /mnt; \
+        for f in memory.swap.max memory.max; do test ! -e $f || echo max > $f && echo lifted; done; \
+        for f in memory.memsw.limit_in_bytes memory.limit_in_bytes; do \
+        test ! -e $f || echo -1 > $f && echo lifted; done";
+    let script =
+        format!("unshare -UrmC sh -c '{lift}'; grep MemTotal /proc/meminfo; echo over; sleep 1000");
+    let running = Running::start(&["--name", &name, "-m", "64M"], &script);
+    wait_until("it tried", || running.has_printed("over"));
+    assert!(running.has_printed("lifted"));
+    assert!(running.has_printed("MemTotal:          65536 kB"));
+    let memory = limit(&name, "memory.max", "memory.limit_in_bytes");
+    assert_eq!(memory, "67108864");
+    running.signal("TERM");
+    running.status();
+}

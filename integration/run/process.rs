@@ -1,0 +1,199 @@
+//! The process in a container: exit status, environment, user, standard streams, namespaces.
+
+use super::container::{output, root, run, status, stdout, text};
+use crate::harness::{Daemon, oci::configured};
+use std::{fs, io::Write, path::Path, process::Stdio};
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn the_exit_status_is_the_commands() {
+    assert_eq!(status(&["--", "true"]), 0);
+    assert_eq!(status(&["--", "sh", "-c", "exit 7"]), 7);
+    assert_eq!(status(&["--", "sh", "-c", "kill -KILL $$"]), 137);
+    assert_eq!(status(&["--", "sh", "-c", "kill -TERM $$"]), 143);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_command_that_is_not_there_is_127_and_one_that_cannot_be_run_126() {
+    for (word, expected) in [
+        ("no-such-command", 127),
+        ("/no/such/command", 127),
+        ("/etc/passwd", 126),
+        ("/etc", 126),
+    ] {
+        let output = output(&["--", word]);
+        assert_eq!(output.status.code(), Some(expected), "{word}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(word) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn what_follows_the_command_belongs_to_it() {
+    assert_eq!(
+        stdout(&["echo", "-m", "1K", "--", "--name"]),
+        "-m 1K -- --name\n"
+    );
+    assert_eq!(stdout(&["--entrypoint", "echo", "--", "-n", "x"]), "x");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_has_processes_names_and_clocks_of_its_own() {
+    let seen = stdout(&[
+        "--hostname",
+        "box",
+        "--",
+        "sh",
+        "-c",
+        "hostname; cat /etc/hostname; ls -d /proc/[0-9]* | wc -l; cat /proc/self/cgroup",
+    ]);
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_eq!(&lines[..2], ["box", "box"]);
+    assert!(lines[2].trim().parse::<u32>().unwrap() < 8, "{seen}");
+    assert!(
+        lines[3..]
+            .iter()
+            .all(|line| line.ends_with(":/") || line.starts_with("0::")),
+        "{seen}"
+    );
+    if Path::new("/proc/self/ns/time").exists() {
+        let clock = "import time; print(time.clock_gettime(7), time.clock_gettime(1))";
+        if Path::new("/usr/bin/python3").exists() {
+            let clocks = stdout(&["--", "/usr/bin/python3", "-c", clock]);
+            let mut clocks = clocks
+                .split_whitespace()
+                .map(|word| word.parse::<f64>().unwrap());
+            assert!(clocks.all(|clock| (0.0..60.0).contains(&clock)));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn its_network_is_none_unless_it_is_the_hosts() {
+    let own = stdout(&["--", "cat", "/proc/net/dev"]);
+    assert_eq!(own.lines().skip(2).count(), 1, "{own}");
+    let link = fs::read_link("/proc/self/ns/net").unwrap();
+    let seen = stdout(&["--net", "host", "--", "readlink", "/proc/self/ns/net"]);
+    assert_eq!(seen.trim(), text(&link));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_reaches_itself_by_localhost() {
+    let script = "import socket; server = socket.create_server(('127.0.0.1', 0)); \
+        socket.create_connection(('localhost', server.getsockname()[1]), 5); print('reached')";
+    assert_eq!(stdout(&["--", "python3", "-c", script]), "reached\n");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_user_is_found_by_the_containers_own_passwd() {
+    let root = root();
+    fs::create_dir(root.path().join("etc")).unwrap();
+    fs::write(
+        root.path().join("etc/passwd"),
+        "a:x:1234:99::/home/a:/bin/sh\n",
+    )
+    .unwrap();
+    fs::write(root.path().join("etc/group"), "g:x:77:a\n").unwrap();
+    let rootfs = text(root.path());
+    let seen = stdout(&[
+        "--rootfs",
+        rootfs,
+        "-u",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "id; echo $HOME",
+    ]);
+    assert!(
+        seen.contains("uid=1234") && seen.contains("gid=99") && seen.contains("77"),
+        "{seen}"
+    );
+    assert!(seen.ends_with("/home/a\n"), "{seen}");
+    let seen = stdout(&["-u", "4321:8765", "--", "id"]);
+    assert!(
+        seen.contains("uid=4321") && seen.contains("gid=8765"),
+        "{seen}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn the_environment_is_not_the_callers_but_what_is_handed_on() {
+    let output = run(&["-e", "A=1", "-e", "HANDED", "--", "env"])
+        .env("HANDED", "on")
+        .env("SECRET", "x")
+        .output()
+        .unwrap();
+    let seen = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        seen.contains("A=1\n") && seen.contains("HANDED=on\n"),
+        "{seen}"
+    );
+    assert!(!seen.contains("SECRET"), "{seen}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn the_working_directory_is_made_where_it_is_missing() {
+    assert_eq!(stdout(&["--", "pwd"]), "/\n");
+    assert_eq!(
+        stdout(&["-w", "/no/such/place", "--", "pwd"]),
+        "/no/such/place\n"
+    );
+    assert!(!Path::new("/no").exists());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn standard_input_is_handed_on_only_where_it_is_asked_for() {
+    for (words, expected) in [(&["--", "cat"][..], ""), (&["-i", "--", "cat"], "typed")] {
+        let mut process = run(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = process.stdin.take().unwrap().write_all(b"typed");
+        let output = process.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn output_can_be_thrown_away() {
+    let null = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/null")
+            .unwrap()
+    };
+    let status = run(&["--", "sh", "-c", "echo x && echo y >&2"])
+        .stdout(null())
+        .stderr(null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_container_reads_from_the_daemon_that_serves_where_the_configuration_says_and_does_not_find_it()
+{
+    let daemon = Daemon::start();
+    let (_directory, config) = configured(&format!("mountpoint = {:?}", daemon.mountpoint));
+    let script = format!(
+        "grep ' /proc/meminfo ' /proc/self/mountinfo; [ ! -e {at} ] || ls -A {at}",
+        at = daemon.mountpoint.display()
+    );
+    let text = stdout(&["--config", &config, "-m", "64M", "--", "sh", "-c", &script]);
+    let source = plimsoll::base::paths::mount_source(&daemon.mountpoint);
+    assert_eq!(text.matches(&source).count(), 1, "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}

@@ -1,0 +1,138 @@
+//! The refusals of `plimsoll run`, each in one line.
+
+use super::container::{PROGRAM, Running, output, refusal, refusal_of, status, text, traces};
+use crate::harness::{oci::configured, unique};
+use std::process::Command;
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn bad_input_is_refused_in_one_line_that_names_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let file = text(file.path());
+    for (words, said) in [
+        (&["-m", "12Q"][..], "12Q"),
+        (&["-m", "1K"], "6M"),
+        (&["--memory-swap", "1G"], "--memory"),
+        (&["--cpus", "0"], "--cpus 0"),
+        (&["--cpus", "1e9"], "--cpus 1e9"),
+        (&["--cpuset-cpus", "9999"], "9999"),
+        (&["--pids-limit", "few"], "few"),
+        (&["--rootfs", "/no/such/root"], "/no/such/root"),
+        (&["--rootfs", file], file),
+        (&["--layer", "/no/such/layer"], "/no/such/layer"),
+        (&["--layer", "/proc"], "/proc"),
+        (&["-v", "/no/such/source:/x"], "/no/such/source"),
+        (&["-v", "relative:/x"], "relative"),
+        (&["-v", "/etc:x"], "/etc:x"),
+        (&["-v", "/etc:/proc/x"], "/proc/x"),
+        (&["-v", "/dev"], "/dev"),
+        (&["-w", "relative"], "relative"),
+        (&["--name", "a/b"], "a/b"),
+        (&["--hostname", "a_b"], "a_b"),
+        (&["-e", "=x"], "=x"),
+        (&["-u", "nobody-of-that-name"], "nobody-of-that-name"),
+        (&["--net", "bridge"], "bridge"),
+        (&["--no-such-option"], "--no-such-option"),
+        (&["-it"], "terminal"),
+        (&["--rootfs", "/", "--keep"], "--keep"),
+    ] {
+        let name = unique("refused");
+        let words = [
+            words,
+            if words.contains(&"--name") {
+                &[]
+            } else {
+                &["--name", &name]
+            },
+            &["--", "true"],
+        ];
+        let line = refusal(&words.concat());
+        assert!(line.contains(said), "{line}");
+        assert_eq!(traces(&name), Vec::<String>::new(), "{line}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_name_in_use_is_refusal_of() {
+    let name = unique("twice");
+    let running = Running::start(&["--name", &name], "sleep 1000");
+    assert!(refusal(&["--name", &name, "--", "true"]).contains(&name));
+    running.signal("TERM");
+    assert_eq!(running.status(), 143);
+    assert_eq!(status(&["--name", &name, "--", "true"]), 0);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn who_is_not_root_is_told_so() {
+    let line = refusal_of(Command::new("setpriv").args([
+        "--reuid",
+        "65534",
+        "--clear-groups",
+        PROGRAM,
+        "run",
+        "--",
+        "true",
+    ]));
+    assert!(line.contains("root"), "{line}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_machine_without_fuse_is_told_how_to_get_it() {
+    let script = format!("mount -t tmpfs none /dev && exec {PROGRAM} run -- true");
+    let line = refusal_of(Command::new("unshare").args(["-m", "sh", "-c", &script]));
+    assert!(
+        line.contains("/dev/fuse") && line.contains("modprobe"),
+        "{line}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_machine_without_the_controller_is_told_which_and_how_to_get_it() {
+    // A tmpfs looks like a v1 host on which nothing is mounted but one controller.
+    let script = format!(
+        "mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/freezer && \
+         {{ mount -t cgroup -o freezer none /sys/fs/cgroup/freezer || exit 99; }} && \
+         exec {PROGRAM} run -m 64M -- true"
+    );
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    if output.status.code() == Some(99) {
+        // Where v2 has every controller, v1 has none to offer: then no cgroup at all is the case.
+        let script =
+            format!("mount -t tmpfs none /sys/fs/cgroup; exec {PROGRAM} run -m 64M -- true");
+        let line = refusal_of(Command::new("unshare").args(["-m", "sh", "-c", &script]));
+        assert!(line.contains("mount -t cgroup2"), "{line}");
+        return;
+    }
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        line.contains("\"memory\"") && line.contains("mount -t cgroup -o memory"),
+        "{line}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_in_a_container_is_refused_clearly() {
+    let output = output(&["--", PROGRAM, "run", "--", "true"]);
+    let line = String::from_utf8(output.stderr).unwrap();
+    // Below /tmp or a file system that is not shown, the program itself is not there.
+    let code = output.status.code();
+    assert!(
+        code == Some(127) || (code == Some(125) && line.contains("CAP_SYS_ADMIN")),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_configuration_with_a_mistake_is_refused_in_one_line_that_names_it() {
+    let (_directory, config) = configured("mountpoint = 1");
+    let line = refusal(&["--config", &config, "--", "true"]);
+    assert!(line.contains(&config) && line.contains("line 1"), "{line}");
+}
