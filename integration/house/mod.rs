@@ -8,6 +8,7 @@ mod files;
 mod layers;
 mod links;
 mod map;
+mod purity;
 mod scope;
 mod source;
 mod uses;

@@ -32,6 +32,11 @@ impl Source {
         }
     }
 
+    /// Returns true if the first line promises that the file does no I/O.
+    pub(super) fn is_marked_pure(&self) -> bool {
+        self.text.starts_with("//! Pure.")
+    }
+
     /// Returns true if the file stands for its directory.
     pub(super) fn is_front(&self) -> bool {
         self.path.ends_with("mod.rs")
