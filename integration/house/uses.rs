@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    check,
     scope::{Kind, Meaning, Path, Scope},
     source::{Source, Tree},
 };
@@ -249,4 +250,28 @@ pub(super) fn join(module: &str, name: &str) -> String {
         "" => name.to_owned(),
         module => format!("{module}::{name}"),
     }
+}
+
+#[test]
+fn every_path_into_this_tree_is_resolved() {
+    let tree = Tree::read();
+    let uses = Uses::of(&tree);
+    let mut findings = Vec::new();
+    for source in &tree.sources {
+        for named in &uses.scopes[source.module.as_str()].named {
+            let first = named.path.first().map_or("", String::as_str);
+            let is_inward = ["crate", "plimsoll", "self", "super"].contains(&first);
+            // `self.field` in a macro is no path.
+            if is_inward
+                && named.path.len() > 1
+                && uses.resolve(&source.module, &named.path).is_empty()
+            {
+                let (path, line, written) = (&source.path, named.line, named.path.join("::"));
+                findings.push(format!(
+                    "src/{path}:{line} names {written}, which is not found"
+                ));
+            }
+        }
+    }
+    check(&findings);
 }
