@@ -75,7 +75,7 @@ Engines:
   podman      a hook in /usr/share/containers/oci/hooks.d
   crio        the same hook
   lxc         a mount hook in /usr/share/lxc/config/common.conf.d, where lxcfs has none there
-  incus       the same hook
+  incus       the same hook; below /opt/incus for the package of Zabbly
   cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
 
 Examples:

@@ -193,7 +193,7 @@ impl Installable {
     }
 }
 
-/// The file that lxcfs's package has the containers of LXC and Incus include.
+/// Returns the file by which lxcfs's package gives its hook to the containers of LXC and Incus.
 fn lxcfs_hook(directory: &str) -> String {
     format!("{directory}/00-lxcfs.conf")
 }

@@ -100,7 +100,32 @@ fn judged(dead: &[DeadMounts], living: Option<&Path>) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::units::Pid;
+    use crate::{base::units::Pid, facts::engines::Engine};
+
+    fn fix_of_lost(engine: Engine) -> String {
+        let container = RunningContainer {
+            engine,
+            id: "web".to_owned(),
+            name: None,
+            pid: Pid(7),
+        };
+        judged_lost(&container).fix.unwrap()
+    }
+
+    #[test]
+    fn a_container_that_lost_its_files_gets_the_hook_of_its_own_engine() {
+        for (engine, command) in [
+            (Engine::Lxc, "plimsoll install lxc"),
+            (Engine::Incus, "plimsoll install incus"),
+        ] {
+            let fix = fix_of_lost(engine);
+            assert!(
+                fix.contains(&format!("{command} for the next time")),
+                "{fix}"
+            );
+        }
+        assert_eq!(fix_of_lost(Engine::Nspawn), "plimsoll attach web");
+    }
 
     #[test]
     fn dead_files_are_an_error_with_the_process_that_has_them() {
