@@ -144,7 +144,7 @@ fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_get
 fn lost(id: &str) -> Option<String> {
     let output = plimsoll().arg("doctor").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let is_it = |line: &&str| line.contains(id) && line.contains("has lost the files");
+    let is_it = |line: &&str| line.contains(id) && line.contains("has lost its files");
     text.lines().find(is_it).map(str::to_owned)
 }
 
