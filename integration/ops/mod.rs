@@ -1,3 +1,4 @@
 //! The commands of an administrator.
 
 mod doctor;
+mod show;

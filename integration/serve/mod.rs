@@ -1,7 +1,9 @@
 //! The daemon, with the real program on the real kernel.
 
 mod compliance;
+mod lifecycle;
 mod pressure;
+mod readers;
 mod served;
 mod survival;
 mod system;

@@ -1,0 +1,108 @@
+//! `plimsoll show`: the files of a container, without a mount.
+
+use crate::harness::{Cgroup, Daemon, plimsoll, stdout_of};
+use std::fs;
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn show_prints_what_the_container_reads() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    cgroup.limit_memory(100 * MIB);
+    cgroup.limit_cpus("0");
+    let served = stdout_of(&cgroup.shell(&daemon, "cat /proc/cpuinfo").output().unwrap());
+    let shown = plimsoll()
+        .arg("show")
+        .arg("--cgroup")
+        .arg(cgroup.path())
+        .arg("cpuinfo")
+        .output();
+    let without_clock = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with("cpu MHz"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        without_clock(&stdout_of(&shown.unwrap())),
+        without_clock(&served)
+    );
+    let own = plimsoll()
+        .args([
+            "show",
+            "--pid",
+            &std::process::id().to_string(),
+            "/proc/swaps",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(stdout_of(&own), fs::read_to_string("/proc/swaps").unwrap());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn show_says_in_one_line_what_is_wrong() {
+    for (args, says) in [
+        (
+            vec!["show", "--pid", "1", "kcore"],
+            "no such file is served",
+        ),
+        (vec!["show", "meminfo"], "--pid"),
+        (
+            vec!["show", "--cgroup", "/no/such", "stat"],
+            "cannot find the cgroup /no/such",
+        ),
+        (
+            vec!["show", "--pid", "4194304", "stat"],
+            "cannot tell the container of process 4194304",
+        ),
+    ] {
+        let output = plimsoll().args(&args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(125), "{args:?}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and cgroups"]
+fn show_explains_each_line_for_people_and_for_programs() {
+    let cgroup = Cgroup::new();
+    cgroup.limit_memory(64 * MIB);
+    let show = |words: &[&str]| {
+        let mut show = plimsoll();
+        show.args(["show", "--cgroup"])
+            .arg(cgroup.path())
+            .args(words);
+        show.output().unwrap()
+    };
+    let table = stdout_of(&show(&["meminfo", "--explain"]));
+    let total = table.split("MemFree").next().unwrap();
+    assert!(
+        total.contains(&format!("{}", 64 * MIB)) && total.contains("decided by /"),
+        "{total}"
+    );
+    let json = stdout_of(&show(&["/proc/stat", "--explain", "-o", "json"]));
+    let lines: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(lines[0]["name"], "cpu");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["formula"].is_string() && line["inputs"].is_array())
+    );
+    let wrong = show(&["meminfo", "--explain", "-o", "yaml"]);
+    assert!(!wrong.status.success());
+    let mut host = plimsoll();
+    let host = host
+        .args([
+            "show",
+            "--pid",
+            &std::process::id().to_string(),
+            "uptime",
+            "--explain",
+        ])
+        .output()
+        .unwrap();
+    assert!(stdout_of(&host).contains("the host's own"));
+}

@@ -1,0 +1,113 @@
+//! The start and the end of a daemon, on a mount point of its own or of another one.
+
+use crate::harness::{Daemon, plimsoll};
+use std::{
+    fs,
+    os::unix::net::UnixDatagram,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+fn is_mounted(daemon: &Daemon) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    mounts.contains(daemon.mountpoint.to_str().unwrap())
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn systemd_holds_the_connection_and_is_told_when_the_first_read_would_be_answered() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(place.path().join("notify")).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mountpoint = place.path().join("view");
+    let mut daemon = plimsoll()
+        .arg("daemon")
+        .arg(&mountpoint)
+        .env("NOTIFY_SOCKET", place.path().join("notify"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stored = 0;
+    loop {
+        let mut message = [0; 256];
+        let length = socket.recv(&mut message).unwrap();
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        if text.contains("FDSTORE=1") {
+            // It would be woken by every request.
+            assert!(text.contains("FDPOLL=0"), "{text}");
+            stored += 1;
+        } else if text.starts_with("READY=1") {
+            break;
+        }
+    }
+    let answered = fs::read(mountpoint.join("proc/meminfo"));
+    Command::new("kill")
+        .arg(daemon.id().to_string())
+        .status()
+        .unwrap();
+    assert!(daemon.wait().unwrap().success());
+    // The state, what must be known of the connection, and the connection.
+    assert!(stored >= 3, "{stored}");
+    assert!(answered.is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn sigterm_unmounts_and_ends_well() {
+    let mut daemon = Daemon::start();
+    daemon.signal("TERM");
+    assert!(daemon.process.wait().unwrap().success());
+    assert!(!is_mounted(&daemon));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_second_daemon_on_the_same_mountpoint_refuses_in_one_line() {
+    let daemon = Daemon::start();
+    let second = plimsoll()
+        .arg("daemon")
+        .arg(&daemon.mountpoint)
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(125));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("another daemon serves this mount point"),
+        "{said}"
+    );
+    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn what_a_killed_daemon_left_is_taken_over() {
+    let mut daemon = Daemon::start();
+    daemon.kill();
+    assert!(fs::read(daemon.path("proc/meminfo")).is_err());
+    let successor = Daemon::on(daemon.mountpoint.clone());
+    assert!(fs::read(successor.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_mountpoint_that_is_something_elses_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "other"])
+        .arg(place.path())
+        .status();
+    assert!(mounted.unwrap().success());
+    let refused = plimsoll().arg("daemon").arg(place.path()).output().unwrap();
+    assert!(
+        Command::new("umount")
+            .arg(place.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(refused.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("type tmpfs is mounted there"));
+}

@@ -1,0 +1,177 @@
+//! The container of a reader: nested containers, pods, and the file that another process opened.
+
+use crate::harness::{Cgroup, Daemon, field, hierarchy, stdout_of, wait_until};
+use std::{fs, process::Command};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn self_leads_each_container_to_its_own_directory() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    cgroup.limit_memory(100 * MIB);
+    let own = daemon.path("containers/self/proc/meminfo");
+    let script = format!(
+        "cat {}; readlink {} >&2",
+        own.display(),
+        daemon.path("containers/self").display()
+    );
+    let output = cgroup.shell(&daemon, &script).output().unwrap();
+    assert_eq!(field(&stdout_of(&output), "MemTotal"), 100 * 1024);
+    let key = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(key.trim(), cgroup.key().to_string());
+    let direct =
+        fs::read_to_string(daemon.path(&format!("containers/{}/proc/meminfo", key.trim())));
+    assert_eq!(field(&direct.unwrap(), "MemTotal"), 100 * 1024);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_containers_directory_goes_when_its_cgroup_goes() {
+    let daemon = Daemon::start();
+    let cgroup = Cgroup::new();
+    let link = daemon.path("containers/self");
+    let script = format!("readlink {}", link.display());
+    let key = stdout_of(&cgroup.shell(&daemon, &script).output().unwrap());
+    let directory = daemon.path(&format!("containers/{}", key.trim()));
+    assert!(directory.exists());
+    drop(cgroup);
+    wait_until("the directory is gone", || !directory.exists());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_process_below_its_init_and_init_itself_see_the_container_of_the_init() {
+    let daemon = Daemon::start();
+    let container = Cgroup::new();
+    let (init, service) = (container.child("init.scope"), container.child("service"));
+    container.limit_memory(96 * MIB);
+    service.limit_memory(32 * MIB);
+    let look = "grep MemTotal /proc/meminfo";
+    let join = service.join("$$").replace('$', "\\$");
+    let script = format!("{look}; sh -c \"{join}{look}\"");
+    let text = stdout_of(&init.shell(&daemon, &script).output().unwrap());
+    drop((init, service));
+    let total = "MemTotal:          98304 kB\n";
+    assert_eq!(text, total.repeat(2));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn pods_that_share_a_pid_namespace_see_each_its_own() {
+    let daemon = Daemon::start();
+    let pod = Cgroup::new();
+    let (pause, app) = (pod.child("pause"), pod.child("app"));
+    pause.limit_memory(16 * MIB);
+    app.limit_memory(64 * MIB);
+    let look = "grep MemTotal /proc/meminfo";
+    let join = app.join("$$").replace('$', "\\$");
+    let script = format!("{look}; sh -c \"{join}{look}\"");
+    let text = stdout_of(&pause.shell(&daemon, &script).output().unwrap());
+    drop((pause, app));
+    assert_eq!(
+        text,
+        "MemTotal:          16384 kB\nMemTotal:          65536 kB\n"
+    );
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_in_a_container_sees_its_own_limit_and_never_more_than_the_outer_has() {
+    let daemon = Daemon::start();
+    let outer = Cgroup::new();
+    let (init, tight, loose) = (
+        outer.child("init.scope"),
+        outer.child("tight"),
+        outer.child("loose"),
+    );
+    outer.limit_memory(96 * MIB);
+    tight.limit_memory(32 * MIB);
+    let look = "grep MemTotal /proc/meminfo";
+    let enter = |inner: &Cgroup| {
+        let join = inner.join("$$").replace('$', "\\$");
+        format!("sh -c \"{join}exec unshare --pid --fork {look}\"\n")
+    };
+    let script = format!("{look}\n{}{}", enter(&tight), enter(&loose));
+    let text = stdout_of(&init.shell(&daemon, &script).output().unwrap());
+    drop((init, tight, loose));
+    let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
+    assert_eq!(kib, [96 << 10, 32 << 10, 96 << 10]);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn an_open_file_keeps_telling_of_the_container_that_opened_it() {
+    let daemon = Daemon::start();
+    let parent = Cgroup::new();
+    let (first, second) = (parent.child("first"), parent.child("second"));
+    first.limit_memory(32 * MIB);
+    second.limit_memory(64 * MIB);
+    // In the host's pid namespace, where a process is of the container that its cgroup is.
+    let script = format!(
+        "{}exec unshare --mount sh -ec 'exec 3< {view}/proc/meminfo\n{}head -1 <&3; head -1 {view}/proc/meminfo'",
+        first.join("$$"),
+        second.join("$$"),
+        view = daemon.mountpoint.display(),
+    );
+    let output = Command::new("sh").args(["-ec", &script]).output().unwrap();
+    drop((first, second));
+    let text = stdout_of(&output);
+    let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
+    assert_eq!(kib, [32 << 10, 64 << 10]);
+}
+
+/// D9.
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers() {
+    let daemon = Daemon::start();
+    let mut join = String::new();
+    for controller in ["memory", "cpu", "cpuacct", "cpuset"] {
+        let procs = hierarchy(controller).join("cgroup.procs");
+        join += &format!("echo $$ > {}\n", procs.display());
+    }
+    let script = format!(
+        "{join}exec unshare -pfm --kill-child --mount-proc sh -ec 'cat {view}/proc/meminfo; echo; cat {view}/proc/swaps; head -1 {view}/proc/uptime'",
+        view = daemon.mountpoint.display()
+    );
+    let text = stdout_of(&Command::new("sh").args(["-ec", &script]).output().unwrap());
+    let host = fs::read_to_string("/proc/meminfo").unwrap();
+    for name in ["MemTotal", "SwapTotal"] {
+        assert_eq!(field(&text, name), field(&host, name), "{name}");
+    }
+    let (free, available) = (field(&text, "MemFree"), field(&text, "MemAvailable"));
+    assert!(
+        free <= available && available <= field(&text, "MemTotal"),
+        "{text}"
+    );
+}
+
+/// D13.
+#[test]
+#[ignore = "needs root, /dev/fuse and prlimit"]
+fn the_descriptors_have_a_bound_however_many_containers_there_are() {
+    const MOST: u32 = 400;
+    let daemon = Daemon::with_descriptors(MOST);
+    let descriptors = || {
+        fs::read_dir(format!("/proc/{}/fd", daemon.serving()))
+            .unwrap()
+            .count()
+    };
+    let containers: Vec<Cgroup> = (0..80).map(|_| Cgroup::new()).collect();
+    let look = "cat /proc/stat /proc/loadavg /proc/meminfo";
+    let look = |container: &Cgroup| stdout_of(&container.shell(&daemon, look).output().unwrap());
+    assert!(look(&containers[0]).contains("MemTotal"));
+    let before = descriptors();
+    for container in &containers {
+        assert!(look(container).contains("MemTotal"));
+    }
+    // Half of what it may have, some of the machine, and those of who asked; one for each file were 600.
+    assert!(
+        descriptors() <= before + MOST as usize / 2 + 120,
+        "{before}, then {}",
+        descriptors()
+    );
+    assert!(look(&containers[0]).contains("MemTotal"));
+}

@@ -1,0 +1,199 @@
+//! Single machines: pods, swap, unknown fields, cgroups that vanish or make no sense.
+
+use super::Captured;
+use plimsoll::view::files::{Attribute, File};
+use std::fs;
+
+#[test]
+fn a_pod_on_a_big_machine_sees_three_of_its_cpus_by_their_numbers() {
+    let captured = Captured::open("big-128cpu");
+    assert_eq!(captured.processors(), [40, 41, 42]);
+    assert_eq!(captured.read(File::CpuOnline), "40-42\n");
+    let stat = captured.read(File::Stat);
+    let cpus: Vec<&str> = stat
+        .lines()
+        .filter_map(|line| line.strip_prefix("cpu")?.split(' ').next())
+        .filter(|number| !number.is_empty())
+        .collect();
+    assert_eq!(cpus, ["40", "41", "42"]);
+}
+
+#[test]
+fn a_hungry_sibling_in_the_pod_leaves_less_than_the_limit() {
+    let captured = Captured::open("big-128cpu");
+    assert_eq!(captured.kib("MemTotal"), 4 << 20);
+    // Its own limit alone would leave 2.8 GiB.
+    assert!(captured.kib("MemAvailable") < 2 << 20);
+    assert_eq!(captured.read(File::Swaps).lines().count(), 1);
+}
+
+#[test]
+fn v1_takes_swap_from_what_memsw_leaves_beside_memory() {
+    let captured = Captured::open("hybrid-v1");
+    assert_eq!(captured.kib("MemTotal"), 256 << 10);
+    // memsw is 320M here, and 400M beside 400M of memory in the parent.
+    assert_eq!(captured.kib("SwapTotal"), 64 << 10);
+}
+
+#[test]
+fn v2_limits_swap_by_itself() {
+    let captured = Captured::open("v2-4cpu");
+    assert_eq!(captured.kib("MemTotal"), 256 << 10);
+    assert_eq!(captured.kib("SwapTotal"), 128 << 10);
+    assert!(captured.kib("SwapFree") < captured.kib("SwapTotal"));
+    assert_eq!(captured.processors(), [1, 2]);
+}
+
+#[test]
+fn fields_that_nobody_has_seen_keep_their_place_and_show_nothing_of_the_host() {
+    let captured = Captured::open("unknown-fields");
+    let text = |path: &str| fs::read_to_string(captured.path.join(path)).unwrap();
+    let names = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.split([':', ' ']).next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        names(&captured.read(File::Meminfo)),
+        names(&text("proc/meminfo"))
+    );
+    let columns = |text: &str| text.lines().next().unwrap().split_whitespace().count();
+    assert_eq!(
+        columns(&captured.read(File::Stat)),
+        columns(&text("proc/stat"))
+    );
+}
+
+#[test]
+fn the_trailer_of_arm_stays() {
+    let captured = Captured::open("arm32-4cpu");
+    assert_eq!(captured.processors(), [0, 1]);
+    assert!(captured.read(File::Cpuinfo).contains("Hardware"));
+}
+
+const APP: &str = "sys/fs/cgroup/stage/pod/app";
+
+#[test]
+fn a_cgroup_that_vanished_is_answered_from_the_last_good_facts() {
+    let captured = Captured::copy("v2-4cpu");
+    let before = captured.read(File::Meminfo);
+    fs::remove_dir_all(captured.path.join(APP)).unwrap();
+    assert_eq!(captured.read(File::Meminfo), before);
+    let cpuinfo = captured.answers.render(File::Cpuinfo, &captured.container);
+    assert!(cpuinfo.is_err());
+}
+
+#[test]
+fn a_cgroup_file_that_cannot_be_read_or_makes_no_sense_is_answered_from_the_last_good_facts() {
+    for spoil in [
+        |captured: &Captured| captured.write(&format!("{APP}/memory.max"), "no number\n"),
+        |captured: &Captured| {
+            let file = captured.path.join(APP).join("memory.max");
+            fs::remove_file(&file).unwrap();
+            fs::create_dir(file).unwrap();
+        },
+    ] {
+        let captured = Captured::copy("v2-4cpu");
+        let before = captured.read(File::Meminfo);
+        spoil(&captured);
+        assert_eq!(captured.read(File::Meminfo), before);
+        // What was never good is an error.
+        let never = Captured::copy("v2-4cpu");
+        spoil(&never);
+        let meminfo = never.answers.render(File::Meminfo, &never.container);
+        assert!(meminfo.is_err());
+    }
+}
+
+/// D5.
+#[test]
+fn swap_of_any_size_is_the_same_in_swaps_and_meminfo() {
+    let captured = Captured::copy("v2-4cpu");
+    let meminfo = fs::read_to_string(captured.path.join("proc/meminfo")).unwrap();
+    for kib in [95_367_432_u64, 100_000_000, 136_314_876, 9_999_999_999] {
+        let host: String = meminfo
+            .lines()
+            .map(|line| match line.split(':').next().unwrap() {
+                name @ ("SwapTotal" | "SwapFree") => format!("{name}: {kib} kB\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        captured.write("proc/meminfo", &host);
+        for level in ["stage/pod/app", "stage/pod", "stage"] {
+            captured.write(&format!("sys/fs/cgroup/{level}/memory.swap.max"), "max\n");
+        }
+        assert_eq!(captured.kib("SwapTotal"), kib);
+        let swaps = captured.read(File::Swaps);
+        let size = swaps
+            .lines()
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .nth(2)
+            .unwrap();
+        assert_eq!(size, kib.to_string(), "{swaps}");
+    }
+}
+
+/// D10.
+#[test]
+fn the_cpus_are_the_effective_ones_and_not_those_asked_for() {
+    let captured = Captured::copy("v2-4cpu");
+    captured.write(&format!("{APP}/cpuset.cpus"), "0-3\n");
+    captured.write(&format!("{APP}/cpuset.cpus.effective"), "0-1\n");
+    assert_eq!(captured.processors(), [0, 1]);
+    assert_eq!(captured.read(File::CpuOnline), "0-1\n");
+}
+
+/// D17.
+#[test]
+fn without_any_cpuset_the_cpus_are_the_machines_and_never_none() {
+    let captured = Captured::copy("v2-4cpu");
+    for level in ["stage/pod/app", "stage/pod", "stage", ""] {
+        for file in ["cpuset.cpus", "cpuset.cpus.effective"] {
+            let path = captured.path.join("sys/fs/cgroup").join(level).join(file);
+            let _ = fs::remove_file(path);
+        }
+    }
+    assert!(!captured.processors().is_empty());
+    assert!(captured.read(File::Stat).contains("\ncpu0 "));
+}
+
+/// D19.
+#[test]
+fn what_cannot_be_read_is_an_error_and_never_an_empty_file() {
+    let captured = Captured::copy("big-128cpu");
+    let file = "sys/devices/system/cpu/cpu40/topology/core_id";
+    fs::remove_file(captured.path.join(file)).unwrap();
+    fs::create_dir(captured.path.join(file)).unwrap();
+    let attribute = Attribute::at(file).unwrap();
+    let read = captured
+        .answers
+        .render_attribute(attribute, &captured.container);
+    assert!(read.is_err());
+    for file in ["proc/stat", "proc/meminfo", "proc/cpuinfo"] {
+        fs::remove_file(captured.path.join(file)).unwrap();
+        fs::create_dir(captured.path.join(file)).unwrap();
+    }
+    for file in [File::Stat, File::Meminfo, File::Cpuinfo] {
+        let read = captured.answers.render(file, &captured.container);
+        assert!(
+            read.is_err_and(|error| !error.to_string().is_empty()),
+            "{file:?}"
+        );
+    }
+}
+
+/// D19.
+#[test]
+fn a_mask_of_many_words_is_whole() {
+    let captured = Captured::copy("big-128cpu");
+    let file = "sys/devices/system/cpu/cpu40/topology/package_cpus";
+    captured.write(file, &format!("{}ffffffff\n", "ffffffff,".repeat(255)));
+    let read = captured
+        .answers
+        .render_attribute(Attribute::at(file).unwrap(), &captured.container);
+    let text = String::from_utf8(read.unwrap()).unwrap();
+    assert_eq!(text.matches(',').count(), 255);
+    assert!(text.ends_with(",00000700,00000000\n"), "{text}");
+}

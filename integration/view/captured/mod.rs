@@ -1,0 +1,155 @@
+//! Containers on captured machines. The expected bytes stand beside each fixture.
+
+mod cases;
+mod expected;
+mod explained;
+
+use plimsoll::{
+    base::units::Micros,
+    facts::container::{Caller, Container},
+    view::{
+        answer::Answers,
+        files::{Attribute, FILES, File},
+    },
+};
+use std::{
+    cell::Cell,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tempfile::TempDir;
+
+pub(super) const MACHINES: [&str; 7] = [
+    "v1-2cpu",
+    "v2-4cpu",
+    "hybrid-v1",
+    "big-128cpu",
+    "arm64-4cpu",
+    "arm32-4cpu",
+    "unknown-fields",
+];
+
+thread_local! {
+    static NOW: Cell<Micros> = const { Cell::new(Micros::ZERO) };
+}
+
+pub(super) fn now() -> Micros {
+    NOW.get()
+}
+
+pub(super) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("integration/fixtures")
+        .join(name)
+}
+
+/// A captured machine and the container on it.
+pub(super) struct Captured {
+    pub(super) path: PathBuf,
+    pub(super) answers: Answers,
+    pub(super) container: Arc<Container>,
+    _root: TempDir,
+}
+
+impl Captured {
+    pub(super) fn open(name: &str) -> Captured {
+        let path = fixture(name);
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("sys/fs")).unwrap();
+        symlink(path.join("proc"), root.path().join("proc")).unwrap();
+        symlink(path.join("sys/devices"), root.path().join("sys/devices")).unwrap();
+        symlink(path.join("cgroup"), root.path().join("sys/fs/cgroup")).unwrap();
+        Captured::at(path, root)
+    }
+
+    /// A copy of a machine whose files can be changed.
+    pub(super) fn copy(name: &str) -> Captured {
+        let root = tempfile::tempdir().unwrap();
+        let mut copy = std::process::Command::new("cp");
+        let copied = copy
+            .arg("-r")
+            .arg(fixture(name).join("."))
+            .arg(root.path())
+            .status();
+        assert!(copied.unwrap().success());
+        fs::create_dir_all(root.path().join("sys/fs")).unwrap();
+        let cgroups = root.path().join("sys/fs/cgroup");
+        fs::rename(root.path().join("cgroup"), cgroups).unwrap();
+        Captured::at(root.path().to_owned(), root)
+    }
+
+    pub(super) fn at(path: PathBuf, root: TempDir) -> Captured {
+        let text = |file: &str| fs::read_to_string(path.join(file)).unwrap();
+        let uptime = text("proc/uptime")
+            .split(' ')
+            .next()
+            .unwrap()
+            .replace('.', "");
+        NOW.set(Micros(uptime.parse::<u64>().unwrap() * 10_000));
+        let answers = Answers::at(root.path(), now).unwrap();
+        let Caller::Container(container) =
+            answers.caller(text("pid").trim().parse().unwrap()).unwrap()
+        else {
+            panic!("{}: the container is taken for the host", path.display());
+        };
+        Captured {
+            path,
+            answers,
+            container,
+            _root: root,
+        }
+    }
+
+    /// Writes a file of a [copy](Captured::copy).
+    pub(super) fn write(&self, file: &str, text: &str) {
+        fs::write(self.path.join(file), text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+
+    /// The files that the container has: without cgroup v2 it has no pressure.
+    pub(super) fn files(&self) -> Vec<File> {
+        let caller = Caller::Container(self.container.clone());
+        let has =
+            |file: &File| file.pressure().is_none() || self.answers.has_pressure(*file, &caller);
+        FILES.into_iter().filter(has).collect()
+    }
+
+    pub(super) fn read(&self, file: File) -> String {
+        let bytes = self.answers.render(file, &self.container).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    pub(super) fn kib(&self, name: &str) -> u64 {
+        crate::harness::field(&self.read(File::Meminfo), name)
+    }
+
+    pub(super) fn processors(&self) -> Vec<u32> {
+        let text = self.read(File::Cpuinfo);
+        let lines = text.lines().filter(|line| line.starts_with("processor"));
+        lines
+            .map(|line| line.split(": ").nth(1).unwrap().parse().unwrap())
+            .collect()
+    }
+}
+
+/// The files below a directory, by their paths from `root`.
+pub(super) fn files_below(root: &Path, directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files_below(root, &path, found),
+            false => found.push(path.strip_prefix(root).unwrap().to_owned()),
+        }
+    }
+}
+
+/// What a captured machine says below `/sys/devices/system`, as far as it is served.
+pub(super) fn attributes(captured: &Captured) -> Vec<Attribute> {
+    let mut paths = Vec::new();
+    let directory = captured.path.join("sys/devices/system");
+    files_below(&captured.path, &directory, &mut paths);
+    paths.sort();
+    let attribute = |path: &PathBuf| Attribute::at(path.to_str().unwrap());
+    paths.iter().filter_map(attribute).collect()
+}
