@@ -1,15 +1,15 @@
-//! Pure. What an engine asks of an OCI runtime, as far as it concerns us.
+//! Pure. The command line of an OCI runtime, as far as it concerns us.
 //!
 //! runc and crun share a command line (`runc(8)`, `crun(1)`): global options, a command, its
-//! options. What is not known here is handed on, and so is everything else: nothing is rewritten.
+//! options. The parser rewrites nothing: the real runtime gets every argument, known here or not.
 
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
-/// Global options that are followed by a value.
-const GLOBAL: [&str; 8] = [
+/// Global options with a value in the next argument.
+const GLOBAL_WITH_VALUE: [&str; 8] = [
     "cgroup-manager",
     "config",
     "criu",
@@ -20,8 +20,8 @@ const GLOBAL: [&str; 8] = [
     "rootless",
 ];
 
-/// Options of `create` and `run` that are followed by a value, but for those of the bundle.
-const CREATION: [&str; 3] = ["console-socket", "pid-file", "preserve-fds"];
+/// Options of `create` and `run` with a value in the next argument, except those of the bundle.
+const CREATE_WITH_VALUE: [&str; 3] = ["console-socket", "pid-file", "preserve-fds"];
 
 /// Every command of runc and crun.
 const COMMANDS: [&str; 20] = [
@@ -50,14 +50,14 @@ const COMMANDS: [&str; 20] = [
 /// A call of an OCI runtime.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Call {
-    /// The configuration of the container that is to be made, from the working directory; `None`
-    /// if none is made.
+    /// The configuration of the container that the call makes, relative to the working directory;
+    /// `None` if the call makes none.
     pub(super) configuration: Option<PathBuf>,
-    /// Where the engine reads what went wrong, as lines of JSON.
+    /// The log that the engine reads, if its lines are JSON.
     pub(super) log: Option<PathBuf>,
 }
 
-/// Understands the arguments of a runtime, without its name.
+/// Parses the arguments of a runtime, without its name.
 pub(super) fn parse(args: &[OsString]) -> Call {
     let (mut log, mut format) = (None, None);
     let mut rest = args.iter();
@@ -72,16 +72,18 @@ pub(super) fn parse(args: &[OsString]) -> Call {
                 return Call { configuration, log };
             }
             let is_command = COMMANDS.iter().any(|command| *command == arg);
-            // The value of an option that is not known here, or a command that is not.
+            // An argument that is no command may be the value of an unknown option.
             if is_command || !is_unknown {
                 return Call::default();
             }
             is_unknown = false;
             continue;
         };
-        is_unknown = value.is_none() && !GLOBAL.contains(&name);
+        is_unknown = value.is_none() && !GLOBAL_WITH_VALUE.contains(&name);
         let value = match value {
-            None if GLOBAL.contains(&name) => rest.next().and_then(|value| value.to_str()),
+            None if GLOBAL_WITH_VALUE.contains(&name) => {
+                rest.next().and_then(|value| value.to_str())
+            }
             value => value,
         };
         match name {
@@ -93,7 +95,7 @@ pub(super) fn parse(args: &[OsString]) -> Call {
     Call::default()
 }
 
-/// The configuration that `create` or `run` reads, from what follows them.
+/// Returns the configuration that `create` or `run` reads, from the arguments after that command.
 fn configuration(args: &[OsString]) -> PathBuf {
     let (mut bundle, mut file) = (OsStr::new(""), OsStr::new("config.json"));
     let mut rest = args.iter();
@@ -103,13 +105,13 @@ fn configuration(args: &[OsString]) -> PathBuf {
         };
         let place = match name {
             "b" | "bundle" => &mut bundle,
-            // Of crun alone: another name for the configuration.
+            // An option of crun alone: another name for the configuration.
             "f" | "config" => &mut file,
-            _ if CREATION.contains(&name) && value.is_none() => {
+            _ if CREATE_WITH_VALUE.contains(&name) && value.is_none() => {
                 rest.next();
                 continue;
             }
-            // As argp allows it: a short option with its value in one word.
+            // argp allows a short option with its value in one word.
             _ => match (name.strip_prefix('b'), name.strip_prefix('f')) {
                 _ if is_long(arg) || value.is_some() => continue,
                 (Some(value), _) => {
@@ -131,11 +133,11 @@ fn configuration(args: &[OsString]) -> PathBuf {
     Path::new(bundle).join(file)
 }
 
-/// The name of an option, and its value if that stands in the same word; nothing else begins with
-/// a dash.
+/// Returns the name of an option, and its value if that stands in the same word; `None` for an
+/// argument without a dash.
 fn option(arg: &OsStr) -> Option<(&str, Option<&str>)> {
     let name = arg.to_str()?.strip_prefix('-')?;
-    // Go's options may have one dash or two, however long they are.
+    // Options of Go programs may have one dash or two, however long their names are.
     let name = name.strip_prefix('-').unwrap_or(name);
     Some(match name.split_once('=') {
         Some((name, value)) => (name, Some(value)),

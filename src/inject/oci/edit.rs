@@ -1,4 +1,5 @@
-//! Pure. Edits the OCI configuration of another's container: adds, and changes nothing that is there.
+//! Pure. Edits of the OCI configuration of another's container: they add, and change nothing that is
+//! there.
 
 use serde_json::{Map, Value, json};
 
@@ -15,11 +16,10 @@ pub struct ShapeError {
     pub expected: &'static str,
 }
 
-/// Adds a hook that brings the view in: `program` is called with the argument `hook` at the stage
-/// `createRuntime`, after the hooks that are there.
+/// Adds [the hook of engines](HookSpec::of_engines) for `program`, after the hooks that are there.
 ///
-/// Answers whether it was added: a configuration that calls it already, at that stage or at
-/// `createContainer`, stays as it is.
+/// Returns whether the configuration has changed: one that names the hook already, at stage
+/// `createRuntime` or `createContainer`, stays as it is.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ pub fn add_hook(configuration: &mut Value, program: &str) -> Result<bool, ShapeE
     let hooks = object(configuration, "the configuration")?;
     let hooks = hooks.entry("hooks").or_insert(Value::Null);
     let hooks = object(hooks, "hooks")?;
-    // It works at either, and twice is not better.
+    // The hook works at either stage, and twice is not better.
     let others = hooks.get(CREATE_CONTAINER).and_then(Value::as_array);
     if others.is_some_and(|hooks| hooks.iter().any(is_our_hook)) {
         return Ok(false);
@@ -52,9 +52,10 @@ pub fn add_hook(configuration: &mut Value, program: &str) -> Result<bool, ShapeE
 
 /// Gives the container a time namespace whose clocks begin now, at 0.
 ///
-/// Answers whether it did. A container stays as it is that has a time namespace or joins one, and
-/// one that has a user namespace: crun cannot set its clocks. So does one that joins a namespace of
-/// another container's, as in a pod: crun cannot start it with clocks of its own (1.21).
+/// Returns whether the configuration has changed. A container that has a time namespace or joins one
+/// stays as it is. So does a container with a user namespace, whose clocks crun cannot set, and a
+/// container that joins a namespace of another one, as in a pod, which crun cannot start with clocks
+/// of its own (1.21).
 ///
 /// # Errors
 ///
@@ -74,12 +75,12 @@ pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, ShapeE
             expected: "array",
         });
     };
-    let stands_against = |namespace: &Value| {
+    let forbids_clocks = |namespace: &Value| {
         let text = |key| namespace.get(key).and_then(Value::as_str);
         let kind = text("type").unwrap_or_default();
         ["time", "user"].contains(&kind) || text("path").is_some_and(|path| !path.is_empty())
     };
-    if namespaces.iter().any(stands_against) {
+    if namespaces.iter().any(forbids_clocks) {
         return Ok(false);
     }
     namespaces.push(json!({ "type": "time" }));
@@ -94,7 +95,7 @@ pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, ShapeE
     Ok(true)
 }
 
-/// The object there; what is null becomes one.
+/// Returns the object in `value`; null becomes an empty one.
 fn object<'a>(
     value: &'a mut Value,
     part: &'static str,

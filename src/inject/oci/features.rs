@@ -1,4 +1,4 @@
-//! Whether a runtime can give a container a time namespace, asked once for each program.
+//! The question whether a runtime has time namespaces, asked once for each program.
 
 use std::{
     fs, io,
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::base::sys;
 
-/// Whether what `runc features` prints promises a time namespace.
+/// Tells whether the output of `runc features` promises a time namespace.
 ///
-/// runc names it among the namespaces since 1.2. crun does not name it, but has it longer (1.8.4)
-/// than it has features to print (1.8.6).
+/// runc names time namespaces since 1.2. crun does not name them, but has had them since 1.8.4, and
+/// `crun features` since 1.8.6.
 fn has_clocks(features: &str) -> bool {
     let Ok(features) = serde_json::from_str::<Value>(features) else {
         return false;
@@ -26,8 +26,8 @@ fn has_clocks(features: &str) -> bool {
     is_named || is_crun.is_some()
 }
 
-/// Whether that runtime has time namespaces: what is remembered in `memory`, or what the program
-/// says, which is remembered there if it can be. A program that has been replaced is asked again.
+/// Tells whether a runtime has time namespaces, by a file in the directory `memory` or by asking the
+/// program, whose answer then goes to such a file. A program that has been replaced is asked again.
 pub(super) fn with_clocks(program: &Path, memory: &Path) -> bool {
     let Ok(stamp) = stamp(program) else {
         return false;
@@ -46,19 +46,19 @@ pub(super) fn with_clocks(program: &Path, memory: &Path) -> bool {
         said.status.success() && has_clocks(&String::from_utf8_lossy(&said.stdout))
     });
     let word = if has { "time" } else { "none" };
-    // Without a memory, as for an engine without root, it is asked each time.
+    // Without such a file, as for an engine without root, the program is asked each time.
     let _ = fs::create_dir_all(memory);
     let _ = sys::write_atomic(&file, format!("{stamp} {word}\n").as_bytes());
     has
 }
 
-/// Where the answer of that program is remembered.
+/// Returns the file with the answer of `program`.
 fn file(program: &Path, memory: &Path) -> PathBuf {
     let name = program.to_string_lossy();
     memory.join(format!("features{}", name.replace('/', "-")))
 }
 
-/// What changes when the program is replaced.
+/// Returns a text that changes when the program is replaced.
 fn stamp(program: &Path) -> io::Result<String> {
     let file = fs::metadata(program)?;
     Ok(format!(

@@ -1,28 +1,28 @@
-//! Pure. A configuration in outline: what is edited of it as values, and all else as it was written,
-//! however much that is and however deep.
+//! Pure. A configuration in outline: the parts to edit as values, and the rest as it was written,
+//! however long and however deep.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 use std::fmt;
 
-/// So long is a part at most that is edited, in bytes; an engine writes a few hundred.
-const LONGEST_PART: usize = 1 << 20;
+/// The maximum length of a part to edit, in bytes; an engine writes a few hundred.
+const MAX_PART: usize = 1 << 20;
 
-/// What is edited of `linux`.
-const OF_LINUX: [&str; 2] = ["namespaces", "timeOffsets"];
+/// The members of `linux` that may be edited.
+const LINUX_PARTS: [&str; 2] = ["namespaces", "timeOffsets"];
 
 /// A configuration of which some parts are values.
 #[derive(Debug)]
 pub(super) struct Outline<'a> {
     entries: Entries<'a>,
-    /// `None` where it is no object.
+    /// The members of `linux`; `None` if it is no object.
     linux: Option<Entries<'a>>,
-    /// The parts that may be edited, where the configuration has them.
+    /// The parts that may be edited, as far as the configuration has them.
     pub(super) parts: Value,
 }
 
 impl<'a> Outline<'a> {
-    /// The outline of that configuration.
+    /// Parses a configuration.
     pub(super) fn parse(text: &'a [u8]) -> serde_json::Result<Outline<'a>> {
         let entries: Entries<'a> = serde_json::from_slice(text)?;
         let mut parts = Map::new();
@@ -34,7 +34,7 @@ impl<'a> Outline<'a> {
             Some(text) if text.starts_with('{') => {
                 let own: Entries<'a> = serde_json::from_str(text)?;
                 let mut edited = Map::new();
-                for name in OF_LINUX {
+                for name in LINUX_PARTS {
                     if let Some(part) = own.get(name) {
                         edited.insert(name.to_owned(), value(name, part)?);
                     }
@@ -43,7 +43,7 @@ impl<'a> Outline<'a> {
                 linux = Some(own);
             }
             Some("null") => drop(parts.insert("linux".to_owned(), Value::Null)),
-            // Whatever it is, it is no object.
+            // Any other value is no object.
             Some(_) => drop(parts.insert("linux".to_owned(), Value::Bool(false))),
             None => {}
         }
@@ -54,17 +54,17 @@ impl<'a> Outline<'a> {
         })
     }
 
-    /// The configuration with the parts as they are by now.
+    /// Returns the configuration with the edited parts.
     pub(super) fn text(&self) -> String {
         let linux = self.linux.as_ref().zip(self.parts.get("linux"));
-        let linux = linux.map(|(own, parts)| own.with(&texts(parts, &OF_LINUX)));
+        let linux = linux.map(|(own, parts)| own.with(&texts(parts, &LINUX_PARTS)));
         let mut changed = texts(&self.parts, &["hooks"]);
         changed.extend(linux.map(|text| ("linux", text)));
         self.entries.with(&changed)
     }
 }
 
-/// Those of the parts that are there, as text.
+/// Returns the named members of `parts` as text, without those that are absent.
 fn texts<'n>(parts: &Value, names: &[&'n str]) -> Vec<(&'n str, String)> {
     let names = names.iter();
     let texts = names.filter_map(|name| Some((*name, parts.get(name)?.to_string())));
@@ -73,10 +73,9 @@ fn texts<'n>(parts: &Value, names: &[&'n str]) -> Vec<(&'n str, String)> {
 
 fn value(name: &str, text: &RawValue) -> serde_json::Result<Value> {
     let text = text.get();
-    if text.len() > LONGEST_PART {
-        let most = LONGEST_PART >> 20;
-        let said = format!("{name} is longer than {most} MiB");
-        return Err(serde_json::Error::custom(said));
+    if text.len() > MAX_PART {
+        let error = format!("{name} is longer than {} MiB", MAX_PART >> 20);
+        return Err(serde_json::Error::custom(error));
     }
     serde_json::from_str(text)
 }
@@ -87,12 +86,12 @@ struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Entries<'a> {
     fn get(&self, name: &str) -> Option<&'a RawValue> {
-        // As elsewhere, the last of one name counts.
+        // The last member of one name counts, as in other JSON parsers.
         let mut entries = self.0.iter().rev();
         entries.find(|(own, _)| own == name).map(|(_, text)| *text)
     }
 
-    /// The object with these members changed, or added at its end.
+    /// Returns the object with these members changed, or added at its end.
     fn with(&self, changed: &[(&str, String)]) -> String {
         let mut text = String::from("{");
         let mut add = |name: &str, value: &str| {

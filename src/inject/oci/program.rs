@@ -1,4 +1,4 @@
-//! Which runtime does the work.
+//! The search for the real runtime.
 
 use std::{
     fs,
@@ -6,26 +6,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::WrapperError;
+use super::error::WrapperError;
 
-/// The runtimes that are looked for if none is configured.
+/// The runtimes to search for if none is configured, in order.
 const KNOWN: [&str; 2] = ["runc", "crun"];
 
-/// Where programs are, for a caller without a `PATH`.
-const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The search path of a caller without a `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The runtime that is configured, by path or by name, or the first that is known here; found in
-/// the directories of `path`.
+/// Finds the configured runtime, by path or by name, or the first known one, in the directories of
+/// `path`.
 ///
 /// # Errors
 ///
-/// When there is none, or when the one that is configured is this program.
+/// When there is none, or when the configured one is this program.
 pub(super) fn find(
     configured: Option<&Path>,
     path: Option<&str>,
     own: &Path,
 ) -> Result<PathBuf, WrapperError> {
-    let path = path.filter(|path| !path.is_empty()).unwrap_or(USUAL);
+    let path = path.filter(|path| !path.is_empty()).unwrap_or(DEFAULT_PATH);
     if let Some(configured) = configured {
         let found = match configured.is_absolute() {
             true => is_program(configured).then(|| configured.to_owned()),

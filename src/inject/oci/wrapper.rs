@@ -1,0 +1,148 @@
+//! An OCI runtime that edits the configuration of a new container and becomes the real runtime.
+
+use super::{
+    arguments,
+    edit::{add_clocks, add_hook},
+    error::{ConfigurationError, MAX_CONFIGURATION, WrapperError},
+    features, hook_spec,
+    outline::Outline,
+    program,
+};
+use crate::base::{
+    paths::RUN_DIR,
+    sys::{self, chain},
+};
+use serde_json::json;
+use std::{
+    convert::Infallible,
+    env,
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{Read, Write},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The settings of the wrapper.
+#[derive(Debug, Default)]
+pub struct Wrapper {
+    /// The real runtime, by path or by name; `None` for the first of runc and crun that is found.
+    pub runtime: Option<PathBuf>,
+    /// Gives containers a time namespace where the real runtime has them.
+    pub has_clocks: bool,
+    /// Refuses to make a container that cannot get its view.
+    pub is_required: bool,
+}
+
+/// The variable by which a second call of the wrapper in the same process knows of the first one.
+const CIRCLE: &str = "PLIMSOLL_RUNTIME_PID";
+
+impl Wrapper {
+    /// Edits the configuration that the arguments of an OCI runtime name, and becomes the real
+    /// runtime; returns only an error.
+    ///
+    /// `warn` gets one line when a container is made without its view.
+    ///
+    /// # Errors
+    ///
+    /// When there is no runtime to become, or a container that must have its view cannot get it. The
+    /// error is also written to the log that the engine named, if that is one of JSON.
+    pub fn become_runtime(
+        &self,
+        args: &[OsString],
+        warn: impl FnOnce(&str),
+    ) -> Result<Infallible, WrapperError> {
+        let call = arguments::parse(args);
+        let done = self.edit_and_become(&call, args, warn);
+        if let (Some(log), Err(error)) = (&call.log, &done) {
+            report(log, error);
+        }
+        done
+    }
+
+    fn edit_and_become(
+        &self,
+        call: &arguments::Call,
+        args: &[OsString],
+        warn: impl FnOnce(&str),
+    ) -> Result<Infallible, WrapperError> {
+        let own = own_path();
+        let path = env::var("PATH").ok();
+        let runtime = program::find(self.runtime.as_deref(), path.as_deref(), &own)?;
+        let pid = std::process::id().to_string();
+        if env::var(CIRCLE).is_ok_and(|before| before == pid) {
+            return Err(WrapperError::Circle(runtime));
+        }
+        if let Some(configuration) = &call.configuration {
+            match self.edit(configuration, &own, &runtime) {
+                Err(error) if self.is_required => return Err(error.into()),
+                Err(error) => warn(&format!("a container gets no view: {}", chain(&error))),
+                Ok(()) => {}
+            }
+        }
+        let source = Command::new(&runtime).args(args).env(CIRCLE, pid).exec();
+        let path = runtime;
+        Err(WrapperError::Exec { path, source })
+    }
+
+    fn edit(&self, path: &Path, own: &Path, runtime: &Path) -> Result<(), ConfigurationError> {
+        let text = read(path)?;
+        let parsed = Outline::parse(&text);
+        let mut outline = parsed.map_err(|source| ConfigurationError::Parse {
+            path: path.to_owned(),
+            source,
+        })?;
+        let edited = |source| {
+            let path = path.to_owned();
+            ConfigurationError::Edit { path, source }
+        };
+        let hook = own.to_string_lossy();
+        let mut is_changed = add_hook(&mut outline.parts, &hook).map_err(edited)?;
+        let clocks = self.has_clocks && features::with_clocks(runtime, Path::new(RUN_DIR));
+        if let Some(now) = sys::clocks().filter(|_| clocks) {
+            is_changed |= add_clocks(&mut outline.parts, now).map_err(edited)?;
+        }
+        if !is_changed {
+            return Ok(());
+        }
+        let written = sys::write_atomic(path, outline.text().as_bytes());
+        written.map_err(|source| ConfigurationError::Write {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigurationError> {
+    let refused = |source| ConfigurationError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(refused)?;
+    let read = file.take(MAX_CONFIGURATION + 1).read_to_end(&mut text);
+    if u64::try_from(read.map_err(refused)?).is_ok_and(|read| read > MAX_CONFIGURATION) {
+        return Err(ConfigurationError::Long(path.to_owned()));
+    }
+    Ok(text)
+}
+
+/// Returns the path of this program, for a hook that is called later.
+fn own_path() -> PathBuf {
+    let own =
+        fs::read_link("/proc/self/exe").unwrap_or_else(|_| hook_spec::PACKAGED_PROGRAM.into());
+    // The path of a program that was replaced since its start holds the new program.
+    match own.to_str().and_then(|own| own.strip_suffix(" (deleted)")) {
+        Some(path) => path.into(),
+        None => own,
+    }
+}
+
+/// Writes an error to the log of a runtime, which the engine reads.
+fn report(log: &Path, error: &WrapperError) {
+    let line = json!({ "level": "error", "msg": format!("plimsoll: {}", chain(error)) });
+    if let Ok(mut log) = OpenOptions::new().create(true).append(true).open(log) {
+        let _ = writeln!(log, "{line}");
+    }
+}
