@@ -313,7 +313,7 @@ fn a_hook_that_is_told_of_a_process_that_is_not_the_containers_changes_nothing()
     for (pid, said) in [
         (1, "cannot open"),
         (hosts.0.id(), "cannot open"),
-        (another.0.id(), "it has the mounts of another container"),
+        (another.0.id(), "has the mounts of another container"),
     ] {
         let output = called_about(pid, bundle.path(), &daemon.mountpoint);
         is_refused(said, &output, said);

@@ -24,9 +24,9 @@ const UNREACHED: u8 = 1;
 
 /// Give containers that run already their own /proc and /sys files.
 ///
-/// Nothing is needed in the container and it is not restarted; what its programs have open they keep.
-/// A container that has its files already is left as it is, and files of a daemon that is dead are
-/// replaced. CONTAINER is a name or an id (four letters of it are enough) of docker, podman,
+/// The container needs nothing for it and is not restarted; its programs keep the files that they have
+/// open. A container that has its files already stays as it is, and files of a dead daemon are replaced.
+/// CONTAINER is a name or an id (four letters of it are enough) of docker, podman,
 /// containerd, CRI-O, LXC, Incus or systemd-nspawn; of a pod, NAMESPACE/POD/CONTAINER.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
@@ -34,18 +34,18 @@ const UNREACHED: u8 = 1;
 pub(super) struct Attach {
     #[command(flatten)]
     which: Which,
-    /// Those that hooks have left word of, which found no daemon
+    /// Containers whose hooks found no daemon and left a note
     #[arg(long = respawn::PENDING, hide = true, group = "which")]
     pending: bool,
-    /// Where the view is mounted, if not where the configuration says
+    /// The mount point of the view, instead of the configuration's
     #[arg(long = respawn::VIEW, value_name = "DIR")]
     view: Option<PathBuf>,
 }
 
 /// Take Plimsoll's files out of containers, which see the host's from then on.
 ///
-/// Those of a daemon that is dead too. The next start of a container gives it its files again, where
-/// a hook is installed. CONTAINER is as for `plimsoll attach`.
+/// The files of a dead daemon go too. The next start of a container gives it its files again, where a
+/// hook is installed. CONTAINER is as for `plimsoll attach`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
 #[command(after_long_help = EXIT_STATUS)]
@@ -65,19 +65,19 @@ struct Which {
     /// Every container of every engine
     #[arg(long, group = "which", conflicts_with_all = ["containers", "pid"])]
     all: bool,
-    /// Says what would be done, and does nothing
+    /// Reports what would be done, and does nothing
     #[arg(long)]
     dry_run: bool,
-    /// How to print what was done
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t = AttachFormat::Table)]
+    output: AttachFormat,
     /// Reads this configuration
     #[arg(long = respawn::CONFIG, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum AttachFormat {
     /// For people
     Table,
     /// For programs: an array of objects with `engine`, `id`, `name` (each null where unknown),
@@ -88,18 +88,18 @@ enum Output {
 const ATTACH_NOTES: &str = "\
 With --all, containers whose limits leave them the whole machine get nothing, unless the configuration
 says `unlimited = true`; one that is named gets its files in any case. Processes in the container with
-mount namespaces of their own (containers in it, systemd services) keep what they have: name them by
---pid. Who may unmount in the container can take the files away again.
-A container that its engine starts again has them again only by the hook (plimsoll install); `plimsoll
-doctor` names those that have lost them.
+mount namespaces of their own (containers in it, systemd services) keep the files that they have: name
+them by --pid. A process that may unmount in the container can take the files away again.
+A container that its engine starts again gets them again only by the hook (plimsoll install);
+`plimsoll doctor` names the containers that have lost them.
 
 Examples:
-  plimsoll attach web                  the container of that name, whoever runs it
-  plimsoll attach --all --dry-run      what would become of every container
+  plimsoll attach web                  the container of that name, of any engine
+  plimsoll attach --all --dry-run      a report on every container, without any change
   plimsoll attach --pid 4711           the container of a process, of any engine or none
 
 Exit status:
-  0; 1 if a container could not be reached, or not every file be put; 125 for another error.";
+  0; 1 if a container could not be reached, or a file not be mounted; 125 for another error.";
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -107,7 +107,7 @@ Exit status:
 
 /// The result for one container.
 #[derive(Debug, serde::Serialize)]
-struct Row {
+struct AttachRow {
     engine: Option<Engine>,
     id: Option<String>,
     name: Option<String>,
@@ -192,9 +192,9 @@ fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
 
 /// The words for a container's state.
 struct Words {
-    /// Files were mounted, or taken away.
+    /// The word for files that were mounted, or taken away.
     done: &'static str,
-    /// There was nothing to do.
+    /// The word for a container that needed no change.
     nothing: &'static str,
 }
 
@@ -209,7 +209,7 @@ impl Which {
     fn selection(&self) -> Selection {
         match self.all {
             true => Selection::All,
-            false => Selection::Some {
+            false => Selection::Named {
                 names: self.containers.clone(),
                 pids: self.pid.clone(),
             },
@@ -229,12 +229,12 @@ impl Which {
             }
             row(selected, result.delivery, words)
         });
-        let rows: Vec<Row> = rows.collect();
+        let rows: Vec<AttachRow> = rows.collect();
         let mut out = std::io::stdout().lock();
         match self.output {
-            Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
-            Output::Table if rows.is_empty() => writeln!(out, "no container runs")?,
-            Output::Table => {
+            AttachFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
+            AttachFormat::Table if rows.is_empty() => writeln!(out, "no container runs")?,
+            AttachFormat::Table => {
                 for row in &rows {
                     writeln!(out, "{}", row.line())?;
                 }
@@ -245,7 +245,7 @@ impl Which {
     }
 }
 
-fn row(selected: &Selected, delivery: Delivery, words: &Words) -> Row {
+fn row(selected: &Selected, delivery: Delivery, words: &Words) -> AttachRow {
     let (state, mounts, unchanged, problems) = match delivery {
         Delivery::Mounted {
             mounts,
@@ -261,7 +261,7 @@ fn row(selected: &Selected, delivery: Delivery, words: &Words) -> Row {
         Delivery::NotServed(error) | Delivery::Failed(error) => ("failed", 0, 0, vec![error]),
     };
     let container = selected.container.as_ref();
-    Row {
+    AttachRow {
         engine: container.map(|one| one.engine),
         id: container.map(|one| one.id.clone()),
         name: container.and_then(|one| one.name.clone()),
@@ -274,7 +274,7 @@ fn row(selected: &Selected, delivery: Delivery, words: &Words) -> Row {
     }
 }
 
-impl Row {
+impl AttachRow {
     /// Returns the container and its state in one line.
     fn line(&self) -> String {
         let engine = self

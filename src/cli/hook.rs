@@ -1,4 +1,4 @@
-//! `plimsoll hook`: what a container runtime calls; hidden, for no person types it.
+//! `plimsoll hook`: the command that a container runtime calls. It is hidden, for no person types it.
 
 use crate::{
     base::{
@@ -18,32 +18,32 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 ///
 /// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its
 /// files starts all the same, with the host's; a line on standard error and in the system log
-/// (journalctl -t plimsoll) says why. The daemon gives them to it when it is back. What it relies
-/// on is in /etc/plimsoll/config.toml, and never in its environment.
+/// (journalctl -t plimsoll) says why. The daemon gives the container its files when the daemon is
+/// back. The hook relies on /etc/plimsoll/config.toml, and never on its environment.
 ///
 /// Exit status: 0, or 1 if the container must not start.
 #[derive(Debug, clap::Args)]
 #[command(hide = true)]
 pub(super) struct Hook {
-    /// Where the view is mounted, if not where the configuration says
+    /// The mount point of the view, instead of the configuration's
     #[arg(long = respawn::VIEW, value_name = "DIR")]
     view: Option<PathBuf>,
-    /// Fails if anything is missing, as `require = true` in the configuration
+    /// Fails if a file is missing, as `require = true` in the configuration
     #[arg(long = respawn::REQUIRE)]
     require: bool,
-    /// Also if no limit binds the container, as `unlimited = true` in the configuration
+    /// Serves a container that no limit binds too, as `unlimited = true` in the configuration
     #[arg(long = respawn::UNLIMITED)]
     unlimited: bool,
-    /// How long the daemon is waited for, if not as long as the configuration says
+    /// The time to wait for the daemon, instead of the configuration's
     #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = humantime::parse_duration)]
     hook_timeout: Option<Duration>,
     /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
     #[arg(long)]
     lxc: bool,
-    /// What LXC says beside; ignored
+    /// Further arguments of LXC; ignored
     #[arg(value_name = "WORD", requires = "lxc")]
     words: Vec<String>,
-    /// Writes the error there as one line, for a runtime that does not hand it on
+    /// Writes the error to a file as one line, for a runtime that does not pass it on
     #[arg(long = respawn::REPORT, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Reads this configuration instead
@@ -93,7 +93,7 @@ impl Hook {
     }
 }
 
-/// The name of the container and where it is, if its runtime says so.
+/// Returns the name of the container, and the stage of the hook if the runtime's words tell it.
 fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Stage, HookError>)> {
     if !by_lxc {
         let state = OciState::read(io::stdin())?;
@@ -145,8 +145,8 @@ fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow
     }
 }
 
-/// One line to the system log, if there is one: a runtime keeps what a hook says that succeeds to
-/// itself.
+/// Writes a line to the system log, if there is one: a runtime does not pass on the output of a hook
+/// that succeeds.
 pub(super) fn log(line: &str) {
     // Severity and facility by RFC 3164: a warning of a daemon.
     let line = format!("<28>plimsoll: {}", line.replace('\n', " "));
@@ -155,6 +155,6 @@ pub(super) fn log(line: &str) {
         socket.connect("/dev/log")?;
         socket.send(line.as_bytes())
     });
-    // Standard error has it too.
+    // A line that is lost here still stands on standard error.
     drop(sent);
 }

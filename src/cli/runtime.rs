@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Runtime {
-    /// What the engine asks of a runtime; after --, options too that are ours
+    /// The arguments of an OCI runtime; after --, also options that Plimsoll has itself
     #[arg(
         value_name = "ARG",
         trailing_var_arg = true,

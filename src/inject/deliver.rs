@@ -17,7 +17,7 @@ pub enum Delivery {
         mounts: usize,
         /// The number of files that were mounted already.
         unchanged: usize,
-        /// One text for each file that could not be mounted, or taken away: its error.
+        /// The error of each file that could not be mounted, or taken away.
         refused: Vec<String>,
     },
     /// The container needs no files: its limits leave it the whole machine.

@@ -3,11 +3,11 @@
 //! A runtime calls it at stage `createRuntime`, from outside, when the container has its mounts and
 //! is in its cgroup, but has not run yet; or at stage `createContainer`, inside the container's
 //! namespaces and cgroup, before the root changes, so the host's paths still lead to the view, and
-//! `containers/self` there to the container's own directory. It relies on as little of its
-//! surroundings as it can: some runtimes hand it the container's environment, and its working
-//! directory differs from one to the next.
+//! `containers/self` there to the container's own directory. The hook relies on as little of its
+//! surroundings as it can: some runtimes hand it the container's environment, and the working
+//! directory differs from runtime to runtime.
 //!
-//! LXC's hook `lxc.hook.mount` is called inside too, and told where by LXC itself.
+//! LXC calls its hook `lxc.hook.mount` inside too, and names the root in the environment.
 
 use super::{
     attach::{self, Execution},
@@ -35,25 +35,25 @@ use std::{
     time::Duration,
 };
 
-/// So large is a configuration at most; the largest of an engine have a few hundred kB.
-const LARGEST: u64 = 64 << 20;
+/// The maximum size of a configuration, in bytes; the largest that engines write have a few hundred kB.
+const MAX_CONFIGURATION: u64 = 64 << 20;
 
-/// Where a container is that is being made.
+/// The place from which the hook reaches the container that a runtime makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// Around this process, in that directory.
+    /// A hook in the container; with the directory that will be the container's root.
     Inside(PathBuf),
-    /// Around another process.
+    /// A hook outside of the container.
     Outside {
-        /// It, by its number in this process's pid namespace.
+        /// A process in the container, by its number in this process's pid namespace.
         pid: Pid,
-        /// The directory that will be its root, as it is there.
+        /// The directory that will be the container's root, as its mount namespace names it.
         root: PathBuf,
     },
 }
 
 impl Stage {
-    /// Returns the process around which the container is; `None` for this process.
+    /// Returns the process that is in the container; `None` for this process.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         match self {
@@ -63,7 +63,7 @@ impl Stage {
     }
 }
 
-/// Why a container cannot be looked at.
+/// An error that keeps the hook from finding the container.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// Standard input does not hold an OCI state.
@@ -74,19 +74,19 @@ pub enum HookError {
     Refused {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The kernel's answer.
         source: io::Error,
     },
-    /// The bundle's configuration is no configuration.
+    /// The bundle's configuration is no JSON, or no OCI configuration.
     #[error("cannot understand {}", path.display())]
     Garbled {
         /// The configuration.
         path: PathBuf,
-        /// Why.
+        /// The position and the kind of the mistake.
         source: serde_json::Error,
     },
-    /// The bundle's configuration is larger than any.
-    #[error("{} is larger than {} MB", path.display(), LARGEST >> 20)]
+    /// The bundle's configuration is larger than any that an engine writes.
+    #[error("{} is larger than {} MB", path.display(), MAX_CONFIGURATION >> 20)]
     Huge {
         /// The configuration.
         path: PathBuf,
@@ -104,29 +104,30 @@ pub enum HookError {
 pub struct OciState {
     /// The container's name, as its engine has it.
     pub id: String,
-    /// The directory of its configuration.
+    /// The directory with the container's configuration.
     pub bundle: PathBuf,
-    /// Its first process; in the container's own numbers, or 0, at the stages that run inside.
+    /// The first process of the container; at the stages that run inside, by the container's own
+    /// number or 0.
     #[serde(default)]
     pid: Option<i64>,
-    /// The directory that will be its root, which crun says beside.
+    /// The directory that will be the container's root; only crun names it.
     #[serde(default)]
     root: Option<PathBuf>,
 }
 
 impl OciState {
-    /// The state that a runtime hands over.
+    /// Reads the state that a runtime hands over.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the bytes are no OCI state.
     pub fn read(from: impl Read) -> Result<OciState, HookError> {
-        serde_json::from_reader(from.take(LARGEST)).map_err(HookError::State)
+        serde_json::from_reader(from.take(MAX_CONFIGURATION)).map_err(HookError::State)
     }
 
-    /// Where the container is.
+    /// Finds the place from which this process reaches the container.
     ///
     /// # Errors
-    /// When its configuration does not say where its root is.
+    /// When the bundle's configuration cannot be read or names no root.
     pub fn stage(&self) -> Result<Stage, HookError> {
         let root = self.root()?;
         Ok(match self.elsewhere() {
@@ -135,9 +136,9 @@ impl OciState {
         })
     }
 
-    /// The container's first process, if this one is outside of the container, and the pid thus one
-    /// that it can use: inside, a runtime may say the container's own number, and there is still the
-    /// host's `/proc`.
+    /// Returns the container's first process, if this process is outside of the container and can use
+    /// the pid: inside, a runtime may name the container's own number, while `/proc` is still the
+    /// host's.
     fn elsewhere(&self) -> Option<Pid> {
         let pid = self.pid.and_then(|pid| u32::try_from(pid).ok()).map(Pid)?;
         let own = fs::read_link("/proc/self").ok()?;
@@ -156,8 +157,8 @@ impl OciState {
         }
     }
 
-    /// The root from what a runtime says without being asked to: crun names it, runc makes it the
-    /// working directory. Nothing but the root of a mount is believed.
+    /// Returns the root that a runtime shows without a rule to do so: crun names it in the state, runc
+    /// makes it the working directory. The directory must be the root of a mount.
     fn root_beside(&self) -> Option<PathBuf> {
         let root = self.root.clone();
         let root = root.or_else(|| env::current_dir().ok())?;
@@ -178,14 +179,14 @@ struct ConfiguredRoot {
     path: PathBuf,
 }
 
-/// Binds the files of `view`, a served tree, into the container that is being made there; if it is
-/// limited, or in any case. `None` if nothing has come of it within that time.
+/// Binds the files of the view at `view` into the container that a runtime makes, if the container is
+/// limited or `unlimited` is set. `None` if the work has not ended within `timeout`.
 ///
 /// The caller must have one thread only.
 #[must_use]
 pub fn bind(view: &Path, stage: &Stage, unlimited: bool, timeout: Duration) -> Option<Delivery> {
     subprocess::run(timeout, || match stage {
-        Stage::Inside(root) => match opened(root) {
+        Stage::Inside(root) => match open_root(root) {
             Ok(root) => {
                 let put = |tree: &ContainerTree<'_>| cover(tree, &root);
                 deliver(view, TreeOwner::Caller, &root.mounts, unlimited, put)
@@ -213,7 +214,7 @@ fn cover(tree: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
     MountPlan::of(tree, root).carry_out(|mount, target| target.cover(mount.fd.as_fd()))
 }
 
-/// The root of the container, from the bundle's configuration: not every runtime's state has it.
+/// Returns the root of the container from the bundle's configuration: not every state names it.
 fn root(bundle: &Path) -> Result<PathBuf, HookError> {
     let path = bundle.join("config.json");
     let refused = |source| HookError::Refused {
@@ -221,11 +222,11 @@ fn root(bundle: &Path) -> Result<PathBuf, HookError> {
         source,
     };
     let file = File::open(&path).map_err(refused)?;
-    if file.metadata().map_err(refused)?.len() > LARGEST {
+    if file.metadata().map_err(refused)?.len() > MAX_CONFIGURATION {
         return Err(HookError::Huge { path });
     }
-    // However large it is, it is never in memory as a whole.
-    let text = BufReader::new(file.take(LARGEST));
+    // The parser reads a stream: the file is never in memory as a whole, however large it is.
+    let text = BufReader::new(file.take(MAX_CONFIGURATION));
     let configuration: BundleConfiguration = match serde_json::from_reader(text) {
         Ok(configuration) => configuration,
         Err(source) => return Err(HookError::Garbled { path, source }),
@@ -234,7 +235,8 @@ fn root(bundle: &Path) -> Result<PathBuf, HookError> {
     Ok(bundle.join(root.path))
 }
 
-fn opened(path: &Path) -> Result<ContainerRoot, HookError> {
+/// Opens the root of the container around this process.
+fn open_root(path: &Path) -> Result<ContainerRoot, HookError> {
     let refused = |path: &Path, source| HookError::Refused {
         path: path.to_owned(),
         source,
@@ -295,7 +297,7 @@ mod tests {
         let file = File::options()
             .write(true)
             .open(huge.path().join("config.json"));
-        file.unwrap().set_len(LARGEST * 1000).unwrap();
+        file.unwrap().set_len(MAX_CONFIGURATION * 1000).unwrap();
         let error = root(huge.path()).unwrap_err().to_string();
         assert!(error.ends_with("is larger than 64 MB"), "{error}");
     }

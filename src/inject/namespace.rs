@@ -27,19 +27,19 @@ use std::{
 /// The maximum number of look-ups of a path that other processes change meanwhile.
 const MAX_TRIES: usize = 16;
 
-/// Why a container cannot be entered.
+/// An error that keeps this process out of a container.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EnterError {
     #[error("process {0} has ended")]
     Ended(Pid),
-    #[error("it has the host's mounts and no others")]
-    Host,
+    #[error("process {0} has the host's mounts and no others")]
+    Host(Pid),
     #[error("cannot open {}", path.display())]
     Refused { path: PathBuf, source: io::Error },
-    #[error("its root is not {}: it has the mounts of another container", .0.display())]
-    Another(PathBuf),
-    #[error("its mounts cannot be changed")]
-    Locked(#[source] io::Error),
+    #[error("process {pid} has the mounts of another container: its root is not {}", root.display())]
+    Another { pid: Pid, root: PathBuf },
+    #[error("the mounts of process {pid} cannot be changed")]
+    Locked { pid: Pid, source: io::Error },
 }
 
 /// A mount namespace, seen from outside through one of its processes.
@@ -59,7 +59,7 @@ pub(super) struct MountNamespace {
 
 /// Tells whether a runtime still makes the container of that process: its root is the host's as yet.
 #[must_use]
-pub fn is_being_made(pid: Pid) -> bool {
+pub(super) fn is_being_made(pid: Pid) -> bool {
     is_root_of(Path::new("/"), pid)
 }
 
@@ -110,7 +110,10 @@ impl MountNamespace {
             namespace.root =
                 found.map_err(|error| refused(&root.to_string_lossy())(error.into()))?;
         } else if !is_root_of(root, pid) {
-            return Err(EnterError::Another(root.to_owned()));
+            return Err(EnterError::Another {
+                pid,
+                root: root.to_owned(),
+            });
         }
         // A runtime may change the root before it mounts anything.
         namespace.must_live()
@@ -152,7 +155,7 @@ impl MountNamespace {
     fn must_be_container(self) -> Result<MountNamespace, EnterError> {
         // Not every user may look at process 1.
         match ["self", "1"].map(inode_of).contains(&Some(self.inode)) {
-            true => Err(EnterError::Host),
+            true => Err(EnterError::Host(self.pid)),
             false => Ok(self),
         }
     }
@@ -177,7 +180,10 @@ impl MountNamespace {
         let entered = setns(&self.file, CloneFlags::CLONE_NEWNS)
             .and_then(|()| fchdir(&self.root.directory))
             .and_then(|()| chroot("."));
-        entered.map_err(|error| EnterError::Locked(error.into()))?;
+        entered.map_err(|error| EnterError::Locked {
+            pid: self.pid,
+            source: error.into(),
+        })?;
         match self.is_alive() {
             true => Ok(()),
             false => Err(EnterError::Ended(self.pid)),

@@ -1,4 +1,4 @@
-//! Pure. Which served file covers which file of a container.
+//! Pure. The mounts that every container gets: served files and the files that they cover.
 
 use crate::view::files::{CPUS, FILES, NODES};
 
@@ -11,18 +11,18 @@ pub enum Below {
     Sys,
 }
 
-/// One served file or directory and where it belongs.
+/// A served file or directory, and the file or directory of a container that it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bind {
-    /// Its path below a container's directory in the view, and below the container's root.
+    /// The path below the container's directory in the view, and below the container's root.
     pub path: &'static str,
-    /// Where the covered file must lie; anything else there is a trap and is refused.
+    /// The file system in which the covered file must lie; another one is a trap and is refused.
     pub below: Below,
-    /// Whether something may be written to it.
+    /// Lets the container write to the file.
     pub is_written: bool,
 }
 
-/// Every mount that a container gets: the files of `/proc` one by one, those of `/sys` by their
+/// Lists every mount that a container gets: the files of `/proc` one by one, those of `/sys` by their
 /// directories.
 pub fn binds() -> impl Iterator<Item = Bind> {
     let files = FILES.into_iter().map(|file| Bind {

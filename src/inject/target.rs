@@ -27,7 +27,7 @@ use std::{
 /// The maximum number of mounts of ours that one call takes away at one path.
 const MAX_LAYERS: usize = 8;
 
-/// Why a path in a container is no target.
+/// An error that makes a path in a container no target.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
     /// The kernel refuses to open the file.

@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a container's files cannot be taken from the view.
+/// An error that keeps a container's files in the view from being opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TreeError {
     /// No daemon serves the view, or the daemon is dead.

@@ -110,7 +110,7 @@ impl Attacher {
         let key = match caller {
             Ok(Caller::Container(container)) => container.key,
             Ok(Caller::Host) => {
-                return Delivery::Failed("it is a process of the host itself".to_owned());
+                return Delivery::Failed(format!("process {pid} is one of the host itself"));
             }
             Err(error) => return Delivery::Failed(chain(&error)),
         };

@@ -28,9 +28,9 @@ use std::{
 /// The extent of the work in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {
-    /// All of it.
+    /// The whole work.
     Apply,
-    /// All but the mounting: the result says what the mounting would do.
+    /// The work without the mounting: the result says what the mounting would do.
     DryRun,
 }
 

@@ -11,8 +11,8 @@ use std::{io, path::Path};
 pub enum Selection {
     /// Every container of every engine.
     All,
-    /// Some containers.
-    Some {
+    /// Containers by their names or processes.
+    Named {
         /// Names or ids of containers.
         names: Vec<String>,
         /// Processes, of which each stands for its container.
@@ -27,11 +27,11 @@ pub struct Selected {
     pub container: Option<RunningContainer>,
     /// A process in the container.
     pub pid: Pid,
-    /// Whether the caller has named the container.
+    /// Tells a container that the caller has named from one of all.
     pub is_named: bool,
 }
 
-/// Why a selection is not known.
+/// An error in the look-up of a selection.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// The processes of the machine cannot be listed.
@@ -57,7 +57,7 @@ pub fn select(selection: &Selection) -> Result<Vec<Selected>, SelectError> {
             });
             return Ok(all.collect());
         }
-        Selection::Some { names, pids } => (names, pids),
+        Selection::Named { names, pids } => (names, pids),
     };
     let mut selected = Vec::new();
     for name in names {

@@ -1,5 +1,5 @@
-//! What `attach` leaves: notes of the containers that have their files by it alone, and lose them when
-//! an engine without our hook starts them again.
+//! Notes of the containers that have their files by `attach` alone, and lose them when an engine
+//! without our hook starts them again.
 
 use crate::base::paths::ATTACHED_NOTES;
 use std::{
@@ -9,20 +9,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A container that was attached.
+/// The note of a container that was attached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AttachedNote {
-    /// The engine's name.
+    /// The name of the engine.
     pub engine: String,
-    /// Its name, as no other container of the engine has it.
+    /// The id of the container, which no other container of the engine has.
     pub id: String,
 }
 
 impl AttachedNote {
-    /// Leaves it, or leaves it again.
+    /// Writes the note, or writes it again.
     ///
     /// # Errors
-    /// When the kernel refuses, or the name cannot be one of a file.
+    /// When the kernel refuses, or the id cannot be part of a file's name.
     pub fn leave(&self) -> io::Result<()> {
         let path = self.path()?;
         let mut directory = DirBuilder::new();
@@ -33,7 +33,7 @@ impl AttachedNote {
         fs::write(path, serde_json::to_vec(self)?)
     }
 
-    /// Takes it back, if there is one.
+    /// Removes the note, if there is one.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -53,7 +53,7 @@ impl AttachedNote {
     }
 }
 
-/// Every note that was left and not taken back.
+/// Reads every note there is.
 #[must_use]
 pub fn all() -> Vec<AttachedNote> {
     let notes = fs::read_dir(ATTACHED_NOTES).into_iter().flatten().flatten();

@@ -1,7 +1,7 @@
-//! What a hook leaves that found no daemon: notes of the containers that wait for their files.
+//! Notes of the containers that wait for their files, because their hooks found no daemon.
 //!
-//! Anybody may leave one, for a hook may run as a user who is nobody on the host; whoever takes it
-//! up must not believe it.
+//! Any user may leave a note, for a hook may run as a user who is nobody on the host; a reader must
+//! not believe the note.
 
 use crate::{
     base::{paths::PENDING_NOTES, sys::owner_of, units::Pid},
@@ -16,26 +16,26 @@ use std::{
     time::SystemTime,
 };
 
-/// So long is a note at most.
-const LONGEST: u64 = 4096;
+/// The maximum length of a note, in bytes.
+const MAX_NOTE: u64 = 4096;
 
-/// A container that waits.
+/// The note of a container that waits.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PendingNote {
-    /// Its name, as its engine has it.
+    /// The container's name, as its engine has it.
     pub id: String,
-    /// The inode number of its mount namespace.
+    /// The inode number of the container's mount namespace.
     pub mount_namespace: u64,
-    /// Where the view was looked for.
+    /// The mount point at which the hook looked for the view.
     pub view: PathBuf,
 }
 
-/// A container that waits, and is there.
+/// A container that waits and runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingContainer {
-    /// Its name, as its engine has it.
+    /// The container's name, as its engine has it.
     pub id: String,
-    /// A process in it.
+    /// A process in the container.
     pub pid: Pid,
 }
 
@@ -55,14 +55,14 @@ impl PendingNote {
         })
     }
 
-    /// Leaves it.
+    /// Writes the note.
     ///
     /// # Errors
-    /// When the directory is not there and this user may not make it.
+    /// When the kernel refuses, or the directory is not there and this user may not make it.
     pub fn leave(&self) -> io::Result<()> {
         create_directory()?;
         let path = Path::new(PENDING_NOTES).join(self.mount_namespace.to_string());
-        // A namespace's number is used again: what is there is another's.
+        // The kernel gives a namespace's number again: an older note is another container's.
         let _ = fs::remove_file(&path);
         let mut file = OpenOptions::new()
             .write(true)
@@ -74,10 +74,10 @@ impl PendingNote {
     }
 }
 
-/// Makes the directory, in which everybody may leave a note, and nobody but root find others'.
+/// Makes the directory of the notes, in which every user may leave a note and only root may list them.
 ///
 /// # Errors
-/// When there is none and this user may not make it.
+/// When the directory is not there and this user may not make it.
 pub fn create_directory() -> io::Result<()> {
     let path = Path::new(PENDING_NOTES);
     if let Some(above) = path.parent() {
@@ -94,8 +94,8 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Takes up the notes of the containers that wait for that view: those that are there, once each.
-/// What is no note is thrown away.
+/// Takes up the notes of the containers that wait for the view at `view`, and returns those that run,
+/// each once. Removes these notes, and files that are no notes.
 #[must_use]
 pub fn take_up(view: &Path) -> Vec<PendingContainer> {
     let mut notes = Vec::new();
@@ -122,32 +122,32 @@ pub fn take_up(view: &Path) -> Vec<PendingContainer> {
         let Some(namespace) = inode_of(&pid.to_string()) else {
             continue;
         };
-        let is_of_it = |(note, _): &(PendingNote, u32)| note.mount_namespace == namespace;
-        let Some(at) = notes.iter().position(is_of_it) else {
+        let is_of_namespace = |(note, _): &(PendingNote, u32)| note.mount_namespace == namespace;
+        let Some(index) = notes.iter().position(is_of_namespace) else {
             continue;
         };
-        let (note, user) = notes.swap_remove(at);
-        if Some(namespace) != own && may_speak_for(user, pid) {
+        let (note, user) = notes.swap_remove(index);
+        if Some(namespace) != own && may_act_for(user, pid) {
             found.push(PendingContainer { id: note.id, pid });
         }
     }
     found
 }
 
-/// Whether there may be notes to take up.
+/// Tells whether there may be notes to take up.
 #[must_use]
 pub fn is_any() -> bool {
     fs::read_dir(PENDING_NOTES).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// When a note was left or taken up last; `None` where there can be none.
+/// Returns the time at which a note was last left or taken up; `None` if there is no directory.
 #[must_use]
 pub fn last_change() -> Option<SystemTime> {
     fs::metadata(PENDING_NOTES).ok()?.modified().ok()
 }
 
-/// Whether that user is root, or somebody in the process's own user namespace, or who made it.
-fn may_speak_for(user: u32, pid: Pid) -> bool {
+/// Tells whether a user is root, or one of the process's user namespace, or has made that namespace.
+fn may_act_for(user: u32, pid: Pid) -> bool {
     if user == 0 {
         return true;
     }
@@ -156,7 +156,7 @@ fn may_speak_for(user: u32, pid: Pid) -> bool {
     owner.is_ok_and(|owner| owner == user) || holds(&map.unwrap_or_default(), user)
 }
 
-/// Whether a map of users, other than that of the host, has this one of the host's in it.
+/// Tells whether a map of users, other than that of the host, maps `user`, a number of the host.
 fn holds(map: &str, user: u32) -> bool {
     map.lines().any(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u32>);
@@ -170,7 +170,7 @@ fn holds(map: &str, user: u32) -> bool {
 }
 
 fn read(path: &Path) -> Option<(PendingNote, u32)> {
-    // Somebody may have put anything there; a pipe would keep whoever opens it waiting.
+    // Any user may have put any file there; the opening of a pipe would wait for ever.
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
     let file: File = (OpenOptions::new().read(true))
         .custom_flags(flags)
@@ -178,7 +178,7 @@ fn read(path: &Path) -> Option<(PendingNote, u32)> {
         .ok()?;
     let metadata = file.metadata().ok()?;
     let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text).ok()?;
+    file.take(MAX_NOTE).read_to_end(&mut text).ok()?;
     Some((serde_json::from_slice(&text).ok()?, metadata.uid()))
 }
 

@@ -19,7 +19,7 @@ const VISIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A mount namespace of the machine with the processes in it.
 #[derive(Debug)]
 pub(super) struct OccupiedNamespace {
-    /// Whether this process is in the namespace.
+    /// Tells this process's namespace from the others.
     pub(super) is_own: bool,
     pids: Vec<Pid>,
 }
