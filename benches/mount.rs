@@ -35,9 +35,9 @@ use std::{
     time::Duration,
 };
 use support::{
-    FILES, asked,
+    asked,
     contestant::Contestant,
-    harness::{self, Cgroup},
+    harness::{Cgroup, FILES},
     machine::Machine,
     reader::{self, Reader, Task, Way, now, together},
     world::{World, enclosed},
@@ -240,7 +240,7 @@ impl Stage {
     /// In how many periods one of the containers had to wait for its quota.
     fn throttled(&self) -> u64 {
         let count = |container: &Cgroup| {
-            let path = harness::hierarchy("cpu").join(container.path().strip_prefix("/").ok()?);
+            let path = container.directory("cpu");
             let stat = fs::read_to_string(path.join("cpu.stat")).ok()?;
             let line = stat
                 .lines()

@@ -1,6 +1,7 @@
 //! Captured machines and the container on each, as `integration/captured.rs` has them, and one
 //! that is made of another by leaving CPUs out.
 
+use super::harness::{fixture, fixture_copy, fixture_root};
 use anyhow::{Context, bail};
 use plimsoll::{
     base::{sys, units::Micros},
@@ -10,9 +11,7 @@ use plimsoll::{
 use std::sync::Arc;
 use std::{
     fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 use tempfile::TempDir;
@@ -54,13 +53,7 @@ impl Captured {
 
     /// The one of that name below `integration/fixtures`.
     pub(crate) fn open(name: &'static str) -> anyhow::Result<Captured> {
-        let root = tempfile::tempdir()?;
-        let fixture = fixture(name);
-        fs::create_dir_all(root.path().join("sys/fs"))?;
-        symlink(fixture.join("proc"), root.path().join("proc"))?;
-        symlink(fixture.join("sys/devices"), root.path().join("sys/devices"))?;
-        symlink(fixture.join("cgroup"), root.path().join("sys/fs/cgroup"))?;
-        Captured::at(name, &fixture, root)
+        Captured::at(name, &fixture(name), fixture_root(name))
     }
 
     /// The same machine with no other CPUs than these.
@@ -69,21 +62,7 @@ impl Captured {
         of: &str,
         cpus: std::ops::Range<u32>,
     ) -> anyhow::Result<Captured> {
-        let root = tempfile::tempdir()?;
-        let fixture = fixture(of);
-        let copied = Command::new("cp")
-            .arg("-r")
-            .arg(fixture.join("."))
-            .arg(root.path())
-            .status()?;
-        if !copied.success() {
-            bail!("cannot copy {}", fixture.display());
-        }
-        fs::create_dir_all(root.path().join("sys/fs"))?;
-        fs::rename(
-            root.path().join("cgroup"),
-            root.path().join("sys/fs/cgroup"),
-        )?;
+        let root = fixture_copy(of);
         let edit = |file: &str, edited: &dyn Fn(&str) -> String| -> anyhow::Result<()> {
             let path = root.path().join(file);
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -143,10 +122,4 @@ impl Captured {
         let cpus = stat.lines().filter(|line| line.starts_with("cpu"));
         cpus.count() - 1
     }
-}
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("integration/fixtures")
-        .join(name)
 }

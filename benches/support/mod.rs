@@ -16,20 +16,6 @@ pub(crate) mod machine;
 pub(crate) mod reader;
 pub(crate) mod world;
 
-/// What is raced, by the paths below `/`: those that most programs read first.
-pub(crate) const FILES: [&str; 10] = [
-    "proc/meminfo",
-    "proc/stat",
-    "proc/cpuinfo",
-    "proc/uptime",
-    "proc/loadavg",
-    "proc/swaps",
-    "proc/slabinfo",
-    "proc/vmstat",
-    "proc/diskstats",
-    "sys/devices/system/cpu/online",
-];
-
 /// A file's name for a table.
 pub(crate) fn short(path: &str) -> &str {
     match path.rsplit_once('/') {

@@ -25,7 +25,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::ExitCode,
-    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -128,14 +127,7 @@ fn remove_below(cgroup: &Path) {
     for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_below(&entry.path());
-            for _ in 0..100 {
-                match fs::remove_dir(entry.path()) {
-                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                        std::thread::sleep(Duration::from_millis(10));
-                    }
-                    _ => break,
-                }
-            }
+            harness::remove(&entry.path());
         }
     }
 }

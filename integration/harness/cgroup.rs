@@ -1,6 +1,6 @@
 //! A cgroup of its own in every hierarchy, and a container by hand in it.
 
-use super::{Daemon, unique};
+use super::{Daemon, stdout_of, unique};
 use std::{
     fs,
     mem::ManuallyDrop,
@@ -62,10 +62,14 @@ impl Cgroup {
         Path::new("/").join(&self.path)
     }
 
+    /// Returns the directory in the hierarchy that has that controller.
+    pub(crate) fn directory(&self, controller: &str) -> PathBuf {
+        hierarchy(controller).join(&self.path)
+    }
+
     /// The name of its directory below `containers`.
     pub(crate) fn key(&self) -> u64 {
-        let directory = hierarchy("memory").join(&self.path);
-        fs::metadata(directory).unwrap().ino()
+        fs::metadata(self.directory("memory")).unwrap().ino()
     }
 
     /// The files that a pid is written to to put that process into it.
@@ -105,11 +109,8 @@ impl Cgroup {
     }
 
     fn write(&self, v2: &str, controller: &str, v1: &str, value: &str) {
-        let path = if is_v2() {
-            v2_root().join(&self.path).join(v2)
-        } else {
-            v1_root(controller).join(&self.path).join(v1)
-        };
+        let file = if is_v2() { v2 } else { v1 };
+        let path = self.directory(controller).join(file);
         fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
@@ -123,6 +124,12 @@ impl Cgroup {
     /// the daemon's shared tree.
     pub(crate) fn shell(&self, daemon: &Daemon, script: &str) -> Command {
         self.shell_on(&daemon.mountpoint, script)
+    }
+
+    /// Returns the standard output of a script that must succeed in such a [shell](Cgroup::shell).
+    #[track_caller]
+    pub(crate) fn stdout(&self, daemon: &Daemon, script: &str) -> String {
+        stdout_of(&self.shell(daemon, script).output().unwrap())
     }
 
     /// The same from the view there, whoever serves it.
@@ -144,16 +151,19 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         for root in roots() {
-            let dir = root.join(&self.path);
-            // A process that has just ended may still be counted.
-            for _ in 0..100 {
-                match fs::remove_dir(&dir) {
-                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                        std::thread::sleep(Duration::from_millis(20));
-                    }
-                    _ => break,
-                }
+            remove(&root.join(&self.path));
+        }
+    }
+}
+
+/// Removes a cgroup without children. A process that has just ended may still be counted for a moment.
+pub(crate) fn remove(directory: &Path) {
+    for _ in 0..100 {
+        match fs::remove_dir(directory) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                std::thread::sleep(Duration::from_millis(20));
             }
+            _ => break,
         }
     }
 }

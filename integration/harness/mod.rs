@@ -3,15 +3,19 @@
 mod cgroup;
 mod daemon;
 pub(crate) mod oci;
+mod root;
 
-#[allow(unused_imports, reason = "the benches use `roots`")]
-pub(crate) use cgroup::{Cgroup, hierarchy, is_v2, roots};
+#[allow(unused_imports, reason = "the benches use `remove` and `roots`")]
+pub(crate) use cgroup::{Cgroup, hierarchy, is_v2, remove, roots};
 pub(crate) use daemon::Daemon;
-pub(crate) use oci::busybox_root;
+pub(crate) use root::{
+    busybox, busybox_root, file_tree, fixture, fixture_copy, fixture_root, make_searchable,
+};
 
 use std::{
     fmt::Display,
     fs,
+    io::Read,
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -33,6 +37,58 @@ pub(crate) fn stdout_of(output: &Output) -> String {
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// Returns the only line that a program printed to `stream` (one of the two of `output`), which must
+/// end with that exit status. `what` names the case in the panic.
+#[track_caller]
+pub(crate) fn only_line(what: &str, output: &Output, status: i32, stream: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stream);
+    assert_eq!(output.status.code(), Some(status), "{what}: {text}");
+    assert_eq!(text.lines().count(), 1, "{what}: {text}");
+    text.into_owned()
+}
+
+/// Reads one line and no byte more, so that the writer can go on.
+pub(crate) fn read_line(from: &mut impl Read) -> String {
+    let mut line = Vec::new();
+    for byte in from.bytes().map(Result::unwrap) {
+        line.push(byte);
+        if byte == b'\n' {
+            break;
+        }
+    }
+    String::from_utf8(line).unwrap()
+}
+
+/// Returns a command line of the shell that runs a script in Python with these arguments.
+pub(crate) fn python(script: &str, arguments: &str) -> String {
+    format!("python3 - {arguments} <<'END'\n{script}\nEND\n")
+}
+
+/// Returns the memory of this machine in KiB.
+pub(crate) fn host_memory_kib() -> u64 {
+    field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
+}
+
+/// Returns the numbers behind the name in a line of `/proc/stat`.
+pub(crate) fn stat_columns(line: &str) -> Vec<u64> {
+    let columns = line.split_whitespace().skip(1);
+    columns.map(|column| column.parse().unwrap()).collect()
+}
+
+/// The files that most programs read first, by their paths below `/`.
+pub(crate) const FILES: [&str; 10] = [
+    "proc/meminfo",
+    "proc/stat",
+    "proc/cpuinfo",
+    "proc/uptime",
+    "proc/loadavg",
+    "proc/swaps",
+    "proc/slabinfo",
+    "proc/vmstat",
+    "proc/diskstats",
+    "sys/devices/system/cpu/online",
+];
 
 /// The number in the line of a file like meminfo that begins with `name` and a colon.
 pub(crate) fn field(text: &str, name: &str) -> u64 {

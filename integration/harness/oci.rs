@@ -1,37 +1,12 @@
 //! A container of a real OCI runtime, made by hand: a bundle with a busybox for its root.
 
-use super::{is_v2, plimsoll, stdout_of};
+use super::{busybox_root, is_v2, make_searchable, plimsoll, stdout_of};
 use serde_json::{Value, json};
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
-
-/// The machine's own busybox.
-pub(crate) fn busybox() -> &'static Path {
-    let paths = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
-    paths.into_iter().find(|path| path.exists()).unwrap()
-}
-
-/// Makes an empty directory a root with nothing but a static busybox and links to it in `bin`.
-pub(crate) fn busybox_root(root: &Path) {
-    make_searchable(root);
-    let bin = root.join("bin");
-    fs::create_dir(&bin).unwrap();
-    fs::copy(busybox(), bin.join("busybox")).unwrap();
-    for name in [
-        "cat", "echo", "grep", "id", "ls", "mkdir", "mount", "rm", "sh", "sleep", "touch", "umount",
-    ] {
-        std::os::unix::fs::symlink("busybox", bin.join(name)).unwrap();
-    }
-}
-
-/// Lets every user search a directory.
-fn make_searchable(directory: &Path) {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(directory, mode).unwrap();
-}
 
 /// A bundle, and the container that was made of it; both gone when dropped.
 pub(crate) struct Bundle {

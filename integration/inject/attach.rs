@@ -2,13 +2,9 @@
 
 use crate::{
     harness::oci::{Bundle, configured},
-    harness::{Daemon, field, plimsoll, stdout_of},
+    harness::{Daemon, field, host_memory_kib, plimsoll, stdout_of},
 };
 use std::{fs, process::Output};
-
-fn kib() -> u64 {
-    field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
-}
 
 fn total(bundle: &Bundle) -> u64 {
     field(&bundle.exec("cat /proc/meminfo"), "MemTotal")
@@ -36,11 +32,11 @@ fn comes_and_goes(bundle: Bundle) {
     let bundle = bundle.script("exec sleep 1000");
     let pid = bundle.start().to_string();
     let pid = ["--pid", pid.as_str()];
-    assert_eq!(total(&bundle), kib());
+    assert_eq!(total(&bundle), host_memory_kib());
 
     let planned = stdout_of(&attach(&daemon, &[pid[0], pid[1], "--dry-run"]));
     assert!(planned.contains("would be attached ("), "{planned}");
-    assert_eq!(total(&bundle), kib());
+    assert_eq!(total(&bundle), host_memory_kib());
 
     let said = stdout_of(&attach(&daemon, &pid));
     assert!(said.contains(" attached ("), "{said}");
@@ -58,7 +54,7 @@ fn comes_and_goes(bundle: Bundle) {
 
     let said = stdout_of(&detach(&pid));
     assert!(said.contains(" detached ("), "{said}");
-    assert_eq!(total(&bundle), kib());
+    assert_eq!(total(&bundle), host_memory_kib());
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
     assert_eq!(bundle.exec("cat /sys/devices/system/cpu/online"), online);
     let said = stdout_of(&detach(&pid));
@@ -162,7 +158,7 @@ fn a_container_that_was_attached_and_is_started_again_without_the_hook_is_named_
     assert_eq!(lost(&id[..12]), None);
 
     bundle.restart();
-    assert_eq!(total(&bundle), kib());
+    assert_eq!(total(&bundle), host_memory_kib());
     let said = lost(&id[..12]).expect("doctor names it");
     assert!(said.starts_with("warning  containers"), "{said}");
     let fix = format!("-> plimsoll attach {}; plimsoll install podman", &id[..12]);

@@ -1,8 +1,8 @@
 //! `plimsoll hook` in containers of real OCI runtimes.
 
 use crate::{
-    harness::oci::{Bundle, busybox, configured},
-    harness::{Daemon, field, plimsoll, stdout_of, wait_until},
+    harness::oci::{Bundle, configured},
+    harness::{Daemon, busybox, field, host_memory_kib, plimsoll, stdout_of, wait_until},
 };
 use serde_json::json;
 use std::{
@@ -15,10 +15,6 @@ use std::{
 
 const READ: &str =
     "cat /proc/meminfo; grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/cpu/online";
-
-fn kib() -> u64 {
-    field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
-}
 
 fn sees_its_own(bundle: Bundle, stage: &str, daemon: &Daemon) {
     let view = daemon.mountpoint.to_str().unwrap();
@@ -122,7 +118,7 @@ fn without_a_daemon(view: &Path, config: &str) -> Output {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_starts_with_the_hosts_files_while_the_daemon_is_down() {
     let output = without_a_daemon(Path::new("/nowhere"), "");
-    assert_eq!(field(&stdout_of(&output), "MemTotal"), kib());
+    assert_eq!(field(&stdout_of(&output), "MemTotal"), host_memory_kib());
 }
 
 #[test]
@@ -145,7 +141,7 @@ fn a_container_is_not_held_up_by_a_daemon_that_hangs() {
     let took = begun.elapsed();
     crate::harness::kill("CONT", serving);
     crate::harness::kill("CONT", daemon.process.id());
-    assert_eq!(field(&stdout_of(&output), "MemTotal"), kib());
+    assert_eq!(field(&stdout_of(&output), "MemTotal"), host_memory_kib());
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
@@ -365,7 +361,10 @@ fn a_container_that_started_while_the_daemon_was_down_has_its_files_when_it_is_b
         .script("exec sleep 1000")
         .hook(&["--config", &config]);
     bundle.start();
-    assert_eq!(field(&bundle.exec("cat /proc/meminfo"), "MemTotal"), kib());
+    assert_eq!(
+        field(&bundle.exec("cat /proc/meminfo"), "MemTotal"),
+        host_memory_kib()
+    );
     let _daemon = Daemon::on(view.path().to_owned());
     wait_until("the container has its files", || {
         field(&bundle.exec("cat /proc/meminfo"), "MemTotal") == 64 << 10

@@ -1,6 +1,6 @@
 //! Setting engines up and taking it back, on made-up machines.
 
-use crate::harness::{plimsoll, stdout_of};
+use crate::harness::{file_tree, plimsoll, stdout_of};
 use std::{
     collections::BTreeMap,
     fs,
@@ -11,14 +11,11 @@ use tempfile::TempDir;
 
 /// A machine with these programs and files.
 fn machine(programs: &[&str], files: &[(&str, &str)]) -> TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let programs = programs.iter().map(|name| (format!("usr/bin/{name}"), ""));
-    let files = files.iter().map(|(path, text)| ((*path).to_owned(), *text));
-    for (path, text) in programs.chain(files) {
-        let path = root.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
+    let programs = programs.iter().map(|name| format!("usr/bin/{name}"));
+    let programs: Vec<String> = programs.collect();
+    let programs = programs.iter().map(|path| (path.as_str(), ""));
+    let files: Vec<(&str, &str)> = programs.chain(files.iter().copied()).collect();
+    let root = file_tree(&files);
     fs::create_dir_all(root.path().join("var/lib")).unwrap();
     root
 }

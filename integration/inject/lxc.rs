@@ -1,11 +1,7 @@
 //! Containers of LXC: with the hook of our own, and with lxcfs's, which finds all it looks for.
 
-use crate::harness::{Daemon, field, is_v2, plimsoll, stdout_of, wait_until};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use crate::harness::{Daemon, busybox_root, field, is_v2, plimsoll, stdout_of, wait_until};
+use std::{fs, path::PathBuf, process::Command};
 
 /// A container of LXC with a busybox for its root, gone when dropped.
 struct Container {
@@ -21,12 +17,11 @@ impl Container {
         let name = format!("plimsoll-test-{}", name.trim_start_matches('.'));
         let own = directory.path().join(&name);
         let rootfs = own.join("rootfs");
-        for below in ["bin", "proc", "sys", "dev"] {
-            fs::create_dir_all(rootfs.join(below)).unwrap();
+        fs::create_dir_all(&rootfs).unwrap();
+        busybox_root(&rootfs);
+        for name in ["proc", "sys", "dev"] {
+            fs::create_dir(rootfs.join(name)).unwrap();
         }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
-        let busybox = busybox.into_iter().find(|path| path.exists()).unwrap();
-        fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
         let memory = match is_v2() {
             true => "lxc.cgroup2.memory.max",
             false => "lxc.cgroup.memory.limit_in_bytes",

@@ -5,11 +5,7 @@ use super::{
     hook::Made,
     hostile::{LONG, Shared, Silent, mounted},
 };
-use crate::harness::{
-    Daemon,
-    oci::{Bundle, busybox},
-    plimsoll, stdout_of, wait_until,
-};
+use crate::harness::{Daemon, busybox, oci::Bundle, plimsoll, stdout_of, wait_until};
 use std::{
     fs,
     io::Read,

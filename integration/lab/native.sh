@@ -28,16 +28,8 @@
 # matters for lxcfs 6, which wants to read /proc/1/personality and may not where PID 1 is protected.
 set -euo pipefail
 SELF=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/$(basename "${BASH_SOURCE[0]}")
-default_mirror() { # the Debian mirror that this host's own apt uses
-  local mirror
-  mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 2>/dev/null |
-    awk -v r="$(. /etc/os-release; echo "${VERSION_CODENAME:-}")" '$1 == r { print $2; exit }' || true)
-  # Before its first update apt knows its sources, but no targets.
-  [ -n "$mirror" ] || mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
-    awk '$1 == "URIs:" { print $2; exit } $1 == "deb" { for (i = 2; $i ~ /^\[/ || $i ~ /\]$/; i++); print $i; exit }' || true)
-  [ -n "$mirror" ] || die "no Debian mirror is known here: set NATIVE_MIRROR"
-  echo "${mirror%/}"
-}
+# shellcheck source=integration/lab/mirror.sh
+. "$(dirname "$SELF")/mirror.sh"
 : "${NATIVE_MIRROR:=}" "${NATIVE_CACHE:=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/native-harness}"
 : "${NATIVE_SUITE:=trixie}" "${NATIVE_PACKAGES:=}"
 PACKAGES=(kmod iproute2 iptables nftables procps util-linux fuse3 busybox-static python3-minimal jq strace
@@ -50,7 +42,7 @@ build() {
   [ -e "$TREE.done" ] && return
   [ "$(id -u)" = 0 ] || die "must be root"
   command -v mmdebstrap >/dev/null || die "needs mmdebstrap: apt-get install -y mmdebstrap"
-  : "${NATIVE_MIRROR:=$(default_mirror)}"
+  : "${NATIVE_MIRROR:=$(default_mirror NATIVE_MIRROR)}"
   [ -n "$NATIVE_MIRROR" ] || exit 125
   mkdir -p "$NATIVE_CACHE"; exec 9>"$NATIVE_CACHE/lock"; flock 9
   if [ ! -e "$TREE.done" ]; then

@@ -38,16 +38,8 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SELF=$HERE/$(basename "${BASH_SOURCE[0]}")
-default_mirror() { # the Debian mirror that this host's own apt uses
-  local mirror
-  mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 2>/dev/null |
-    awk -v r="$(. /etc/os-release; echo "${VERSION_CODENAME:-}")" '$1 == r { print $2; exit }' || true)
-  # Before its first update apt knows its sources, but no targets.
-  [ -n "$mirror" ] || mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
-    awk '$1 == "URIs:" { print $2; exit } $1 == "deb" { for (i = 2; $i ~ /^\[/ || $i ~ /\]$/; i++); print $i; exit }' || true)
-  [ -n "$mirror" ] || die "no Debian mirror is known here: set VM_MIRROR"
-  echo "${mirror%/}"
-}
+# shellcheck source=integration/lab/mirror.sh
+. "$HERE/mirror.sh"
 : "${VM_MIRROR:=}" "${VM_CACHE:=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vm-harness}"
 : "${VM_SUITE:=trixie}" "${VM_KERNEL:=}" "${VM_PACKAGES:=}" "${VM_ACCEL:=tcg}"
 DISK_SIZE=8G        # virtual size of the guest's disk; the file is sparse
@@ -235,7 +227,7 @@ build() { # leaves $IMG/rootfs.ext4 and $IMG/vmlinuz; safe when several run at o
   [ -e "$IMG/done" ] && [ -e "$TOOLS.done" ] && return
   [ "$(id -u)" = 0 ] || die "must be root"
   command -v mmdebstrap >/dev/null || die "needs mmdebstrap: apt-get install -y mmdebstrap"
-  : "${VM_MIRROR:=$(default_mirror)}"
+  : "${VM_MIRROR:=$(default_mirror VM_MIRROR)}"
   export VM_MIRROR                                # for the hooks
   [ -n "$VM_MIRROR" ] || exit 125
   mkdir -p "$VM_CACHE"

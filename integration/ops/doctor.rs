@@ -1,6 +1,6 @@
 //! What `plimsoll doctor` finds, on captured machines and on this one.
 
-use crate::harness::{Cgroup, Daemon, field, plimsoll, wait_until};
+use crate::harness::{Cgroup, Daemon, field, file_tree, plimsoll, read_line, wait_until};
 use std::{
     fs,
     io::Write,
@@ -66,16 +66,6 @@ note     untrue      free and uptime of busybox, getloadavg, Redis and others th
 note     untrue      iostat and btop read /sys/block, which is the machine's
 "#;
 
-fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        let path = root.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    root
-}
-
 fn doctor(words: &[&str]) -> Output {
     plimsoll().arg("doctor").args(words).output().unwrap()
 }
@@ -86,7 +76,7 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn what_is_found_on_a_captured_machine_is_a_line_each_with_its_fix() {
-    let root = machine(&MACHINE);
+    let root = file_tree(&MACHINE);
     let output = doctor(&["--root", root.path().to_str().unwrap()]);
     assert_eq!(text(&output), FOUND.trim_start());
     assert_eq!(output.status.code(), Some(1));
@@ -94,7 +84,7 @@ fn what_is_found_on_a_captured_machine_is_a_line_each_with_its_fix() {
 
 #[test]
 fn programs_get_the_same_as_an_array_of_objects() {
-    let root = machine(&MACHINE);
+    let root = file_tree(&MACHINE);
     let output = doctor(&["--root", root.path().to_str().unwrap(), "-o", "json"]);
     assert_eq!(output.status.code(), Some(1));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -119,7 +109,7 @@ fn a_machine_on_which_nothing_serves_is_an_error_and_what_cannot_be_read_is_one_
         .into_iter()
         .filter(|(path, _)| !path.starts_with("proc/700") && *path != "dev/fuse")
         .collect();
-    let root = machine(&some);
+    let root = file_tree(&some);
     let output = doctor(&["--root", root.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let found = text(&output);
@@ -129,7 +119,7 @@ fn a_machine_on_which_nothing_serves_is_an_error_and_what_cannot_be_read_is_one_
         "{found}"
     );
 
-    let empty = machine(&[]);
+    let empty = file_tree(&[]);
     let output = doctor(&["--root", empty.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(125));
     assert_eq!(
@@ -187,9 +177,7 @@ fn dead_files_in_a_container_are_found_and_living_ones_are_not() {
         .process_group(0)
         .spawn()
         .unwrap();
-    let mut out = std::io::BufReader::new(container.stdout.take().unwrap());
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    let line = read_line(container.stdout.as_mut().unwrap());
     assert_eq!(field(&line, "MemTotal"), 64 << 10);
     let view = daemon.mountpoint.to_str().unwrap().to_owned();
     let dead = || {
@@ -244,14 +232,14 @@ fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
 fn the_daemon_is_looked_for_where_the_configuration_says_and_a_mistake_there_is_an_error() {
     let mut files = MACHINE.to_vec();
     files.push(("etc/plimsoll/config.toml", "mountpoint = \"/elsewhere\""));
-    let root = machine(&files);
+    let root = file_tree(&files);
     let output = doctor(&["--root", root.path().to_str().unwrap()]);
     let found = text(&output);
     assert!(found.contains("/elsewhere"), "{found}");
 
     files.pop();
     files.push(("etc/plimsoll/config.toml", "mountpont = 1"));
-    let root = machine(&files);
+    let root = file_tree(&files);
     let output = doctor(&["--root", root.path().to_str().unwrap()]);
     let found = text(&output);
     let first = found.lines().next().unwrap();

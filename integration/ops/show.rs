@@ -12,7 +12,7 @@ fn show_prints_what_the_container_reads() {
     let cgroup = Cgroup::new();
     cgroup.limit_memory(100 * MIB);
     cgroup.limit_cpus("0");
-    let served = stdout_of(&cgroup.shell(&daemon, "cat /proc/cpuinfo").output().unwrap());
+    let served = cgroup.stdout(&daemon, "cat /proc/cpuinfo");
     let shown = plimsoll()
         .arg("show")
         .arg("--cgroup")

@@ -1,6 +1,6 @@
 //! Starts containers of `plimsoll run`, and finds what they leave on the machine.
 
-use crate::harness::{busybox_root, kill, plimsoll, stdout_of, wait_until};
+use crate::harness::{busybox_root, kill, only_line, plimsoll, stdout_of, wait_until};
 use std::{
     fs,
     os::unix::process::CommandExt,
@@ -42,9 +42,7 @@ pub(super) fn refusal(args: &[&str]) -> String {
 /// nothing on the standard output.
 pub(super) fn refusal_of(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(125), "{command:?}: {text}");
-    assert_eq!(text.lines().count(), 1, "{command:?}: {text}");
+    let text = only_line(&format!("{command:?}"), &output, 125, &output.stderr);
     assert!(text.starts_with("plimsoll: "), "{text}");
     assert!(output.stdout.is_empty());
     text

@@ -2,11 +2,21 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     unsafe_code,
     reason = "a test that fails should fail loudly; an allocator is unsafe by its trait"
 )]
 
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "written for the integration tests, which use the rest"
+)]
+#[path = "../harness/mod.rs"]
+mod harness;
+
+use harness::Cgroup;
 use plimsoll::{
     base::{state::Store, units::Micros},
     serve::{
@@ -18,13 +28,10 @@ use plimsoll::{
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    fs::{self, File},
+    fs::File,
     io::Read,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt},
-    },
-    path::{Path, PathBuf},
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -64,33 +71,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A cgroup of v1 or v2 that holds nobody.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new() -> Cgroup {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let mounts: Vec<_> = plimsoll::base::mountinfo::parse(&mounts).collect();
-        let memory = mounts
-            .iter()
-            .find(|mount| mount.options.iter().any(|option| option == "memory"));
-        let v2 = mounts.iter().find(|mount| mount.kind == "cgroup2");
-        let root = &memory.or(v2).expect("a cgroup hierarchy").point;
-        let path = root.join(format!(
-            "plimsoll-test-allocations-{}-0",
-            std::process::id()
-        ));
-        fs::create_dir(&path).unwrap();
-        Cgroup(path)
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 fn serve<F: fuser::Filesystem>(served: F, view: &Path, side: Side) -> Connection {
     let mut connection = Connection::begin(side, view).unwrap();
     let session = connection.session(served, 1).unwrap();
@@ -117,7 +97,7 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
 
     let own = Side::Cached
         .mountpoint(point.path())
-        .join(fs::metadata(&cgroup.0).unwrap().ino().to_string());
+        .join(cgroup.key().to_string());
     let kept = File::open(own.join("proc/meminfo")).unwrap();
     // By its descriptor: a name is looked up again from time to time.
     let vmstat = File::open(own.join("proc/vmstat")).unwrap();

@@ -4,7 +4,7 @@
 //! beside each case, with the reason; there a case passes if lxcfs fails as it is known to.
 //! `integration/lab/comply` runs both and prints the table.
 
-use crate::harness::{Cgroup, Daemon, field, is_v2, stdout_of};
+use crate::harness::{Cgroup, Daemon, field, is_v2, python, read_line, stat_columns, stdout_of};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const MIB: u64 = 1 << 20;
@@ -67,15 +67,6 @@ macro_rules! cases {
     };
 }
 
-/// What a script printed in a container of its own.
-fn told(server: &Daemon, cgroup: &Cgroup, script: &str) -> String {
-    stdout_of(&cgroup.shell(server, script).output().unwrap())
-}
-
-fn python(script: &str) -> String {
-    format!("python3 - <<'END'\n{script}\nEND\n")
-}
-
 /// Cgroups in one another, the outermost first.
 fn nest(depth: usize) -> Vec<Cgroup> {
     let mut levels = vec![Cgroup::new()];
@@ -97,7 +88,7 @@ cases! {
         for (level, limit) in levels.iter().zip([700, 600, 90, 500, 400, 300, 200]) {
             level.limit_memory(limit * MIB);
         }
-        let text = told(server, &levels[6], "cat /proc/meminfo");
+        let text = levels[6].stdout(server, "cat /proc/meminfo");
         assert_eq!(field(&text, "MemTotal"), 90 << 10);
         drop_inside_out(levels);
     };
@@ -106,11 +97,10 @@ cases! {
         let parent = Cgroup::new();
         parent.limit_memory(200 * MIB);
         let (hungry, other) = (parent.child("hungry"), parent.child("other"));
-        let hold = python("x = b'x' * (120 << 20)\nprint('held', flush=True)\nimport time\ntime.sleep(60)");
+        let hold = python("x = b'x' * (120 << 20)\nprint('held', flush=True)\nimport time\ntime.sleep(60)", "");
         let mut holding = hungry.shell(server, &hold).stdout(std::process::Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(holding.stdout.take().unwrap()), &mut line).unwrap();
-        let text = told(server, &other, "cat /proc/meminfo");
+        read_line(holding.stdout.as_mut().unwrap());
+        let text = other.stdout(server, "cat /proc/meminfo");
         let _ = holding.kill();
         let _ = holding.wait();
         drop((hungry, other));
@@ -121,7 +111,7 @@ cases! {
         let levels = nest(5);
         levels[1].limit_cpu(200);
         levels[3].limit_cpu(100);
-        let text = told(server, &levels[4], "grep -c ^processor /proc/cpuinfo; grep -c ^cpu[0-9] /proc/stat");
+        let text = levels[4].stdout(server, "grep -c ^processor /proc/cpuinfo; grep -c ^cpu[0-9] /proc/stat");
         assert_eq!(text, "1\n1\n");
         drop_inside_out(levels);
     };
@@ -130,7 +120,7 @@ cases! {
         let parent = Cgroup::new();
         parent.limit_cpus("1");
         let cgroup = parent.child("inner");
-        let text = told(server, &cgroup, "grep ^processor /proc/cpuinfo | tr -dc '0-9\n'; \
+        let text = cgroup.stdout(server, "grep ^processor /proc/cpuinfo | tr -dc '0-9\n'; \
             grep -o '^cpu[0-9]*' /proc/stat | tail -1; cat /sys/devices/system/cpu/online; nproc");
         drop(cgroup);
         assert_eq!(text, "1\ncpu1\n1\n1\n");
@@ -139,35 +129,35 @@ cases! {
     the_directories_of_cpus_are_those_of_cpuinfo, Lxcfs::Fails, "it shows the host's directories", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_cpu(100);
-        let text = told(server, &cgroup, "ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l; cat /sys/devices/system/cpu/present");
+        let text = cgroup.stdout(server, "ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l; cat /sys/devices/system/cpu/present");
         assert_eq!(text, "1\n0\n");
     };
 
     beyond_its_end_a_file_holds_nothing, Lxcfs::Fails, "it answers EINVAL", |server| {
         let script = "import os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nos.read(fd, 9999)\nprint(os.pread(fd, 100, 1 << 20))";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "b''\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "b''\n");
     };
 
     the_middle_of_a_file_can_be_read_first, Lxcfs::Fails, "it has nothing before the start was read", |server| {
         let script = "import os\nwhole = open('/proc/cpuinfo', 'rb').read()\nfd = os.open('/proc/cpuinfo', os.O_RDONLY)\n\
             part = os.pread(fd, 40, 20)\nprint(part == whole[20:60])";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "True\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "True\n");
     };
 
     byte_by_byte_a_file_says_the_same, Lxcfs::Passes, "", |server| {
         let script = "whole = open('/proc/swaps', 'rb').read()\nf = open('/proc/swaps', 'rb', buffering=0)\n\
             print(b''.join(iter(lambda: f.read(1), b'')) == whole)";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "True\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "True\n");
     };
 
     a_kept_descriptor_shows_what_is_so_now, Lxcfs::Passes, "", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
         let (name, directory) = if is_v2() { ("memory.max", "memory") } else { ("memory.limit_in_bytes", "memory") };
-        let file = crate::harness::hierarchy(directory).join(cgroup.path().strip_prefix("/").unwrap()).join(name);
+        let file = cgroup.directory(directory).join(name);
         let script = format!("import os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nprint(os.pread(fd, 30, 0).split()[1])\n\
             open('{}', 'w').write('{}')\nimport time; time.sleep(1.2)\nprint(os.pread(fd, 30, 0).split()[1])", file.display(), 128 * MIB);
-        assert_eq!(told(server, &cgroup, &python(&script)), "b'65536'\nb'131072'\n");
+        assert_eq!(cgroup.stdout(server, &python(&script, "")), "b'65536'\nb'131072'\n");
     };
 
     /// D3.
@@ -176,13 +166,13 @@ cases! {
             def read():\n  for _ in range(1500):\n    text = os.pread(fd, 8192, 0)\n    \
             if b'\\0' in text or not text.startswith(b'MemTotal:') or not text.endswith(b'\\n'): bad.append(text)\n\
             threads = [threading.Thread(target=read) for _ in range(8)]\n[t.start() for t in threads]\n[t.join() for t in threads]\nprint(len(bad))";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "0\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "0\n");
     };
 
     /// D4.
     swaps_that_are_read_again_end_in_a_newline, Lxcfs::Fails, "it takes the size of the content for that of the buffer", |server| {
         let script = "import os\nfd = os.open('/proc/swaps', os.O_RDONLY)\nos.pread(fd, 4096, 0)\nprint(os.pread(fd, 4096, 0)[-1:])";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "b'\\n'\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "b'\\n'\n");
     };
 
     /// D6.
@@ -191,7 +181,7 @@ cases! {
             m = mmap.mmap(f.fileno(), 0)\nsum(m[::4096])\nimport time; time.sleep(3)\nprint(open('/proc/meminfo').read())";
         let cgroup = Cgroup::new();
         cgroup.limit_memory(128 * MIB);
-        let text = told(server, &cgroup, &python(script));
+        let text = cgroup.stdout(server, &python(script, ""));
         assert!(field(&text, "Mapped") > 16 << 10, "{text}");
     };
 
@@ -201,7 +191,7 @@ cases! {
             ctypes.CDLL(None).mlockall(3)\nprint(open('/proc/meminfo').read())";
         let cgroup = Cgroup::new();
         cgroup.limit_memory(128 * MIB);
-        let text = told(server, &cgroup, &python(script));
+        let text = cgroup.stdout(server, &python(script, ""));
         let total = field(&text, "MemTotal");
         for line in text.lines().filter(|line| line.contains(':') && !line.starts_with("Vmalloc") && !line.starts_with("DirectMap")) {
             let amount: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -212,8 +202,8 @@ cases! {
     /// D8.
     an_init_with_spaces_and_parentheses_in_its_name_has_an_uptime, Lxcfs::Fails, "it reads the name up to a space", |server| {
         let script = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'a (b) c', 0, 0, 0)\ntime.sleep(1.5)\nprint(open('/proc/uptime').read())";
-        let name = format!("exec {}", python(script));
-        let text = told(server, &Cgroup::new(), &name);
+        let name = format!("exec {}", python(script, ""));
+        let text = Cgroup::new().stdout(server, &name);
         let up: f64 = text.split_whitespace().next().unwrap().parse().unwrap();
         assert!((0.5..60.0).contains(&up), "{text}");
     };
@@ -221,10 +211,10 @@ cases! {
     /// D11.
     an_idle_container_is_idle_while_the_host_is_busy, Lxcfs::FailsOnV2, "it shows the host's CPU time", |server| {
         let mut burner = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
-        let text = told(server, &Cgroup::new(), "head -1 /proc/stat; sleep 3; head -1 /proc/stat");
+        let text = Cgroup::new().stdout(server, "head -1 /proc/stat; sleep 3; head -1 /proc/stat");
         let _ = burner.kill();
         let _ = burner.wait();
-        let used = |line: &str| -> u64 { line.split_whitespace().skip(1).take(3).map(|column| column.parse::<u64>().unwrap()).sum() };
+        let used = |line: &str| -> u64 { stat_columns(line)[..3].iter().sum() };
         let mut lines = text.lines();
         let (before, after) = (used(lines.next().unwrap()), used(lines.next().unwrap()));
         assert!(after - before < 60, "{text}");
@@ -232,13 +222,13 @@ cases! {
 
     /// D12.
     slabinfo_is_for_root_alone_and_names_no_slab_of_the_host, Lxcfs::Fails, "it shows the host's, to everybody", |server| {
-        let text = told(server, &Cgroup::new(), "wc -l < /proc/slabinfo; setpriv --reuid 65534 --clear-groups cat /proc/slabinfo 2>&1 | grep -c denied; true");
+        let text = Cgroup::new().stdout(server, "wc -l < /proc/slabinfo; setpriv --reuid 65534 --clear-groups cat /proc/slabinfo 2>&1 | grep -c denied; true");
         assert_eq!(text, "2\n1\n");
     };
 
     /// D12.
     diskstats_show_no_disk_that_the_container_did_not_use, Lxcfs::Fails, "it shows the host's", |server| {
-        assert_eq!(told(server, &Cgroup::new(), "awk '$4 + $8 > 1000' /proc/diskstats | wc -l"), "0\n");
+        assert_eq!(Cgroup::new().stdout(server, "awk '$4 + $8 > 1000' /proc/diskstats | wc -l"), "0\n");
     };
 
     /// D14.
@@ -258,7 +248,7 @@ cases! {
     /// D18.
     whoever_polls_a_file_is_answered_at_once, Lxcfs::Passes, "", |server| {
         let script = "import select\nf = open('/proc/meminfo')\np = select.poll()\np.register(f, select.POLLIN)\nprint(p.poll(5000)[0][1] & select.POLLIN)";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "1\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "1\n");
     };
 
     two_containers_that_copy_by_sendfile_see_their_own, Lxcfs::Fails, "the page cache of an inode is shared by all containers", |server| {
@@ -267,8 +257,8 @@ cases! {
         large.limit_memory(128 * MIB);
         let script = "for i in $(seq 40); do busybox cat /proc/meminfo | head -1; done | sort | uniq -c | wc -l; busybox cat /proc/meminfo | head -1";
         let (first, second) = std::thread::scope(|scope| {
-            let first = scope.spawn(|| told(server, &small, script));
-            let second = told(server, &large, script);
+            let first = scope.spawn(|| small.stdout(server, script));
+            let second = large.stdout(server, script);
             (first.join().unwrap(), second)
         });
         assert!(first.starts_with("1\n") && first.contains(" 65536 kB"), "{first}");
@@ -278,7 +268,7 @@ cases! {
     nobody_and_root_read_the_same, Lxcfs::Passes, "", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
-        let text = told(server, &cgroup, "for as in '' 'setpriv --reuid 65534 --clear-groups'; do $as grep MemTotal /proc/meminfo; $as cat /proc/cpuinfo | grep -c ^processor; done");
+        let text = cgroup.stdout(server, "for as in '' 'setpriv --reuid 65534 --clear-groups'; do $as grep MemTotal /proc/meminfo; $as cat /proc/cpuinfo | grep -c ^processor; done");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[..2], lines[2..]);
     };
@@ -287,7 +277,7 @@ cases! {
         let script = "import os\nfor name in 'meminfo', 'cpuinfo', 'stat', 'uptime', 'loadavg', 'swaps', 'diskstats':\n  path = '/proc/' + name\n  \
             assert os.stat(path).st_size >= len(open(path, 'rb').read()), path\n  \
             try:\n    os.write(os.open(path, os.O_WRONLY), b'x'); print(path)\n  except OSError: pass\nprint('well')";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "well\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "well\n");
     };
 
     /// D2.
@@ -298,7 +288,7 @@ cases! {
             threads = [threading.Thread(target=read) for _ in range(8)]\n[t.start() for t in threads]\n[t.join() for t in threads]\nprint(len(bad), sorted(seen))";
         let cgroup = Cgroup::new();
         cgroup.limit_cpus("0-1");
-        let mut reading = cgroup.shell(server, &python(script));
+        let mut reading = cgroup.shell(server, &python(script, ""));
         let reading = reading.stdout(std::process::Stdio::piped()).spawn().unwrap();
         for round in 0..100 {
             std::thread::sleep(std::time::Duration::from_millis(50));
@@ -317,8 +307,8 @@ cases! {
             text = os.read(r, 4096) if n > 0 else os.read(fd, 4096)\n  said.add(text.split()[1].decode())\n  \
             for d in (fd, r, w): os.close(d)\nprint(*said)";
         let (first, second) = std::thread::scope(|scope| {
-            let first = scope.spawn(|| told(server, &small, &python(script)));
-            let second = told(server, &large, &python(script));
+            let first = scope.spawn(|| small.stdout(server, &python(script, "")));
+            let second = large.stdout(server, &python(script, ""));
             (first.join().unwrap(), second)
         });
         assert_eq!((first.as_str(), second.as_str()), ("65536\n", "131072\n"));
@@ -336,7 +326,7 @@ cases! {
                 level.limit_cpus("1");
             }
         }
-        let text = told(server, &levels[4], "cat /sys/devices/system/cpu/online; grep -c ^processor /proc/cpuinfo; grep -c ^cpu[0-9] /proc/stat; nproc");
+        let text = levels[4].stdout(server, "cat /sys/devices/system/cpu/online; grep -c ^processor /proc/cpuinfo; grep -c ^cpu[0-9] /proc/stat; nproc");
         drop_inside_out(levels);
         assert_eq!(text, "1\n1\n1\n1\n");
     };
@@ -346,7 +336,7 @@ cases! {
             whole = open(path, 'rb').read()\n  fd = os.open(path, os.O_RDONLY)\n  for _ in range(400):\n    \
             at, length = random.randrange(len(whole) * 2), random.randrange(1, 5000)\n    \
             assert os.pread(fd, length, at) == whole[at:at + length], (name, at, length)\nprint('well')";
-        assert_eq!(told(server, &Cgroup::new(), &python(script)), "well\n");
+        assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "well\n");
     };
 
     /// D16.
@@ -354,7 +344,7 @@ cases! {
     swap_that_is_switched_on_after_the_start_is_there, Lxcfs::Varies, "it looks for swap once, when it starts", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
-        let total = || field(&told(server, &cgroup, "cat /proc/meminfo"), "SwapTotal");
+        let total = || field(&cgroup.stdout(server, "cat /proc/meminfo"), "SwapTotal");
         let swaps = std::fs::read_to_string("/proc/swaps").unwrap();
         let area = swaps.lines().nth(1).unwrap().split(' ').next().unwrap();
         let switch = |how: &str| assert!(std::process::Command::new(how).arg(area).status().unwrap().success());
@@ -370,8 +360,8 @@ cases! {
         for (level, limit) in levels.iter().zip([48, 16, 32]) {
             level.limit_swap(limit * MIB);
         }
-        let text = told(server, &levels[2], "cat /proc/meminfo");
-        let swaps = told(server, &levels[2], "cat /proc/swaps");
+        let text = levels[2].stdout(server, "cat /proc/meminfo");
+        let swaps = levels[2].stdout(server, "cat /proc/swaps");
         drop_inside_out(levels);
         assert_eq!((field(&text, "SwapTotal"), field(&text, "SwapFree")), (16 << 10, 16 << 10));
         assert!(swaps.lines().nth(1).unwrap().contains("16384"), "{swaps}");
@@ -384,8 +374,8 @@ cases! {
         let script = "import os, select, subprocess\nburner = subprocess.Popen(['sh', '-c', 'while :; do :; done'])\n\
             fd = os.open('/proc/pressure/cpu', os.O_RDWR)\nos.write(fd, b'some 50000 2000000')\np = select.poll()\np.register(fd, select.POLLPRI)\n\
             said = p.poll(20000)\nburner.kill()\nprint(bool(said) and bool(said[0][1] & select.POLLPRI), open('/proc/pressure/cpu').read().split('total=')[1].split()[0])";
-        let text = told(server, &cgroup, &python(script));
-        let file = crate::harness::hierarchy("cpu").join(cgroup.path().strip_prefix("/").unwrap()).join("cpu.pressure");
+        let text = cgroup.stdout(server, &python(script, ""));
+        let file = cgroup.directory("cpu").join("cpu.pressure");
         let waited = std::fs::read_to_string(file).unwrap();
         let (fired, seen) = text.trim().split_once(' ').unwrap();
         let waited = waited.split("total=").nth(1).unwrap().split_whitespace().next().unwrap();
@@ -399,7 +389,7 @@ cases! {
         cgroup.limit_memory(64 * MIB);
         let script = "import mmap, os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\ntry:\n  m = mmap.mmap(fd, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ)\n  \
             print(m[:30].split()[1].decode())\nexcept (OSError, ValueError): print('refused')";
-        let output = cgroup.shell(server, &format!("set +e; {}; true", python(script).trim_end())).output().unwrap();
+        let output = cgroup.shell(server, &format!("set +e; {}; true", python(script, "").trim_end())).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(["", "refused\n", "65536\n"].contains(&said.as_str()), "{said}");
     };
@@ -408,13 +398,13 @@ cases! {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(256 * MIB);
         cgroup.limit_cpu(100);
-        let text = told(server, &cgroup, "free -m | awk '/^Mem/ { print $2 }'; /usr/bin/python3 -c 'import psutil as p; print(p.virtual_memory().total >> 20, p.cpu_count())'; \
+        let text = cgroup.stdout(server, "free -m | awk '/^Mem/ { print $2 }'; /usr/bin/python3 -c 'import psutil as p; print(p.virtual_memory().total >> 20, p.cpu_count())'; \
             node -p 'const o = require(`os`); [o.totalmem() / 1048576 | 0, o.cpus().length].join(` `)'; top -bn1 | grep -c 'MiB Mem :    256.0 total'; vmstat -s -S K | awk '/total memory/ { print $1 }'");
         assert_eq!(text, "256\n256 1\n256 1\n1\n262144\n");
     };
 
     a_process_that_joins_no_limit_sees_no_more_than_the_machine, Lxcfs::Passes, "", |server| {
-        let text = told(server, &Cgroup::new(), "cat /proc/meminfo");
+        let text = Cgroup::new().stdout(server, "cat /proc/meminfo");
         assert!(field(&text, "MemFree") <= field(&text, "MemTotal"), "{text}");
         assert!(field(&text, "MemAvailable") <= field(&text, "MemTotal"), "{text}");
     };

@@ -1,7 +1,7 @@
 //! `/proc/pressure`: a container's own stalls, and triggers that fire for them alone.
 
-use crate::harness::{Cgroup, Daemon, is_v2, plimsoll, stdout_of};
-use std::process::{Command, Output};
+use crate::harness::{Cgroup, Daemon, is_v2, plimsoll, python, stdout_of};
+use std::process::Command;
 
 const MIB: u64 = 1 << 20;
 
@@ -23,14 +23,6 @@ again = poll.poll(0)
 print("consumed" if not again else "again")
 "#;
 
-fn python(script: &str, arguments: &str) -> String {
-    format!("python3 - {arguments} <<'END'\n{script}\nEND\n")
-}
-
-fn in_container(daemon: &Daemon, cgroup: &Cgroup, script: &str) -> Output {
-    cgroup.shell(daemon, script).output().unwrap()
-}
-
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroup v2"]
 fn a_container_reads_its_own_pressure() {
@@ -38,11 +30,10 @@ fn a_container_reads_its_own_pressure() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_memory(256 * MIB);
-    let text = stdout_of(&in_container(
+    let text = cgroup.stdout(
         &daemon,
-        &cgroup,
         "cat /proc/pressure/memory; stat -c %a /proc/pressure/memory",
-    ));
+    );
     let zero = "avg10=0.00 avg60=0.00 avg300=0.00 total=0";
     assert_eq!(text, format!("some {zero}\nfull {zero}\n666\n"));
 }
@@ -79,7 +70,7 @@ fn nonsense_is_refused_and_only_the_privileged_choose_any_window() {
     let refused = "Invalid argument\n";
     let say = |text: &str, before: &str| {
         let script = format!("{before} {}", python(WAIT, &format!("'{text}' 0.1")));
-        stdout_of(&in_container(&daemon, &cgroup, &script))
+        cgroup.stdout(&daemon, &script)
     };
     assert_eq!(say("once 1 2000000", ""), refused);
     assert_eq!(say("some 3000000 2000000", ""), refused);
@@ -109,7 +100,7 @@ print(poll.poll(5000)[0][1] == select.POLLIN)
 "#,
         "",
     );
-    let text = stdout_of(&in_container(&daemon, &Cgroup::new(), &script));
+    let text = Cgroup::new().stdout(&daemon, &script);
     assert_eq!(text, "True\nDevice or resource busy\nsome\nTrue\n");
 }
 
@@ -133,13 +124,10 @@ except OSError as error: print(len(held) - 1, os.strerror(error.errno))
         "",
     )
     .replace("python3", "setpriv --reuid 65534 --clear-groups python3");
-    let text = stdout_of(&in_container(&daemon, &cgroup, &storm));
+    let text = cgroup.stdout(&daemon, &storm);
     assert_eq!(text, "64 No space left on device\n");
     let after = python(WAIT, "'some 100000 2000000' 0.1");
-    assert_eq!(
-        stdout_of(&in_container(&daemon, &cgroup, &after)),
-        "quiet\nconsumed\n"
-    );
+    assert_eq!(cgroup.stdout(&daemon, &after), "quiet\nconsumed\n");
 }
 
 #[test]
@@ -148,8 +136,8 @@ fn a_shell_may_write_a_trigger_and_nothing_else_in_the_view() {
     let daemon = Daemon::start();
     let script = "echo 'some 150000 2000000' > /proc/pressure/cpu && echo set; \
         for f in meminfo stat uptime; do echo x 2>/dev/null > /proc/$f || echo refused; done";
-    let output = in_container(&daemon, &Cgroup::new(), script);
-    assert_eq!(stdout_of(&output), "set\nrefused\nrefused\nrefused\n");
+    let output = Cgroup::new().stdout(&daemon, script);
+    assert_eq!(output, "set\nrefused\nrefused\nrefused\n");
 }
 
 #[test]
@@ -174,7 +162,7 @@ fn without_cgroup_v2_a_container_has_no_pressure_files() {
         "ls {0}/proc/pressure {0}/containers/self/proc/pressure",
         daemon.mountpoint.display()
     );
-    let text = stdout_of(&in_container(&daemon, &Cgroup::new(), &script));
+    let text = Cgroup::new().stdout(&daemon, &script);
     assert!(!text.contains("cpu") && !text.contains("memory"), "{text}");
     let host = Command::new("ls")
         .arg(daemon.path("proc/pressure"))

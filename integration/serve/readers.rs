@@ -33,7 +33,7 @@ fn a_containers_directory_goes_when_its_cgroup_goes() {
     let cgroup = Cgroup::new();
     let link = daemon.path("containers/self");
     let script = format!("readlink {}", link.display());
-    let key = stdout_of(&cgroup.shell(&daemon, &script).output().unwrap());
+    let key = cgroup.stdout(&daemon, &script);
     let directory = daemon.path(&format!("containers/{}", key.trim()));
     assert!(directory.exists());
     drop(cgroup);
@@ -51,7 +51,7 @@ fn a_process_below_its_init_and_init_itself_see_the_container_of_the_init() {
     let look = "grep MemTotal /proc/meminfo";
     let join = service.join("$$").replace('$', "\\$");
     let script = format!("{look}; sh -c \"{join}{look}\"");
-    let text = stdout_of(&init.shell(&daemon, &script).output().unwrap());
+    let text = init.stdout(&daemon, &script);
     drop((init, service));
     let total = "MemTotal:          98304 kB\n";
     assert_eq!(text, total.repeat(2));
@@ -68,7 +68,7 @@ fn pods_that_share_a_pid_namespace_see_each_its_own() {
     let look = "grep MemTotal /proc/meminfo";
     let join = app.join("$$").replace('$', "\\$");
     let script = format!("{look}; sh -c \"{join}{look}\"");
-    let text = stdout_of(&pause.shell(&daemon, &script).output().unwrap());
+    let text = pause.stdout(&daemon, &script);
     drop((pause, app));
     assert_eq!(
         text,
@@ -94,7 +94,7 @@ fn a_container_in_a_container_sees_its_own_limit_and_never_more_than_the_outer_h
         format!("sh -c \"{join}exec unshare --pid --fork {look}\"\n")
     };
     let script = format!("{look}\n{}{}", enter(&tight), enter(&loose));
-    let text = stdout_of(&init.shell(&daemon, &script).output().unwrap());
+    let text = init.stdout(&daemon, &script);
     drop((init, tight, loose));
     let kib: Vec<u64> = text.lines().map(|line| field(line, "MemTotal")).collect();
     assert_eq!(kib, [96 << 10, 32 << 10, 96 << 10]);
@@ -161,7 +161,7 @@ fn the_descriptors_have_a_bound_however_many_containers_there_are() {
     };
     let containers: Vec<Cgroup> = (0..80).map(|_| Cgroup::new()).collect();
     let look = "cat /proc/stat /proc/loadavg /proc/meminfo";
-    let look = |container: &Cgroup| stdout_of(&container.shell(&daemon, look).output().unwrap());
+    let look = |container: &Cgroup| container.stdout(&daemon, look);
     assert!(look(&containers[0]).contains("MemTotal"));
     let before = descriptors();
     for container in &containers {

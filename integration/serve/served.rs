@@ -1,6 +1,6 @@
 //! The files that the daemon serves to the host and to containers.
 
-use crate::harness::{AGE, Cgroup, Daemon, field, stdout_of};
+use crate::harness::{AGE, Cgroup, Daemon, field, read_line, stat_columns, stdout_of};
 use std::{fs, process::Stdio};
 
 const MIB: u64 = 1 << 20;
@@ -96,9 +96,8 @@ fn what_a_sibling_takes_under_one_parent_is_not_free() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = [0; 2];
-    std::io::Read::read_exact(sibling.stdout.as_mut().unwrap(), &mut line).unwrap();
-    let text = stdout_of(&box_.shell(&daemon, "cat /proc/meminfo").output().unwrap());
+    read_line(sibling.stdout.as_mut().unwrap());
+    let text = box_.stdout(&daemon, "cat /proc/meminfo");
     sibling.kill().unwrap();
     sibling.wait().unwrap();
     assert_eq!(field(&text, "MemTotal"), 200 * 1024);
@@ -173,7 +172,7 @@ fn a_file_reads_the_same_in_whole_and_in_pieces() {
     let script = "exec 3< /proc/cpuinfo; dd bs=1 <&3 2>/dev/null | cmp - /proc/cpuinfo; \
         dd if=/proc/meminfo bs=1 skip=10 count=6 2>/dev/null | od -c | head -1; \
         dd if=/proc/meminfo bs=1 skip=100000 2>/dev/null | wc -c; wc -c < /proc/uptime";
-    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = cgroup.stdout(&daemon, script);
     assert!(
         text.lines().nth(1).unwrap().trim().starts_with('0'),
         "{text}"
@@ -187,7 +186,7 @@ fn a_file_that_is_kept_open_is_new_when_it_is_read_from_its_start() {
     let cgroup = Cgroup::new();
     let script = "python3 -c \"import time; f = open(\\\"/proc/uptime\\\"); \
         first = f.read(); time.sleep(0.5); f.seek(0); print(first != f.read(), f.read() == \\\"\\\")\"";
-    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = cgroup.stdout(&daemon, script);
     assert_eq!(text.trim(), "True True");
 }
 
@@ -235,15 +234,9 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
 
 /// The ticks that were spent working, and all that passed, between two lines of /proc/stat.
 fn grown(before: &str, after: &str) -> (u64, u64) {
-    let columns = |line: &str| -> Vec<u64> {
-        line.split_whitespace()
-            .skip(1)
-            .map(|word| word.parse().unwrap())
-            .collect()
-    };
-    let grown: Vec<u64> = columns(after)
+    let grown: Vec<u64> = stat_columns(after)
         .iter()
-        .zip(columns(before))
+        .zip(stat_columns(before))
         .map(|(now, then)| now - then)
         .collect();
     (grown[0] + grown[1] + grown[2], grown.iter().sum())

@@ -96,7 +96,7 @@ fn a_cpuset_that_changes_changes_the_tree() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_cpus("0-1");
-    let file = crate::harness::hierarchy("cpuset").join(cgroup.path().strip_prefix("/").unwrap());
+    let file = cgroup.directory("cpuset");
     let script = format!(
         "cd /sys/devices/system/cpu; cd cpu1; ls ..; echo 0 > {}/cpuset.cpus; sleep 0.05; ls -d ../cpu[0-9]*; \
          cat ../cpu1/topology/core_id; cat topology/core_id; cat ../cpu0/topology/core_siblings_list",
@@ -151,7 +151,7 @@ fn the_nodes_of_a_container_hold_as_much_as_its_meminfo() {
     cgroup.limit_memory(64 << 20);
     let script = "cat /sys/devices/system/node/node*/meminfo; readlink /sys/devices/system/node/node*/cpu0; \
         ls /sys/devices/system/node/node*/cpu0/topology/core_id";
-    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = cgroup.stdout(&daemon, script);
     let total: u64 = numbers(&daemon.path(NODES), "node")
         .iter()
         .map(|node| field(&text, &format!("Node {node} MemTotal")))
@@ -209,7 +209,7 @@ fn a_uevent_is_empty_and_cannot_be_written() {
     let cgroup = Cgroup::new();
     let script = "for of in cpu node; do file=/sys/devices/system/$of/uevent; wc -c < $file; \
         (echo add > $file) 2>&1 | grep -o -e 'Permission denied' -e 'Read-only file system'; done";
-    let text = stdout_of(&cgroup.shell(&daemon, script).output().unwrap());
+    let text = cgroup.stdout(&daemon, script);
     let lines: Vec<&str> = text.lines().collect();
     assert!(
         lines.len() == 4 && lines[0] == "0" && lines[2] == "0",

@@ -1,21 +1,11 @@
 //! Time in a container: what its CPUs did, how long it is up, how much waits in it.
 
-use crate::harness::{Cgroup, Daemon, hierarchy, is_v2, stdout_of};
+use crate::harness::{Cgroup, Daemon, is_v2, python, read_line, stat_columns, stdout_of};
 use std::{
     fs,
     process::{Child, Command, Stdio},
     time::Duration,
 };
-
-/// The line `cpu` of `/proc/stat`.
-fn columns(line: &str) -> Vec<u64> {
-    let columns = line.split_whitespace().skip(1);
-    columns.map(|column| column.parse().unwrap()).collect()
-}
-
-fn told(daemon: &Daemon, cgroup: &Cgroup, script: &str) -> String {
-    stdout_of(&cgroup.shell(daemon, script).output().unwrap())
-}
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a quiet machine"]
@@ -23,12 +13,10 @@ fn a_container_at_its_quota_is_busy_or_stolen_from_and_agrees_with_its_own_count
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_cpu(50);
-    let own = cgroup.path();
-    let own = own.strip_prefix("/").unwrap();
     let (file, scale) = match is_v2() {
-        true => (hierarchy("cpu").join(own).join("cpu.stat"), 10_000),
+        true => (cgroup.directory("cpu").join("cpu.stat"), 10_000),
         false => (
-            hierarchy("cpuacct").join(own).join("cpuacct.usage"),
+            cgroup.directory("cpuacct").join("cpuacct.usage"),
             10_000_000,
         ),
     };
@@ -36,9 +24,9 @@ fn a_container_at_its_quota_is_busy_or_stolen_from_and_agrees_with_its_own_count
     let script = format!(
         "(while :; do :; done) & (while :; do :; done) & sleep 1; {sample}; sleep 6; {sample}"
     );
-    let text = told(&daemon, &cgroup, &script);
+    let text = cgroup.stdout(&daemon, &script);
     let lines: Vec<&str> = text.lines().collect();
-    let (before, after) = (columns(lines[0]), columns(lines[2]));
+    let (before, after) = (stat_columns(lines[0]), stat_columns(lines[2]));
     let grown: Vec<u64> = after
         .iter()
         .zip(&before)
@@ -77,7 +65,7 @@ print("watched" if reads > 10 else "too slow")
 
 fn watching(daemon: &Daemon, cgroup: &Cgroup, seconds: u32) -> Child {
     let watch = WATCH.replace("SECONDS", &seconds.to_string());
-    let script = format!("(while :; do :; done) & python3 - <<'END'\n{watch}\nEND\n");
+    let script = format!("(while :; do :; done) & {}", python(&watch, ""));
     let mut shell = cgroup.shell(daemon, &script);
     shell.stdout(Stdio::piped()).spawn().unwrap()
 }
@@ -131,10 +119,10 @@ fn a_cpu_that_is_switched_off_and_on_leaves_and_comes_back() {
     for _ in 0..2 {
         fs::write(&cpu.0, "0").unwrap();
         let list = online();
-        let text = told(&daemon, &other, look);
+        let text = other.stdout(&daemon, look);
         assert_eq!(text, format!("{list}{last}\n{last}\n{last}\n"));
         fs::write(&cpu.0, "1").unwrap();
-        let text = told(&daemon, &other, look);
+        let text = other.stdout(&daemon, look);
         let count = last + 1;
         assert_eq!(text, format!("{all}{count}\n{count}\n{count}\n"));
     }
@@ -150,7 +138,7 @@ fn the_load_after_a_minute_is_what_the_kernels_formula_gives() {
     let daemon = Daemon::start();
     let script = "cut -d' ' -f1 /proc/loadavg; (while :; do :; done) & (while :; do :; done) & \
         sleep 62; cut -d' ' -f1-3 /proc/loadavg";
-    let text = told(&daemon, &Cgroup::new(), script);
+    let text = Cgroup::new().stdout(&daemon, script);
     let numbers: Vec<f64> = text
         .split_whitespace()
         .map(|word| word.parse().unwrap())
@@ -191,9 +179,7 @@ fn thousands_of_threads_and_containers_that_nobody_asks_about_cost_next_to_nothi
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = String::new();
-    let mut output = std::io::BufReader::new(threads.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut output, &mut said).unwrap();
+    read_line(threads.stdout.as_mut().unwrap());
     let before = ticks();
     std::thread::sleep(Duration::from_secs(20));
     let used = ticks() - before;

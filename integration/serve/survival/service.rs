@@ -1,7 +1,7 @@
 //! Under systemd: the unit as it is packaged, with shorter times to wait.
 
 use super::{Guest, kills, survive};
-use crate::harness::{field, kill, plimsoll, stdout_of, wait_until};
+use crate::harness::{field, host_memory_kib, kill, plimsoll, stdout_of, wait_until};
 use nix::{
     sys::signal::{self, Signal},
     unistd::Pid,
@@ -121,14 +121,10 @@ fn systemctl(words: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn host() -> u64 {
-    field(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal")
-}
-
 /// The container sees the host's files, and waits for nobody.
 fn sees_the_host(guest: &mut Guest) {
     let seen = guest.says("timeout 5 cat /proc/meminfo");
-    assert_eq!(field(&seen, "MemTotal"), host());
+    assert_eq!(field(&seen, "MemTotal"), host_memory_kib());
     let mounts = guest.says("grep fuse.plimsoll /proc/self/mountinfo");
     assert_eq!(mounts, "");
     // What was open of the view fails; it does not wait.

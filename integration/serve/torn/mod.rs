@@ -8,7 +8,7 @@
     reason = "a hunt without prey has something to tell"
 )]
 
-use crate::harness::{Cgroup, Daemon, stdout_of};
+use crate::harness::{Cgroup, Daemon, FILES, stdout_of};
 use std::{
     collections::HashMap,
     fs::{self, File},
@@ -35,19 +35,6 @@ const THREADS: u64 = 8;
 /// How long ago a limit may have been in force that is still read; the daemon promises less, but
 /// on a busy machine it may wait long for a CPU between reading and answering.
 const RECENTLY: Duration = Duration::from_secs(1);
-
-const FILES: [&str; 10] = [
-    "proc/meminfo",
-    "proc/stat",
-    "proc/cpuinfo",
-    "proc/uptime",
-    "proc/loadavg",
-    "proc/swaps",
-    "proc/vmstat",
-    "proc/diskstats",
-    "proc/slabinfo",
-    "sys/devices/system/cpu/online",
-];
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]

@@ -4,6 +4,7 @@ mod cases;
 mod expected;
 mod explained;
 
+use crate::harness::{fixture, fixture_copy, fixture_root};
 use plimsoll::{
     base::units::Micros,
     facts::container::{Caller, Container},
@@ -15,7 +16,6 @@ use plimsoll::{
 use std::{
     cell::Cell,
     fs,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -39,12 +39,6 @@ pub(super) fn now() -> Micros {
     NOW.get()
 }
 
-pub(super) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("integration/fixtures")
-        .join(name)
-}
-
 /// A captured machine and the container on it.
 pub(super) struct Captured {
     pub(super) path: PathBuf,
@@ -55,28 +49,12 @@ pub(super) struct Captured {
 
 impl Captured {
     pub(super) fn open(name: &str) -> Captured {
-        let path = fixture(name);
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("sys/fs")).unwrap();
-        symlink(path.join("proc"), root.path().join("proc")).unwrap();
-        symlink(path.join("sys/devices"), root.path().join("sys/devices")).unwrap();
-        symlink(path.join("cgroup"), root.path().join("sys/fs/cgroup")).unwrap();
-        Captured::at(path, root)
+        Captured::at(fixture(name), fixture_root(name))
     }
 
     /// A copy of a machine whose files can be changed.
     pub(super) fn copy(name: &str) -> Captured {
-        let root = tempfile::tempdir().unwrap();
-        let mut copy = std::process::Command::new("cp");
-        let copied = copy
-            .arg("-r")
-            .arg(fixture(name).join("."))
-            .arg(root.path())
-            .status();
-        assert!(copied.unwrap().success());
-        fs::create_dir_all(root.path().join("sys/fs")).unwrap();
-        let cgroups = root.path().join("sys/fs/cgroup");
-        fs::rename(root.path().join("cgroup"), cgroups).unwrap();
+        let root = fixture_copy(name);
         Captured::at(root.path().to_owned(), root)
     }
 
