@@ -33,7 +33,7 @@ pub(super) struct Instance {
     answers: Arc<Answers>,
     /// The connections in the order in which they were mounted.
     connections: Vec<Connection>,
-    /// Whether a predecessor began the connections.
+    /// True when a predecessor began the connections.
     pub(super) is_resumed: bool,
 }
 

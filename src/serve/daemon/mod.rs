@@ -80,12 +80,12 @@ pub struct ServeSettings {
 pub enum Mode {
     /// Serve the containers of the host.
     Serve {
-        /// Whether a keeper watches over the daemon, unless systemd does.
+        /// True for a daemon with a keeper. Under systemd no daemon has one.
         has_keeper: bool,
     },
     /// Serve in place of the daemon that serves on the mount point.
     Replace {
-        /// Whether a keeper watches over the daemon.
+        /// True for a daemon with a keeper.
         has_keeper: bool,
     },
     /// Find out whether [`Mode::Replace`] would succeed, without disturbing the daemon that serves.

@@ -36,7 +36,7 @@ const _: () = assert!(
     "the names of a full packet fit into its text"
 );
 
-/// One end of the channel.
+/// An end of the channel, with the set of descriptors that is arriving there.
 #[derive(Debug)]
 pub struct Channel {
     socket: OwnedFd,
@@ -257,7 +257,10 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use nix::sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        socket::{setsockopt, sockopt::SndBuf},
+    };
     use std::{fs::File, io::Read, os::unix::fs::MetadataExt};
 
     /// A set of descriptors of one file, each with a name of its own.
@@ -318,6 +321,8 @@ mod tests {
     fn five_thousand_descriptors_arrive_in_their_order() {
         may_open(12_000);
         let (here, mut there) = Channel::pair().unwrap();
+        // Less than the set needs: the sender must wait for the receiver.
+        setsockopt(&here, SndBuf, &16_384).unwrap();
         let sender = thread::spawn(move || {
             let sent = set(5000);
             here.send_descriptors(&sent).unwrap();

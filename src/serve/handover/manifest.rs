@@ -22,7 +22,7 @@ pub enum Manifest {
 /// The reason for which a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Another version of this program has written the manifest.
+    /// The manifest was written by another version of this program.
     #[error("the manifest has version {0}, which this program does not know (known: 1)")]
     Unknown(String),
     /// The text is no manifest.

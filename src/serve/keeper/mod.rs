@@ -32,7 +32,7 @@ use watch::{DaemonEnd, Timeouts, Watch};
 /// The exit status of a keeper whose daemon was killed before it served.
 const FAILED: i32 = 125;
 
-/// What a daemon starts with.
+/// The descriptors, the channel and the task with which a daemon starts.
 #[derive(Debug)]
 pub struct Start {
     /// The descriptors of the daemon before; empty for the first one.

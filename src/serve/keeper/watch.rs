@@ -1,4 +1,4 @@
-//! One daemon under watch: its messages, its silence, and its end.
+//! The watch over one daemon: messages, silence, and end.
 
 use crate::{
     base::sys::pidfd,
@@ -77,11 +77,11 @@ pub(super) struct Watch<'keeper> {
     deadline: Instant,
     /// The end, as far as it is known: [`DaemonEnd::Ended`] until the daemon says or does otherwise.
     end: DaemonEnd,
-    /// Whether the daemon was killed, by the keeper or by another process.
+    /// True once the daemon was killed, by the keeper or by another process.
     is_dying: bool,
-    /// Whether the daemon has closed its end of the channel.
+    /// True once the daemon has closed its end of the channel.
     is_closed: bool,
-    /// Whether the daemon has served, or was about to when it sent its last message.
+    /// True once the daemon has sent [`Message::Serving`]: readers are waiting for an answer.
     pub(super) has_served: bool,
 }
 
