@@ -1,7 +1,10 @@
 //! The instance that a daemon serves with: lock, state store and connections, made by this daemon or
 //! resumed from a predecessor.
 
-use super::{Event, ServeSettings, lock, mountpoint};
+use super::{
+    lock, mountpoint,
+    settings::{Event, ServeSettings},
+};
 use crate::{
     base::{paths, state::Store},
     serve::{

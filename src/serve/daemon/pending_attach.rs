@@ -1,6 +1,6 @@
 //! The late attach: containers that started while no daemon served get their files.
 
-use super::ServeSettings;
+use super::settings::ServeSettings;
 use crate::{base::respawn::Respawn, inject::notes};
 use std::{cell::Cell, path::PathBuf, process::Stdio, thread, time::SystemTime};
 

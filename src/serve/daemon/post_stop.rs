@@ -1,7 +1,7 @@
 //! The clean-up after a stopped daemon that could not clean up itself, since systemd killed it.
 
-use super::{log_repaired, mountpoint};
-use crate::{base::paths, inject::repair, serve::wire::Side};
+use super::{containers, mountpoint};
+use crate::{base::paths, serve::wire::Side};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
 use std::{path::Path, process::Command};
@@ -19,7 +19,7 @@ pub fn clean_up(mountpoint: &Path, unit: &str) -> Result<()> {
     }
     let mountpoint = mountpoint::resolve(mountpoint)?;
     let points = Side::BOTH.map(|side| side.mountpoint(&mountpoint));
-    log_repaired("view removed", &repair::remove(&points)?);
+    containers::remove_view(&points)?;
     // MNT_DETACH takes the mounts within along: their paths lead through files that no daemon serves.
     while mountpoint::top_fs_type(&mountpoint)?.as_deref() == Some(paths::FS_TYPE) {
         umount2(&mountpoint, MntFlags::MNT_DETACH)

@@ -4,7 +4,7 @@
 //! and each keeper may be killed at any moment: a daemon that serves on says so, and a dead one says
 //! nothing. The sequence of messages is drawn in [`handover`](crate::serve::handover).
 
-use super::{Event, instance::Instance, supervisor::Supervisor};
+use super::{instance::Instance, settings::Event, supervisor::Supervisor};
 use crate::{
     base::sys::fd,
     serve::{

@@ -1,7 +1,7 @@
 //! The supervisor of a daemon: the keeper, systemd, or none. A supervisor holds the descriptors of
 //! the daemon, watches over it, and starts another one in its place.
 
-use super::ServeSettings;
+use super::settings::ServeSettings;
 use crate::{
     base::{respawn::Respawn, sys::fd, units::Pid},
     serve::{

@@ -2,10 +2,10 @@
 //! anew.
 
 use super::{
-    Event, Mode, ServeSettings,
     instance::{Instance, Sessions},
     lock,
     predecessor::Predecessor,
+    settings::{Event, Mode, ServeSettings},
     supervisor::Supervisor,
 };
 use crate::serve::handover::{Descriptors, Name};

@@ -1,0 +1,47 @@
+//! The view in the containers: removed at the end of a daemon, replaced where a dead one left it.
+
+use crate::inject::repair::{self, RepairedContainer};
+use anyhow::Result;
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
+
+/// Removes the mounts of the view, which is mounted at `points`, from every container.
+///
+/// # Errors
+/// When the processes of the machine cannot be listed.
+pub(super) fn remove_view(points: &[PathBuf]) -> Result<()> {
+    log(&repair::remove(points)?, "view removed");
+    Ok(())
+}
+
+/// Mounts the view, on a thread, in the containers where a dead daemon has left its own. The view is
+/// the one on `mountpoint`, mounted at `points`.
+pub(super) fn replace_dead_views(mountpoint: &Path, points: Vec<PathBuf>) {
+    let mountpoint = mountpoint.to_owned();
+    thread::spawn(move || match repair::replace_dead(&mountpoint, &points) {
+        Ok(repaired) => log(&repaired, "dead view replaced"),
+        Err(error) => tracing::warn!(%error, "cannot list the containers to repair"),
+    });
+}
+
+fn log(repaired: &[RepairedContainer], act: &str) {
+    for RepairedContainer {
+        pid,
+        mounts,
+        failed,
+    } in repaired
+    {
+        if *mounts > 0 {
+            tracing::info!(
+                pid = pid.0,
+                mounts,
+                "{act} in the container of this process"
+            );
+        }
+        if let Some(error) = failed {
+            tracing::warn!(pid = pid.0, %error, "cannot reach every mount in the container of this process");
+        }
+    }
+}

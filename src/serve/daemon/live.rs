@@ -1,0 +1,188 @@
+//! The life of a daemon: takes over or begins, serves, and ends on a signal or for a successor.
+
+use super::{
+    containers,
+    instance::Instance,
+    lock,
+    pending_attach::PendingAttach,
+    settings::{Event, Mode, ServeSettings},
+    successor::{Handover, ReplaceListener},
+    supervisor::Supervisor,
+    takeover,
+};
+use crate::{base::metrics, serve::handover::Descriptors, view::answer};
+use anyhow::{Context, Result, bail};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    iterator::Signals,
+};
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
+    thread,
+};
+
+const END_SIGNALS: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
+
+/// Runs a daemon from its start to its end. `descriptors` are those that the supervisor held for
+/// this daemon; none for a first one.
+pub(super) fn live(
+    settings: &ServeSettings,
+    descriptors: Descriptors,
+    supervisor: Supervisor,
+) -> Result<()> {
+    let acting = || format!("cannot serve {}", settings.mountpoint.display());
+    let signals = catch_signals()?;
+    let is_first = descriptors.is_empty();
+    let (events, inbox) = channel();
+    let mut instance =
+        takeover::start(settings, descriptors, &supervisor, &events).with_context(acting)?;
+    let supervisor = Arc::new(supervisor);
+    let descriptors = Arc::new(instance.descriptors()?);
+    let answers = instance.answers();
+    thread::spawn(move || answer::sample_loads(&answers));
+    let socket = match settings.mode {
+        Mode::Embedded => None,
+        _ => Some(listen_for_successors(&instance, &supervisor, &events)?),
+    };
+    let resumed = instance.is_resumed;
+    tracing::info!(mountpoint = %settings.mountpoint.display(), resumed, "serving");
+    supervisor.serving()?;
+    if settings.mode == Mode::Embedded && is_first {
+        write_ready()?;
+    }
+    instance.own()?;
+    forward_signals(signals, events);
+    if settings.mode != Mode::Embedded && !resumed {
+        containers::replace_dead_views(&instance.mountpoint, instance.points());
+    }
+    attend(settings, &supervisor, &descriptors);
+    let event = inbox.recv().unwrap_or(Event::Stop);
+    let running = Running {
+        instance,
+        supervisor,
+        descriptors,
+        socket,
+    };
+    running.end(event)
+}
+
+/// Catches the signals that end a daemon. To be called before there are threads, so that no signal
+/// ends the process meanwhile.
+fn catch_signals() -> Result<Signals> {
+    let signals = Signals::new(END_SIGNALS).context("cannot catch signals")?;
+    // A parent that blocks signals for itself, as the keeper does, passes that on.
+    nix::sys::signal::SigSet::all()
+        .thread_unblock()
+        .context("cannot unblock signals")?;
+    Ok(signals)
+}
+
+fn forward_signals(mut signals: Signals, events: Sender<Event>) {
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            let event = match signal {
+                SIGUSR1 => Event::Restart,
+                _ => Event::Stop,
+            };
+            let _ = events.send(event);
+        }
+    });
+}
+
+/// Tells the process that started an embedded daemon that the daemon serves.
+fn write_ready() -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready").context("cannot write to standard output")?;
+    out.flush().context("cannot write to standard output")
+}
+
+/// Sends the supervisor messages from a thread, and attaches pending containers meanwhile.
+fn attend(settings: &ServeSettings, supervisor: &Arc<Supervisor>, descriptors: &Arc<Descriptors>) {
+    let (supervisor, descriptors) = (Arc::clone(supervisor), Arc::clone(descriptors));
+    let settings = settings.clone();
+    thread::spawn(move || {
+        let pending = (settings.mode != Mode::Embedded).then(|| PendingAttach::new(&settings));
+        let poll = || pending.iter().for_each(PendingAttach::poll);
+        // Once without a supervisor, too.
+        poll();
+        supervisor.attend(&settings, &descriptors, poll);
+    });
+}
+
+/// Lets successors connect, and returns the path of the socket. A resumed daemon serves even without
+/// the socket, since readers wait.
+fn listen_for_successors(
+    instance: &Instance,
+    supervisor: &Arc<Supervisor>,
+    events: &Sender<Event>,
+) -> Result<PathBuf> {
+    let path = lock::run_file(&instance.mountpoint, "socket")?;
+    let listening = ReplaceListener::bind(&path)
+        .and_then(|listener| Ok((listener, Handover::new(instance, supervisor)?)));
+    let events = events.clone();
+    match listening {
+        Ok((listener, handover)) => {
+            thread::spawn(move || listener.run(&handover, &events));
+        }
+        Err(error) if instance.is_resumed => {
+            let error = format!("{error:#}");
+            tracing::error!(error, "this daemon cannot be replaced, only restarted");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(path)
+}
+
+/// A daemon that has served.
+struct Running {
+    instance: Instance,
+    supervisor: Arc<Supervisor>,
+    descriptors: Arc<Descriptors>,
+    /// The path of the socket for successors; `None` for an embedded daemon.
+    socket: Option<PathBuf>,
+}
+
+impl Running {
+    fn end(self, event: Event) -> Result<()> {
+        for counter in metrics::COUNTERS {
+            tracing::info!(counter = counter.name, value = counter.value(), "counted");
+        }
+        match event {
+            Event::Restart => {
+                tracing::info!("making room for a successor");
+                if let Err(error) = Handover::new(&self.instance, &self.supervisor)?.drain() {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "leaving open requests to the successor");
+                }
+                self.instance.leave();
+                return Ok(());
+            }
+            Event::Replaced => {
+                tracing::info!("a successor serves");
+                self.instance.leave();
+                self.supervisor.leaving(&Descriptors::default());
+                return Ok(());
+            }
+            Event::Disconnected if self.instance.is_mounted()? => {
+                self.instance.leave();
+                bail!("the kernel has ended a connection");
+            }
+            Event::Disconnected => tracing::info!("the mount point was unmounted"),
+            Event::Stop => {}
+        }
+        if let Some(socket) = self.socket {
+            let _ = fs::remove_file(socket);
+            // A container of `plimsoll run`, whose daemon has no socket, ends before its view.
+            containers::remove_view(&self.instance.points())?;
+        }
+        self.instance.unmount();
+        self.supervisor.leaving(&self.descriptors);
+        Ok(())
+    }
+}
