@@ -63,7 +63,7 @@ pub(super) fn live(
     }
     attend(settings, &supervisor, &descriptors);
     let event = inbox.recv().unwrap_or(Event::Stop);
-    let running = Running {
+    let running = ServingDaemon {
         instance,
         supervisor,
         descriptors,
@@ -140,7 +140,7 @@ fn listen_for_successors(
 }
 
 /// A daemon that has served.
-struct Running {
+struct ServingDaemon {
     instance: Instance,
     supervisor: Arc<Supervisor>,
     descriptors: Arc<Descriptors>,
@@ -148,7 +148,7 @@ struct Running {
     socket: Option<PathBuf>,
 }
 
-impl Running {
+impl ServingDaemon {
     fn end(self, event: Event) -> Result<()> {
         for counter in metrics::COUNTERS {
             tracing::info!(counter = counter.name, value = counter.value(), "counted");

@@ -61,11 +61,13 @@ impl ReplaceListener {
             };
             let is_root = getsockopt(&successor, PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
             match is_root.then(|| handover.run(&mut successor.into())) {
-                Some(Ok(Visit::Replaced)) => {
+                Some(Ok(HandoverOutcome::Replaced)) => {
                     let _ = events.send(Event::Replaced);
                     return;
                 }
-                Some(Ok(Visit::Looked)) => tracing::debug!("a process asked for the descriptors"),
+                Some(Ok(HandoverOutcome::Looked)) => {
+                    tracing::debug!("a process asked for the descriptors")
+                }
                 Some(Err(error)) => {
                     let error = format!("{error:#}");
                     tracing::warn!(error, "a successor did not take over: serving on");
@@ -85,7 +87,7 @@ fn serves(successor: &mut Channel) -> bool {
 }
 
 /// The outcome of a connection without an error.
-enum Visit {
+enum HandoverOutcome {
     /// The successor has taken over.
     Replaced,
     /// The visitor has closed the connection after it got the descriptors.
@@ -115,7 +117,7 @@ impl Handover {
         })
     }
 
-    fn run(&self, successor: &mut Channel) -> Result<Visit> {
+    fn run(&self, successor: &mut Channel) -> Result<HandoverOutcome> {
         // The keeper may be another one than at the start of this daemon: see `Supervisor::attend`.
         let keeper = self.supervisor.keeper_socket()?;
         let keeper = keeper
@@ -128,7 +130,7 @@ impl Handover {
                 bail!("systemd would start another daemon: systemctl restart");
             }
             Some(Received::Message(Message::Ready)) => {}
-            None => return Ok(Visit::Looked),
+            None => return Ok(HandoverOutcome::Looked),
             _ => bail!("the successor did not become ready"),
         }
         let result = self.drain().and_then(|()| {
@@ -148,7 +150,7 @@ impl Handover {
             }
             GATE.open();
         }
-        result.map(|()| Visit::Replaced)
+        result.map(|()| HandoverOutcome::Replaced)
     }
 
     /// Stops the workers between two requests: each answers the request that it took.
