@@ -1,20 +1,20 @@
 #!/bin/bash
-# native.sh - run a command in a Debian tree on THIS kernel (no virtual machine): real lxcfs, crun,
+# native.sh - runs a command in a Debian tree on THIS kernel (no virtual machine): real lxcfs, crun,
 #             runc, podman, containerd, docker, LXC and incus against the host's own cgroups.
 #
-#   native.sh run [OPTIONS] -- CMD [ARG..] run CMD in it, exit with its exit status
-#   native.sh build                        build the cached Debian tree (run does so too)
+#   native.sh run [OPTIONS] -- CMD [ARG..] run CMD in the tree, exit with the exit status of CMD
+#   native.sh build                        build the cached Debian tree (run does this too)
 #   native.sh clean                        remove the cache
 #
 # OPTIONS
-#   --share DIR[:DIR2]   host directory to see inside (default name: the same); may be repeated.
-#                        The current directory is always there.
+#   --share DIR[:DIR2]   host directory to show in the tree (default name: the same); may be repeated.
+#                        The tree always shows the current directory.
 #   --cwd DIR            working directory (default: the current one)
 #   --host-network       stay in the host's network (default: a network of its own with lo, a
 #                        bridge br0 = 10.99.1.1/24 and a default route)
-#   --keep-hybrid        keep a cgroup2 mount beside cgroup v1 controllers. By default it is unmounted
-#                        in the private mount namespace, because crun refuses hybrid mode when the v2
-#                        hierarchy holds a controller.
+#   --keep-hybrid        keep a cgroup2 mount beside cgroup v1 controllers. The default is to unmount
+#                        the v2 mount in the private mount namespace, because crun refuses hybrid mode when
+#                        the v2 hierarchy holds a controller.
 #
 # EXIT STATUS: CMD's own; 125 the tree could not be built or entered.
 #
@@ -22,10 +22,10 @@
 #   (trixie, bookworm or forky), NATIVE_PACKAGES (more packages), NATIVE_MIRROR.
 #
 # NEEDS on the host: root, x86_64, mmdebstrap, unshare. CMD runs as root in private mount, PID, IPC,
-# UTS (and network) namespaces whose root is the tree: when it ends, every process that it started is
-# killed and every mount is gone. Files written to the tree stay, except in /run and /tmp. Cgroups
-# that engines leave behind are removed if they were not there before. The private PID namespace
-# matters for lxcfs 6, which wants to read /proc/1/personality and may not where PID 1 is protected.
+# UTS (and network) namespaces whose root is the tree. When CMD ends, the kernel kills every process of CMD
+# and drops every mount. Files written to the tree stay, except in /run and /tmp. The script removes cgroups
+# that engines leave behind and that did not exist before. lxcfs 6 needs the private PID namespace: it reads
+# /proc/1/personality, which a protected PID 1 does not allow.
 set -euo pipefail
 SELF=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/$(basename "${BASH_SOURCE[0]}")
 # shellcheck source=integration/lab/mirror.sh
@@ -49,7 +49,7 @@ build() {
     echo "native.sh: building the Debian tree: once, about 45 s" >&2; rm -rf --one-file-system "$TREE"
     case $NATIVE_SUITE in
       bookworm | trixie) printf 'deb %s %s main\ndeb %s-security %s-security main\n' "$NATIVE_MIRROR" "$NATIVE_SUITE" "$NATIVE_MIRROR" "$NATIVE_SUITE" ;;
-      # What is no release yet has no such updates, and a mirror that stands still has an old list of it.
+      # A suite that is no release yet has no security updates, and a mirror that is not synced has an old list.
       *) printf 'deb [check-valid-until=no] %s %s main\n' "$NATIVE_MIRROR" "$NATIVE_SUITE" ;;
     esac |
     mmdebstrap --mode=root --variant=minbase --architectures=amd64 --aptopt='Apt::Install-Recommends "false"' \
@@ -57,7 +57,7 @@ build() {
     --essential-hook='mkdir -p "$1/usr/share/man/man1"' \
       --include="$(IFS=,; echo "${PACKAGES[*]}${NATIVE_PACKAGES:+,${NATIVE_PACKAGES// /,}}")" "$NATIVE_SUITE" "$TREE" - \
       >"$NATIVE_CACHE/build.log" 2>&1 || { grep -a '^E:' "$NATIVE_CACHE/build.log" | tail -3 >&2 || true; die "could not build the tree (is $NATIVE_MIRROR reachable? log: $NATIVE_CACHE/build.log)"; }
-    # no systemd here: engines manage cgroups themselves
+    # The tree has no systemd: engines manage cgroups themselves.
     mkdir -p "$TREE/etc/containers" "$TREE/etc/docker"
     printf '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' > "$TREE/etc/containers/containers.conf"
     printf '{"exec-opts": ["native.cgroupdriver=cgroupfs"]%s}\n' \
@@ -106,7 +106,7 @@ run() {
   before=$(find /sys/fs/cgroup -mindepth 1 -type d | sort)
   ns=(unshare --mount --propagation private --pid --fork --kill-child --ipc --uts); [ $net = host ] || ns+=(--net)
   "${ns[@]}" bash "$SELF" --inside "$TREE" "$cwd" $hybrid $net "$shares" -- "$@" || rc=$?
-  # Remove the empty cgroups that appeared meanwhile under names that engines use.
+  # Remove the empty cgroups that appeared during CMD under names that engines use.
   comm -13 <(echo "$before") <(find /sys/fs/cgroup -mindepth 1 -type d | sort) | sort -r |
     grep -E '/(docker|default|k8s\.io|kubepods|libpod_parent|machine\.slice|lxc\.[a-z]+[^/]*|system\.slice|test-[^/]*)(/|$)' |
     while read -r s; do rmdir "$s" 2>/dev/null || true; done || true

@@ -1,11 +1,11 @@
 #!/bin/bash
-# vm.sh - run a command in a throw-away virtual machine: Debian, as root, with every cgroup v2
-#         controller, PSI and several CPUs, whatever this host has.
+# vm.sh - runs a command in a throw-away virtual machine: Debian, as root, with every cgroup v2
+#         controller, PSI and several CPUs, on any host.
 #
 #   vm.sh run [OPTIONS] -- CMD [ARG..] boot, run CMD in the guest, print its stdout/stderr,
 #                                      power off, exit with CMD's exit status
 #   vm.sh shell [OPTIONS]              boot and give a root console (leave with: poweroff -ff)
-#   vm.sh build                        build the cached guest image (run and shell do so too)
+#   vm.sh build                        build the cached guest image (run and shell do this too)
 #   vm.sh clean                        remove everything under the cache directory
 #
 # OPTIONS
@@ -20,7 +20,7 @@
 #   --append 'KERNEL ARGS'       more kernel arguments
 #   --wait UNIT                  run "systemctl start UNIT" before CMD
 #
-# EXIT STATUS: CMD's own; 124 timed out; 125 the machine or its image failed (its console is shown).
+# EXIT STATUS: CMD's own; 124 timed out; 125 the machine or its image failed (the script prints the console).
 #
 # ENVIRONMENT
 #   VM_CACHE     cache directory, about 4 GB (default ${XDG_CACHE_HOME:-$HOME/.cache}/vm-harness)
@@ -32,8 +32,8 @@
 #   VM_DEBUG     if set, show the guest's console (kernel, systemd) after the run
 #
 # NEEDS on the host: root, x86_64, mmdebstrap, mke2fs, unxz, unshare. QEMU and virtiofsd run from a small
-# Debian tree in the cache, so the host's own versions do not matter. Nothing is left behind: mounts
-# and processes live in private namespaces, and guest disk writes go to a temporary snapshot.
+# Debian tree in the cache, so the versions of the host do not matter. The script leaves nothing behind:
+# mounts and processes live in private namespaces, and guest disk writes go to a temporary snapshot.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -45,7 +45,7 @@ SELF=$HERE/$(basename "${BASH_SOURCE[0]}")
 DISK_SIZE=8G        # virtual size of the guest's disk; the file is sparse
 TOOLS=$VM_CACHE/tools-trixie
 
-# What every guest has. Services are disabled: a test starts those it wants.
+# The packages of every guest. Services are disabled: a test starts those that it needs.
 PACKAGES=(systemd systemd-sysv dbus udev kmod iproute2 iptables fuse3 procps util-linux
   busybox-static ca-certificates python3-minimal jq strace e2fsprogs uidmap libseccomp2
   crun runc conmon podman containernetworking-plugins containerd docker.io lxc lxcfs
@@ -59,7 +59,7 @@ case $VM_KERNEL in
   '' | backports) ;;
   *) echo "vm.sh: unknown VM_KERNEL $VM_KERNEL (backports, or nothing)" >&2; exit 125 ;;
 esac
-PACKAGES+=(python3-psutil nodejs sysstat hwloc-nox numactl)   # programs whose view of the machine the tests ask
+PACKAGES+=(python3-psutil nodejs sysstat hwloc-nox numactl)   # programs that tests run in containers
 
 die()  { echo "vm.sh: $*" >&2; exit 125; }
 note() { echo "vm.sh: $*" >&2; }

@@ -1,4 +1,4 @@
-# containerd without Kubernetes: ctr names the runtime's program. It has no update; the real runtime has.
+# containerd without Kubernetes: ctr names the program of the runtime. ctr has no update, but the real runtime has.
 containerd_up() { # RUNTIME
   runtime=$1 program=$(command -v "$1")
   cp /etc/containerd/config.toml $WORK/before
@@ -7,7 +7,7 @@ containerd_up() { # RUNTIME
 }
 containerd_begin() { containerd >$WORK/containerd.log 2>&1 & daemons+=($!); waited "ctr version"; }
 containerd_set_up() { containerd_renew; program=/usr/bin/plimsoll-runtime; }
-containerd_renew() { # what install says: systemctl restart containerd
+containerd_renew() { # stands for systemctl restart containerd, as install says
   plimsoll install containerd >$WORK/install.log
   kill "${daemons[-1]}"; wait "${daemons[-1]}" || true; unset 'daemons[-1]'
   containerd_begin

@@ -1,4 +1,4 @@
-# Docker's containers that ask for the view by name (CDI), made by a runtime that is not ours.
+# Containers of Docker that ask for the view by name (CDI), with a runtime that is not Plimsoll's.
 for step in undo run start pid ask limit again down; do
   eval "docker_cdi_$step() { docker_$step \"\$@\"; }"
 done

@@ -1,4 +1,4 @@
-# Docker, all of whose containers are in user namespaces.
+# Docker with every container in a user namespace.
 for step in set_up undo run start pid ask limit again down; do
   eval "docker_userns_$step() { docker_$step \"\$@\"; }"
 done

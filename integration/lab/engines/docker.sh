@@ -1,4 +1,4 @@
-# Docker, whose runtime is ours once it is set up; without, its containers are made by --runtime.
+# Docker. Its default runtime is Plimsoll's after set_up; before, --runtime names the bare one.
 docker_up() { # RUNTIME [MORE of the configuration]
   runtime=$1
   printf '{%s "exec-opts": ["native.cgroupdriver=cgroupfs"], "bridge": "none", "iptables": false, "runtimes": {"bare": {"path": "%s"}}}\n' \
@@ -11,7 +11,7 @@ docker_up() { # RUNTIME [MORE of the configuration]
 docker_set_up() {
   cp /etc/docker/daemon.json $WORK/before
   plimsoll install docker >$WORK/install.log
-  kill -HUP "${daemons[-1]}"   # what systemctl reload docker does
+  kill -HUP "${daemons[-1]}"   # stands for systemctl reload docker
   waited "docker info --format {{.DefaultRuntime}} | grep -qx plimsoll"
   options=()
 }

@@ -1,12 +1,12 @@
-# Incus, whose containers include what LXC's do: system containers, whose first process is an init.
+# Incus. Its containers include the configuration of LXC: system containers, whose first process is an init.
 incus_cannot() {
-  [ -x $INCUSD ] || { echo "no: Incus is not here"; return; }
+  [ -x $INCUSD ] || { echo "no: Incus is not installed"; return; }
   grep -qsw memory /sys/fs/cgroup/cgroup.controllers || [ "$(lxc-start --version | cut -d. -f1)" -lt 7 ] ||
     echo "no: LXC 7 starts none on cgroup v1"
 }
 INCUSD=/usr/libexec/incus/incusd
 incus_up() {
-  # As where lxcfs is not installed: its hook would do the same, from where it serves.
+  # As if lxcfs were not installed: its hook would mount its own files.
   [ ! -e $LXCFS ] || mv $LXCFS $WORK/
   grep -q ^root: /etc/subuid || for file in subuid subgid; do echo root:1000000:1000000000 >>/etc/$file; done
   mkdir -p /var/log/incus
@@ -31,7 +31,7 @@ incus_undo() {
   [ ! -e $WORK/${LXCFS##*/} ] || mv $WORK/${LXCFS##*/} $LXCFS
   incus image delete cell
 }
-# By time, as the other engines' cells: to CPUs (limits.cpu=1) Incus binds a container only once it runs.
+# A limit of CPU time, as in the cells of other engines: Incus binds a container to CPUs (limits.cpu=1) only after its start.
 incus_new() { incus launch --quiet cell "$1" -c limits.memory=${MIB}MiB -c limits.cpu.allowance=100ms/100ms >/dev/null 2>$WORK/error; }
 incus_run() {
   incus_new once && waited "incus exec once -- grep -q DirectMap /said" && incus exec once -- cat /said

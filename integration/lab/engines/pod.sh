@@ -1,5 +1,5 @@
-# A pod of containerd's CRI: what a kubelet asks for, by integration/lab/cri, where a RuntimeClass names the runtime. A
-# container that is started again is a new one, with what its pod says.
+# A pod of containerd by CRI: integration/lab/cri asks as a kubelet does, and a RuntimeClass names the runtime. A restarted
+# container is a new one, with the limits of its pod.
 cri() { integration/lab/cri /run/containerd/containerd.sock "$@"; }
 pod_up() { # RUNTIME
   runtime=$1
@@ -9,7 +9,7 @@ version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:1"
   disable_apparmor = true
-  # Not every host lets root lower it.
+  # Not every host lets root lower the OOM score.
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     default_runtime_name = "bare"
@@ -35,7 +35,7 @@ pod_undo() {
   pod_end && plimsoll uninstall containerd >>$WORK/install.log && cmp /etc/containerd/config.toml $WORK/before &&
     cp $WORK/found /etc/containerd/config.toml
 }
-pod_new() { # NAME COMMAND..: prints its id
+pod_new() { # NAME COMMAND..: prints the id of the container
   local name=$1 id; shift
   id=$(cri create "pod=$pod" of=cell "name=$name" "image=$IMAGE" memory=$((MIB << 20)) cpu=1000 -- "$@") || return
   cri start "id=$id" && echo "$id"

@@ -1,5 +1,5 @@
-# Podman's containers of other kinds: with a user namespace, with a root that is read-only, and those that ask for the view
-# by name (CDI), without a hook.
+# Other kinds of containers of Podman: with a user namespace, with a read-only root, and with a request for the view by
+# name (CDI) instead of a hook.
 for kind in uidmap readonly cdi; do
   for step in up set_up undo run start pid ask limit again down; do
     eval "${kind}_$step() { podman_$step \"\$@\"; }"
@@ -13,7 +13,7 @@ readonly_up() { podman_up "$1"; options=(--read-only); }
 readonly_name() { echo "$(podman_name) \`--read-only\`"; }
 
 cdi_set_up() { cdi_device; }
-cdi_device() { # whoever's containers ask for it
+cdi_device() { # for Podman and Docker
   plimsoll install cdi >$WORK/install.log
   options+=(--device plimsoll.io/view=container)
 }

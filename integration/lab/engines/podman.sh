@@ -1,4 +1,4 @@
-# Podman by its hook; `options` are those of its containers beside the limits, `as` who runs it if not root.
+# Podman with its hook. `options` are those of its containers beside the limits, `as` is the user that runs podman.
 podman_up() { # RUNTIME
   runtime=$1 options=() as=
   podman_ import $WORK/image.tar $IMAGE >/dev/null 2>&1

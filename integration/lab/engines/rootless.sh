@@ -1,4 +1,4 @@
-# Podman of a user who is nobody on the host, in a cgroup that was given to them: what systemd does with Delegate=yes.
+# Podman of an unprivileged user, in a cgroup of that user, as systemd gives one with Delegate=yes.
 for step in undo run start pid ask limit again down; do
   eval "rootless_$step() { podman_$step \"\$@\"; }"
 done
@@ -6,7 +6,7 @@ GIVEN=/sys/fs/cgroup/rootless
 
 rootless_cannot() {
   grep -qsw memory /sys/fs/cgroup/cgroup.controllers ||
-    echo "no: on cgroup v1 Podman cannot limit what a user runs, and without a limit there is no view"
+    echo "no: Podman on cgroup v1 cannot limit the containers of a user, and a container without a limit gets no view"
 }
 rootless_up() { # RUNTIME
   runtime=$1 options=(--cgroup-parent "${GIVEN#/sys/fs/cgroup}")
