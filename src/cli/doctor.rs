@@ -8,39 +8,39 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::{io::Write, path::PathBuf};
 
-/// Say what is well on this machine and what is not, each with its fix.
+/// Examine this machine, and print each problem with its fix.
 ///
-/// It looks at the kernel, FUSE, cgroups, settings that hurt, the daemon, files in containers for
-/// which nobody answers, each engine and whether its containers get the view, and lxcfs; and says
-/// what the view cannot make true here. It changes nothing, and waits for nothing long.
+/// Examines the kernel, FUSE, cgroups, harmful settings, the daemon, dead files in containers, each
+/// engine with the set-up of its containers, and lxcfs. Prints also the numbers that no view can
+/// make true on this machine. Changes nothing; a check that blocks is given up after 2 seconds.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A finding is ok, a note (so on this machine, and no fault), a warning, or an error; behind the arrow\n\
-    stands what to do.\n\n\
-    Exit status: 0 if there is neither warning nor error, 1 if there are warnings, 2 if there are errors,\n\
-    125 if nothing could be looked at.\n\n\
+    after_help = "A finding is ok, a note (a fact about this machine, no fault), a warning, or an error. The fix follows\n\
+    the arrow.\n\n\
+    Exit status: 0 without warnings and errors, 1 with warnings, 2 with errors, 125 if the machine\n\
+    could not be examined.\n\n\
     Examples:\n  plimsoll doctor\n  plimsoll doctor -o json | jq -r '.[] | select(.level == \"error\").fix'"
 )]
 pub(super) struct Doctor {
-    /// Where the daemon serves [default: as configured, /var/lib/plimsoll]
+    /// The mount point of the daemon [default: as configured, /var/lib/plimsoll]
     mountpoint: Option<PathBuf>,
-    /// How to print what is found
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
-    /// Looks at the captured machine below DIR
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t = DoctorFormat::Table)]
+    output: DoctorFormat,
+    /// Examine the captured machine below DIR
     #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
     root: PathBuf,
-    /// Reads this configuration
+    /// The configuration file
     #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
 }
 
-/// How findings are printed.
+/// The format of the findings.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
-    /// A line each, for people
+enum DoctorFormat {
+    /// One line for each finding, for people
     Table,
-    /// For programs: an array of objects with `level`, `subject`, `finding` and `fix` (or null)
+    /// JSON for programs: an array of objects with `level`, `subject`, `finding` and `fix` (or null)
     Json,
 }
 
@@ -48,8 +48,8 @@ impl Doctor {
     pub(super) fn run(self) -> Result<u8> {
         let found = doctor::examine(&self.root, self.mountpoint, &self.config)?;
         let text = match self.output {
-            Output::Table => found.iter().map(|found| found.line() + "\n").collect(),
-            Output::Json => serde_json::to_string_pretty(&found)? + "\n",
+            DoctorFormat::Table => found.iter().map(|found| found.line() + "\n").collect(),
+            DoctorFormat::Json => serde_json::to_string_pretty(&found)? + "\n",
         };
         let mut out = std::io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

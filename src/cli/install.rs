@@ -14,56 +14,57 @@ use crate::{
     inject::install::{self, Change, Installable, Plan, TargetHost},
 };
 
-/// Set up engines, so that every container that they make has the view.
+/// Set up engines, so that every new container has the view.
 ///
-/// Writes the files that the engine reads, keeps what is in them, and says what must be done for
-/// it to count: nothing is restarted. It may be done again; uninstall takes it back.
+/// Writes the configuration files of each engine, keeps their other content, and prints the command
+/// that makes the engine read them. Restarts nothing. A second call changes nothing; uninstall
+/// restores the files.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(false))]
 #[command(after_long_help = INSTALL)]
 pub(super) struct Install {
     #[command(flatten)]
-    asked: Asked,
+    selection: EngineSelection,
 }
 
-/// Take back what install has written.
+/// Restore the files that install has written.
 ///
-/// A file that nobody else has changed since becomes what it was, byte for byte; of another one
-/// only what is ours is taken out.
+/// A file without later changes gets its former content back, byte for byte. A file with later
+/// changes keeps them and loses the entries of Plimsoll.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(false))]
 #[command(after_long_help = UNINSTALL)]
 pub(super) struct Uninstall {
     #[command(flatten)]
-    asked: Asked,
+    selection: EngineSelection,
 }
 
 #[derive(Debug, Args)]
-struct Asked {
-    /// Which engines
+struct EngineSelection {
+    /// The engines
     #[arg(value_name = "ENGINE", group = "which", value_parser = engines())]
     engines: Vec<String>,
-    /// All that are installed here
+    /// Select every engine that is installed on this machine
     #[arg(long, group = "which")]
     all: bool,
-    /// Shows what would be changed, and changes nothing
+    /// Print the changes as a diff and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// How to say what is done
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    output: Output,
-    /// Where the machine's root directory is
+    /// The output format
+    #[arg(short, long, value_enum, default_value_t = InstallFormat::Text)]
+    output: InstallFormat,
+    /// The root directory of the machine
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     root: PathBuf,
 }
 
-/// How it is said what is done.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
+enum InstallFormat {
+    /// Text for people
     Text,
-    /// For programs: an array of objects with `engine`, `state` (`changed`, `unchanged` or
-    /// `not-installed`), `files` (`path`, `diff`), and `then`, a command, where one must follow
+    /// JSON for programs: an array of objects with `engine`, `state` (`changed`, `unchanged` or
+    /// `not-installed`), `files` (`path`, `diff`), and `then`, the command that must follow, if any
     Json,
 }
 
@@ -74,30 +75,30 @@ Engines:
               imports conf.d (containerd 2), for a Kubernetes RuntimeClass
   podman      a hook in /usr/share/containers/oci/hooks.d
   crio        the same hook
-  lxc         a mount hook in /usr/share/lxc/config/common.conf.d, where lxcfs has none there
+  lxc         a mount hook in /usr/share/lxc/config/common.conf.d, unless lxcfs has one there
   incus       the same hook; below /opt/incus for the package of Zabbly
   cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
 
 Examples:
   plimsoll install docker --dry-run
-      what would be written, as a diff
+      the changes as a diff
   plimsoll install docker && systemctl reload docker
-      every container that is made from now on has the view
+      every new container has the view
   plimsoll install --all -o json
-      for programs
+      JSON for programs
 
-Where lxcfs's hook is set up for LXC and Incus, move it away (dpkg-divert --rename), or run plimsoll
-daemon /var/lib/lxcfs in the place of lxcfs: its hook finds all it looks for. Debian's incus.service
-requires lxcfs.service, so that there only the first will do.";
+Where the hook of lxcfs is set up for LXC and Incus, move the hook away (dpkg-divert --rename), or run
+plimsoll daemon /var/lib/lxcfs in the place of lxcfs, where the hook of lxcfs finds every file. Debian's
+incus.service requires lxcfs.service, so on Debian only the first way works for Incus.";
 
 const UNINSTALL: &str = "\
 Examples:
   plimsoll uninstall --all --dry-run
-      what would be written, as a diff
+      the changes as a diff
   plimsoll uninstall docker && systemctl reload docker
 
-Docker remembers which runtime a container was made with: one that was made while plimsoll was the
-default does not start again without it. Make it anew, or install docker again.";
+Docker starts each container with the runtime that made it. A container that was made while plimsoll
+was the default runtime does not start without plimsoll: make it anew, or install docker again.";
 
 fn engines() -> PossibleValuesParser {
     PossibleValuesParser::new(Installable::all().into_iter().map(Installable::name))
@@ -105,27 +106,28 @@ fn engines() -> PossibleValuesParser {
 
 impl Install {
     pub(super) fn run(self) -> Result<u8> {
-        let host = self.asked.host()?;
-        let engines = self.asked.engines();
-        if !self.asked.all {
+        let host = self.selection.host()?;
+        let engines = self.selection.engines();
+        if !self.selection.all {
             for engine in &engines {
                 engine.require(&host)?;
             }
         }
         let plans = install::plan_install(&host, &engines)?;
-        self.asked.carry_out(&host, &plans, Installable::note)
+        self.selection.carry_out(&host, &plans, Installable::note)
     }
 }
 
 impl Uninstall {
     pub(super) fn run(self) -> Result<u8> {
-        let host = self.asked.host()?;
-        let plans = install::plan_uninstall(&host, &self.asked.engines())?;
-        self.asked.carry_out(&host, &plans, Installable::farewell)
+        let host = self.selection.host()?;
+        let plans = install::plan_uninstall(&host, &self.selection.engines())?;
+        self.selection
+            .carry_out(&host, &plans, Installable::farewell)
     }
 }
 
-impl Asked {
+impl EngineSelection {
     fn host(&self) -> Result<TargetHost> {
         let is_here = self.root == Path::new("/");
         let path = Path::new(paths::CONFIG_FILE);
@@ -165,8 +167,8 @@ impl Asked {
             install::carry_out(host, plans)?;
         }
         let text = match self.output {
-            Output::Text => plans.iter().map(|plan| self.text(plan, note)).collect(),
-            Output::Json => {
+            InstallFormat::Text => plans.iter().map(|plan| self.text(plan, note)).collect(),
+            InstallFormat::Json => {
                 let plans: Vec<_> = plans.iter().map(json).collect();
                 serde_json::to_string_pretty(&plans)? + "\n"
             }

@@ -56,7 +56,7 @@ enum Subcommand {
     Doctor(doctor::Doctor),
     Generate(generate::Generate),
     Hook(hook::Hook),
-    Runtime(runtime::Runtime),
+    Runtime(runtime::RuntimeCommand),
     Install(install::Install),
     Uninstall(install::Uninstall),
 }

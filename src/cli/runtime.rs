@@ -12,13 +12,13 @@ use crate::{
 
 /// Be an OCI runtime: runc or crun, with the view in every container.
 ///
-/// For engines that have no hooks of their own, Docker and containerd. A container that is made
-/// gets the hook that brings its files in, and a time namespace where the runtime has them;
-/// every other call is the real runtime's, untouched. Called as plimsoll-runtime, which is what
-/// an engine's configuration names, the program does the same.
+/// Docker and containerd have no hooks of their own, so they call this runtime. A new container
+/// gets the hook that mounts its files, and a time namespace where the real runtime supports one.
+/// Every other call goes to the real runtime unchanged. The program does the same when it is
+/// called as plimsoll-runtime, the name in the configuration of an engine.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Runtime {
+pub(super) struct RuntimeCommand {
     /// The arguments of an OCI runtime; after --, also options that Plimsoll has itself
     #[arg(
         value_name = "ARG",
@@ -31,9 +31,9 @@ pub(super) struct Runtime {
 const EXAMPLES: &str = "\
 Examples:
   plimsoll install docker --dry-run
-      what makes it the runtime of Docker
+      the change that makes it the runtime of Docker
   docker run --runtime plimsoll -m 256m busybox cat /proc/meminfo
-      one container, if it is installed and not the default
+      one container, where it is installed and not the default
   ctr run --runc-binary /usr/bin/plimsoll-runtime docker.io/library/busybox:latest b
       one container of containerd
   plimsoll runtime -- --version
@@ -41,19 +41,19 @@ Examples:
 
 Configuration (/etc/plimsoll/config.toml):
   [runtime]
-  path = \"nvidia-container-runtime\"  # what it becomes, by path or name; else runc, else crun
-  time-namespace = false             # no clocks of its own for a container
+  path = \"nvidia-container-runtime\"  # the real runtime, by path or name; else runc, else crun
+  time-namespace = false             # containers keep the clocks of the host
 
 A container whose configuration cannot be edited starts without its view, with a warning, unless
 the configuration says require = true.";
 
-impl Runtime {
+impl RuntimeCommand {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         become_runtime(&self.args)
     }
 }
 
-/// Becomes the real runtime, with these arguments; returns only an error.
+/// Becomes the real runtime with the arguments `args`; returns only on failure.
 pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
     let warn = |line: &str| {
         super::complain(line);
