@@ -51,11 +51,9 @@ pub(crate) fn only_line(what: &str, output: &Output, status: i32, stream: &[u8])
 /// Reads one line and no byte more, so that the writer can go on.
 pub(crate) fn read_line(from: &mut impl Read) -> String {
     let mut line = Vec::new();
-    for byte in from.bytes().map(Result::unwrap) {
-        line.push(byte);
-        if byte == b'\n' {
-            break;
-        }
+    let mut byte = [0];
+    while !line.ends_with(b"\n") && from.read(&mut byte).unwrap() == 1 {
+        line.extend(byte);
     }
     String::from_utf8(line).unwrap()
 }

@@ -163,7 +163,7 @@ fn hook_directories(root: &Path, default: &str, settings: &[&str], key: &[&str])
                 .collect(),
         )
     };
-    let last = files.filter_map(list).last();
+    let last = files.rev().find_map(list);
     last.unwrap_or_else(|| vec![default.to_owned()])
 }
 

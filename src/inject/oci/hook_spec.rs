@@ -61,11 +61,13 @@ impl HookSpec {
     /// Returns the hook as a member of `hooks` in an OCI `config.json`.
     #[must_use]
     pub fn value(&self) -> Value {
-        let mut hook = json!({ "path": self.path, "args": self.args, "env": ENVIRONMENT });
-        if let Some(timeout) = self.timeout {
-            hook["timeout"] = timeout.into();
+        let (path, args) = (&self.path, &self.args);
+        match self.timeout {
+            Some(timeout) => {
+                json!({ "path": path, "args": args, "env": ENVIRONMENT, "timeout": timeout })
+            }
+            None => json!({ "path": path, "args": args, "env": ENVIRONMENT }),
         }
-        hook
     }
 
     /// Returns the file that Podman and CRI-O read, oci-hooks(5): the hook for every container.

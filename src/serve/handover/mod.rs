@@ -3,8 +3,8 @@
 //!
 //! # The sequence of `plimsoll daemon --replace`
 //!
-//! Four processes, three sockets. Each word is the message on the wire (see [`Message`]); `hold`
-//! carries the named [`Descriptors`].
+//! Four processes, three sockets. Each word is the message on the wire (see `Message`); `hold`
+//! carries the named `Descriptors`.
 //!
 //! ```text
 //! keeper P            predecessor                 successor            keeper S
@@ -34,7 +34,7 @@
 //!   its connection: a daemon that keeper S starts repeats `serving` and `leaving` through the two.
 //! - A process that only asks (`--dry-run`) closes the connection after `hold`.
 //! - A predecessor under systemd answers `ready` with `managed`, and serves on.
-//! - A predecessor that gets no `serving` within [`HANDOVER_TIMEOUT`] stops reading, sends `staying`
+//! - A predecessor that gets no `serving` within `HANDOVER_TIMEOUT` stops reading, sends `staying`
 //!   and serves on.
 //!
 //! ## A daemon is killed meanwhile

@@ -1,5 +1,5 @@
 //! Views as the bytes that the kernel would have written. The files have the names of those in
-//! [`model`](super::model).
+//! `view::model`.
 
 pub mod cpu;
 pub mod disk;
