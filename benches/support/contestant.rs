@@ -86,7 +86,7 @@ impl Contestant {
         let daemon = match whose {
             Whose::Native | Whose::Floor | Whose::Asked => None,
             Whose::Lxcfs if !on_path("lxcfs") => return Ok(None),
-            Whose::Lxcfs => Some(Daemon::rival_on(mountpoint()?)),
+            Whose::Lxcfs => Some(Daemon::lxcfs_on(mountpoint()?)),
             Whose::Plimsoll | Whose::PlimsollShared => Some(Daemon::on(mountpoint()?)),
         };
         let daemon = daemon.map(|daemon| Source::Daemon(Rc::new(daemon)));

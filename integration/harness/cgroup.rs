@@ -1,4 +1,4 @@
-//! A cgroup of its own in every hierarchy, and a container by hand in it.
+//! Makes cgroups, and containers by hand in them.
 
 use super::{Daemon, stdout_of, unique};
 use std::{
@@ -10,24 +10,24 @@ use std::{
     time::Duration,
 };
 
-/// A cgroup in every hierarchy that counts, with everything below it removed when dropped.
+/// A cgroup in every hierarchy that holds a controller of interest. Removed when dropped.
 pub(crate) struct Cgroup {
     path: PathBuf,
 }
 
 impl Cgroup {
-    /// A new one at the top of the hierarchies.
+    /// Makes a cgroup with a name of its own at the top of the hierarchies.
     pub(crate) fn new() -> Cgroup {
         Cgroup::make(PathBuf::from(unique("cgroup")))
     }
 
-    /// One that somebody else made and removes, by its [path](Cgroup::path).
+    /// Returns a cgroup that another process made and removes, by its [path](Cgroup::path).
     pub(crate) fn of_another(path: &Path) -> ManuallyDrop<Cgroup> {
         let path = path.strip_prefix("/").unwrap().to_owned();
         ManuallyDrop::new(Cgroup { path })
     }
 
-    /// A new one in this one.
+    /// Makes a cgroup below this one.
     pub(crate) fn child(&self, name: &str) -> Cgroup {
         Cgroup::make(self.path.join(name))
     }
@@ -36,7 +36,7 @@ impl Cgroup {
         for root in roots() {
             let dir = root.join(&path);
             if is_v2() {
-                // A controller has to be enabled in every cgroup above.
+                // A controller must be enabled in every cgroup above.
                 let above = dir.parent().unwrap();
                 for controller in ["memory", "cpu", "cpuset", "pids"] {
                     let _ = fs::write(
@@ -47,7 +47,7 @@ impl Cgroup {
             }
             fs::create_dir_all(&dir).unwrap();
             for file in ["cpuset.cpus", "cpuset.mems"] {
-                // A cpuset of v1 holds nothing before it is given CPUs and memory.
+                // A cpuset of v1 takes no process before it has CPUs and memory nodes.
                 let above = dir.parent().unwrap().join(file);
                 if !is_v2() && dir.join(file).exists() {
                     fs::write(dir.join(file), fs::read(above).unwrap()).unwrap();
@@ -57,7 +57,7 @@ impl Cgroup {
         Cgroup { path }
     }
 
-    /// The path from the root of its hierarchy.
+    /// Returns the path from the root of the hierarchy.
     pub(crate) fn path(&self) -> PathBuf {
         Path::new("/").join(&self.path)
     }
@@ -67,12 +67,12 @@ impl Cgroup {
         hierarchy(controller).join(&self.path)
     }
 
-    /// The name of its directory below `containers`.
+    /// Returns the name of the container's directory below `containers`.
     pub(crate) fn key(&self) -> u64 {
         fs::metadata(self.directory("memory")).unwrap().ino()
     }
 
-    /// The files that a pid is written to to put that process into it.
+    /// Returns the `cgroup.procs` of every hierarchy. A process moves in when its pid is written to all.
     pub(crate) fn procs(&self) -> Vec<PathBuf> {
         let own = |root: PathBuf| root.join(&self.path).join("cgroup.procs");
         roots().into_iter().map(own).collect()
@@ -88,7 +88,7 @@ impl Cgroup {
         );
     }
 
-    /// Limits swap, in bytes; on cgroup v2 alone.
+    /// Limits swap, in bytes. Works on cgroup v2 only.
     pub(crate) fn limit_swap(&self, bytes: u64) {
         self.write("memory.swap.max", "", "", &bytes.to_string());
     }
@@ -103,7 +103,7 @@ impl Cgroup {
         }
     }
 
-    /// Limits the CPUs to those of the list.
+    /// Limits the CPUs to a list in the form of `cpuset.cpus`, such as `0-1`.
     pub(crate) fn limit_cpus(&self, list: &str) {
         self.write("cpuset.cpus", "cpuset", "cpuset.cpus", list);
     }
@@ -114,14 +114,14 @@ impl Cgroup {
         fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
-    /// Lines of a shell script that put the process with that pid into this cgroup.
+    /// Returns lines of a shell script that move the process with that pid into this cgroup.
     pub(crate) fn join(&self, pid: &str) -> String {
         let line = |procs: PathBuf| format!("echo {pid} > {}\n", procs.display());
         self.procs().into_iter().map(line).collect()
     }
 
-    /// A shell in this cgroup, in pid and mount namespaces of its own, that reads its files from
-    /// the daemon's shared tree.
+    /// Returns a shell with that script in this cgroup, in a pid and a mount namespace of its own. The
+    /// shared tree of the daemon is bound over its /proc and /sys.
     pub(crate) fn shell(&self, daemon: &Daemon, script: &str) -> Command {
         self.shell_on(&daemon.mountpoint, script)
     }
@@ -132,7 +132,7 @@ impl Cgroup {
         stdout_of(&self.shell(daemon, script).output().unwrap())
     }
 
-    /// The same from the view there, whoever serves it.
+    /// Returns such a [shell](Cgroup::shell) over the view of any server.
     pub(crate) fn shell_on(&self, view: &Path, script: &str) -> Command {
         let joined = self.join("$$");
         let view = view.display();
@@ -168,14 +168,14 @@ pub(crate) fn remove(directory: &Path) {
     }
 }
 
-/// Whether the memory controller is in the v2 hierarchy.
+/// Asserts that the memory controller is in the v2 hierarchy.
 pub(crate) fn is_v2() -> bool {
     !v1_roots()
         .iter()
         .any(|(_, controllers)| controllers.iter().any(|name| name == "memory"))
 }
 
-/// The root of the hierarchy that has that controller.
+/// Returns the root of the hierarchy that has that controller.
 pub(crate) fn hierarchy(controller: &str) -> PathBuf {
     if is_v2() {
         v2_root()
@@ -208,7 +208,7 @@ fn v2_root() -> PathBuf {
     mount.expect("a cgroup2 mount").point
 }
 
-/// The directories that a cgroup is made in: one a hierarchy that counts.
+/// Returns the roots of the hierarchies in which a [`Cgroup`] has a directory.
 pub(crate) fn roots() -> Vec<PathBuf> {
     if is_v2() {
         vec![v2_root()]

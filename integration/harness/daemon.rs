@@ -1,4 +1,4 @@
-//! A daemon of the program under test, or lxcfs, on a mount point of its own.
+//! Starts daemons of the program under test, and lxcfs.
 
 use super::{children, kill, plimsoll, unique, wait_until};
 use std::{
@@ -8,44 +8,45 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A daemon with its keeper on a mount point of its own, ended and unmounted when dropped.
+/// A daemon with its keeper on a mount point. Ended and unmounted when dropped.
 pub(crate) struct Daemon {
+    /// The process that was started: the keeper.
     pub(crate) process: Child,
     pub(crate) mountpoint: PathBuf,
 }
 
 impl Daemon {
-    /// Starts one on a new mount point, and waits until it serves.
+    /// Starts a daemon on a new mount point, and waits until it serves.
     pub(crate) fn start() -> Daemon {
-        Daemon::on(Daemon::place())
+        Daemon::on(Daemon::new_mountpoint())
     }
 
-    /// A new mount point.
-    pub(crate) fn place() -> PathBuf {
+    /// Makes a new mount point.
+    pub(crate) fn new_mountpoint() -> PathBuf {
         let mountpoint = std::env::temp_dir().join(unique("daemon"));
         fs::create_dir(&mountpoint).unwrap();
         mountpoint
     }
 
-    /// Starts one on that mount point, and waits until it serves.
+    /// Starts a daemon on that mount point, and waits until it serves.
     pub(crate) fn on(mountpoint: PathBuf) -> Daemon {
         Daemon::with(mountpoint, &[])
     }
 
-    /// The same, with options.
+    /// Starts a daemon on that mount point with these options, and waits until it serves.
     pub(crate) fn with(mountpoint: PathBuf, options: &[&str]) -> Daemon {
-        Daemon::by(plimsoll(), mountpoint, options)
+        Daemon::spawn(plimsoll(), mountpoint, options)
     }
 
-    /// One that may have no more than so many descriptors.
-    pub(crate) fn with_descriptors(most: u32) -> Daemon {
+    /// Starts a daemon that can hold at most `max` descriptors.
+    pub(crate) fn with_descriptors(max: u32) -> Daemon {
         let mut command = Command::new("prlimit");
-        let limit = format!("--nofile={most}:{most}");
+        let limit = format!("--nofile={max}:{max}");
         command.arg(limit).arg(plimsoll().get_program());
-        Daemon::by(command, Daemon::place(), &[])
+        Daemon::spawn(command, Daemon::new_mountpoint(), &[])
     }
 
-    fn by(mut command: Command, mountpoint: PathBuf, options: &[&str]) -> Daemon {
+    fn spawn(mut command: Command, mountpoint: PathBuf, options: &[&str]) -> Daemon {
         let mut process = command
             .arg("daemon")
             .arg(&mountpoint)
@@ -54,14 +55,14 @@ impl Daemon {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut said = String::new();
-        while !said.contains("serving") {
+        let mut text = String::new();
+        while !text.contains("serving") {
             match log.next() {
-                Some(Ok(line)) => said += &line,
-                _ => panic!("the daemon did not serve: {said}"),
+                Some(Ok(line)) => text += &line,
+                _ => panic!("the daemon did not serve: {text}"),
             }
         }
-        // Its log must be read on, or it would stand still one day.
+        // A daemon whose log nobody reads would block once the pipe is full.
         std::thread::spawn(move || log.for_each(drop));
         Daemon {
             process,
@@ -69,13 +70,13 @@ impl Daemon {
         }
     }
 
-    /// The pid of the process that serves; that of a keeper, if it has one, is `process`.
-    pub(crate) fn serving(&self) -> u32 {
+    /// Returns the pid of the process that serves, the child of the keeper.
+    pub(crate) fn pid(&self) -> u32 {
         let process = self.process.id();
         children(process).first().copied().unwrap_or(process)
     }
 
-    /// Kills the daemon and its keeper, as nothing can that spares one of them.
+    /// Kills the daemon and its keeper. Stops the keeper first, so that it starts no successor.
     pub(crate) fn kill(&mut self) {
         let daemons = children(self.process.id());
         self.signal("STOP");
@@ -86,15 +87,15 @@ impl Daemon {
         self.process.wait().unwrap();
     }
 
-    /// Starts lxcfs on a new mount point, with all it offers, and waits until it serves.
-    pub(crate) fn rival() -> Daemon {
-        let mountpoint = std::env::temp_dir().join(unique("rival"));
+    /// Starts lxcfs on a new mount point, and waits until it serves.
+    pub(crate) fn lxcfs() -> Daemon {
+        let mountpoint = std::env::temp_dir().join(unique("lxcfs"));
         fs::create_dir(&mountpoint).unwrap();
-        Daemon::rival_on(mountpoint)
+        Daemon::lxcfs_on(mountpoint)
     }
 
-    /// Starts lxcfs on that mount point, and waits until it serves.
-    pub(crate) fn rival_on(mountpoint: PathBuf) -> Daemon {
+    /// Starts lxcfs on that mount point with all that it offers, and waits until it serves.
+    pub(crate) fn lxcfs_on(mountpoint: PathBuf) -> Daemon {
         let process = Command::new("lxcfs")
             .args(["-l", "--enable-cfs"])
             .arg(format!("--pidfile={}.pid", mountpoint.display()))
@@ -111,10 +112,12 @@ impl Daemon {
         daemon
     }
 
+    /// Returns the path of a file of the mount, by its path there.
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.mountpoint.join(file)
     }
 
+    /// Signals the keeper, which ends with its daemon on TERM.
     pub(crate) fn signal(&self, signal: &str) {
         kill(signal, self.process.id());
     }
@@ -123,7 +126,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if let Ok(None) = self.process.try_wait() {
-            // A keeper that is killed would be replaced by another one.
+            // The daemon would replace a killed keeper.
             self.signal("TERM");
             self.signal("CONT");
         }

@@ -1,4 +1,4 @@
-//! The things that the tests of the real program share.
+//! Starts the real program, and finds out about processes: shared by all tests and benches.
 
 mod cgroup;
 mod daemon;
@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The program under test.
+/// Returns a command that runs the program under test.
 pub(crate) fn plimsoll() -> Command {
     Command::new(env!("CARGO_BIN_EXE_plimsoll"))
 }
@@ -88,7 +88,7 @@ pub(crate) const FILES: [&str; 10] = [
     "sys/devices/system/cpu/online",
 ];
 
-/// The number in the line of a file like meminfo that begins with `name` and a colon.
+/// Returns the number in the line of a file like meminfo that begins with `name` and a colon.
 pub(crate) fn field(text: &str, name: &str) -> u64 {
     let line = text
         .lines()
@@ -97,9 +97,9 @@ pub(crate) fn field(text: &str, name: &str) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// So long after a change an answer may be of the moment before it: the default of `--max-age`, the
-/// jiffies for which the kernel does not ask again, and some play.
-pub(crate) const AGE: Duration = Duration::from_millis(50);
+/// The maximum age of an answer: the default of `--max-age`, the jiffies for which the kernel does not
+/// ask again, and a reserve.
+pub(crate) const MAX_AGE: Duration = Duration::from_millis(50);
 
 /// The maximum time that a test waits for an event. An emulated machine is slow.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -131,13 +131,13 @@ pub(crate) fn kill(signal: &str, pid: impl Display) {
     assert!(status.unwrap().success(), "kill -s {signal} {pid}");
 }
 
-/// The children of a process that has one thread.
+/// Lists the children of the main thread of a process. A process that has ended has none.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     numbers(&list.unwrap_or_default())
 }
 
-/// The numbers in a list like that of a process's children.
+/// Parses a list of numbers like that of the children of a process.
 pub(crate) fn numbers(list: &str) -> Vec<u32> {
     list.split_whitespace()
         .map(|number| number.parse().unwrap())

@@ -1,4 +1,4 @@
-//! A container of a real OCI runtime, made by hand: a bundle with a busybox for its root.
+//! Makes containers of real OCI runtimes: bundles with a busybox for their root.
 
 use super::{busybox_root, is_v2, make_searchable, plimsoll, stdout_of};
 use serde_json::{Value, json};
@@ -8,20 +8,20 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// A bundle, and the container that was made of it; both gone when dropped.
+/// A bundle, and the container that was made of it. Both are gone when dropped.
 pub(crate) struct Bundle {
     directory: tempfile::TempDir,
     runtime: String,
-    /// The container's name.
+    /// The id of the container.
     pub(crate) id: String,
-    /// Its configuration, for whoever wants another one.
+    /// The configuration, which a test can change before the start.
     pub(crate) config: Value,
 }
 
 impl Bundle {
-    /// A bundle for that runtime, in a cgroup of 64 MB of memory and half a CPU.
+    /// Makes a bundle for that runtime, for a container with 64 MB of memory and half a CPU.
     pub(crate) fn new(runtime: &str) -> Bundle {
-        // In a directory of its own, where nobody else's root is kept from the way there.
+        // The root of a user namespace must be able to search the whole path.
         let directory = tempfile::tempdir().unwrap();
         let id = directory.path().file_name().unwrap().to_str().unwrap();
         let id = format!("plimsoll-test-{runtime}{}", id.replace('.', "-"));
@@ -41,18 +41,18 @@ impl Bundle {
         }
     }
 
-    /// What the container runs.
+    /// Sets the script that the container runs.
     pub(crate) fn script(mut self, script: &str) -> Bundle {
         self.config["process"]["args"] = json!(["/bin/sh", "-c", script]);
         self
     }
 
-    /// The same with the hook, as it is installed, and these arguments for it.
+    /// Adds the hook with these arguments at the stage that `plimsoll install` uses.
     pub(crate) fn hook(self, args: &[&str]) -> Bundle {
         self.hook_at("createRuntime", args)
     }
 
-    /// The same with the hook at that stage.
+    /// Adds the hook with these arguments at that stage.
     pub(crate) fn hook_at(mut self, stage: &str, args: &[&str]) -> Bundle {
         let program = plimsoll().get_program().to_str().unwrap().to_owned();
         let mut all = vec!["plimsoll", "hook"];
@@ -61,7 +61,7 @@ impl Bundle {
         self
     }
 
-    /// The same with a user namespace of its own.
+    /// Adds a user namespace.
     pub(crate) fn user_namespace(mut self) -> Bundle {
         let linux = &mut self.config["linux"];
         let namespaces = linux["namespaces"].as_array_mut().unwrap();
@@ -75,13 +75,13 @@ impl Bundle {
         self
     }
 
-    /// The same without any limit.
+    /// Removes every limit.
     pub(crate) fn unlimited(mut self) -> Bundle {
         self.config["linux"]["resources"] = json!({});
         self
     }
 
-    /// Its root on the host.
+    /// Returns the path of the root on the host.
     pub(crate) fn rootfs(&self) -> PathBuf {
         self.directory.path().join("rootfs")
     }
@@ -97,18 +97,18 @@ impl Bundle {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs the container to its end.
     pub(crate) fn run(&self) -> Output {
         self.write();
         let bundle = self.directory.path();
         let mut command = self.command("run");
         command.arg("--bundle").arg(bundle).arg(&self.id);
-        // A runtime may hand it to the hook, which must not care.
+        // A runtime may pass the variable to the hook, which must ignore it.
         command.env("RUST_LOG", "trace");
         command.output().unwrap()
     }
 
-    /// Starts it, and answers the pid of its first process.
+    /// Starts the container, and returns the pid of its first process.
     pub(crate) fn start(&self) -> u32 {
         self.write();
         let bundle = self.directory.path();
@@ -117,7 +117,7 @@ impl Bundle {
             .args(["--detach", "--bundle"])
             .arg(bundle)
             .arg(&self.id);
-        // Nobody may wait for what the container holds open.
+        // The container would keep a pipe of this process open.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         assert!(
             command.status().unwrap().success(),
@@ -129,14 +129,14 @@ impl Bundle {
         state["pid"].as_u64().unwrap().try_into().unwrap()
     }
 
-    /// Stops it and starts it again, as an engine does; answers the pid of its first process.
+    /// Restarts the container as an engine does, and returns the pid of its first process.
     pub(crate) fn restart(&self) -> u32 {
         let mut command = self.command("delete");
         stdout_of(&command.arg("--force").arg(&self.id).output().unwrap());
         self.start()
     }
 
-    /// What a command prints in it.
+    /// Returns the standard output of a script in the container, which must succeed.
     pub(crate) fn exec(&self, script: &str) -> String {
         let mut command = self.command("exec");
         command.arg(&self.id).args(["/bin/sh", "-c", script]);
@@ -151,7 +151,7 @@ impl Drop for Bundle {
     }
 }
 
-/// A configuration file, and its name.
+/// Makes a configuration file with that text. Returns its directory and its path.
 pub(crate) fn configured(text: &str) -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     make_searchable(directory.path());
@@ -201,8 +201,8 @@ fn config(id: &str) -> Value {
     })
 }
 
-/// A configuration of some 40 MB: the root `rootfs`, and in `annotations` a list that is one `middle`
-/// between as many `first` as `last`.
+/// Returns a configuration of about 40 MB with the root `rootfs`. The list `annotations` has one
+/// `middle` between equal numbers of `first` and `last`.
 pub(crate) fn huge(first: &str, middle: &str, last: &str) -> String {
     let count = (40 << 20) / (first.len() + last.len());
     let (first, last) = (first.repeat(count), last.repeat(count));

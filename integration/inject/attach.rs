@@ -118,7 +118,7 @@ fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_get
                 > 2
                 && mounts.contains("tmpfs")
         });
-        std::thread::sleep(crate::harness::AGE);
+        std::thread::sleep(crate::harness::MAX_AGE);
         let pid = pid.to_string();
         let output = attach(&daemon, &["--pid", &pid]);
         let text = String::from_utf8_lossy(&output.stdout);

@@ -133,7 +133,7 @@ fn a_container_does_not_start_without_its_files_where_they_are_required() {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_is_not_held_up_by_a_daemon_that_hangs() {
     let daemon = Daemon::start();
-    let serving = daemon.serving();
+    let serving = daemon.pid();
     crate::harness::kill("STOP", daemon.process.id());
     crate::harness::kill("STOP", serving);
     let begun = Instant::now();

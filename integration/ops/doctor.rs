@@ -146,10 +146,10 @@ fn a_daemon_that_serves_hangs_or_died_is_told_apart() {
     let said = of_the_daemon(&at);
     let (begin, end) = ("ok       daemon      the daemon serves", "with a keeper");
     assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
-    assert!(said.contains(&format!(": {version}, pid {}", daemon.serving())));
+    assert!(said.contains(&format!(": {version}, pid {}", daemon.pid())));
 
     // Its keeper would replace it after a while.
-    let serving = i32::try_from(daemon.serving()).unwrap();
+    let serving = i32::try_from(daemon.pid()).unwrap();
     let serving = nix::unistd::Pid::from_raw(serving);
     nix::sys::signal::kill(serving, nix::sys::signal::Signal::SIGSTOP).unwrap();
     let said = of_the_daemon(&at);

@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn signals_are_handed_on() {
+fn signals_are_passed_on() {
     for (signal, expected) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("USR1", 138)] {
         let running = Running::start(&[], "exec sleep 1000");
         running.signal(signal);
@@ -30,8 +30,10 @@ fn a_command_that_lives_on_after_ctrl_c_keeps_its_view() {
         "trap 'echo caught; grep MemTotal /proc/meminfo; exit 3' INT; while :; do sleep 0.1; done",
     );
     running.signal_group("INT");
-    wait_until("it caught the signal", || running.has_printed("caught"));
-    wait_until("it read its view", || {
+    wait_until("the command has caught the signal", || {
+        running.has_printed("caught")
+    });
+    wait_until("the command has read its view", || {
         running.has_printed("MemTotal:          65536 kB")
     });
     assert_eq!(running.status(), 3);
@@ -52,7 +54,7 @@ fn an_orphan_ends_with_the_command() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn nothing_stays_behind() {
+fn an_ended_container_leaves_no_trace() {
     let name = unique("ends");
     assert_eq!(
         status(&["--name", &name, "-m", "64M", "-v", "/x", "--", "true"]),
@@ -74,7 +76,9 @@ fn a_killed_run_takes_its_container_along_and_the_next_one_cleans_up() {
     let mut running = Running::start(&["--name", &name, "-m", "64M"], "sleep 1000");
     running.signal("KILL");
     running.process.wait().unwrap();
-    wait_until("its processes are dead", || processes(&name).is_empty());
+    wait_until("the processes of the container are dead", || {
+        processes(&name).is_empty()
+    });
     assert_eq!(status(&["--", "true"]), 0);
     assert_eq!(traces(&name), Vec::<String>::new());
     assert_eq!(status(&["--name", &name, "--", "true"]), 0);
@@ -83,47 +87,54 @@ fn a_killed_run_takes_its_container_along_and_the_next_one_cleans_up() {
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn a_program_of_another_user_dies_with_a_killed_run_too() {
-    // Becoming a program with the set-user-ID bit takes the kernel's promise away from a process.
+    // The kernel clears the parent-death signal of a process that executes a set-user-ID program.
     let mark = unique("setuid");
     let script = format!("su nobody -s /bin/sh -c 'sleep 1000; : {mark}'");
     let mut running = Running::start(&[], &format!("{script} & sleep 1; echo inside; wait"));
-    wait_until("it runs", || running.has_printed("inside"));
+    wait_until("the other user's program runs", || {
+        running.has_printed("inside")
+    });
     running.signal("KILL");
     running.process.wait().unwrap();
-    wait_until("it is dead", || processes(&mark).is_empty());
-    // What it left is the next start's to remove.
+    wait_until("the other user's program is dead", || {
+        processes(&mark).is_empty()
+    });
+    // The next start removes the traces.
     assert_eq!(status(&["--", "true"]), 0);
 }
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn changes_to_be_kept_outlive_a_killed_run() {
+fn kept_changes_outlive_a_killed_run() {
     let name = unique("saved");
     let mut running = Running::start(
         &["--name", &name, "--keep"],
         "echo x > /root/saved; echo done; sleep 1000",
     );
-    wait_until("it wrote", || running.has_printed("done"));
+    wait_until("the command has written", || running.has_printed("done"));
     running.signal("KILL");
     running.process.wait().unwrap();
     assert_eq!(status(&["--", "true"]), 0);
     let kept = kept(&name);
     assert!(kept.join("root/saved").exists());
     for ours in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
-        assert!(!kept.join(ours).exists(), "{ours} is in the kept changes");
+        assert!(
+            !kept.join(ours).exists(),
+            "{ours} is among the kept changes"
+        );
     }
     fs::remove_dir_all(kept).unwrap();
 }
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_killed_run_leaves_nothing_of_ours_in_a_directory_as_root() {
+fn a_killed_run_leaves_only_the_changes_of_the_command_in_a_directory_as_root() {
     let root = root();
     let mut running = Running::start(
         &["--rootfs", text(root.path())],
         "echo x > /written; echo done; sleep 1000",
     );
-    wait_until("it wrote", || running.has_printed("done"));
+    wait_until("the command has written", || running.has_printed("done"));
     running.signal("KILL");
     running.process.wait().unwrap();
     assert_eq!(status(&["--", "true"]), 0);

@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn the_hosts_files_are_there_and_stay_as_they_are() {
+fn a_container_sees_the_hosts_files_and_cannot_change_them() {
     let directory = tempfile::tempdir_in("/var").unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "before").unwrap();
@@ -43,7 +43,7 @@ fn the_hosts_devices_and_kernel_settings_cannot_be_changed() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn the_program_that_started_it_cannot_be_changed() {
+fn the_program_that_started_the_container_cannot_be_changed() {
     let before = fs::read(PROGRAM).unwrap();
     assert_ne!(status(&["--", "sh", "-c", "echo x >> /proc/1/exe"]), 0);
     let name = unique("shielded");
@@ -53,7 +53,7 @@ fn the_program_that_started_it_cannot_be_changed() {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).into_owned();
         if line.starts_with(PROGRAM) && line.contains(&name) {
-            // The answer to an open would be ETXTBSY, which not every kernel gives.
+            // An open for writing would fail with ETXTBSY, but not on every kernel.
             let mount = nix::sys::statvfs::statvfs(&entry.path().join("exe")).unwrap();
             writable.push(
                 !mount
@@ -118,7 +118,7 @@ fn a_volume_is_shared_and_can_be_read_only() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn run_is_the_containers_own_and_takes_volumes_and_the_working_directory() {
+fn the_run_directory_is_the_containers_own_and_takes_volumes_and_the_working_directory() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("in"), "in").unwrap();
     let volume = format!("{}:/run/volume", text(directory.path()));
@@ -133,7 +133,7 @@ fn run_is_the_containers_own_and_takes_volumes_and_the_working_directory() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn an_anonymous_volume_begins_with_what_the_root_has_and_is_thrown_away() {
+fn an_anonymous_volume_begins_with_the_files_of_the_root_and_is_discarded() {
     let layer = root();
     fs::create_dir(layer.path().join("data")).unwrap();
     fs::write(layer.path().join("data/seed"), "seed").unwrap();
@@ -161,7 +161,7 @@ fn an_anonymous_volume_begins_with_what_the_root_has_and_is_thrown_away() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a quiet machine"]
-fn what_is_kept_is_what_the_command_changed_and_nothing_of_ours() {
+fn kept_changes_are_those_of_the_command_and_no_others() {
     let (lower, upper) = (root(), root());
     fs::create_dir(lower.path().join("etc")).unwrap();
     std::os::unix::fs::symlink("../run/resolv", lower.path().join("etc/resolv.conf")).unwrap();
@@ -191,14 +191,9 @@ fn what_is_kept_is_what_the_command_changed_and_nothing_of_ours() {
             .unwrap()
             .contains(text(&kept))
     );
-    let mut names: Vec<_> = fs::read_dir(&kept)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert_eq!(names, ["etc", "new", "which"]);
+    assert_eq!(entries(&kept), ["etc", "new", "which"]);
     assert_eq!(fs::read_dir(kept.join("etc")).unwrap().count(), 0);
-    // A removed file is kept as a device 0/0: a whiteout, as every overlay reads it.
+    // A removed file is kept as a whiteout: a device 0/0, which every overlayfs understands.
     assert_eq!(fs::symlink_metadata(kept.join("which")).unwrap().rdev(), 0);
     let again = stdout(&[
         "--layer",
@@ -221,7 +216,7 @@ fn what_is_kept_is_what_the_command_changed_and_nothing_of_ours() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_directory_as_root_is_written_to_and_gets_nothing_of_ours() {
+fn a_directory_as_root_gets_the_changes_of_the_command_and_no_others() {
     let root = root();
     let words = ["--rootfs", text(root.path()), "-v", "/etc:/host/etc", "--"];
     let script = ["sh", "-c", "cat /etc/hosts; echo x > /written"];
@@ -231,7 +226,7 @@ fn a_directory_as_root_is_written_to_and_gets_nothing_of_ours() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_directory_as_root_gets_nothing_of_ours_when_the_start_fails() {
+fn a_directory_as_root_is_unchanged_when_the_start_fails() {
     let root = root();
     for wrong in [
         ["-u", "nosuch"],
@@ -266,7 +261,7 @@ fn links_in_a_root_do_not_lead_out_of_it() {
             &[]
         };
         let words = [&["--rootfs", text(root.path())], volume, &["--", "true"]];
-        // Within its root such a link leads nowhere, so the start is refused.
+        // Such a link leads to no file within the root, so the start is refused.
         let status = status(&words.concat());
         assert!(status == 125, "{link}: {status}");
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "{link}");

@@ -1,7 +1,7 @@
-//! What programs see in a container of `plimsoll run`: those that ask files agree with its limits
+//! The programs in a container of `plimsoll run`: their numbers agree with the limits of the container
 //! and with each other.
 
-use crate::harness::{AGE, Daemon, field, hierarchy, is_v2, plimsoll, stdout_of};
+use crate::harness::{Daemon, MAX_AGE, field, hierarchy, is_v2, plimsoll, stdout_of};
 use std::{
     fs,
     io::{BufRead, BufReader, Lines, Write},
@@ -10,27 +10,27 @@ use std::{
 
 const MIB: u64 = 1 << 20;
 
-/// A command in a container of 256 MiB and one CPU.
-fn inside(words: &[&str]) -> Command {
-    let mut command = plimsoll();
-    command
-        .args(["run", "-m", "256M", "--cpus", "1", "--"])
-        .args(words);
-    command
+/// Returns a command that runs in a container of 256 MiB and one CPU.
+fn inside(command: &[&str]) -> Command {
+    let mut run = plimsoll();
+    run.args(["run", "-m", "256M", "--cpus", "1", "--"])
+        .args(command);
+    run
 }
 
-fn read(words: &[&str]) -> String {
-    stdout_of(&inside(words).output().unwrap())
+/// Returns the standard output of a command in such a container.
+fn read(command: &[&str]) -> String {
+    stdout_of(&inside(command).output().unwrap())
 }
 
-/// A shell script in a container that says lines and waits for ours.
-struct Talk {
+/// A shell script in a container. The test reads its lines and lets it go on.
+struct Dialogue {
     process: Child,
-    said: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Talk {
-    fn start(options: &[&str], script: &str) -> Talk {
+impl Dialogue {
+    fn start(options: &[&str], script: &str) -> Dialogue {
         let mut process = plimsoll()
             .args(["run", "-i", "-m", "256M", "--cpus", "1"])
             .args(options)
@@ -39,23 +39,22 @@ impl Talk {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap()).lines();
-        Talk { process, said }
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Dialogue { process, lines }
     }
 
-    fn hear(&mut self) -> String {
-        self.said
-            .next()
-            .expect("the container says nothing more")
-            .unwrap()
+    /// Waits for the next line of the script.
+    fn line(&mut self) -> String {
+        self.lines.next().expect("the container has ended").unwrap()
     }
 
-    fn tell(&mut self) {
+    /// Ends a `read` of the script.
+    fn resume(&mut self) {
         writeln!(self.process.stdin.as_mut().unwrap(), "go").unwrap();
     }
 }
 
-impl Drop for Talk {
+impl Drop for Dialogue {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
@@ -97,7 +96,7 @@ fn uptime_and_vmstat_show_the_container() {
     };
     assert_eq!(sum("K total memory"), 256 * 1024);
     assert!(sum("K free memory") <= 256 * 1024, "{sums}");
-    // What the machine has moved since its boot is far more than what one program did.
+    // The machine has moved far more since its boot than one program.
     assert!(
         sum("idle cpu ticks") < 60 * 100 && sum("K paged out") < 64 * 1024,
         "{sums}"
@@ -107,13 +106,12 @@ fn uptime_and_vmstat_show_the_container() {
 #[test]
 #[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn a_containers_own_daemon_is_mounted_nowhere_on_the_host() {
-    let mut talk = Talk::start(&[], "grep -c plimsoll /proc/self/mountinfo; read line");
-    assert!(talk.hear().parse::<u32>().unwrap() > 0);
+    let mut container = Dialogue::start(&[], "grep -c plimsoll /proc/self/mountinfo; read line");
+    assert!(container.line().parse::<u32>().unwrap() > 0);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains("plimsoll"), "{mounts}");
 }
 
-/// D15.
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn uptime_clock_and_process_ages_agree() {
@@ -124,7 +122,7 @@ fn uptime_clock_and_process_ages_agree() {
         .split_whitespace()
         .map(|word| word.parse().unwrap())
         .collect();
-    // An emulated machine is slow between one and the next.
+    // An emulated machine is slow between two clocks.
     assert!(
         times.iter().all(|time| (0.0..60.0).contains(time)),
         "{text}"
@@ -161,7 +159,7 @@ fn every_program_that_asks_a_file_counts_one_cpu() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn what_counts_possible_cpus_counts_the_hosts() {
+fn possible_cpus_are_the_hosts() {
     let host = stdout_of(&Command::new("nproc").arg("--all").output().unwrap());
     assert_eq!(read(&["nproc", "--all"]), host);
 }
@@ -221,7 +219,7 @@ fn busybox_reads_files_as_the_others_do() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn swap_that_may_not_be_used_is_not_there() {
+fn swap_that_is_not_allowed_is_not_shown() {
     let run = plimsoll()
         .args(["run", "-m", "64M", "--memory-swap", "64M", "--", "sh", "-c"])
         .arg("swapon -s; grep Swap /proc/meminfo")
@@ -236,7 +234,7 @@ fn swap_that_may_not_be_used_is_not_there() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and swap"]
-fn swap_that_may_be_used_is_what_was_asked_for() {
+fn swap_that_is_allowed_is_shown_with_its_limit() {
     let run = plimsoll()
         .args(["run", "-m", "64M", "--memory-swap", "96M", "--", "sh", "-c"])
         .arg("cat /proc/swaps; grep Swap /proc/meminfo")
@@ -268,9 +266,9 @@ fn a_limit_that_is_changed_shows() {
     let name = format!("plimsoll-test-changed-{}", std::process::id());
     let read = "while :; do grep MemTotal /proc/meminfo; cat /sys/devices/system/cpu/online; \
         read line || exit; done";
-    let mut talk = Talk::start(&["--name", &name], read);
-    assert!(talk.hear().ends_with(" 262144 kB"));
-    assert_eq!(talk.hear(), "0");
+    let mut container = Dialogue::start(&["--name", &name], read);
+    assert!(container.line().ends_with(" 262144 kB"));
+    assert_eq!(container.line(), "0");
     let limit = if is_v2() {
         "memory.max"
     } else {
@@ -281,19 +279,19 @@ fn a_limit_that_is_changed_shows() {
         "100M",
     )
     .unwrap();
-    std::thread::sleep(AGE);
-    talk.tell();
-    assert!(talk.hear().ends_with(" 102400 kB"));
+    std::thread::sleep(MAX_AGE);
+    container.resume();
+    assert!(container.line().ends_with(" 102400 kB"));
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn top_shows_a_busy_container_busy_and_its_neighbour_idle() {
-    let neighbour = Talk::start(&[], "top -bn2 -d3 | grep Cpu; read line");
+    let neighbour = Dialogue::start(&[], "top -bn2 -d3 | grep Cpu; read line");
     let burning = "sh -c 'while :; do :; done' & burner=$!; sleep 1; \
         ticks() { awk '{print $14 + $15}' /proc/$burner/stat; }; \
         before=$(ticks); top -bn2 -d3 | grep Cpu; echo $before $(ticks); kill $burner; read line";
-    let mut busy = Talk::start(&[], burning);
+    let mut busy = Dialogue::start(&[], burning);
     let mut neighbour = neighbour;
     let idle = |line: &str| -> f64 {
         let words: Vec<&str> = line
@@ -303,15 +301,15 @@ fn top_shows_a_busy_container_busy_and_its_neighbour_idle() {
         let at = words.iter().position(|word| *word == "id").unwrap();
         words[at - 1].parse().unwrap()
     };
-    busy.hear();
-    neighbour.hear();
-    let (busy_line, neighbour_line) = (busy.hear(), neighbour.hear());
+    busy.line();
+    neighbour.line();
+    let (busy_line, neighbour_line) = (busy.line(), neighbour.line());
     let ticks: Vec<f64> = busy
-        .hear()
+        .line()
         .split_whitespace()
         .map(|word| word.parse().unwrap())
         .collect();
-    // On a machine with other work it does not get the whole of its CPU.
+    // On a machine with other work the container does not get its whole CPU.
     let got = (ticks[1] - ticks[0]) / 3.0;
     assert!(
         100.0 - idle(&busy_line) > got.min(100.0) * 0.8,
@@ -323,15 +321,15 @@ fn top_shows_a_busy_container_busy_and_its_neighbour_idle() {
 #[test]
 #[ignore = "needs root, /dev/fuse and a quiet machine"]
 fn the_load_is_the_containers_own() {
-    let mut talk = Talk::start(
+    let mut container = Dialogue::start(
         &[],
         "cat /proc/loadavg; all=; for i in 1 2 3; do sh -c 'while :; do :; done' & all=\"$all $!\"; done; sleep 11; \
          cat /proc/loadavg; kill $all; read line",
     );
     let load = |line: &str| line.split(' ').next().unwrap().parse::<f64>().unwrap();
-    let (before, after) = (talk.hear(), talk.hear());
+    let (before, after) = (container.line(), container.line());
     assert!(load(&before) <= 1.0, "{before}");
-    // Two or three samples of three tasks: 3 * (1 - exp(-10 / 60)) = 0.46 at least.
+    // Two or three samples of three tasks make at least 3 * (1 - exp(-10 / 60)) = 0.46.
     assert!(load(&after) > load(&before) + 0.2, "{before}, {after}");
     let tasks: Vec<&str> = after.split(' ').collect();
     assert!(
@@ -340,7 +338,7 @@ fn the_load_is_the_containers_own() {
     );
     assert!(
         tasks[4].parse::<u32>().unwrap() < 100,
-        "a pid of the host in {after}"
+        "the last pid is of the host: {after}"
     );
 }
 
@@ -352,15 +350,15 @@ fn a_daemon_on_the_host_serves_the_container() {
     let text = read(&["sh", "-c", script]);
     assert_eq!(field(&text, "MemTotal"), 256 * 1024);
     assert!(text.contains("/proc/meminfo"), "{text}");
-    // An embedded daemon would serve on, whatever becomes of this one.
-    let mut talk = Talk::start(
+    // An embedded daemon would outlive this one.
+    let mut container = Dialogue::start(
         &[],
         "cat /proc/uptime; read line; sleep 0.1; cat /proc/uptime || echo gone; read line",
     );
-    talk.hear();
+    container.line();
     daemon.kill();
-    talk.tell();
-    assert_eq!(talk.hear(), "gone");
+    container.resume();
+    assert_eq!(container.line(), "gone");
     let after = read(&["cat", "/proc/meminfo"]);
     assert_eq!(field(&after, "MemTotal"), 256 * 1024);
 }

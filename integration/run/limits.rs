@@ -5,7 +5,7 @@ use crate::harness::{unique, wait_until};
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn limits_are_what_was_asked_for() {
+fn limits_are_those_of_the_options() {
     let name = unique("limits");
     let running = Running::start(
         &[
@@ -36,7 +36,7 @@ fn limits_are_what_was_asked_for() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_container_starts_in_the_least_memory() {
+fn a_container_starts_with_the_minimum_of_memory() {
     let seen = stdout(&["-m", "6M", "--", "sh", "-c", "cat /proc/meminfo | cat"]);
     assert!(seen.contains("MemTotal:"), "{seen}");
 }
@@ -64,7 +64,9 @@ fn limits_hold_against_root_in_a_user_namespace() {
     let script =
         format!("unshare -UrmC sh -c '{lift}'; grep MemTotal /proc/meminfo; echo over; sleep 1000");
     let running = Running::start(&["--name", &name, "-m", "64M"], &script);
-    wait_until("it tried", || running.has_printed("over"));
+    wait_until("the script has tried to lift its limits", || {
+        running.has_printed("over")
+    });
     assert!(running.has_printed("lifted"));
     assert!(running.has_printed("MemTotal:          65536 kB"));
     let memory = limit(&name, "memory.max", "memory.limit_in_bytes");

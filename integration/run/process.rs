@@ -6,7 +6,7 @@ use std::{fs, io::Write, path::Path, process::Stdio};
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn the_exit_status_is_the_commands() {
+fn the_exit_status_is_that_of_the_command() {
     assert_eq!(status(&["--", "true"]), 0);
     assert_eq!(status(&["--", "sh", "-c", "exit 7"]), 7);
     assert_eq!(status(&["--", "sh", "-c", "kill -KILL $$"]), 137);
@@ -31,7 +31,7 @@ fn a_command_that_is_not_there_is_127_and_one_that_cannot_be_run_126() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn what_follows_the_command_belongs_to_it() {
+fn arguments_behind_the_command_belong_to_the_command() {
     assert_eq!(
         stdout(&["echo", "-m", "1K", "--", "--name"]),
         "-m 1K -- --name\n"
@@ -73,7 +73,7 @@ fn a_container_has_processes_names_and_clocks_of_its_own() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn its_network_is_none_unless_it_is_the_hosts() {
+fn a_container_has_no_network_unless_it_shares_the_hosts() {
     let own = stdout(&["--", "cat", "/proc/net/dev"]);
     assert_eq!(own.lines().skip(2).count(), 1, "{own}");
     let link = fs::read_link("/proc/self/ns/net").unwrap();
@@ -125,7 +125,7 @@ fn a_user_is_found_by_the_containers_own_passwd() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn the_environment_is_not_the_callers_but_what_is_handed_on() {
+fn the_environment_is_only_what_is_passed_on() {
     let output = run(&["-e", "A=1", "-e", "HANDED", "--", "env"])
         .env("HANDED", "on")
         .env("SECRET", "x")
@@ -141,7 +141,7 @@ fn the_environment_is_not_the_callers_but_what_is_handed_on() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn the_working_directory_is_made_where_it_is_missing() {
+fn a_missing_working_directory_is_made() {
     assert_eq!(stdout(&["--", "pwd"]), "/\n");
     assert_eq!(
         stdout(&["-w", "/no/such/place", "--", "pwd"]),
@@ -152,7 +152,7 @@ fn the_working_directory_is_made_where_it_is_missing() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn standard_input_is_handed_on_only_where_it_is_asked_for() {
+fn standard_input_is_passed_on_only_with_the_option() {
     for (words, expected) in [(&["--", "cat"][..], ""), (&["-i", "--", "cat"], "typed")] {
         let mut process = run(words)
             .stdin(Stdio::piped())
@@ -167,7 +167,7 @@ fn standard_input_is_handed_on_only_where_it_is_asked_for() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn output_can_be_thrown_away() {
+fn output_can_go_to_dev_null() {
     let null = || {
         fs::OpenOptions::new()
             .write(true)
@@ -184,8 +184,7 @@ fn output_can_be_thrown_away() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
-fn a_container_reads_from_the_daemon_that_serves_where_the_configuration_says_and_does_not_find_it()
-{
+fn a_container_reads_from_the_configured_daemon_and_cannot_see_its_mount_point() {
     let daemon = Daemon::start();
     let (_directory, config) = configured(&format!("mountpoint = {:?}", daemon.mountpoint));
     let script = format!(

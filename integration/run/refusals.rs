@@ -65,7 +65,7 @@ fn a_name_in_use_is_refusal_of() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn who_is_not_root_is_told_so() {
+fn a_user_who_is_not_root_is_refused() {
     let line = refusal_of(Command::new("setpriv").args([
         "--reuid",
         "65534",
@@ -80,7 +80,7 @@ fn who_is_not_root_is_told_so() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_machine_without_fuse_is_told_how_to_get_it() {
+fn a_refusal_without_fuse_says_how_to_load_it() {
     let script = format!("mount -t tmpfs none /dev && exec {PROGRAM} run -- true");
     let line = refusal_of(Command::new("unshare").args(["-m", "sh", "-c", &script]));
     assert!(
@@ -91,8 +91,8 @@ fn a_machine_without_fuse_is_told_how_to_get_it() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_machine_without_the_controller_is_told_which_and_how_to_get_it() {
-    // A tmpfs looks like a v1 host on which nothing is mounted but one controller.
+fn a_refusal_without_a_controller_names_it_and_says_how_to_mount_it() {
+    // A tmpfs with one mount looks like a v1 host that has mounted one controller only.
     let script = format!(
         "mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/freezer && \
          {{ mount -t cgroup -o freezer none /sys/fs/cgroup/freezer || exit 99; }} && \
@@ -103,7 +103,7 @@ fn a_machine_without_the_controller_is_told_which_and_how_to_get_it() {
         .output()
         .unwrap();
     if output.status.code() == Some(99) {
-        // Where v2 has every controller, v1 has none to offer: then no cgroup at all is the case.
+        // A host whose v2 has every controller cannot mount one on v1. The case is then a host without cgroups.
         let script =
             format!("mount -t tmpfs none /sys/fs/cgroup; exec {PROGRAM} run -m 64M -- true");
         let line = refusal_of(Command::new("unshare").args(["-m", "sh", "-c", &script]));
@@ -119,10 +119,10 @@ fn a_machine_without_the_controller_is_told_which_and_how_to_get_it() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_container_in_a_container_is_refused_clearly() {
+fn a_container_in_a_container_is_refused_by_the_missing_capability() {
     let output = output(&["--", PROGRAM, "run", "--", "true"]);
     let line = String::from_utf8(output.stderr).unwrap();
-    // Below /tmp or a file system that is not shown, the program itself is not there.
+    // A program below /tmp or another hidden file system does not exist in the container.
     let code = output.status.code();
     assert!(
         code == Some(127) || (code == Some(125) && line.contains("CAP_SYS_ADMIN")),

@@ -1,8 +1,8 @@
-"""Types into `plimsoll run -it` as a person would; the only argument is the program."""
+"""Types into `plimsoll run -it` as a person does. The only argument is the path of the program."""
 
 import fcntl, os, pty, select, struct, sys, termios, time
 
-PATIENCE = 120
+TIMEOUT_S = 120
 
 
 def size(terminal, rows, columns):
@@ -14,15 +14,15 @@ seen = b""
 
 def expect(terminal, text):
     global seen
-    until = time.time() + PATIENCE
+    until = time.time() + TIMEOUT_S
     while text.encode() not in seen:
         if time.time() > until:
-            sys.exit(f"never saw {text!r} in {seen!r}")
+            sys.exit(f"timed out waiting for {text!r}, after {seen!r}")
         if select.select([terminal], [], [], 0.2)[0]:
             try:
                 seen += os.read(terminal, 4096)
             except OSError:
-                sys.exit(f"ended before {text!r}, with {seen!r}")
+                sys.exit(f"the terminal closed before {text!r}, after {seen!r}")
     seen = seen.partition(text.encode())[2]
 
 
@@ -54,20 +54,20 @@ type_in(terminal, "\x1a")
 expect(terminal, "Stopped")
 type_in(terminal, "kill -9 %1; wait; echo job$((1+1))gone\n")
 expect(terminal, "job2gone")
-# A shell that does not know yet that its stopped job is dead takes only the second one.
+# A shell that has not yet noticed the end of its stopped job takes only the second exit.
 type_in(terminal, "exit 42\nexit 42\n")
-until = time.time() + PATIENCE
+until = time.time() + TIMEOUT_S
 try:
     while not select.select([terminal], [], [], 0.2)[0] or os.read(terminal, 4096):
         if time.time() > until:
-            sys.exit("it never ended")
+            sys.exit("timed out waiting for the end of the shell")
 except OSError:
     pass
 status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 if status != 42:
     sys.exit(f"status {status}")
 
-# The terminal outside is as it was, however the container ends.
+# The end of the container restores the modes of the outer terminal.
 controller, outside = pty.openpty()
 before = termios.tcgetattr(outside)
 process = os.fork()
@@ -79,7 +79,7 @@ if process == 0:
     os.execv(sys.argv[1], [sys.argv[1], "run", "-it", "--", "sh", "-c", "echo up; exec sleep 1000"])
 expect(controller, "up")
 if termios.tcgetattr(outside) == before:
-    sys.exit("the terminal was never handed over")
+    sys.exit("the container did not change the modes of the terminal")
 os.kill(process, 15)
 status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 if status != 143 or termios.tcgetattr(outside) != before:

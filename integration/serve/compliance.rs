@@ -24,7 +24,7 @@ enum Lxcfs {
 fn case(name: &str, lxcfs: Lxcfs, why: &str, judge: impl FnOnce(&Daemon)) {
     let is_rival = std::env::var_os("UNDER_TEST").is_some_and(|name| name == "lxcfs");
     let server = if is_rival {
-        Daemon::rival()
+        Daemon::lxcfs()
     } else {
         Daemon::start()
     };
@@ -53,17 +53,17 @@ fn case(name: &str, lxcfs: Lxcfs, why: &str, judge: impl FnOnce(&Daemon)) {
 
 macro_rules! cases {
     () => {};
-    ($(#[doc = $doc:literal])* #[ignore = $needs:literal] $name:ident, $lxcfs:expr, $why:literal, $judge:expr; $($rest:tt)*) => {
+    (#[ignore = $needs:literal] $name:ident, $lxcfs:expr, $why:literal, $judge:expr; $($rest:tt)*) => {
         #[test]
         #[ignore = $needs]
-        $(#[doc = $doc])*
+
         fn $name() {
             case(stringify!($name), $lxcfs, $why, $judge);
         }
         cases! { $($rest)* }
     };
-    ($(#[doc = $doc:literal])* $name:ident, $lxcfs:expr, $why:literal, $judge:expr; $($rest:tt)*) => {
-        cases! { $(#[doc = $doc])* #[ignore = "needs root and /dev/fuse"] $name, $lxcfs, $why, $judge; $($rest)* }
+    ($name:ident, $lxcfs:expr, $why:literal, $judge:expr; $($rest:tt)*) => {
+        cases! { #[ignore = "needs root and /dev/fuse"] $name, $lxcfs, $why, $judge; $($rest)* }
     };
 }
 
@@ -160,7 +160,6 @@ cases! {
         assert_eq!(cgroup.stdout(server, &python(&script, "")), "b'65536'\nb'131072'\n");
     };
 
-    /// D3.
     threads_on_one_descriptor_read_whole_files, Lxcfs::Varies, "its buffer is not locked: NULs and cut lines", |server| {
         let script = "import os, threading\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nbad = []\n\
             def read():\n  for _ in range(1500):\n    text = os.pread(fd, 8192, 0)\n    \
@@ -169,13 +168,11 @@ cases! {
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "0\n");
     };
 
-    /// D4.
     swaps_that_are_read_again_end_in_a_newline, Lxcfs::Fails, "it takes the size of the content for that of the buffer", |server| {
         let script = "import os\nfd = os.open('/proc/swaps', os.O_RDONLY)\nos.pread(fd, 4096, 0)\nprint(os.pread(fd, 4096, 0)[-1:])";
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "b'\\n'\n");
     };
 
-    /// D6.
     what_is_mapped_counts_as_mapped, Lxcfs::FailsOnV2, "file_mapped is taken for file", |server| {
         let script = "import mmap, os\nos.chdir('/var/tmp')\nf = open('plimsoll-mapped', 'wb+')\nos.unlink('plimsoll-mapped')\nf.write(b'x' * (24 << 20))\nf.flush()\n\
             m = mmap.mmap(f.fileno(), 0)\nsum(m[::4096])\nimport time; time.sleep(3)\nprint(open('/proc/meminfo').read())";
@@ -185,7 +182,6 @@ cases! {
         assert!(field(&text, "Mapped") > 16 << 10, "{text}");
     };
 
-    /// D7.
     no_line_of_meminfo_underflows_with_locked_shared_memory, Lxcfs::Fails, "anonymous memory is lists less shmem, which locked pages have left", |server| {
         let script = "import mmap, ctypes\nm = mmap.mmap(-1, 48 << 20)\nm.write(b'x' * (48 << 20))\n\
             ctypes.CDLL(None).mlockall(3)\nprint(open('/proc/meminfo').read())";
@@ -199,7 +195,6 @@ cases! {
         }
     };
 
-    /// D8.
     an_init_with_spaces_and_parentheses_in_its_name_has_an_uptime, Lxcfs::Fails, "it reads the name up to a space", |server| {
         let script = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'a (b) c', 0, 0, 0)\ntime.sleep(1.5)\nprint(open('/proc/uptime').read())";
         let name = format!("exec {}", python(script, ""));
@@ -208,7 +203,6 @@ cases! {
         assert!((0.5..60.0).contains(&up), "{text}");
     };
 
-    /// D11.
     an_idle_container_is_idle_while_the_host_is_busy, Lxcfs::FailsOnV2, "it shows the host's CPU time", |server| {
         let mut burner = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
         let text = Cgroup::new().stdout(server, "head -1 /proc/stat; sleep 3; head -1 /proc/stat");
@@ -220,18 +214,15 @@ cases! {
         assert!(after - before < 60, "{text}");
     };
 
-    /// D12.
     slabinfo_is_for_root_alone_and_names_no_slab_of_the_host, Lxcfs::Fails, "it shows the host's, to everybody", |server| {
         let text = Cgroup::new().stdout(server, "wc -l < /proc/slabinfo; setpriv --reuid 65534 --clear-groups cat /proc/slabinfo 2>&1 | grep -c denied; true");
         assert_eq!(text, "2\n1\n");
     };
 
-    /// D12.
     diskstats_show_no_disk_that_the_container_did_not_use, Lxcfs::Fails, "it shows the host's", |server| {
         assert_eq!(Cgroup::new().stdout(server, "awk '$4 + $8 > 1000' /proc/diskstats | wc -l"), "0\n");
     };
 
-    /// D14.
     load_five_levels_down_is_load, Lxcfs::Fails, "it looks three levels down", |server| {
         let levels = nest(6);
         let deep = levels[5].join("$burner");
@@ -245,7 +236,6 @@ cases! {
         assert!(load > 0.1, "{load}");
     };
 
-    /// D18.
     whoever_polls_a_file_is_answered_at_once, Lxcfs::Passes, "", |server| {
         let script = "import select\nf = open('/proc/meminfo')\np = select.poll()\np.register(f, select.POLLIN)\nprint(p.poll(5000)[0][1] & select.POLLIN)";
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "1\n");
@@ -280,7 +270,6 @@ cases! {
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "well\n");
     };
 
-    /// D2.
     threads_on_one_descriptor_read_whole_files_while_the_content_grows, Lxcfs::Varies, "it enlarges the buffer that others read", |server| {
         let script = "import os, threading, time\nfd = os.open('/proc/cpuinfo', os.O_RDONLY)\nbad, seen, end = [], set(), time.time() + 4\n\
             def read():\n  while time.time() < end:\n    text = os.pread(fd, 65536, 0)\n    seen.add(text.count(b'processor'))\n    \
@@ -339,7 +328,6 @@ cases! {
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "well\n");
     };
 
-    /// D16.
     #[ignore = "needs root, /dev/fuse, swap and a quiet machine"]
     swap_that_is_switched_on_after_the_start_is_there, Lxcfs::Varies, "it looks for swap once, when it starts", |server| {
         let cgroup = Cgroup::new();

@@ -104,7 +104,6 @@ print(poll.poll(5000)[0][1] == select.POLLIN)
     assert_eq!(text, "True\nDevice or resource busy\nsome\nTrue\n");
 }
 
-/// D1.
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroup v2"]
 fn whoever_sets_triggers_and_goes_harms_nobody_and_has_only_so_many() {

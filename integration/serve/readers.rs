@@ -122,7 +122,6 @@ fn an_open_file_keeps_telling_of_the_container_that_opened_it() {
     assert_eq!(kib, [32 << 10, 64 << 10]);
 }
 
-/// D9.
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers() {
@@ -148,14 +147,13 @@ fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers(
     );
 }
 
-/// D13.
 #[test]
 #[ignore = "needs root, /dev/fuse and prlimit"]
 fn the_descriptors_have_a_bound_however_many_containers_there_are() {
     const MOST: u32 = 400;
     let daemon = Daemon::with_descriptors(MOST);
     let descriptors = || {
-        fs::read_dir(format!("/proc/{}/fd", daemon.serving()))
+        fs::read_dir(format!("/proc/{}/fd", daemon.pid()))
             .unwrap()
             .count()
     };

@@ -1,6 +1,6 @@
 //! The files that the daemon serves to the host and to containers.
 
-use crate::harness::{AGE, Cgroup, Daemon, field, read_line, stat_columns, stdout_of};
+use crate::harness::{Cgroup, Daemon, MAX_AGE, field, read_line, stat_columns, stdout_of};
 use std::{fs, process::Stdio};
 
 const MIB: u64 = 1 << 20;
@@ -124,7 +124,7 @@ fn a_changed_limit_is_seen_once_an_answer_has_had_its_age() {
         .filter(|line| line.starts_with("MemTotal"));
     assert!(totals.next().unwrap().contains(" 102400 kB"));
     cgroup.limit_memory(150 * MIB);
-    std::thread::sleep(AGE);
+    std::thread::sleep(MAX_AGE);
     drop(shell.stdin.take());
     let second = totals.next();
     let _ = shell.wait();

@@ -161,7 +161,7 @@ fn the_load_after_a_minute_is_what_the_kernels_formula_gives() {
 fn thousands_of_threads_and_containers_that_nobody_asks_about_cost_next_to_nothing() {
     let daemon = Daemon::start();
     let ticks = || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.serving())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
         let fields: Vec<u64> = stat
             .split_whitespace()
             .skip(13)

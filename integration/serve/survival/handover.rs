@@ -38,7 +38,7 @@ fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
 #[ignore = "needs root and /dev/fuse"]
 fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
     let daemon = Daemon::start();
-    let serving = daemon.serving();
+    let serving = daemon.pid();
     let kept = File::open(daemon.path("proc/meminfo")).unwrap();
     let asked = || {
         plimsoll()
@@ -48,7 +48,7 @@ fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
             .unwrap()
     };
     assert_eq!(stdout_of(&asked()), "");
-    assert_eq!(daemon.serving(), serving);
+    assert_eq!(daemon.pid(), serving);
     assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
     harm::spoil(&daemon);
     let refused = asked();
@@ -107,7 +107,7 @@ fn a_daemon_that_was_killed_is_replaced_as_soon_as_its_keeper_has_another_one_se
     let mut daemon = Daemon::start();
     let keeper = daemon.process.id();
     kill("STOP", keeper);
-    kill("KILL", daemon.serving());
+    kill("KILL", daemon.pid());
     fs::remove_file(door(&daemon.mountpoint)).unwrap();
     let listener = listening(&daemon.mountpoint);
     let _successor = Successor::of(&daemon.mountpoint);
@@ -125,10 +125,10 @@ fn who_would_replace_a_daemon_that_was_killed_meanwhile_is_told_that_another_one
     let daemon = Daemon::start();
     let (socket, mut held) = drained(&daemon);
     let keeper = held.take(&Name::Keeper).unwrap();
-    let (serving, itself) = (daemon.serving(), daemon.process.id());
+    let (serving, itself) = (daemon.pid(), daemon.process.id());
     kill("KILL", serving);
     wait_until("another one serves", || {
-        ![serving, itself].contains(&daemon.serving())
+        ![serving, itself].contains(&daemon.pid())
     });
     assert_eq!(packet::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
     assert_eq!(packet::send(&keeper, b"leaving", &[]), Err(Errno::EPIPE));
@@ -143,7 +143,7 @@ fn nobody_takes_the_place_of_a_daemon_that_is_killed_when_its_successor_serves()
     let (_socket, mut held) = drained(&daemon);
     let keeper = held.take(&Name::Keeper).unwrap();
     packet::send(&keeper, b"leaving", &[]).unwrap();
-    kill("KILL", daemon.serving());
+    kill("KILL", daemon.pid());
     assert!(status_of(&mut daemon.process).is_some());
 }
 

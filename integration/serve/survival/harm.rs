@@ -35,8 +35,8 @@ fn without_a_descriptor_left_a_reader_gets_eio_or_its_own_numbers() {
     let (daemon, mut known) = served();
     let mut new = Guest::of(&daemon);
     new.says("true");
-    limit(daemon.serving(), "--nofile=3:");
-    let before = daemon.serving();
+    limit(daemon.pid(), "--nofile=3:");
+    let before = daemon.pid();
     for guest in [&mut known, &mut new] {
         for _ in 0..5 {
             let said = guest.says("cat /proc/meminfo");
@@ -54,14 +54,14 @@ fn without_a_descriptor_left_a_reader_gets_eio_or_its_own_numbers() {
             64 << 10
         );
     }
-    assert_eq!(daemon.serving(), before);
+    assert_eq!(daemon.pid(), before);
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and python3"]
 fn a_daemon_that_is_killed_for_lack_of_memory_is_followed_by_one_that_goes_on() {
     let (daemon, mut guest) = served();
-    let before = daemon.serving();
+    let before = daemon.pid();
     let narrow = Cgroup::new();
     narrow.limit_memory(512 << 10);
     if is_v2() {
@@ -80,14 +80,14 @@ fn a_daemon_that_is_killed_for_lack_of_memory_is_followed_by_one_that_goes_on() 
     let said = guest.says(&format!("python3 {}", file.display()));
     fs::remove_file(file).unwrap();
     assert_eq!(said, "all read\n");
-    assert_ne!(daemon.serving(), before, "it had memory enough");
+    assert_ne!(daemon.pid(), before, "it had memory enough");
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
 fn a_daemon_that_finds_its_state_spoilt_serves_anew_and_heals_the_containers() {
     let (daemon, mut guest) = served();
-    let before = daemon.serving();
+    let before = daemon.pid();
     spoil(&daemon);
     kill("KILL", before);
     wait_until("the container is healed", || {

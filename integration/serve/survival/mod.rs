@@ -137,7 +137,7 @@ fn a_keeper_has_one_thread_and_little_memory_of_its_own() {
 #[ignore = "needs root and /dev/fuse"]
 fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
     let mut daemon = Daemon::start();
-    let serving = daemon.serving();
+    let serving = daemon.pid();
     daemon.process.kill().unwrap();
     daemon.process.wait().unwrap();
     wait_until("there is another keeper", || !keepers(serving).is_empty());
@@ -168,13 +168,13 @@ fn keepers(daemon: u32) -> Vec<u32> {
 #[ignore = "needs root and /dev/fuse"]
 fn a_daemon_whose_threads_stand_still_is_replaced_and_its_readers_are_answered() {
     for name in ["fuser-", ""] {
-        let daemon = Daemon::with(Daemon::place(), &["--watchdog", "2"]);
-        let before = daemon.serving();
+        let daemon = Daemon::with(Daemon::new_mountpoint(), &["--watchdog", "2"]);
+        let before = daemon.pid();
         let kept = File::open(daemon.path("proc/meminfo")).unwrap();
         stand_still(before, name);
         assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
         assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
-        assert_ne!(daemon.serving(), before);
+        assert_ne!(daemon.pid(), before);
     }
 }
 

@@ -105,7 +105,6 @@ fn a_cgroup_file_that_cannot_be_read_or_makes_no_sense_is_answered_from_the_last
     }
 }
 
-/// D5.
 #[test]
 fn swap_of_any_size_is_the_same_in_swaps_and_meminfo() {
     let captured = Captured::copy("v2-4cpu");
@@ -135,7 +134,6 @@ fn swap_of_any_size_is_the_same_in_swaps_and_meminfo() {
     }
 }
 
-/// D10.
 #[test]
 fn the_cpus_are_the_effective_ones_and_not_those_asked_for() {
     let captured = Captured::copy("v2-4cpu");
@@ -145,7 +143,6 @@ fn the_cpus_are_the_effective_ones_and_not_those_asked_for() {
     assert_eq!(captured.read(File::CpuOnline), "0-1\n");
 }
 
-/// D17.
 #[test]
 fn without_any_cpuset_the_cpus_are_the_machines_and_never_none() {
     let captured = Captured::copy("v2-4cpu");
@@ -159,7 +156,6 @@ fn without_any_cpuset_the_cpus_are_the_machines_and_never_none() {
     assert!(captured.read(File::Stat).contains("\ncpu0 "));
 }
 
-/// D19.
 #[test]
 fn what_cannot_be_read_is_an_error_and_never_an_empty_file() {
     let captured = Captured::copy("big-128cpu");
@@ -184,7 +180,6 @@ fn what_cannot_be_read_is_an_error_and_never_an_empty_file() {
     }
 }
 
-/// D19.
 #[test]
 fn a_mask_of_many_words_is_whole() {
     let captured = Captured::copy("big-128cpu");
