@@ -92,12 +92,8 @@ pub fn keep(
                 fork_daemon(&mut descriptors, purpose, &live)?
             }
         };
-        let mut watch = Watch::new(
-            pid,
-            &mut channel,
-            &signals,
-            Timeouts::new(watchdog, has_served),
-        )?;
+        let timeouts = Timeouts::new(watchdog, has_served);
+        let mut watch = Watch::new(pid, &mut channel, &signals, timeouts)?;
         let end = watch.until_end(&mut descriptors)?;
         let served_itself = watch.has_served;
         has_served |= served_itself;
