@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 130.0;
-const LONGEST: f64 = 520.0;
+const BAR_WIDTH: f64 = 520.0;
 const BAR: f64 = 15.0;
 const TOP: f64 = 118.0;
 
@@ -64,7 +64,7 @@ pub(crate) fn draw(results: &Results) -> String {
         );
         for (whose, _, colour) in &bars {
             if let Some(figures) = of(file, *whose) {
-                let length = (figures.median / longest * LONGEST).max(1.5);
+                let length = (figures.median / longest * BAR_WIDTH).max(1.5);
                 let label = label(results, file, *whose, figures.median);
                 let _ = writeln!(
                     out,

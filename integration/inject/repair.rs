@@ -3,7 +3,7 @@
 
 use super::{
     hook::Made,
-    hostile::{LONG, Shared, Silent, mounted},
+    hostile::{MAX_WAIT, Shared, Silent, mounted},
 };
 use crate::harness::{Daemon, busybox, oci::Bundle, plimsoll, stdout_of, wait_until};
 use std::{
@@ -49,7 +49,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_a_daemon_up_that_ends()
     hide_proc(pid, &silent);
     let begun = Instant::now();
     drop(daemon);
-    assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < MAX_WAIT, "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -150,8 +150,8 @@ fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers(
 #[test]
 #[ignore = "needs root, /dev/fuse and prlimit"]
 fn the_descriptors_have_a_bound_however_many_containers_there_are() {
-    const MOST: u32 = 400;
-    let daemon = Daemon::with_descriptors(MOST);
+    const MAX_DESCRIPTORS: u32 = 400;
+    let daemon = Daemon::with_descriptors(MAX_DESCRIPTORS);
     let descriptors = || {
         fs::read_dir(format!("/proc/{}/fd", daemon.pid()))
             .unwrap()
@@ -167,7 +167,7 @@ fn the_descriptors_have_a_bound_however_many_containers_there_are() {
     }
     // Half of what it may have, some of the machine, and those of who asked; one for each file were 600.
     assert!(
-        descriptors() <= before + MOST as usize / 2 + 120,
+        descriptors() <= before + MAX_DESCRIPTORS as usize / 2 + 120,
         "{before}, then {}",
         descriptors()
     );

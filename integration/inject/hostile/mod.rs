@@ -25,7 +25,7 @@ use std::{
 };
 
 /// So long nobody is kept waiting, in an emulated machine either.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Does something over and over in a thread, until dropped.
 pub(super) struct Again {

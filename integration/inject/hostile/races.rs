@@ -1,6 +1,6 @@
 //! Containers that change their mounts while the hook or `attach` works in them.
 
-use super::{Again, LONG, Shared, act, bundle, mounted};
+use super::{Again, MAX_WAIT, Shared, act, bundle, mounted};
 use crate::{
     harness::oci::Bundle,
     harness::{Daemon, plimsoll},
@@ -69,7 +69,7 @@ fn hook(daemon: &Daemon, bundle: &Path, namespace: &str) -> Option<i32> {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.lines().count() < 2, "{said}");
-    assert!(begun.elapsed() < LONG, "{:?}: {said}", begun.elapsed());
+    assert!(begun.elapsed() < MAX_WAIT, "{:?}: {said}", begun.elapsed());
     assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
     output.status.code()
 }
@@ -235,7 +235,7 @@ fn attached_while(daemon: &Daemon, shared: &Shared, script: &str) -> u32 {
             let said = String::from_utf8_lossy(&output.stdout);
             assert_eq!(said.lines().count(), 1, "{output:?}");
             assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
-            assert!(begun.elapsed() < LONG, "{:?}: {said}", begun.elapsed());
+            assert!(begun.elapsed() < MAX_WAIT, "{:?}: {said}", begun.elapsed());
             given += u32::from(said.contains(" attached (") || said.contains("incomplete ("));
         }
         // With what it has been given it may do as it likes, and takes its /proc there itself.

@@ -1,6 +1,6 @@
 //! Containers that make the hook or `attach` wait, or fill its memory.
 
-use super::{LONG, Silent, act, bundle, mounted, told};
+use super::{MAX_WAIT, Silent, act, bundle, mounted, told};
 use crate::{
     harness::oci::{Bundle, huge},
     harness::{Daemon, plimsoll, wait_until},
@@ -49,7 +49,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_the_hook_up_and_gets_no
         let said = told(what, &output, &output.stderr);
         let expected = "/proc/meminfo in the container is not the kernel's own file: it lies in a file system of type fuse";
         assert!(said.contains(expected), "{what}: {said}");
-        assert!(begun.elapsed() < LONG, "{what}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < MAX_WAIT, "{what}: {:?}", begun.elapsed());
         let mounted = String::from_utf8_lossy(&output.stdout);
         assert!(!mounted.contains("/meminfo"), "{what}: {mounted}");
     }
@@ -82,7 +82,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_attach_up_and_gets_noth
         assert!(said.contains(&expected), "{what}: {said}");
         let output = act(&["detach"], pid);
         assert!(output.status.success(), "{what}: {output:?}");
-        assert!(begun.elapsed() < LONG, "{what}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < MAX_WAIT, "{what}: {:?}", begun.elapsed());
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         assert!(!mounts.contains(view), "{what}: {mounts}");
     }
@@ -118,7 +118,7 @@ fn a_huge_configuration_holds_the_hook_up_neither_for_long_nor_with_much_memory(
         let output = command.output().unwrap();
         let error = told(what, &output, &output.stderr);
         assert!(error.contains(said), "{what}: {error}");
-        assert!(begun.elapsed() < LONG, "{what}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < MAX_WAIT, "{what}: {:?}", begun.elapsed());
     }
 }
 
