@@ -8,10 +8,13 @@ mod files;
 mod layers;
 mod links;
 mod map;
+mod names;
 mod purity;
 mod scope;
+mod sizes;
 mod source;
 mod uses;
+mod words;
 
 /// Fails with one line for each finding.
 fn check(findings: &[String]) {
@@ -21,4 +24,10 @@ fn check(findings: &[String]) {
         "{count} found:\n  {}",
         findings.join("\n  ")
     );
+}
+
+/// Prints what `--nocapture` shows.
+#[expect(clippy::print_stdout, reason = "numbers to be read, not to be tested")]
+fn report(line: &str) {
+    println!("{line}");
 }
