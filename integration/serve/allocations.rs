@@ -1,4 +1,4 @@
-//! The hot path takes nothing from the heap: a binary of its own, whose allocator counts.
+//! The hot path allocates nothing. This test is a binary of its own, whose allocator counts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,10 +39,10 @@ use std::{
     thread,
 };
 
-/// Counts what every thread but those of the test itself takes.
+/// The system's allocator, which counts the allocations of all threads but the reader.
 struct Counting;
 
-static TAKEN: AtomicU64 = AtomicU64::new(0);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static IS_READER: Cell<bool> = const { Cell::new(false) };
@@ -50,20 +50,20 @@ thread_local! {
 
 fn count() {
     if !IS_READER.try_with(Cell::get).unwrap_or(true) {
-        TAKEN.fetch_add(1, Ordering::Relaxed);
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-// SAFETY: every call is handed on to the system's allocator as it is.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        // SAFETY: the caller makes the promises that the system's allocator asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer is the system allocator's own, for that is where all come from.
+        // SAFETY: `alloc` got the pointer from the system's allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -80,11 +80,11 @@ fn serve<F: fuser::Filesystem>(served: F, view: &Path, side: Side) -> Connection
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
+fn a_read_that_was_answered_before_allocates_nothing() {
     IS_READER.set(true);
     let cgroup = Cgroup::new();
     let point = tempfile::tempdir().unwrap();
-    // At a time that stands still, for who a container is, is asked again from time to time, too.
+    // The clock stands still, because the identity of a container is also looked up again after a time.
     let answers = Answers::at(Path::new("/"), || Micros::SECOND)
         .unwrap()
         .with_max_age(Micros::SECOND.times(3600));
@@ -99,7 +99,7 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
         .mountpoint(point.path())
         .join(cgroup.key().to_string());
     let kept = File::open(own.join("proc/meminfo")).unwrap();
-    // By its descriptor: a name is looked up again from time to time.
+    // Opens by descriptor, because the kernel looks a name up again after a time.
     let vmstat = File::open(own.join("proc/vmstat")).unwrap();
     let opened = format!("/proc/self/fd/{}", vmstat.as_raw_fd());
     let mut text = vec![0; 1 << 16];
@@ -110,12 +110,12 @@ fn a_read_that_was_answered_lately_takes_nothing_from_the_heap() {
             while file.read(&mut text).unwrap() > 0 {}
         }
     };
-    // Tables find their sizes, and each file its text.
+    // The first round grows the tables and renders each file.
     read();
-    let before = TAKEN.load(Ordering::Relaxed);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
     read();
-    let taken = TAKEN.load(Ordering::Relaxed) - before;
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
     drop(cached);
     drop(direct);
-    assert_eq!(taken, 0);
+    assert_eq!(allocations, 0);
 }

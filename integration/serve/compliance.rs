@@ -1,38 +1,38 @@
-//! What any implementation owes a container, asked of the mount alone.
+//! The promises that any implementation owes a container, tested by the mount alone.
 //!
-//! `UNDER_TEST=lxcfs` asks lxcfs (6.0.4 in Debian) instead. What it is known to get wrong stands
-//! beside each case, with the reason; there a case passes if lxcfs fails as it is known to.
-//! `integration/lab/comply` runs both and prints the table.
+//! `UNDER_TEST=lxcfs` tests lxcfs (6.0.4 in Debian) instead. Each case names the known result of lxcfs and the
+//! reason. With lxcfs a case passes if the result is the known one. `integration/lab/comply` runs both and prints
+//! the table.
 
 use crate::harness::{Cgroup, Daemon, field, is_v2, python, read_line, stat_columns, stdout_of};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const MIB: u64 = 1 << 20;
 
-/// Where lxcfs is known to fail a case.
+/// The known result of lxcfs in a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lxcfs {
     Passes,
     Fails,
     FailsOnV2,
-    /// It differs from one run to the next.
+    /// The result differs from one run to the next.
     Varies,
 }
 
-/// Holds a server to a case; `why` lxcfs fails it.
+/// Runs `judge` on the server under test. `why` is the reason of a failure of lxcfs.
 #[expect(clippy::print_stdout, reason = "the table is made from these lines")]
 fn case(name: &str, lxcfs: Lxcfs, why: &str, judge: impl FnOnce(&Daemon)) {
-    let is_rival = std::env::var_os("UNDER_TEST").is_some_and(|name| name == "lxcfs");
-    let server = if is_rival {
+    let is_lxcfs = std::env::var_os("UNDER_TEST").is_some_and(|name| name == "lxcfs");
+    let server = if is_lxcfs {
         Daemon::lxcfs()
     } else {
         Daemon::start()
     };
     let verdict = catch_unwind(AssertUnwindSafe(|| judge(&server)));
-    let who = if is_rival { "lxcfs" } else { "plimsoll" };
+    let who = if is_lxcfs { "lxcfs" } else { "plimsoll" };
     let word = if verdict.is_ok() { "pass" } else { "fail" };
     println!("\ncompliance\t{name}\t{who}\t{word}\t{why}");
-    match (is_rival, verdict) {
+    match (is_lxcfs, verdict) {
         (false, Err(panic)) => resume_unwind(panic),
         (true, verdict) => {
             let known = match lxcfs {
@@ -44,7 +44,7 @@ fn case(name: &str, lxcfs: Lxcfs, why: &str, judge: impl FnOnce(&Daemon)) {
             assert_eq!(
                 verdict.is_err(),
                 known,
-                "lxcfs does not do as it is known to"
+                "the result of lxcfs is not the known one"
             );
         }
         (false, Ok(())) => {}
@@ -67,7 +67,7 @@ macro_rules! cases {
     };
 }
 
-/// Cgroups in one another, the outermost first.
+/// Makes nested cgroups, the outermost first.
 fn nest(depth: usize) -> Vec<Cgroup> {
     let mut levels = vec![Cgroup::new()];
     for _ in 1..depth {
@@ -77,7 +77,7 @@ fn nest(depth: usize) -> Vec<Cgroup> {
     levels
 }
 
-/// The innermost go first: a cgroup that holds others cannot be removed.
+/// Drops the innermost cgroup first, because a cgroup with children cannot be removed.
 fn drop_inside_out(mut levels: Vec<Cgroup>) {
     while levels.pop().is_some() {}
 }
@@ -93,7 +93,7 @@ cases! {
         drop_inside_out(levels);
     };
 
-    what_a_sibling_holds_is_not_free, Lxcfs::Fails, "it looks at the container's own use only", |server| {
+    memory_of_a_sibling_is_not_free, Lxcfs::Fails, "it looks at the container's own use only", |server| {
         let parent = Cgroup::new();
         parent.limit_memory(200 * MIB);
         let (hungry, other) = (parent.child("hungry"), parent.child("other"));
@@ -133,7 +133,7 @@ cases! {
         assert_eq!(text, "1\n0\n");
     };
 
-    beyond_its_end_a_file_holds_nothing, Lxcfs::Fails, "it answers EINVAL", |server| {
+    a_read_beyond_the_end_of_a_file_is_empty, Lxcfs::Fails, "it answers EINVAL", |server| {
         let script = "import os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\nos.read(fd, 9999)\nprint(os.pread(fd, 100, 1 << 20))";
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "b''\n");
     };
@@ -144,13 +144,13 @@ cases! {
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "True\n");
     };
 
-    byte_by_byte_a_file_says_the_same, Lxcfs::Passes, "", |server| {
+    a_file_read_byte_by_byte_is_the_same, Lxcfs::Passes, "", |server| {
         let script = "whole = open('/proc/swaps', 'rb').read()\nf = open('/proc/swaps', 'rb', buffering=0)\n\
             print(b''.join(iter(lambda: f.read(1), b'')) == whole)";
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "True\n");
     };
 
-    a_kept_descriptor_shows_what_is_so_now, Lxcfs::Passes, "", |server| {
+    a_kept_descriptor_shows_the_present_limit, Lxcfs::Passes, "", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
         let (name, directory) = if is_v2() { ("memory.max", "memory") } else { ("memory.limit_in_bytes", "memory") };
@@ -173,7 +173,7 @@ cases! {
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "b'\\n'\n");
     };
 
-    what_is_mapped_counts_as_mapped, Lxcfs::FailsOnV2, "file_mapped is taken for file", |server| {
+    mapped_memory_counts_as_mapped, Lxcfs::FailsOnV2, "file_mapped is taken for file", |server| {
         let script = "import mmap, os\nos.chdir('/var/tmp')\nf = open('plimsoll-mapped', 'wb+')\nos.unlink('plimsoll-mapped')\nf.write(b'x' * (24 << 20))\nf.flush()\n\
             m = mmap.mmap(f.fileno(), 0)\nsum(m[::4096])\nimport time; time.sleep(3)\nprint(open('/proc/meminfo').read())";
         let cgroup = Cgroup::new();
@@ -227,7 +227,7 @@ cases! {
         let levels = nest(6);
         let deep = levels[5].join("$burner");
         let script = format!("(while :; do :; done) & burner=$!; {deep}cat /proc/loadavg >/dev/null; sleep 11; cut -d' ' -f1 /proc/loadavg; kill -9 $burner; wait");
-        // A cgroup of v2 that hands on controllers holds no process itself.
+        // A cgroup of v2 that enables controllers for its children takes no process.
         let init = levels[0].child("init.scope");
         let output = init.shell(server, &format!("set +e; {script}; true")).output().unwrap();
         drop(init);
@@ -236,7 +236,7 @@ cases! {
         assert!(load > 0.1, "{load}");
     };
 
-    whoever_polls_a_file_is_answered_at_once, Lxcfs::Passes, "", |server| {
+    a_poll_of_a_file_returns_at_once, Lxcfs::Passes, "", |server| {
         let script = "import select\nf = open('/proc/meminfo')\np = select.poll()\np.register(f, select.POLLIN)\nprint(p.poll(5000)[0][1] & select.POLLIN)";
         assert_eq!(Cgroup::new().stdout(server, &python(script, "")), "1\n");
     };
@@ -255,7 +255,7 @@ cases! {
         assert!(second.starts_with("1\n") && second.contains(" 131072 kB"), "{second}");
     };
 
-    nobody_and_root_read_the_same, Lxcfs::Passes, "", |server| {
+    root_and_an_unprivileged_user_read_the_same, Lxcfs::Passes, "", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
         let text = cgroup.stdout(server, "for as in '' 'setpriv --reuid 65534 --clear-groups'; do $as grep MemTotal /proc/meminfo; $as cat /proc/cpuinfo | grep -c ^processor; done");
@@ -303,14 +303,14 @@ cases! {
         assert_eq!((first.as_str(), second.as_str()), ("65536\n", "131072\n"));
     };
 
-    the_cpus_of_five_cpusets_in_one_another_are_those_of_the_innermost_that_has_any, Lxcfs::FailsOnV2, "it takes what was asked for, not what is effective", |server| {
-        // Each asks for both; the second is cut to one, and with it all below.
+    the_cpus_of_five_nested_cpusets_are_those_of_the_innermost, Lxcfs::FailsOnV2, "it takes what was asked for, not what is effective", |server| {
+        // Each cpuset asks for both CPUs. The second is then cut to one, and with it all below.
         let levels = nest(5);
         for level in &levels {
             level.limit_cpus("0-1");
         }
         for level in levels.iter().skip(1).rev() {
-            // v1 refuses to take from a parent what a child holds.
+            // v1 refuses to take a CPU from a parent that a child still has.
             if !is_v2() || level.path() == levels[1].path() {
                 level.limit_cpus("1");
             }
@@ -320,7 +320,7 @@ cases! {
         assert_eq!(text, "1\n1\n1\n1\n");
     };
 
-    anywhere_in_a_file_a_read_finds_what_stands_there, Lxcfs::Fails, "it has nothing before the start was read, and EINVAL beyond the end", |server| {
+    a_read_at_any_offset_returns_the_bytes_there, Lxcfs::Fails, "it has nothing before the start was read, and EINVAL beyond the end", |server| {
         let script = "import os, random\nrandom.seed(7)\nfor name in 'cpuinfo', 'swaps', 'slabinfo':\n  path = '/proc/' + name\n  \
             whole = open(path, 'rb').read()\n  fd = os.open(path, os.O_RDONLY)\n  for _ in range(400):\n    \
             at, length = random.randrange(len(whole) * 2), random.randrange(1, 5000)\n    \
@@ -329,7 +329,7 @@ cases! {
     };
 
     #[ignore = "needs root, /dev/fuse, swap and a quiet machine"]
-    swap_that_is_switched_on_after_the_start_is_there, Lxcfs::Varies, "it looks for swap once, when it starts", |server| {
+    swap_that_is_switched_on_after_the_start_shows, Lxcfs::Varies, "it looks for swap once, when it starts", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
         let total = || field(&cgroup.stdout(server, "cat /proc/meminfo"), "SwapTotal");
@@ -343,7 +343,7 @@ cases! {
     };
 
     #[ignore = "needs root, /dev/fuse, cgroup v2 and swap"]
-    swap_is_what_the_tightest_level_allows, Lxcfs::Varies, "it finds swap only if a cgroup at the top had the file when it started", |server| {
+    swap_is_limited_by_the_tightest_level, Lxcfs::Varies, "it finds swap only if a cgroup at the top had the file when it started", |server| {
         let levels = nest(3);
         for (level, limit) in levels.iter().zip([48, 16, 32]) {
             level.limit_swap(limit * MIB);
@@ -367,12 +367,12 @@ cases! {
         let waited = std::fs::read_to_string(file).unwrap();
         let (fired, seen) = text.trim().split_once(' ').unwrap();
         let waited = waited.split("total=").nth(1).unwrap().split_whitespace().next().unwrap();
-        // The host has waited for what every container has, and more.
+        // The container's own count in the kernel has grown since the read.
         assert!(seen.parse::<u64>().unwrap() <= waited.parse::<u64>().unwrap(), "{seen} of {waited}");
         assert_eq!(fired, "True");
     };
 
-    a_mapped_file_shows_nobody_elses_numbers, Lxcfs::Varies, "", |server| {
+    a_mapped_file_shows_no_other_containers_numbers, Lxcfs::Varies, "", |server| {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
         let script = "import mmap, os\nfd = os.open('/proc/meminfo', os.O_RDONLY)\ntry:\n  m = mmap.mmap(fd, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ)\n  \

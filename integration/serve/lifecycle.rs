@@ -15,7 +15,7 @@ fn is_mounted(daemon: &Daemon) -> bool {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn systemd_holds_the_connection_and_is_told_when_the_first_read_would_be_answered() {
+fn systemd_gets_the_connection_and_a_ready_message_when_the_first_read_succeeds() {
     let place = tempfile::tempdir().unwrap();
     let socket = UnixDatagram::bind(place.path().join("notify")).unwrap();
     socket
@@ -35,7 +35,7 @@ fn systemd_holds_the_connection_and_is_told_when_the_first_read_would_be_answere
         let length = socket.recv(&mut message).unwrap();
         let text = String::from_utf8_lossy(&message[..length]).into_owned();
         if text.contains("FDSTORE=1") {
-            // It would be woken by every request.
+            // With FDPOLL every request would wake systemd.
             assert!(text.contains("FDPOLL=0"), "{text}");
             stored += 1;
         } else if text.starts_with("READY=1") {
@@ -48,7 +48,7 @@ fn systemd_holds_the_connection_and_is_told_when_the_first_read_would_be_answere
         .status()
         .unwrap();
     assert!(daemon.wait().unwrap().success());
-    // The state, what must be known of the connection, and the connection.
+    // The descriptors are the state, the manifest and the connection.
     assert!(stored >= 3, "{stored}");
     assert!(answered.is_ok());
 }
@@ -83,7 +83,7 @@ fn a_second_daemon_on_the_same_mountpoint_refuses_in_one_line() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn what_a_killed_daemon_left_is_taken_over() {
+fn the_dead_mount_of_a_killed_daemon_is_taken_over() {
     let mut daemon = Daemon::start();
     daemon.kill();
     assert!(fs::read(daemon.path("proc/meminfo")).is_err());
@@ -93,7 +93,7 @@ fn what_a_killed_daemon_left_is_taken_over() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_mountpoint_that_is_something_elses_is_left_alone() {
+fn a_mount_point_of_another_file_system_is_left_alone() {
     let place = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount")
         .args(["-t", "tmpfs", "other"])

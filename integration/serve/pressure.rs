@@ -5,7 +5,7 @@ use std::process::Command;
 
 const MIB: u64 = 1 << 20;
 
-/// Sets a trigger, says so, waits for it for some seconds and says what poll found.
+/// Sets a trigger, polls it for some seconds and prints the result.
 const WAIT: &str = r#"
 import os, select, sys
 text, seconds = sys.argv[1], float(sys.argv[2])
@@ -64,7 +64,7 @@ fn a_trigger_fires_for_the_container_that_stalls_and_not_for_its_neighbour() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroup v2"]
-fn nonsense_is_refused_and_only_the_privileged_choose_any_window() {
+fn a_malformed_trigger_is_refused_and_only_the_privileged_choose_any_window() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     let refused = "Invalid argument\n";
@@ -82,7 +82,7 @@ fn nonsense_is_refused_and_only_the_privileged_choose_any_window() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroup v2"]
-fn one_open_file_has_one_trigger_and_none_is_an_error_to_poll() {
+fn an_open_file_has_one_trigger_and_poll_without_a_trigger_is_an_error() {
     let daemon = Daemon::start();
     let script = python(
         r#"
@@ -106,7 +106,7 @@ print(poll.poll(5000)[0][1] == select.POLLIN)
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroup v2"]
-fn whoever_sets_triggers_and_goes_harms_nobody_and_has_only_so_many() {
+fn a_container_has_a_maximum_of_triggers_and_a_storm_of_them_harms_no_other_reader() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     let storm = python(

@@ -102,13 +102,13 @@ fn a_container_in_a_container_sees_its_own_limit_and_never_more_than_the_outer_h
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn an_open_file_keeps_telling_of_the_container_that_opened_it() {
+fn an_open_file_stays_with_the_container_that_opened_it() {
     let daemon = Daemon::start();
     let parent = Cgroup::new();
     let (first, second) = (parent.child("first"), parent.child("second"));
     first.limit_memory(32 * MIB);
     second.limit_memory(64 * MIB);
-    // In the host's pid namespace, where a process is of the container that its cgroup is.
+    // In the host's pid namespace the cgroup of a process decides its container.
     let script = format!(
         "{}exec unshare --mount sh -ec 'exec 3< {view}/proc/meminfo\n{}head -1 <&3; head -1 {view}/proc/meminfo'",
         first.join("$$"),
@@ -149,7 +149,7 @@ fn a_reader_at_the_root_of_the_cgroups_finds_the_machine_and_consistent_numbers(
 
 #[test]
 #[ignore = "needs root, /dev/fuse and prlimit"]
-fn the_descriptors_have_a_bound_however_many_containers_there_are() {
+fn the_number_of_descriptors_is_bounded_for_any_number_of_containers() {
     const MAX_DESCRIPTORS: u32 = 400;
     let daemon = Daemon::with_descriptors(MAX_DESCRIPTORS);
     let descriptors = || {
@@ -165,7 +165,8 @@ fn the_descriptors_have_a_bound_however_many_containers_there_are() {
     for container in &containers {
         assert!(look(container).contains("MemTotal"));
     }
-    // Half of what it may have, some of the machine, and those of who asked; one for each file were 600.
+    // The budget is half of the maximum. The machine and the readers add some; one descriptor for each
+    // file would make 600.
     assert!(
         descriptors() <= before + MAX_DESCRIPTORS as usize / 2 + 120,
         "{before}, then {}",

@@ -31,7 +31,7 @@ fn a_process_of_the_host_reads_the_hosts_bytes() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn the_lines_of_the_hosts_moving_files_are_the_hosts() {
+fn the_lines_of_files_that_change_are_the_hosts() {
     let daemon = Daemon::start();
     for file in [
         "stat",
@@ -42,7 +42,7 @@ fn the_lines_of_the_hosts_moving_files_are_the_hosts() {
         "slabinfo",
     ] {
         let path = format!("proc/{file}");
-        // Only numbers may differ from one moment to the next, and with them how far they are filled up.
+        // Only the numbers and their padding may differ from one moment to the next.
         let is_number = |letter: char| letter.is_ascii_digit() || letter == ' ';
         let shape = |text: String| text.replace(is_number, "");
         let served = shape(fs::read_to_string(daemon.path(&path)).unwrap());
@@ -84,7 +84,7 @@ fn limits_of_every_parent_count() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn what_a_sibling_takes_under_one_parent_is_not_free() {
+fn memory_that_a_sibling_takes_is_not_free() {
     let daemon = Daemon::start();
     let parent = Cgroup::new();
     parent.limit_memory(200 * MIB);
@@ -107,7 +107,7 @@ fn what_a_sibling_takes_under_one_parent_is_not_free() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_changed_limit_is_seen_once_an_answer_has_had_its_age() {
+fn a_changed_limit_shows_after_the_maximum_age() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_memory(100 * MIB);
@@ -198,7 +198,7 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
     for cgroup in [&busy, &idle] {
         cgroup.limit_cpu(100);
     }
-    // Behind each sample stands what the burner itself has used by then.
+    // The CPU time of the burner follows each sample.
     let used = "awk '{print $14 + $15}' /proc/$burner/stat";
     let sample = format!("head -1 /proc/stat; {used}; sleep 2; head -1 /proc/stat; {used}");
     let burn =
@@ -232,7 +232,7 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
     );
 }
 
-/// The ticks that were spent working, and all that passed, between two lines of /proc/stat.
+/// Returns the busy ticks and all ticks between two lines of /proc/stat.
 fn grown(before: &str, after: &str) -> (u64, u64) {
     let grown: Vec<u64> = stat_columns(after)
         .iter()

@@ -1,4 +1,4 @@
-//! The trees below `/sys/devices/system`: whoever looks finds the CPUs and the memory that are its own.
+//! The trees below `/sys/devices/system`: a reader finds its own CPUs and its own memory.
 
 use crate::harness::{Cgroup, Daemon, field, stdout_of};
 use plimsoll::view::files::Attribute;
@@ -82,7 +82,7 @@ fn a_container_finds_the_directories_of_its_own_cpus_and_no_other() {
         let mut shell = cgroup.shell(&daemon, &script);
         stdout_of(&shell.output().unwrap())
     };
-    // Both walk over the same names of the shared tree, one after the other and back.
+    // Both containers read the same names of the shared tree in turn.
     for _ in 0..3 {
         assert_eq!(look(&first), "cpu0\n0\n0\nhas 0\n");
         let own = format!("cpu{last}\n{last}\n{last}\nhas {last}\n");

@@ -1,4 +1,4 @@
-//! Time in a container: what its CPUs did, how long it is up, how much waits in it.
+//! Time in a container: the columns of its CPUs, its uptime and its load.
 
 use crate::harness::{Cgroup, Daemon, is_v2, python, read_line, stat_columns, stdout_of};
 use std::{
@@ -36,7 +36,7 @@ fn a_container_at_its_quota_is_busy_or_stolen_from_and_agrees_with_its_own_count
     let used = (count(lines[3]) - count(lines[1])) / scale;
     let shown = grown[0] + grown[1] + grown[2];
     let passed: u64 = grown.iter().sum();
-    // One percent, and a tick for either end of each column.
+    // The tolerance is one percent, and one tick for either end of each column.
     assert!(
         shown.abs_diff(used) <= used / 100 + 4,
         "{shown} shown, {used} used: {text}"
@@ -45,7 +45,7 @@ fn a_container_at_its_quota_is_busy_or_stolen_from_and_agrees_with_its_own_count
     assert!((shown + steal) * 100 >= passed * 95, "{grown:?}");
 }
 
-/// Reads stat and uptime for some seconds and says what ran backwards.
+/// Reads stat and uptime for some seconds and prints each counter that runs backwards.
 const WATCH: &str = r#"
 import time
 last, end, reads = {}, time.time() + SECONDS, 0
@@ -63,6 +63,7 @@ while time.time() < end:
 print("watched" if reads > 10 else "too slow")
 "#;
 
+/// Starts a container that burns CPU time and [watches](WATCH) its counters.
 fn watching(daemon: &Daemon, cgroup: &Cgroup, seconds: u32) -> Child {
     let watch = WATCH.replace("SECONDS", &seconds.to_string());
     let script = format!("(while :; do :; done) & {}", python(&watch, ""));
@@ -88,7 +89,7 @@ fn no_counter_runs_backwards_while_limits_change() {
     );
 }
 
-/// A CPU that is switched on again when this is dropped.
+/// The file `online` of a CPU. Switches the CPU on again when dropped.
 struct Unplugged(String);
 
 impl Drop for Unplugged {
@@ -158,7 +159,7 @@ fn the_load_after_a_minute_is_what_the_kernels_formula_gives() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a quiet machine"]
-fn thousands_of_threads_and_containers_that_nobody_asks_about_cost_next_to_nothing() {
+fn thousands_of_threads_cost_next_to_nothing_without_a_reader() {
     let daemon = Daemon::start();
     let ticks = || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
@@ -185,8 +186,8 @@ fn thousands_of_threads_and_containers_that_nobody_asks_about_cost_next_to_nothi
     let used = ticks() - before;
     let _ = threads.wait();
     // An emulated CPU is some ten times slower.
-    let most = if is_v2() { 200 } else { 20 };
-    assert!(used <= most, "{used} ticks in 20 s");
+    let max_ticks = if is_v2() { 200 } else { 20 };
+    assert!(used <= max_ticks, "{used} ticks in 20 s");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One daemon takes another's place: what is handed over, and what becomes of it when either dies.
+//! The handover from a daemon to its successor, and the death of either in the middle.
 
 use super::{harm, keepers};
 use crate::harness::{Daemon, children, kill, plimsoll, stdout_of, wait_until};
@@ -29,14 +29,14 @@ use std::{
 #[ignore = "needs root and /dev/fuse"]
 fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
     let daemon = Daemon::start();
-    // All its workers stand still, and go on when we are gone.
+    // The workers of the drained daemon stand still until the connection closes.
     drop(drained(&daemon));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
+fn a_dry_run_of_a_replacement_does_not_disturb_the_daemon() {
     let daemon = Daemon::start();
     let serving = daemon.pid();
     let kept = File::open(daemon.path("proc/meminfo")).unwrap();
@@ -50,7 +50,7 @@ fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
     assert_eq!(stdout_of(&asked()), "");
     assert_eq!(daemon.pid(), serving);
     assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
-    harm::spoil(&daemon);
+    harm::corrupt_state(&daemon);
     let refused = asked();
     assert_eq!(refused.status.code(), Some(125));
     let said = String::from_utf8(refused.stderr).unwrap();
@@ -61,31 +61,31 @@ fn whether_a_daemon_could_be_replaced_is_found_out_without_disturbing_it() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn what_is_handed_over_in_a_version_that_is_not_known_is_refused_in_one_line() {
+fn a_manifest_of_an_unknown_version_is_refused_in_one_line() {
     let said = refusal("{\"version\":\"9\",\"news\":[]}");
     assert!(said.contains("version 9"), "{said}");
 }
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn what_is_handed_over_and_is_corrupt_is_refused_in_one_line() {
+fn a_corrupt_manifest_is_refused_in_one_line() {
     let said = refusal("{\"version\":\"1\",\"mountp");
     assert!(said.contains("corrupt"), "{said}");
 }
 
-/// What a daemon says that is to replace one whose manifest is that.
+/// Returns the line with which `daemon --replace` refuses a predecessor with that manifest.
 fn refusal(manifest: &'static str) -> String {
     let place = tempfile::tempdir().unwrap();
     let mountpoint = fs::canonicalize(place.path()).unwrap();
     let listener = listening(&mountpoint);
-    let later = thread::spawn(move || {
+    let predecessor = thread::spawn(move || {
         let socket = accepted(&listener);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(manifest.as_bytes()).unwrap();
         let held = Descriptors::new([(Name::Manifest, File::into(file))]);
         let channel = Channel::from(socket);
         channel.send_descriptors(&held).unwrap();
-        // It must say nothing more: the daemon that it asked goes on.
+        // The successor must send nothing more, so that the predecessor goes on.
         packet::receive(&channel).unwrap().0
     });
     let refused = plimsoll()
@@ -93,8 +93,8 @@ fn refusal(manifest: &'static str) -> String {
         .arg(&mountpoint)
         .output()
         .unwrap();
-    fs::remove_file(door(&mountpoint)).unwrap();
-    assert_eq!(later.join().unwrap(), b"");
+    fs::remove_file(socket_path(&mountpoint)).unwrap();
+    assert_eq!(predecessor.join().unwrap(), b"");
     assert_eq!(refused.status.code(), Some(125));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -103,15 +103,15 @@ fn refusal(manifest: &'static str) -> String {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_daemon_that_was_killed_is_replaced_as_soon_as_its_keeper_has_another_one_serve() {
+fn a_killed_daemon_is_replaced_as_soon_as_its_keeper_has_started_another_one() {
     let mut daemon = Daemon::start();
     let keeper = daemon.process.id();
     kill("STOP", keeper);
     kill("KILL", daemon.pid());
-    fs::remove_file(door(&daemon.mountpoint)).unwrap();
+    fs::remove_file(socket_path(&daemon.mountpoint)).unwrap();
     let listener = listening(&daemon.mountpoint);
     let _successor = Successor::of(&daemon.mountpoint);
-    // It finds one that is just dying, and then none.
+    // The successor first finds a daemon that is dying, and then none.
     drop(accepted(&listener));
     drop(listener);
     kill("CONT", keeper);
@@ -121,14 +121,14 @@ fn a_daemon_that_was_killed_is_replaced_as_soon_as_its_keeper_has_another_one_se
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn who_would_replace_a_daemon_that_was_killed_meanwhile_is_told_that_another_one_serves() {
+fn a_successor_of_a_daemon_that_is_killed_meanwhile_learns_that_another_one_serves() {
     let daemon = Daemon::start();
     let (socket, mut held) = drained(&daemon);
     let keeper = held.take(&Name::Keeper).unwrap();
-    let (serving, itself) = (daemon.pid(), daemon.process.id());
-    kill("KILL", serving);
-    wait_until("another one serves", || {
-        ![serving, itself].contains(&daemon.pid())
+    let (killed, keeper_pid) = (daemon.pid(), daemon.process.id());
+    kill("KILL", killed);
+    wait_until("another daemon serves", || {
+        ![killed, keeper_pid].contains(&daemon.pid())
     });
     assert_eq!(packet::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
     assert_eq!(packet::send(&keeper, b"leaving", &[]), Err(Errno::EPIPE));
@@ -138,7 +138,7 @@ fn who_would_replace_a_daemon_that_was_killed_meanwhile_is_told_that_another_one
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn nobody_takes_the_place_of_a_daemon_that_is_killed_when_its_successor_serves() {
+fn a_daemon_that_is_killed_when_its_successor_serves_has_no_other_successor() {
     let mut daemon = Daemon::start();
     let (_socket, mut held) = drained(&daemon);
     let keeper = held.take(&Name::Keeper).unwrap();
@@ -149,10 +149,10 @@ fn nobody_takes_the_place_of_a_daemon_that_is_killed_when_its_successor_serves()
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_daemon_that_waited_in_vain_serves_on_and_says_so() {
+fn a_daemon_whose_successor_times_out_serves_on_and_says_so() {
     let daemon = Daemon::start();
     let (socket, _held) = drained(&daemon);
-    // It waits ten seconds.
+    // The timeout is ten seconds.
     assert_eq!(packet::receive(&socket).unwrap().0, b"staying");
     assert_eq!(packet::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
@@ -160,7 +160,7 @@ fn a_daemon_that_waited_in_vain_serves_on_and_says_so() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_successor_that_is_too_late_serves_nobody() {
+fn a_successor_that_is_too_late_does_not_serve() {
     for (is_followed, why) in [(false, "has waited for too long"), (true, "has died")] {
         let mut between = Between::new();
         let stays = match is_followed {
@@ -213,14 +213,16 @@ fn a_successor_whose_keeper_dies_before_it_serves_gets_another_one() {
     kill("KILL", between.successor.0.id());
     drop(between.keeper);
     assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
-    wait_until("there is another keeper", || !keepers(serving).is_empty());
+    wait_until("another keeper runs", || !keepers(serving).is_empty());
     let keeper = keepers(serving)[0];
     kill("KILL", serving);
-    wait_until("another one follows", || !children(keeper).is_empty());
+    wait_until("another daemon runs", || !children(keeper).is_empty());
     let last = children(keeper)[0];
     assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
     kill("TERM", keeper);
-    wait_until("it ends", || !Path::new(&format!("/proc/{last}")).exists());
+    wait_until("the daemon ends", || {
+        !Path::new(&format!("/proc/{last}")).exists()
+    });
 }
 
 #[test]
@@ -234,13 +236,13 @@ fn a_daemon_that_dies_while_it_comes_to_rest_is_replaced_when_the_next_one_serve
         ..
     } = Between::new();
     drop(drained);
-    fs::rename(aside(&daemon.mountpoint), door(&daemon.mountpoint)).unwrap();
+    fs::rename(aside(&daemon.mountpoint), socket_path(&daemon.mountpoint)).unwrap();
     drop(socket);
     assert_eq!(status_of(&mut daemon.process), Some(0));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
-/// A daemon with `--replace`, which ends with the test.
+/// A `daemon --replace`. Ended when dropped.
 struct Successor(Child);
 
 impl Successor {
@@ -258,7 +260,7 @@ impl Drop for Successor {
             kill("TERM", self.0.id());
         }
         let _ = self.0.wait();
-        // It is of use to whoever looks for why a test failed.
+        // The log helps to find the reason of a failed test.
         if let Some(said) = self.0.stderr.take() {
             let said = std::io::read_to_string(said).unwrap_or_default();
             let _ = std::io::stderr().write_all(said.as_bytes());
@@ -266,15 +268,14 @@ impl Drop for Successor {
     }
 }
 
-/// A daemon that is drained, and a successor that is ready, for which this process is that daemon
-/// and its keeper.
+/// A drained daemon and a ready successor. Towards the successor this process plays the daemon and its keeper.
 struct Between {
     successor: Successor,
-    /// Where the successor speaks to the daemon.
+    /// The socket on which the successor speaks to the daemon.
     socket: OwnedFd,
-    /// Where it speaks to the daemon's keeper.
+    /// The socket on which the successor speaks to the daemon's keeper.
     keeper: OwnedFd,
-    /// Where the daemon waits for its successor.
+    /// The socket on which the daemon waits for its successor.
     drained: OwnedFd,
     daemon: Daemon,
 }
@@ -286,7 +287,7 @@ impl Between {
         held.take(&Name::Keeper).unwrap();
         drop(visit);
         let aside = aside(&daemon.mountpoint);
-        fs::rename(door(&daemon.mountpoint), &aside).unwrap();
+        fs::rename(socket_path(&daemon.mountpoint), &aside).unwrap();
         let listener = listening(&daemon.mountpoint);
         let successor = Successor::of(&daemon.mountpoint);
         let socket = accepted(&listener);
@@ -307,8 +308,8 @@ impl Between {
         }
     }
 
-    /// The pid of the successor, which has told the daemon that it serves, and waits for what the
-    /// keeper says.
+    /// Lets the successor tell the daemon that it serves, and wait for the keeper. Returns the pid of the
+    /// successor.
     fn successor_that_waits(&self) -> u32 {
         shutdown(self.keeper.as_raw_fd(), Shutdown::Read).unwrap();
         self.say_drained();
@@ -316,12 +317,12 @@ impl Between {
         children(self.successor.0.id())[0]
     }
 
-    /// Has the successor go on.
+    /// Tells the successor that the daemon is drained.
     fn say_drained(&self) {
         packet::send(&self.socket, b"drained", &[]).unwrap();
     }
 
-    /// Ends the daemon, whose mounts stay.
+    /// Ends the daemon. Its mounts stay.
     fn end_daemon(&mut self) {
         packet::send(&self.drained, b"serving", &[]).unwrap();
         shutdown(self.drained.as_raw_fd(), Shutdown::Both).unwrap();
@@ -329,34 +330,34 @@ impl Between {
     }
 }
 
-/// The exit status of one that ends; none of one that was killed.
+/// Waits for the end of a process. Returns its exit status, or none if it was killed.
 fn status_of(process: &mut Child) -> Option<i32> {
     let mut ended = None;
-    wait_until("it ends", || {
+    wait_until("the process ends", || {
         ended = process.try_wait().unwrap();
         ended.is_some()
     });
     ended.unwrap().code()
 }
 
-/// The daemon as one that wants to replace it has it: all its workers stand still.
+/// Drains a daemon as a successor does: all its workers stand still.
 fn drained(daemon: &Daemon) -> (OwnedFd, Descriptors) {
-    drained_at(&door(&daemon.mountpoint))
+    drained_at(&socket_path(&daemon.mountpoint))
 }
 
-fn drained_at(door: &Path) -> (OwnedFd, Descriptors) {
-    let (socket, held) = asked_at(door);
+fn drained_at(socket: &Path) -> (OwnedFd, Descriptors) {
+    let (socket, held) = asked_at(socket);
     packet::send(&socket, b"ready", &[]).unwrap();
     assert_eq!(packet::receive(&socket).unwrap().0, b"drained");
     (socket, held)
 }
 
-/// Where a successor finds this process in the place of the daemon on that mount point.
+/// Listens where a successor looks for the daemon of that mount point.
 fn listening(mountpoint: &Path) -> OwnedFd {
     fs::create_dir_all("/run/plimsoll").unwrap();
     let (family, flags) = (AddressFamily::Unix, SockFlag::SOCK_CLOEXEC);
     let listener = socket(family, SockType::SeqPacket, flags, None).unwrap();
-    let address = UnixAddr::new(&door(mountpoint)).unwrap();
+    let address = UnixAddr::new(&socket_path(mountpoint)).unwrap();
     bind(listener.as_raw_fd(), &address).unwrap();
     listen(&listener, Backlog::new(1).unwrap()).unwrap();
     listener
@@ -366,31 +367,31 @@ fn accepted(listener: &OwnedFd) -> OwnedFd {
     fd::accept(listener).unwrap()
 }
 
-/// Asks the daemon that serves there for what it hands over.
+/// Asks the daemon of that mount point for its handover, as a successor does.
 pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Descriptors) {
-    asked_at(&door(mountpoint))
+    asked_at(&socket_path(mountpoint))
 }
 
-fn asked_at(door: &Path) -> (OwnedFd, Descriptors) {
+fn asked_at(path: &Path) -> (OwnedFd, Descriptors) {
     let family = AddressFamily::Unix;
     let socket = socket(family, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    let address = UnixAddr::new(door).unwrap();
-    wait_until("its door is open", || {
+    let address = UnixAddr::new(path).unwrap();
+    wait_until("the daemon listens", || {
         connect(socket.as_raw_fd(), &address).is_ok()
     });
     let mut channel = Channel::from(socket);
     let Some(Received::Descriptors(held)) = channel.recv().unwrap() else {
-        panic!("it hands over nothing");
+        panic!("the daemon hands over nothing");
     };
     (channel.into(), held)
 }
 
-/// Where a test puts the daemon's door, to be in its place.
+/// Returns the path to which a test moves the socket of the daemon, to take its place.
 fn aside(mountpoint: &Path) -> PathBuf {
-    door(mountpoint).with_extension("aside.socket")
+    socket_path(mountpoint).with_extension("aside.socket")
 }
 
-/// Where successors ask the daemon on that mount point.
-fn door(mountpoint: &Path) -> PathBuf {
+/// Returns the path of the socket on which successors ask the daemon of that mount point.
+fn socket_path(mountpoint: &Path) -> PathBuf {
     lock_path(mountpoint).with_extension("socket")
 }

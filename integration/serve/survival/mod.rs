@@ -1,4 +1,4 @@
-//! What readers notice of the daemon's misfortunes: a pause.
+//! The death, hang or replacement of a daemon: its readers notice no more than a pause.
 
 mod handover;
 mod harm;
@@ -22,20 +22,21 @@ use std::{
 
 const MIB: u64 = 1 << 20;
 
-/// A container that does what it is told, a line of shell at a time.
+/// A container that runs lines of shell, one at a time.
 struct Guest {
     process: Child,
-    tell: ChildStdin,
-    said: BufReader<ChildStdout>,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
     _cgroup: Cgroup,
 }
 
 impl Guest {
+    /// Starts a guest of 64 MB that reads from the shared tree of a daemon.
     fn of(daemon: &Daemon) -> Guest {
         Guest::on(&daemon.mountpoint)
     }
 
-    /// One that reads from the view there.
+    /// Starts a guest of 64 MB that reads from the view at that mount point.
     fn on(view: &Path) -> Guest {
         let cgroup = Cgroup::new();
         cgroup.limit_memory(64 * MIB);
@@ -50,33 +51,34 @@ impl Guest {
             .spawn()
             .unwrap();
         Guest {
-            tell: process.stdin.take().unwrap(),
-            said: BufReader::new(process.stdout.take().unwrap()),
+            stdin: process.stdin.take().unwrap(),
+            stdout: BufReader::new(process.stdout.take().unwrap()),
             process,
             _cgroup: cgroup,
         }
     }
 
-    fn says(&mut self, line: &str) -> String {
-        writeln!(self.tell, "{line}").unwrap();
-        let mut said = String::new();
+    /// Runs a line of shell. Returns its standard output and standard error.
+    fn run(&mut self, line: &str) -> String {
+        writeln!(self.stdin, "{line}").unwrap();
+        let mut output = String::new();
         loop {
             let mut line = String::new();
             assert!(
-                self.said.read_line(&mut line).unwrap() > 0,
-                "it ended: {said}"
+                self.stdout.read_line(&mut line).unwrap() > 0,
+                "the guest has ended: {output}"
             );
             if line == "END\n" {
-                return said;
+                return output;
             }
-            said += &line;
+            output += &line;
         }
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // By the system call: kill(1) of procps 4.0.2 takes a group's number without `--` for -1.
+        // The system call, because kill(1) of procps 4.0.2 takes a group's number without `--` for -1.
         let group = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).unwrap());
         let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
         let _ = self.process.wait();
@@ -94,13 +96,13 @@ fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
     ));
 }
 
-/// How often to kill, if somebody has asked for a number; an emulated machine takes seconds for each.
+/// Returns the number of kills that the environment asks for. An emulated machine takes seconds for each.
 fn kills() -> Option<u32> {
     let kills = std::env::var("PLIMSOLL_KILLS").ok()?;
     Some(kills.parse().unwrap())
 }
 
-/// Has readers verify every byte meanwhile.
+/// Runs `integration/lab/survive`, whose readers verify every byte.
 fn survive(options: &str) {
     let survive = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/lab/survive");
     let output = Command::new(survive)
@@ -128,21 +130,21 @@ fn a_keeper_has_one_thread_and_little_memory_of_its_own() {
     let keeper = daemon.process.id();
     let status = fs::read_to_string(format!("/proc/{keeper}/status")).unwrap();
     assert_eq!(field(&status, "Threads"), 1);
-    // The pages that it has in common with the daemon are the daemon's.
+    // Pages that the keeper shares with the daemon belong to the daemon.
     let memory = fs::read_to_string(format!("/proc/{keeper}/smaps_rollup")).unwrap();
     assert!(field(&memory, "Private_Dirty") <= 256, "{memory}");
 }
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
+fn a_killed_keeper_is_replaced_by_one_that_works() {
     let mut daemon = Daemon::start();
     let serving = daemon.pid();
     daemon.process.kill().unwrap();
     daemon.process.wait().unwrap();
-    wait_until("there is another keeper", || !keepers(serving).is_empty());
+    wait_until("another keeper runs", || !keepers(serving).is_empty());
     let keeper = keepers(serving);
-    // At once: it has not even begun to listen.
+    // At once, before the new keeper listens.
     kill("KILL", serving);
     let read = fs::read(daemon.path("proc/meminfo"));
     assert!(read.is_ok(), "{read:?}");
@@ -150,12 +152,12 @@ fn a_keeper_that_is_killed_is_replaced_by_one_that_keeps_on() {
     assert_eq!(successor.len(), 1);
     assert_ne!(successor[0], serving);
     kill("TERM", keeper[0]);
-    wait_until("both are gone", || {
+    wait_until("keeper and daemon are gone", || {
         !Path::new(&format!("/proc/{}", successor[0])).exists()
     });
 }
 
-/// The keepers that a daemon has started.
+/// Lists the keepers that a daemon has started.
 fn keepers(daemon: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
     let lists = threads.map(|task| task.unwrap().path().join("children"));
@@ -166,21 +168,21 @@ fn keepers(daemon: u32) -> Vec<u32> {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_daemon_whose_threads_stand_still_is_replaced_and_its_readers_are_answered() {
+fn a_daemon_with_stopped_threads_is_replaced_and_its_readers_are_answered() {
     for name in ["fuser-", ""] {
         let daemon = Daemon::with(Daemon::new_mountpoint(), &["--watchdog", "2"]);
         let before = daemon.pid();
         let kept = File::open(daemon.path("proc/meminfo")).unwrap();
-        stand_still(before, name);
+        stop_threads(before, name);
         assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
         assert!(std::io::read_to_string(kept).unwrap().contains("MemTotal"));
         assert_ne!(daemon.pid(), before);
     }
 }
 
-/// Stops the threads of a process whose names begin so, each by itself as a deadlock does: until
-/// they are killed.
-fn stand_still(pid: u32, name: &str) {
+/// Stops the threads of a process whose names begin with `name`, until they are killed. Each thread stops by
+/// itself, as in a deadlock.
+fn stop_threads(pid: u32, name: &str) {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let is_wanted = |thread: &std::path::PathBuf| {
         let comm = fs::read_to_string(thread.join("comm"));
@@ -196,13 +198,13 @@ fn stand_still(pid: u32, name: &str) {
     let (stopped, are_stopped) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for tid in &wanted {
-            // One that has ended since stands still as well.
+            // A thread that has ended meanwhile counts as stopped.
             let seized = ptrace::seize(*tid, ptrace::Options::empty());
             let stopped = seized.and_then(|()| ptrace::interrupt(*tid));
             let _ = stopped.and_then(|()| waitpid(*tid, Some(WaitPidFlag::__WALL)));
         }
         stopped.send(()).unwrap();
-        // Whoever stops them has to take note of their end, before their parent can.
+        // The tracer must reap the threads before their parent can.
         for tid in wanted.iter().rev() {
             while let Ok(how) = waitpid(*tid, Some(WaitPidFlag::__WALL)) {
                 if let WaitStatus::Signaled(..) | WaitStatus::Exited(..) = how {
@@ -219,17 +221,14 @@ fn stand_still(pid: u32, name: &str) {
 fn a_daemon_that_is_told_to_end_takes_its_files_out_of_every_container() {
     let mut daemon = Daemon::start();
     let mut guest = Guest::of(&daemon);
-    assert_eq!(
-        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
+    assert_eq!(field(&guest.run("cat /proc/meminfo"), "MemTotal"), 64 << 10);
     daemon.signal("TERM");
     assert!(daemon.process.wait().unwrap().success());
     let host = fs::read_to_string("/proc/meminfo").unwrap();
-    let seen = guest.says("cat /proc/meminfo");
+    let seen = guest.run("cat /proc/meminfo");
     assert_eq!(field(&seen, "MemTotal"), field(&host, "MemTotal"));
-    let left = guest.says("grep fuse.plimsoll /proc/self/mountinfo");
-    // Others may serve on this machine; their views are not bound here.
+    let left = guest.run("grep fuse.plimsoll /proc/self/mountinfo");
+    // Other daemons may serve on this machine. Their views are not bound in this container.
     let ours = daemon.mountpoint.to_str().unwrap();
     let is_left = |line: &&str| {
         [" /proc/", " /sys/", ours]
@@ -241,29 +240,23 @@ fn a_daemon_that_is_told_to_end_takes_its_files_out_of_every_container() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
-fn the_next_start_heals_containers_whose_daemon_and_keeper_were_both_killed() {
+fn the_next_daemon_repairs_containers_whose_daemon_and_keeper_were_both_killed() {
     let mut daemon = Daemon::start();
     let mut guest = Guest::of(&daemon);
-    assert_eq!(
-        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
+    assert_eq!(field(&guest.run("cat /proc/meminfo"), "MemTotal"), 64 << 10);
     daemon.kill();
-    // A request that is made while the connection ends is aborted.
+    // The kernel aborts a request of the moment in which the connection ends.
     let is_dead = |said: &str| said.contains("not connected") || said.contains("connection abort");
-    let said = guest.says("cat /proc/meminfo");
+    let said = guest.run("cat /proc/meminfo");
     assert!(is_dead(&said), "{said}");
     let _next = Daemon::on(daemon.mountpoint.clone());
-    wait_until("the container is healed", || {
-        let seen = guest.says("cat /proc/meminfo /proc/uptime /proc/stat");
+    wait_until("the container is repaired", || {
+        let seen = guest.run("cat /proc/meminfo /proc/uptime /proc/stat");
         seen.contains("MemTotal") && !is_dead(&seen)
     });
-    assert_eq!(
-        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
-    // What was open of the dead daemon stays dead.
-    assert!(guest.says("cat <&7").contains("not connected"));
+    assert_eq!(field(&guest.run("cat /proc/meminfo"), "MemTotal"), 64 << 10);
+    // A file that was open of the dead daemon stays dead.
+    assert!(guest.run("cat <&7").contains("not connected"));
 }
 
 #[test]

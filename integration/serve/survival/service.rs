@@ -1,4 +1,4 @@
-//! Under systemd: the unit as it is packaged, with shorter times to wait.
+//! The daemon under systemd: the packaged unit, with shorter timeouts.
 
 use super::{Guest, kills, survive};
 use crate::harness::{field, host_memory_kib, kill, plimsoll, stdout_of, wait_until};
@@ -23,17 +23,17 @@ const UNIT: &str = "/run/systemd/system/plimsoll.service";
 const SHORTER: &str = "/run/systemd/system/plimsoll.service.d/shorter.conf";
 const VIEW: &str = "/var/lib/plimsoll";
 
-/// There is one unit of that name.
-static ONE: Mutex<()> = Mutex::new(());
+/// The right to use the unit, of which there is one.
+static UNIT_LOCK: Mutex<()> = Mutex::new(());
 
-/// The installed service, which serves; removed when dropped.
+/// The installed service, which serves. Removed when dropped.
 struct Service(
     #[expect(dead_code, reason = "held until the service is removed")] MutexGuard<'static, ()>,
 );
 
 impl Service {
     fn start() -> Service {
-        let one = ONE.lock();
+        let lock = UNIT_LOCK.lock();
         for theirs in [
             PROGRAM,
             "/etc/systemd/system/plimsoll.service",
@@ -41,10 +41,10 @@ impl Service {
         ] {
             assert!(
                 !Path::new(theirs).exists(),
-                "{theirs} is not ours to replace"
+                "{theirs} belongs to an installed package"
             );
         }
-        let service = Service(one);
+        let service = Service(lock);
         let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/plimsoll.service");
         install();
         fs::create_dir_all(Path::new(SHORTER).parent().unwrap()).unwrap();
@@ -65,7 +65,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // As a package is removed: stopped first, for that needs the program.
+        // The stop needs the program, so it comes first, as in the removal of a package.
         let _ = Command::new("systemctl")
             .args(["stop", "plimsoll"])
             .status();
@@ -77,7 +77,7 @@ impl Drop for Service {
     }
 }
 
-/// A process that is stopped again and again, for systemd sends SIGCONT after each signal.
+/// A process that is stopped in a loop, because systemd sends SIGCONT after each signal.
 struct Hung(Arc<AtomicBool>);
 
 impl Hung {
@@ -104,13 +104,14 @@ impl Drop for Hung {
     }
 }
 
-/// The program, in place of the one before, as dpkg does it.
+/// Replaces the program as dpkg does.
 fn install() {
     let new = format!("{PROGRAM}.new");
     fs::copy(env!("CARGO_BIN_EXE_plimsoll"), &new).unwrap();
     fs::rename(new, PROGRAM).unwrap();
 }
 
+/// Runs systemctl with these words, which must succeed. Returns its standard output.
 fn systemctl(words: &str) -> String {
     let output = Command::new("systemctl")
         .args(words.split(' '))
@@ -121,22 +122,22 @@ fn systemctl(words: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The container sees the host's files, and waits for nobody.
-fn sees_the_host(guest: &mut Guest) {
-    let seen = guest.says("timeout 5 cat /proc/meminfo");
+/// Asserts that the container sees the host's files, and that no read hangs.
+fn assert_sees_the_host(guest: &mut Guest) {
+    let seen = guest.run("timeout 5 cat /proc/meminfo");
     assert_eq!(field(&seen, "MemTotal"), host_memory_kib());
-    let mounts = guest.says("grep fuse.plimsoll /proc/self/mountinfo");
+    let mounts = guest.run("grep fuse.plimsoll /proc/self/mountinfo");
     assert_eq!(mounts, "");
-    // What was open of the view fails; it does not wait.
+    // An open file of the view fails and does not hang.
     let begun = Instant::now();
-    let kept = guest.says("timeout 20 cat <&7");
+    let kept = guest.run("timeout 20 cat <&7");
     assert!(begun.elapsed() < Duration::from_secs(15), "{kept}");
     assert!(!Path::new(VIEW).join("proc").exists());
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, systemd, python3 and a quiet machine"]
-fn no_read_fails_while_systemd_follows_up_on_a_daemon_that_is_killed_upgraded_or_hangs() {
+fn no_read_fails_while_systemd_replaces_a_daemon_that_is_killed_upgraded_or_hangs() {
     let _service = Service::start();
     let kills = kills().unwrap_or(10);
     let (upgrades, hangs) = (kills / 5, kills.div_ceil(100));
@@ -154,16 +155,16 @@ fn a_new_program_serves_after_a_restart_and_the_hosts_files_are_there_after_a_st
     install();
     systemctl("restart plimsoll");
     assert_ne!(Service::pid(), before);
-    assert_eq!(field(&guest.says("cat <&7"), "MemTotal"), 64 << 10);
+    assert_eq!(field(&guest.run("cat <&7"), "MemTotal"), 64 << 10);
     systemctl("stop plimsoll");
-    sees_the_host(&mut guest);
+    assert_sees_the_host(&mut guest);
     systemctl("start plimsoll");
     assert!(Path::new(VIEW).join("proc").exists());
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, systemd and a quiet machine"]
-fn a_daemon_of_systemd_says_whether_it_could_be_replaced_and_leaves_that_to_systemd() {
+fn a_daemon_under_systemd_can_be_replaced_only_by_systemd_and_says_so() {
     let _service = Service::start();
     let before = Service::pid();
     let replace = |options: &[&str]| {
@@ -186,11 +187,11 @@ fn a_daemon_that_is_killed_and_at_once_stopped_leaves_the_hosts_files() {
     let _service = Service::start();
     for pause in [0, 1, 5, 20, 100] {
         let mut guest = Guest::on(Path::new(VIEW));
-        guest.says("true");
+        guest.run("true");
         kill("KILL", Service::pid());
         std::thread::sleep(Duration::from_millis(pause));
         systemctl("stop plimsoll");
-        sees_the_host(&mut guest);
+        assert_sees_the_host(&mut guest);
         systemctl("reset-failed plimsoll");
         systemctl("start plimsoll");
     }
@@ -201,14 +202,11 @@ fn a_daemon_that_is_killed_and_at_once_stopped_leaves_the_hosts_files() {
 fn a_daemon_that_hangs_while_it_is_stopped_leaves_the_hosts_files_and_no_reader_that_waits() {
     let _service = Service::start();
     let mut guest = Guest::on(Path::new(VIEW));
-    assert_eq!(
-        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
+    assert_eq!(field(&guest.run("cat /proc/meminfo"), "MemTotal"), 64 << 10);
     let hung = Hung::of(Service::pid());
     systemctl("stop plimsoll");
     drop(hung);
-    sees_the_host(&mut guest);
+    assert_sees_the_host(&mut guest);
 }
 
 #[test]
@@ -216,16 +214,16 @@ fn a_daemon_that_hangs_while_it_is_stopped_leaves_the_hosts_files_and_no_reader_
 fn a_daemon_that_is_killed_while_it_is_stopped_leaves_the_hosts_files() {
     let _service = Service::start();
     let mut guest = Guest::on(Path::new(VIEW));
-    guest.says("true");
+    guest.run("true");
     let pid = Service::pid();
-    // It is told to end, and cannot before it is killed.
+    // The daemon gets the signal to end, but is stopped until the kill.
     let hung = Hung::of(pid);
     systemctl("stop --no-block plimsoll");
     std::thread::sleep(Duration::from_millis(500));
     kill("KILL", pid);
     systemctl("stop plimsoll");
     drop(hung);
-    sees_the_host(&mut guest);
+    assert_sees_the_host(&mut guest);
 }
 
 #[test]
@@ -233,17 +231,14 @@ fn a_daemon_that_is_killed_while_it_is_stopped_leaves_the_hosts_files() {
 fn a_daemon_that_hangs_while_it_is_restarted_is_followed_by_one_that_goes_on() {
     let _service = Service::start();
     let mut guest = Guest::on(Path::new(VIEW));
-    guest.says("true");
+    guest.run("true");
     let before = Service::pid();
     let hung = Hung::of(before);
     systemctl("restart plimsoll");
     drop(hung);
-    assert_eq!(
-        field(&guest.says("cat /proc/meminfo"), "MemTotal"),
-        64 << 10
-    );
+    assert_eq!(field(&guest.run("cat /proc/meminfo"), "MemTotal"), 64 << 10);
     wait_until("another daemon serves", || {
         ![0, before].contains(&Service::pid())
     });
-    assert_eq!(field(&guest.says("cat <&7"), "MemTotal"), 64 << 10);
+    assert_eq!(field(&guest.run("cat <&7"), "MemTotal"), 64 << 10);
 }

@@ -1,9 +1,8 @@
-//! What each file must look like, whatever its numbers are, and what its numbers must be to each
-//! other and to those before.
+//! The form of each file, and the relations of its numbers to each other and to earlier ones.
 
 use std::{collections::HashMap, fmt};
 
-/// What is wrong with a read.
+/// A fault in the content of a read.
 #[derive(Debug)]
 pub(crate) struct Fault {
     what: String,
@@ -31,14 +30,14 @@ impl From<std::io::Error> for Fault {
     }
 }
 
-/// What one thread has read from one file before.
+/// The earlier reads of one file by one thread.
 #[derive(Default)]
 pub(crate) struct Past {
-    /// The names of the lines, which stay.
+    /// The names of the lines, which are constant.
     names: Option<Vec<String>>,
-    /// The bytes of a read with every digit made a space: what has to stand still.
+    /// The bytes of a read with a space for every digit. The result is constant.
     shape: Option<Vec<u8>>,
-    /// The last value of what only grows.
+    /// The last values of the counters.
     counters: HashMap<String, Vec<u64>>,
 }
 
@@ -70,33 +69,33 @@ impl Content {
             "diskstats" => Content::Diskstats,
             "slabinfo" => Content::Slabinfo,
             "online" => Content::List,
-            other => panic!("nobody knows how {other} looks"),
+            other => panic!("the form of {other} is unknown"),
         }
     }
 
-    /// Whether each byte that is neither digit nor space has its place for ever, where the size is
-    /// constant: numbers are right-aligned, and lines do not come and go with the CPUs or disks.
+    /// Asserts that every byte that is neither digit nor space has a constant place in a file of constant size:
+    /// numbers are right-aligned, and no line depends on the CPUs or disks.
     pub(crate) fn has_one_shape(self) -> bool {
         matches!(self, Content::Meminfo | Content::Slabinfo)
     }
 
-    /// No byte that does not belong there, no line cut or mixed, the same lines as before.
+    /// Verifies that every byte is text, that no line is cut or mixed, and that the lines are those of before.
     pub(crate) fn verify_layout(self, bytes: &[u8], past: &mut Past) -> Result<(), Fault> {
         let fault = |what: &str| Fault::new(what, bytes);
         verify_bytes(bytes)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| fault("no text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| fault("the content is no text"))?;
         if text.is_empty() && self == Content::Diskstats {
             return Ok(());
         }
         if !text.ends_with('\n') {
             return Err(fault("the last line is cut"));
         }
-        // A file of constant size may be filled up behind its last line.
+        // A file of constant size may have padding behind its last line.
         let text = text.trim_end_matches([' ', '\n']);
         let mut names = Vec::new();
         for line in text.lines() {
             if !self.is_line(line) {
-                return Err(fault(&format!("no line of it: {line:?}")));
+                return Err(fault(&format!("a malformed line: {line:?}")));
             }
             names.push(name(line));
         }
@@ -111,7 +110,7 @@ impl Content {
                 cpus > 1 && past.names.get_or_insert_with(|| names.clone()) == &names
             }
             Content::Cpuinfo => {
-                // Each processor's paragraph has the lines that the first one had.
+                // Each paragraph of a processor has the lines of the first one.
                 let lines = text
                     .split("\n\n")
                     .map(|paragraph| -> Vec<String> { paragraph.lines().map(name).collect() });
@@ -124,7 +123,7 @@ impl Content {
             Content::Diskstats => true,
         };
         if !is_complete {
-            return Err(fault("other lines than before"));
+            return Err(fault("the lines are not those of before"));
         }
         let shape = shape(bytes);
         past.shape.get_or_insert(shape);
@@ -177,7 +176,7 @@ impl Content {
         }
     }
 
-    /// What the numbers of one moment are to each other, and to those that were read before.
+    /// Verifies the relations of the numbers of one moment to each other, and to those of earlier reads.
     pub(crate) fn verify_numbers(self, bytes: &[u8], past: &mut Past) -> Result<(), Fault> {
         let text = String::from_utf8_lossy(bytes);
         let fault = |what: String| Fault::new(what, bytes);
@@ -201,7 +200,7 @@ impl Content {
                 let (total, cpus) = rows.split_first().unwrap();
                 for (column, total) in total.1.iter().enumerate() {
                     let sum: u64 = cpus.iter().map(|(_, row)| row[column]).sum();
-                    // The total also holds what CPUs did that are not seen any more.
+                    // The total also holds the ticks of CPUs that are no longer seen.
                     if sum > total + rows.len() as u64 {
                         return Err(fault(format!("column {column}: {sum} of {total} ticks")));
                     }
@@ -229,13 +228,13 @@ impl Content {
         Ok(())
     }
 
-    /// The memory limit that it tells, in KiB.
+    /// Returns the memory limit that the content shows, in KiB.
     pub(crate) fn limit(self, bytes: &[u8]) -> Option<u64> {
         let text = String::from_utf8_lossy(bytes);
         (self == Content::Meminfo).then(|| crate::harness::field(&text, "MemTotal"))
     }
 
-    /// A piece from somewhere within: where the layout is constant, letters stand where they must.
+    /// Verifies a piece of a file. If the layout is constant, every letter must be in its place.
     pub(crate) fn verify_piece(
         self,
         piece: &[u8],
@@ -253,14 +252,14 @@ impl Content {
         };
         let wanted = whole.get(offset..offset + piece.len()).unwrap_or_default();
         if shape(piece) != wanted {
-            return Err(Fault::new(format!("another layout at {offset}"), piece));
+            return Err(Fault::new(format!("the layout differs at {offset}"), piece));
         }
         Ok(())
     }
 }
 
 impl Past {
-    /// Nothing in a row may be less than it was.
+    /// Verifies that no number of a row is less than before.
     fn grow(&mut self, name: &str, row: &[u64]) -> Result<(), String> {
         let last = self.counters.entry(name.to_owned()).or_default();
         let runs_back = last.iter().zip(row).any(|(last, now)| now < last);
@@ -285,7 +284,7 @@ fn name(line: &str) -> String {
     line[..end].to_owned()
 }
 
-/// The numbers in a line, those with hundredths in hundredths.
+/// Returns the numbers in a line. A number with two decimals is in hundredths.
 fn numbers(line: &str) -> Vec<u64> {
     line.split_whitespace()
         .filter_map(|word| word.replace('.', "").parse().ok())
@@ -307,7 +306,7 @@ fn is_hundredths(word: &str) -> bool {
 }
 
 #[test]
-fn the_hunter_sees_what_is_torn() {
+fn the_verifier_finds_torn_content() {
     const WHOLE: &[u8] = b"MemTotal:  900 kB\nMemFree:   100 kB\nMemAvailable: 200 kB\n";
     let verify = |torn: &[u8]| {
         let mut past = Past::default();
@@ -330,12 +329,12 @@ fn the_hunter_sees_what_is_torn() {
         (replace("MemFree:   100 kB\n", ""), "a lost line"),
         (replace("100", "300"), "numbers of two moments"),
     ] {
-        assert!(verify(&torn).is_err(), "{what} goes unseen");
+        assert!(verify(&torn).is_err(), "{what} is not found");
     }
 }
 
 #[test]
-fn the_hunter_sees_a_counter_that_runs_back() {
+fn the_verifier_finds_a_counter_that_runs_back() {
     let mut past = Past::default();
     let content = Content::of("proc/uptime");
     let mut verify = |text: &[u8]| content.verify_numbers(text, &mut past).is_ok();

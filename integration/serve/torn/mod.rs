@@ -1,11 +1,11 @@
-//! No read is torn: threads in a container verify all they read, while its limits and its use
+//! No read is torn: threads in a container verify every read, while the limits and the use of the container
 //! change as fast as they can.
 //!
-//! 100,000 reads by default; `PLIMSOLL_TORN_READS=10000000 cargo test --release torn -- --ignored
-//! --nocapture` does ten million and says how stale what was read was.
+//! The test makes 100,000 reads. `PLIMSOLL_TORN_READS=10000000 cargo test --release torn -- --ignored --nocapture`
+//! makes ten million and prints the age of their content.
 #![allow(
     clippy::print_stdout,
-    reason = "a hunt without prey has something to tell"
+    reason = "a hunt without prey prints its numbers"
 )]
 
 use crate::harness::{Cgroup, Daemon, FILES, stdout_of};
@@ -27,14 +27,14 @@ mod size;
 
 use content::{Content, Fault, Past};
 
-/// Set in the container: its cgroup and the mount point.
+/// The environment variable that holds, in the container, its cgroup and the mount point.
 const INSIDE: &str = "PLIMSOLL_TORN_INSIDE";
-/// How many reads there are to be.
+/// The environment variable that holds the number of reads.
 const READS: &str = "PLIMSOLL_TORN_READS";
 const THREADS: u64 = 8;
-/// How long ago a limit may have been in force that is still read; the daemon promises less, but
-/// on a busy machine it may wait long for a CPU between reading and answering.
-const RECENTLY: Duration = Duration::from_secs(1);
+/// The maximum age of a limit that a read shows. The daemon promises less, but on a busy machine it may wait
+/// long for a CPU between the read of the limit and the answer.
+const MAX_LIMIT_AGE: Duration = Duration::from_secs(1);
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
@@ -67,7 +67,7 @@ fn no_read_is_torn_while_limits_and_content_change() {
     print!("{report}");
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Hunt {
     left: AtomicU64,
     is_over: AtomicBool,
@@ -148,7 +148,7 @@ impl Hunt {
         let faults = self.faults.into_inner().unwrap();
         assert!(faults.is_empty(), "{}", faults.join("\n"));
         for (file, read) in FILES.iter().zip(&self.read) {
-            assert!(read.load(Ordering::Relaxed) > 0, "nobody read {file}");
+            assert!(read.load(Ordering::Relaxed) > 0, "no thread read {file}");
         }
         let changes = self.limits.changes.load(Ordering::Relaxed);
         assert!(changes > 100, "the limit changed only {changes} times");
@@ -175,7 +175,7 @@ struct Target {
     path: PathBuf,
     content: Content,
     past: Past,
-    /// Served from the page cache: constant in size and layout.
+    /// Asserts that the page cache serves the file: its size and layout are constant.
     is_cached: bool,
     kept: File,
     buffer: Vec<u8>,
@@ -195,7 +195,7 @@ impl Target {
         }
     }
 
-    /// Reads in one way or another and verifies every byte; answers how old a limit that was read is.
+    /// Reads in a random way and verifies every byte. Returns the age of a limit that was read.
     fn read(&mut self, random: &mut Random, limits: &Limits) -> Result<Option<Duration>, Fault> {
         let before = Instant::now();
         let mut is_of_one_moment = true;
@@ -243,7 +243,7 @@ impl Target {
         }
     }
 
-    /// An odd piece at an odd place of the descriptor that is kept.
+    /// Reads a random piece of the kept descriptor and verifies it.
     fn piece(&mut self, random: &mut Random) -> Result<(), Fault> {
         let offset = random.below(1500);
         let wanted = 1 + random.below(700);
@@ -254,10 +254,10 @@ impl Target {
     }
 }
 
-/// The limits that were set: no two alike within a second.
+/// The limits that were set. No two are equal within a second.
 #[derive(Default)]
 struct Limits {
-    /// Until when each may have been in force, in KiB; none for the one that is.
+    /// The end of the time in which each limit, in KiB, was in force. None for the present limit.
     until: Mutex<HashMap<u64, Option<Instant>>>,
     changes: AtomicU64,
 }
@@ -271,7 +271,7 @@ impl Limits {
             if is_over.load(Ordering::Relaxed) {
                 break;
             }
-            // In pages; a prime step, so that neighbours differ in every digit.
+            // A prime step in pages makes neighbours differ in every digit.
             let limit = LOWEST + 4 * (turn * 7919 % 65_521);
             self.until.lock().unwrap().insert(limit, None);
             cgroup.limit_memory(limit << 10);
@@ -283,7 +283,7 @@ impl Limits {
         }
     }
 
-    /// How long before the read that limit was in force for the last time.
+    /// Returns the time from the end of that limit to the read.
     fn verify(&self, kib: u64, before: Instant) -> Result<Duration, Fault> {
         let until = self.until.lock().unwrap().get(&kib).copied();
         let Some(until) = until else {
@@ -292,7 +292,7 @@ impl Limits {
         let age = until.map_or(Duration::ZERO, |until| {
             before.saturating_duration_since(until)
         });
-        if age > RECENTLY {
+        if age > MAX_LIMIT_AGE {
             let fault = format!("MemTotal {kib} is {} ms old", age.as_millis());
             return Err(Fault::new(fault, b""));
         }
@@ -312,13 +312,13 @@ fn change_cpus(cgroup: &Cgroup, is_over: &AtomicBool) {
             break;
         }
         cgroup.limit_cpus(list);
-        // Never so little that the readers would wait for it.
+        // The quota never throttles the readers.
         cgroup.limit_cpu([200, 150, 100, 250, 110][turn % 5]);
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Takes memory and gives it back, so that what is used and what is counted changes all the time.
+/// Takes memory and gives it back, so that the use and the counters change all the time.
 fn use_memory(is_over: &AtomicBool) {
     for turn in 0usize.. {
         if is_over.load(Ordering::Relaxed) {
@@ -330,7 +330,7 @@ fn use_memory(is_over: &AtomicBool) {
     }
 }
 
-/// Numbers without a pattern that matters (xorshift).
+/// Pseudo-random numbers (xorshift).
 struct Random(u64);
 
 impl Random {

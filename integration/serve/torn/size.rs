@@ -1,6 +1,6 @@
-//! A file whose size changes: threads read it to its end while it grows and shrinks again. This is
-//! what keeps it from being cached: the kernel looks up a size apart from the bytes, and asks for
-//! more where the file ended a moment ago.
+//! A file whose size changes: threads read the file to its end while it grows and shrinks. The page cache cannot
+//! serve such a file, because the kernel looks up the size apart from the bytes, and asks for more where the
+//! file ended a moment ago.
 
 use crate::harness::{Cgroup, Daemon, wait_until};
 use plimsoll::view::files::CPUS;
@@ -13,9 +13,9 @@ use std::{
 
 const CONTAINERS: usize = 40;
 const THREADS: usize = 4;
-const AWHILE: Duration = Duration::from_millis(30);
+const PAUSE: Duration = Duration::from_millis(30);
 
-/// Ends the readers, however the test ends.
+/// Ends the readers when dropped, also by a panic.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -46,12 +46,12 @@ fn no_read_of_a_file_that_grows_and_shrinks_is_torn() {
             for _ in 0..THREADS {
                 scope.spawn(|| read(&path, &is_over));
             }
-            std::thread::sleep(AWHILE);
+            std::thread::sleep(PAUSE);
             for (percent, list) in [(200, "0-1\n"), (100, "0\n")] {
                 cgroup.limit_cpu(percent);
                 let is_there = || fs::read_to_string(&path).unwrap() == list;
                 wait_until("the list has changed", is_there);
-                std::thread::sleep(AWHILE);
+                std::thread::sleep(PAUSE);
             }
             drop(end);
         });
