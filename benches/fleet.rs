@@ -1,4 +1,4 @@
-//! What many containers at once cost: latency, CPU, memory and descriptors of the daemon.
+//! The cost of many containers at once: latency, CPU, memory and descriptors of the daemon.
 //!
 //! `cargo bench --bench fleet -- --containers 1,100,1000`, as root. Each container is a process in
 //! cgroups, a pid and a mount namespace of its own that reads the six files which programs ask for
@@ -42,7 +42,7 @@ use support::{
     world::{World, enclosed},
 };
 
-/// What a container reads.
+/// The files that a container reads.
 const READ: [&str; 6] = [
     "proc/meminfo",
     "proc/stat",
@@ -56,10 +56,10 @@ const READ: [&str; 6] = [
 #[derive(Debug, Parser)]
 #[command(name = "fleet")]
 struct Options {
-    /// How many containers, one run for each number
+    /// Numbers of containers, one run for each
     #[arg(long, value_delimiter = ',', default_value = "1,100")]
     containers: Vec<usize>,
-    /// How long each run counts
+    /// Counted seconds of each run
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// Race the shared tree too, in which the daemon has to find out who reads
@@ -74,15 +74,15 @@ struct Options {
     /// With --idle: how long after the last read
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     settle: u64,
-    /// Where the numbers go
+    /// The file for the numbers
     #[arg(long, default_value = "target/bench/fleet.json")]
     json: PathBuf,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// How often a container reads.
+/// The pause of a container between two reads.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Rhythm {
@@ -108,7 +108,7 @@ impl Rhythm {
     }
 }
 
-/// What one run came to; times in microseconds.
+/// The result of one run; times in microseconds.
 #[derive(Debug, Serialize)]
 struct Row {
     containers: usize,
@@ -221,7 +221,7 @@ impl Fleet {
         })
     }
 
-    /// Has all read for that long; what is asked once a second is spread over the second.
+    /// Lets all containers read for that long; reads that come once a second are spread over the second.
     fn run(
         &mut self,
         contestant: &Contestant,
@@ -280,7 +280,7 @@ impl Fleet {
         })
     }
 
-    /// Has all read everything once.
+    /// Lets all containers read every file once.
     fn read_once(&mut self) -> anyhow::Result<Done> {
         let start = now()?;
         reader::together(&mut self.readers, &Task { start, ..once() })
@@ -327,7 +327,7 @@ impl Row {
     }
 }
 
-/// What a whole answer costs on captured machines of ever more CPUs, without FUSE, in microseconds.
+/// Measures a whole answer on captured machines of ever more CPUs, without FUSE, in microseconds.
 fn answers() -> anyhow::Result<serde_json::Value> {
     println!("\na whole answer on captured machines, median microseconds");
     let files: Vec<_> = (FILES.iter())

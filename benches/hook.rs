@@ -1,4 +1,4 @@
-//! What the hook costs a container: how long its runtime waits for `plimsoll hook`.
+//! The cost of the hook for a container: the time for which the runtime waits for `plimsoll hook`.
 //!
 //! `cargo bench --bench hook`, as root, where runc (or `--runtime crun`) and busybox are. Each container is a
 //! real one of that runtime, with a limit of memory and of CPU time; what it calls as its hook is this bench,
@@ -37,10 +37,10 @@ use support::{
 #[derive(Debug, Parser)]
 #[command(name = "hook")]
 struct Options {
-    /// How many containers
+    /// Number of containers
     #[arg(long, default_value_t = 200)]
     containers: usize,
-    /// Their runtime: runc or crun
+    /// Runtime of the containers: runc or crun
     #[arg(long, default_value = "runc")]
     runtime: String,
     /// The program that is their hook, if not the one that was built with this bench
@@ -49,10 +49,10 @@ struct Options {
     /// The stage that it is a hook of: createRuntime, as it is installed, or createContainer
     #[arg(long, default_value = "createRuntime")]
     stage: String,
-    /// How long the median may be, in milliseconds
+    /// Maximum of the median, in milliseconds
     #[arg(long, default_value_t = 5.0)]
     most: f64,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }

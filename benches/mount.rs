@@ -1,4 +1,4 @@
-//! What a read through the mount costs, end to end: the kernel's own files, lxcfs, Plimsoll.
+//! The cost of a read through the mount, end to end: the kernel's own files, lxcfs, Plimsoll.
 //!
 //! `cargo bench --bench mount`, as root. All are read in turn, in short bursts and several rounds,
 //! by processes in the same containers, so that what disturbs the machine disturbs all of them.
@@ -47,13 +47,13 @@ use support::{
 #[derive(Debug, Parser)]
 #[command(name = "mount")]
 struct Options {
-    /// How often everything is measured
+    /// Rounds in which everything is measured
     #[arg(long, default_value_t = 6)]
     rounds: usize,
-    /// How long each burst of reads counts, in milliseconds
+    /// Counted milliseconds of each burst of reads
     #[arg(long, default_value_t = 80)]
     burst: u64,
-    /// How many reads after a second of silence
+    /// Number of reads after a second of silence
     #[arg(long, default_value_t = 30)]
     tries: usize,
     /// The files, by their paths below /
@@ -66,13 +66,13 @@ struct Options {
     /// nobody is asked, and where somebody is
     #[arg(long)]
     floor: bool,
-    /// Where the numbers go
+    /// The file for the numbers
     #[arg(long, default_value = "target/bench/mount.json")]
     json: PathBuf,
-    /// Where the chart goes
+    /// The file for the chart
     #[arg(long, default_value = "target/bench/mount.svg")]
     svg: PathBuf,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -121,7 +121,8 @@ fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// Containers, and readers in them for each contestant.
 struct Stage {
     scene: Scene,
-    /// One for each contestant and container; they end before their containers do.
+    /// A list of readers for each contestant, with a reader in each container. Readers end before their
+    /// containers do.
     readers: Vec<Vec<Reader>>,
     containers: Vec<Cgroup>,
 }
@@ -209,7 +210,7 @@ impl Stage {
         Ok(())
     }
 
-    /// One read of the first file after each second in which nobody read.
+    /// Measures a read of the first file after each second in which nobody read.
     fn silence(
         &mut self,
         options: &Options,

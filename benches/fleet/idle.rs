@@ -1,4 +1,4 @@
-//! Whether anything wakes the daemon while containers live and nobody reads.
+//! Counts the wake-ups of the daemon while containers live and nobody reads.
 
 use crate::{
     Fleet, Options, contestants,
@@ -76,7 +76,7 @@ struct Trace<'a> {
 }
 
 impl Trace<'_> {
-    /// None where strace is not installed.
+    /// Starts strace on the daemon. Returns `None` if strace is not installed.
     fn begin<'a>(contestant: &Contestant, log: &'a Path) -> anyhow::Result<Option<Trace<'a>>> {
         let pids: Vec<String> = (contestant.processes().iter())
             .map(|pid| format!("-p{pid}"))
@@ -94,7 +94,7 @@ impl Trace<'_> {
         }
     }
 
-    /// How many system calls returned; those that were waited in all the time do not.
+    /// Counts the system calls that returned; a call that waited all the time is not counted.
     fn end(mut self) -> anyhow::Result<usize> {
         let pid = i32::try_from(self.strace.id())?;
         kill(Pid::from_raw(pid), Signal::SIGINT)?;

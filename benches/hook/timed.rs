@@ -8,9 +8,9 @@ use std::{
     time::Instant,
 };
 
-/// What stands before the time of a start of the program that does nothing else.
+/// The word before the time of a start of the program that does nothing else.
 pub(crate) const START: &str = "start";
-/// What stands before the time of the hook.
+/// The word before the time of the hook.
 pub(crate) const HOOK: &str = "hook";
 
 /// The name by which this program knows that it is called as a hook.

@@ -1,4 +1,4 @@
-//! What is aimed at, and whether it is reached.
+//! The goals, and the verdict on each.
 //!
 //! A file is *cached* if it is constant in size and fits into a page, so that the kernel may serve
 //! it from its page cache; else it is *direct*, and each open asks the daemon.
@@ -19,7 +19,7 @@ const CACHED: [&str; 7] = [
     "proc/slabinfo",
 ];
 
-/// One goal, for one file.
+/// A goal for a file.
 #[derive(Debug, Serialize)]
 pub(crate) struct Goal {
     file: String,

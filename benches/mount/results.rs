@@ -9,30 +9,30 @@ use crate::support::{
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Who reads at the same time.
+/// The readers that read at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scene {
-    /// One thread.
+    /// A single thread.
     OneReader,
     /// Eight threads in one container.
     Threads,
-    /// One thread in each of eight containers.
+    /// A thread in each of eight containers.
     Containers,
 }
 
 impl Scene {
-    /// How many containers there are.
+    /// Returns the number of containers.
     pub(crate) fn containers(self) -> usize {
         if self == Scene::Containers { 8 } else { 1 }
     }
 
-    /// How many threads read in each.
+    /// Returns the number of threads that read in each container.
     pub(crate) fn threads(self) -> usize {
         if self == Scene::Threads { 8 } else { 1 }
     }
 
-    /// What is measured in it.
+    /// Returns the ways of reading that are measured in the scene.
     pub(crate) fn ways(self) -> &'static [Way] {
         match self {
             Scene::Containers => &[Way::Open],
@@ -58,20 +58,20 @@ impl Scene {
     }
 }
 
-/// One thing that is measured.
+/// A combination that is measured.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Case {
-    /// Who reads at the same time.
+    /// The readers at the same time.
     pub(crate) scene: Scene,
-    /// How it is read.
+    /// The way of reading.
     pub(crate) way: Way,
-    /// What is read.
+    /// The file's path below `/`.
     pub(crate) file: String,
-    /// Whose it is.
+    /// The server of the file.
     pub(crate) whose: Whose,
 }
 
-/// What came of it in all rounds.
+/// The sum of all rounds of a case.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     done: Done,
@@ -110,17 +110,17 @@ pub(crate) struct Figures {
     /// CPU time of the daemon for each read.
     #[serde(rename = "daemon_us_per_read")]
     pub(crate) daemon: f64,
-    /// How many reads counted.
+    /// Number of reads that count.
     pub(crate) reads: u64,
-    /// How many failed or were not whole.
+    /// Number of reads that failed or were not whole.
     pub(crate) bad: u64,
-    /// How long the content was.
+    /// Length of the content.
     pub(crate) bytes: usize,
 }
 
-/// All that was measured.
+/// The results of a whole run of the bench.
 pub(crate) struct Results {
-    /// Where and when.
+    /// The machine and the time of the run.
     pub(crate) machine: Machine,
     /// The bursts.
     pub(crate) cases: BTreeMap<Case, Tally>,
@@ -139,7 +139,7 @@ struct Row<'a> {
 }
 
 impl Results {
-    /// Nothing yet.
+    /// Returns results without any case.
     pub(crate) fn new(machine: Machine) -> Results {
         Results {
             machine,
@@ -170,12 +170,12 @@ impl Results {
         files
     }
 
-    /// Whether anybody was measured under that name.
+    /// Returns true if that server was measured.
     pub(crate) fn has(&self, whose: Whose) -> bool {
         self.cases.keys().any(|case| case.whose == whose)
     }
 
-    /// All of it for a program.
+    /// Returns the results for a program.
     pub(crate) fn json(&self) -> serde_json::Value {
         let rows = self.cases.iter().filter_map(|(case, tally)| {
             let figures = tally.figures()?;
@@ -195,7 +195,7 @@ impl Results {
         })
     }
 
-    /// All of it for a person.
+    /// Prints the results for a person.
     pub(crate) fn print(&self) {
         self.machine.print();
         for scene in [Scene::OneReader, Scene::Threads, Scene::Containers] {

@@ -29,11 +29,11 @@ const SERVING: &str = "serving";
 const THREADS: usize = 2;
 const TTL: Duration = Duration::from_secs(1);
 
-/// One that serves; killed when dropped.
+/// A server in a process of its own, which drop kills.
 pub(crate) struct Asked {
-    /// Its process.
+    /// The server's process.
     pub(crate) process: Child,
-    /// Where its files are.
+    /// The mount point of the served files.
     pub(crate) mountpoint: PathBuf,
 }
 
@@ -65,7 +65,7 @@ impl Drop for Asked {
     }
 }
 
-/// Whether this process was started as such a server; then this was its life.
+/// Runs the server to its end if this process was started as one; returns its exit code.
 pub(crate) fn was_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next()? != SERVES {

@@ -18,11 +18,11 @@ use tempfile::TempDir;
 
 /// A machine that answers.
 pub(crate) struct Captured {
-    /// What it is called.
+    /// The machine's name.
     pub(crate) name: &'static str,
-    /// Its root directory.
+    /// The machine's root directory.
     pub(crate) root: TempDir,
-    /// What it answers with.
+    /// The answers for the machine's container.
     pub(crate) answers: Answers,
     /// The container on it.
     pub(crate) container: Arc<Container>,
@@ -30,7 +30,7 @@ pub(crate) struct Captured {
 
 static SKIPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Has a second go by on all of them, so that what they remember is old.
+/// Lets a second go by on all captured machines, so that every remembered fact is old.
 pub(crate) fn skip_a_second() {
     SKIPPED.fetch_add(1_000_000, Ordering::Relaxed);
 }
@@ -42,7 +42,7 @@ fn now() -> Micros {
 }
 
 impl Captured {
-    /// Those of 2, 16 and 128 CPUs.
+    /// Opens the machines of 2, 16 and 128 CPUs.
     pub(crate) fn curve() -> anyhow::Result<[Captured; 3]> {
         Ok([
             Captured::open("v1-2cpu")?,
@@ -51,12 +51,12 @@ impl Captured {
         ])
     }
 
-    /// The one of that name below `integration/fixtures`.
+    /// Opens the machine of that name below `integration/fixtures`.
     pub(crate) fn open(name: &'static str) -> anyhow::Result<Captured> {
         Captured::at(name, &fixture(name), fixture_root(name))
     }
 
-    /// The same machine with no other CPUs than these.
+    /// Opens a machine with only these of its CPUs.
     fn with_fewer_cpus(
         name: &'static str,
         of: &str,
@@ -116,7 +116,7 @@ impl Captured {
         fs::read_to_string(self.root.path().join(file)).unwrap_or_default()
     }
 
-    /// How many CPUs it has.
+    /// Counts the machine's CPUs.
     pub(crate) fn cpus(&self) -> usize {
         let stat = self.text("proc/stat");
         let cpus = stat.lines().filter(|line| line.starts_with("cpu"));

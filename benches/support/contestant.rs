@@ -1,4 +1,4 @@
-//! Who serves a container's files: the kernel itself, lxcfs, Plimsoll.
+//! The servers of a container's files: the kernel itself, lxcfs, Plimsoll.
 
 use super::{
     asked::Asked,
@@ -21,17 +21,17 @@ use std::{
     time::Duration,
 };
 
-/// Whose files are read.
+/// A server of files, and the tree in which a reader finds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Whose {
     /// The kernel's own.
     Native,
-    /// Those of lxcfs.
+    /// The files of lxcfs.
     Lxcfs,
-    /// Those of the container's own directory.
+    /// The files of the container's own directory.
     Plimsoll,
-    /// Those of the shared tree, where the reader is found out.
+    /// The files of the shared tree, where the daemon looks up the reader's container.
     PlimsollShared,
     /// A copy on a tmpfs: what the kernel takes where nothing has to be made or asked.
     Floor,
@@ -39,14 +39,14 @@ pub(crate) enum Whose {
     Asked,
 }
 
-/// One of those that are raced.
+/// A server in the race.
 pub(crate) struct Contestant {
-    /// Whose files these are.
+    /// The name of the server.
     pub(crate) whose: Whose,
     source: Source,
 }
 
-/// Where its files come from.
+/// The source of a contestant's files.
 #[derive(Clone)]
 enum Source {
     /// The kernel.
@@ -60,7 +60,7 @@ enum Source {
 }
 
 impl Contestant {
-    /// All that are here, the kernel first and Plimsoll last.
+    /// Starts every contestant that is installed here, the kernel first and Plimsoll last.
     pub(crate) fn all(world: &World, with_shared: bool) -> anyhow::Result<Vec<Contestant>> {
         let mut all = Vec::new();
         for whose in [Whose::Native, Whose::Lxcfs, Whose::Plimsoll] {
@@ -76,7 +76,7 @@ impl Contestant {
         Ok(all)
     }
 
-    /// That one, with a daemon of its own; none if it is not installed.
+    /// Starts that contestant with a daemon of its own; returns `None` if it is not installed.
     pub(crate) fn start(world: &World, whose: Whose) -> anyhow::Result<Option<Contestant>> {
         let mountpoint = || -> anyhow::Result<PathBuf> {
             let path = world.directory.path().join(format!("{whose:?}"));
@@ -123,7 +123,7 @@ impl Contestant {
         })
     }
 
-    /// Where it serves that container; none for the kernel's own.
+    /// Returns the directory that is served to that container; `None` for the kernel's own files.
     pub(crate) fn view(&self, cgroup: &Cgroup) -> Option<PathBuf> {
         match (&self.source, self.whose) {
             (Source::Kernel, _) => None,
@@ -137,7 +137,7 @@ impl Contestant {
         }
     }
 
-    /// Whether it serves that file.
+    /// Returns true if the contestant serves that file.
     pub(crate) fn serves(&self, file: &str, cgroup: &Cgroup) -> bool {
         let root = self.view(cgroup).unwrap_or_else(|| PathBuf::from("/"));
         root.join(file).exists()
@@ -198,8 +198,8 @@ impl Contestant {
         Ok(sum)
     }
 
-    /// How much memory these hold, in KiB; of what several processes share, each its part (`Pss` of
-    /// `proc_pid_smaps(5)`), or two processes of one program would seem to hold it twice.
+    /// Returns the memory of the contestant's processes, in KiB. Of shared memory each process counts
+    /// its part (`Pss` of `proc_pid_smaps(5)`), or two processes of one program would count it twice.
     pub(crate) fn pss(&self) -> u64 {
         self.sum(|pid| {
             let path = format!("/proc/{pid}/smaps_rollup");
@@ -207,7 +207,7 @@ impl Contestant {
         })
     }
 
-    /// How many descriptors these hold.
+    /// Counts the descriptors of the contestant's processes.
     pub(crate) fn descriptors(&self) -> u64 {
         self.sum(|pid| {
             let open = fs::read_dir(format!("/proc/{pid}/fd"));
@@ -215,7 +215,8 @@ impl Contestant {
         })
     }
 
-    /// How often a thread of these gave up the CPU or was taken off it: it was woken before.
+    /// Counts the times that a thread of the contestant's processes gave up the CPU or was taken off it.
+    /// The thread was woken before each of them.
     pub(crate) fn switches(&self) -> u64 {
         self.sum(|pid| {
             let tasks = fs::read_dir(format!("/proc/{pid}/task"))
@@ -242,7 +243,8 @@ fn number(status: &str, name: &str) -> u64 {
     number.map_or(0, |number| number.parse().unwrap_or(0))
 }
 
-/// What is bound over the kernel's so that the file is seen: itself, or a directory of `/sys`.
+/// Returns the path to bind over the kernel's so that the file is seen: the file's own path, or a
+/// directory of `/sys`.
 fn bound(file: &str) -> &str {
     if file.starts_with(CPUS) { CPUS } else { file }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 const BITS: u32 = 6;
 const BUCKETS: u64 = 1 << BITS;
 
-/// How often each duration came, in nanoseconds.
+/// A count for each duration, in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Histogram {
     counts: Vec<(u64, u64)>,
@@ -14,7 +14,7 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// How many durations there are.
+    /// Returns the number of durations.
     pub(crate) fn count(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
     }
@@ -59,7 +59,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Nothing counted yet.
+    /// Returns a counter without any duration.
     pub(crate) fn new() -> Counter {
         let last = usize::try_from(bucket(u64::MAX)).unwrap();
         Counter {
@@ -76,12 +76,12 @@ impl Counter {
         }
     }
 
-    /// Whether anything was counted.
+    /// Returns true if a duration was counted.
     pub(crate) fn any(&self) -> bool {
         self.largest > 0
     }
 
-    /// What was counted.
+    /// Returns the counted durations.
     pub(crate) fn histogram(&self) -> Histogram {
         let counts = (0..).zip(self.counts.iter().copied());
         Histogram {

@@ -1,4 +1,4 @@
-//! Where and when a bench ran, for whoever reads its numbers later.
+//! The machine and the time of a bench, for a later reader of its numbers.
 
 use serde::Serialize;
 use std::{fs, process::Command};
@@ -10,18 +10,18 @@ pub(crate) struct Machine {
     pub(crate) machine: String,
     /// Release of the kernel.
     pub(crate) kernel: String,
-    /// Which version of cgroups holds the memory controller.
+    /// The version of cgroups that holds the memory controller.
     pub(crate) cgroups: String,
     /// Day and minute, UTC.
     pub(crate) date: String,
     /// The command line, as `cargo` would be given it.
     pub(crate) command: String,
-    /// What lxcfs says its version is, if it is here.
+    /// The version of lxcfs, if lxcfs is installed.
     pub(crate) lxcfs: Option<String>,
 }
 
 impl Machine {
-    /// This one, now; `bench` is the name of the bench.
+    /// Describes this machine now; `bench` is the name of the bench.
     pub(crate) fn here(bench: &str) -> Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
@@ -45,7 +45,7 @@ impl Machine {
         }
     }
 
-    /// All of it as lines.
+    /// Prints a line for each field.
     pub(crate) fn print(&self) {
         println!("machine  {}", self.machine);
         println!("kernel   {}, cgroup {}", self.kernel, self.cgroups);

@@ -1,4 +1,4 @@
-//! What the benches that run the real program share.
+//! The parts that the benches of the real program share.
 
 #[allow(
     dead_code,

@@ -26,54 +26,54 @@ use std::{
 /// The first argument of a reader.
 const INSIDE: &str = "--read-inside-a-container";
 
-/// Where a reader is: what it is put into before it reads.
+/// The cgroups and mounts that a reader enters before it reads.
 #[derive(Debug, Serialize, Deserialize)]
 struct Place {
     /// The `cgroup.procs` of its cgroup, in each hierarchy.
     procs: Vec<PathBuf>,
-    /// What is bound over what.
+    /// The bind mounts: a path and the path over which it is bound.
     binds: Vec<(PathBuf, PathBuf)>,
 }
 
-/// How a file is read.
+/// A way of reading a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Way {
     /// Open, read to the end, close.
     Open,
-    /// One read at offset 0 of a descriptor that is kept.
+    /// Reads at offset 0 of a descriptor that stays open.
     Kept,
 }
 
-/// Something to be done by a reader.
+/// A task for a reader.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Task {
-    /// What is read, one after the other.
+    /// The paths to read, one after the other.
     pub(crate) paths: Vec<PathBuf>,
-    /// How each is read.
+    /// The way of reading each.
     pub(crate) way: Way,
-    /// How many threads read.
+    /// The number of threads that read.
     pub(crate) threads: usize,
-    /// When to begin, on the monotonic clock.
+    /// The time to begin at, on the monotonic clock.
     pub(crate) start: Duration,
     /// From one time that all is read to the next; none to read on and on.
     pub(crate) period: Option<Duration>,
-    /// How long to read before what is read counts.
+    /// The time to read before reads count.
     pub(crate) warm: Duration,
-    /// How long it counts; each thread reads all once at least.
+    /// The time in which reads count; each thread reads every path at least once.
     pub(crate) counted: Duration,
 }
 
-/// How it went.
+/// The result of a task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Done {
-    /// How long the reads took that count.
+    /// The durations of the reads that count.
     pub(crate) took: Histogram,
-    /// How many there were in all.
+    /// The number of all reads.
     pub(crate) reads: u64,
-    /// How many failed, or were without a last newline; nothing at all is well only in a file
+    /// The number of reads that failed or had no last newline. Empty content is right only in a file
     /// that is empty for everybody.
     pub(crate) bad: u64,
-    /// How long the content was.
+    /// The length of the content.
     pub(crate) bytes: usize,
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn now() -> anyhow::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }
 
-/// Whether this process was started as a reader; then this was its life.
+/// Runs the reader to its end if this process was started as one; returns its exit code.
 pub(crate) fn was_reader() -> Option<ExitCode> {
     let is_reader = std::env::args().nth(1).is_some_and(|first| first == INSIDE);
     is_reader.then(|| match live() {
@@ -259,7 +259,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Not opened for nothing: the first read after a silence is to be the first.
+    /// Opens the file only to keep it open: the first read after a silence must be the first one.
     fn new(path: &Path, way: Way) -> anyhow::Result<Source<'_>> {
         let kept = match way {
             Way::Open => None,

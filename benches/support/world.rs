@@ -28,7 +28,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What a bench is given.
+/// The surroundings of a bench.
 pub(crate) struct World {
     /// An empty directory.
     pub(crate) directory: TempDir,
@@ -89,8 +89,8 @@ fn enter(lifeline: &Lifeline) -> anyhow::Result<()> {
     enter_mounts()
 }
 
-/// Has the calling process, in a new pid namespace, go into a mount namespace of its own that
-/// shows its processes.
+/// Moves the calling process, which is in a new pid namespace, to a new mount namespace whose /proc
+/// shows the processes of that pid namespace.
 pub(crate) fn enter_mounts() -> anyhow::Result<()> {
     let none = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS).context("no new mount namespace")?;

@@ -136,7 +136,7 @@ fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_get
     }
 }
 
-/// What `doctor` says of a container that has lost its files.
+/// Returns the finding of `doctor` about a container that has lost its files.
 fn lost(id: &str) -> Option<String> {
     let output = plimsoll().arg("doctor").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

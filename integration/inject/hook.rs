@@ -160,7 +160,7 @@ fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
     told(command, 0, bundle)
 }
 
-/// What that command says, which calls the hook, to the state of a container in that bundle.
+/// Runs a command that calls the hook, with the state of a container in that bundle as its input.
 fn told(mut command: Command, pid: u32, bundle: &Path) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -207,7 +207,7 @@ fn called_about(pid: u32, bundle: &Path, view: &Path) -> Output {
     told(command, pid, bundle)
 }
 
-/// Where that process has mounts of ours, there or below.
+/// Returns the places at or below `place` where that process has mounts of ours.
 fn ours(pid: u32, place: &Path) -> Vec<PathBuf> {
     let mounts = plimsoll::base::mountinfo::of(plimsoll::base::units::Pid(pid))
         .unwrap()
@@ -224,7 +224,7 @@ fn is_refused(what: &str, output: &Output, said: &str) {
     assert_eq!(error.lines().count(), 1, "{what}: {error}");
 }
 
-/// The same root once more, as runtimes make it: a mount of its own.
+/// Makes the same root once more, as runtimes do: a mount of its own.
 fn again(bundle: &tempfile::TempDir, prepare: &str) -> (PathBuf, Made) {
     let rootfs = bundle.path().join("rootfs");
     fs::remove_dir_all(&rootfs).unwrap();

@@ -30,7 +30,7 @@ fn done(root: &TempDir, line: &str) -> String {
     stdout_of(&ask(root, line))
 }
 
-/// What cannot be done, in one line.
+/// Returns the line in which `install` refuses.
 fn refused(root: &TempDir, line: &str) -> String {
     let output = ask(root, line);
     assert!(!output.status.success());

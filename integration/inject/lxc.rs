@@ -10,7 +10,7 @@ struct Container {
 }
 
 impl Container {
-    /// One of 64 MB of memory that sleeps, with that hook.
+    /// Starts a container with 64 MB of memory and that hook; it sleeps.
     fn start(hook: &str) -> Container {
         let directory = tempfile::tempdir().unwrap();
         let name = directory.path().file_name().unwrap().to_str().unwrap();

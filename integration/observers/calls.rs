@@ -1,6 +1,6 @@
-//! What is asked by a system call, and still answered by the kernel alone: `sched_getaffinity(2)`
-//! for the CPUs, `sysinfo(2)` for memory and load. Whoever answers for the kernel moves the programs
-//! out of here.
+//! Programs that ask by a system call, which still the kernel alone answers: `sched_getaffinity(2)`
+//! for the CPUs, `sysinfo(2)` for memory and load. A change that answers for the kernel moves the
+//! programs out of here.
 
 use super::{
     outside,
@@ -18,7 +18,7 @@ fn still(program: &str, host: &str) {
     );
 }
 
-/// The same as on the host.
+/// Expects the program to see the same as on the host.
 fn not_yet(program: &str) {
     still(program, program);
 }
@@ -75,7 +75,7 @@ fn make_still_runs_as_many_jobs_as_nproc_counts() {
     not_yet("echo 'all:; @echo $(MAKEFLAGS)' | make -f - -j$(nproc) | grep -o -- '-j[0-9]*'");
 }
 
-/// One that does not look into its cgroup by itself, as the first ones for containers.
+/// Java without a look into its own cgroup, as the first versions in containers were.
 #[test]
 #[ignore = "needs root, /dev/fuse, 2 CPUs and java"]
 fn java_without_container_support_still_finds_the_host() {

@@ -28,7 +28,7 @@ fn outside(script: &str) -> String {
     stdout_of(&Command::new("bash").args(["-c", script]).output().unwrap())
 }
 
-/// What stands behind `name` and a colon.
+/// Returns the text behind `name` and a colon.
 fn value<'text>(text: &'text str, name: &str) -> &'text str {
     let line = text
         .lines()

@@ -1,5 +1,4 @@
-//! What runs, builds or serves: languages, compilers and servers, which size themselves by what
-//! they find.
+//! Languages, compilers and servers, which size themselves by the machine that they find.
 
 use super::{inside, shell};
 
@@ -48,7 +47,7 @@ fn tbb_uses_one_thread() {
     assert_eq!(shell(script), "1");
 }
 
-/// It looks into the cgroup by itself, and rounds a quota down.
+/// Rust looks into the cgroup by itself, and rounds a quota down.
 #[test]
 #[ignore = "needs root, /dev/fuse, 2 CPUs and coreutils"]
 fn rusts_available_parallelism_is_one() {
@@ -81,7 +80,7 @@ fn gcc_optimizes_at_link_time_in_one_process() {
     assert_eq!(shell(script), "-j1\n");
 }
 
-/// One more than there are processors. It looks into the cgroup by itself, of v1 alone.
+/// Ninja runs one job more than there are processors, and looks into the cgroup by itself, of v1 alone.
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroup v1, 2 CPUs and ninja"]
 fn ninja_builds_for_one_processor() {
@@ -106,7 +105,7 @@ fn nginx_starts_one_worker() {
     assert_eq!(shell(script), "1\n");
 }
 
-/// It asks nothing: the size is in its configuration, and `initdb` tries whether it fits.
+/// PostgreSQL asks nothing: the size is in its configuration, and `initdb` tries if that fits.
 #[test]
 #[ignore = "needs root, /dev/fuse and pg_ctlcluster"]
 fn postgresql_fits_into_the_container() {

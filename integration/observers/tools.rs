@@ -1,4 +1,4 @@
-//! What looks at the machine: the tools of an administrator and the collectors of a monitor.
+//! Programs that look at the machine: the tools of an administrator and the collectors of a monitor.
 
 use super::{inside, shell, value, words};
 use crate::harness::is_v2;
@@ -255,7 +255,7 @@ const COLLECTD: &str = r#"
     </Plugin>
 "#;
 
-/// What collectd collects in some seconds, a line for each value.
+/// Returns the values that collectd collects in some seconds, a line for each.
 pub(super) fn collected() -> String {
     shell(&format!(
         "echo '{COLLECTD}' >/tmp/conf; timeout 8 collectd -f -C /tmp/conf | grep ^PUTVAL"

@@ -1,4 +1,4 @@
-//! What `plimsoll doctor` finds, on captured machines and on this one.
+//! The findings of `plimsoll doctor` on captured machines and on this one.
 
 use crate::harness::{Cgroup, Daemon, field, file_tree, plimsoll, read_line, wait_until};
 use std::{
@@ -49,7 +49,7 @@ const MACHINE: [(&str, &str); 17] = [
     ),
 ];
 
-/// What is found there.
+/// The findings on that machine.
 const FOUND: &str = r#"
 ok       kernel      Linux 6.8.0-31-generic: a dead file in a container is replaced at once
 note     kernel      before Linux 6.9 a read that a dying daemon has taken fails with EINTR

@@ -86,8 +86,8 @@ fn cpus() -> impl Strategy<Value = CpuSet> {
         .prop_map(|cpus| cpus.into_iter().collect())
 }
 
-/// What happens from one read to the next: time passes, CPUs come and go, the container works
-/// and is throttled.
+/// The events from one read to the next: time passes, CPUs come and go, the container works and is
+/// throttled.
 #[derive(Debug, Clone)]
 struct Step {
     seen: CpuSet,

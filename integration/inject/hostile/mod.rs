@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-/// So long nobody is kept waiting, in an emulated machine either.
+/// The maximum of any wait, in an emulated machine too.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Does something over and over in a thread, until dropped.
@@ -89,7 +89,7 @@ impl Silent {
         }
     }
 
-    /// What mounts it, for a process that has the device as its standard input.
+    /// Returns the options of the mount for a process whose standard input is the device.
     pub(crate) fn options(mode: &str) -> String {
         format!("fd=0,rootmode={mode},user_id=0,group_id=0,allow_other")
     }
@@ -125,7 +125,7 @@ pub(super) fn bundle() -> tempfile::TempDir {
     bundle
 }
 
-/// The one line that a program said, which failed for what the container did.
+/// Returns the line that a program printed because it failed for an act of the container.
 pub(super) fn told(what: &str, output: &Output, said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     assert_eq!(output.status.code(), Some(1), "{what}: {said}");
@@ -167,7 +167,7 @@ impl Drop for Shared {
     }
 }
 
-/// How many files of that view a process has at such points.
+/// Counts the files of that view that a process has at such points.
 pub(crate) fn mounted(process: &str, view: &Path, is_such: impl Fn(&Path) -> bool) -> usize {
     let source = plimsoll::base::paths::mount_source(view);
     let mountinfo = format!("/proc/{process}/mountinfo");

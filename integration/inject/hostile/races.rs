@@ -51,7 +51,7 @@ impl Restless {
     }
 }
 
-/// How often the hook is called, or a container attached.
+/// Calls of the hook, or attachments of a container.
 const ROUNDS: u32 = 300;
 
 /// Calls the hook for that bundle in that mount namespace; its status, for what it said is one line and

@@ -122,7 +122,7 @@ pub(super) fn files_below(root: &Path, directory: &Path, found: &mut Vec<PathBuf
     }
 }
 
-/// What a captured machine says below `/sys/devices/system`, as far as it is served.
+/// Reads the served part of `/sys/devices/system` of a captured machine.
 pub(super) fn attributes(captured: &Captured) -> Vec<Attribute> {
     let mut paths = Vec::new();
     let directory = captured.path.join("sys/devices/system");
