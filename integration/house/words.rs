@@ -108,6 +108,16 @@ fn a_comment_begins_with_a_noun_or_a_verb() {
     check_blocks("src");
 }
 
+#[test]
+fn a_comment_of_a_test_begins_with_a_noun_or_a_verb() {
+    check_blocks("integration");
+}
+
+#[test]
+fn a_comment_of_a_bench_begins_with_a_noun_or_a_verb() {
+    check_blocks("benches");
+}
+
 /// Adds each string of the tokens, doc comments aside, with its line.
 fn strings(tokens: TokenStream, found: &mut Vec<(usize, String)>) {
     for token in tokens {
