@@ -3,11 +3,14 @@
 //! A container reads `/proc/meminfo`, `/proc/stat` and the CPUs below `/sys`, and finds the limits
 //! and the use of its own cgroup, not those of the host.
 //!
+//! `.github/CONTRIBUTING.md` has the steps for a new served file, and the rules of style.
+//!
 //! # The wings
 //!
-//! The crate has eight wings; a wing has rooms. A wing uses only wings above it, and a room only
-//! rooms above it in its wing, each as its paragraph names them. A test (`integration/house`)
-//! compares these paragraphs with the code.
+//! The crate has eight wings, its top-level modules; a wing has rooms, the modules of the wing. A
+//! wing uses only wings above it, and a room only rooms above it in its wing. The doc comment of
+//! each module lists the modules that it uses, and a test (`integration/house`) compares the lists
+//! with the code.
 //!
 //! ```text
 //! base     units, paths, configuration, system calls, state that outlives a daemon
@@ -25,50 +28,60 @@
 //! A process in a container reads `/proc/meminfo`, which is a file of the daemon's file system.
 //!
 //! ```text
-//! kernel -> serve::fuse      the request: an inode, a thread or a container's key
-//!           serve::tree      inode -> the served file
+//! kernel -> serve::fuse      the request: an inode, and the thread that opens
+//!           serve::tree      inode -> the served file, and the container if the inode names one
 //!           view::answer     the whole answer, from here on:
-//!             facts::container   thread -> the caller's container: its key and cgroup paths
-//!             facts::cgroup      limits and use     (held open, read at most once per max-age)
+//!             facts::container   thread -> the container: its key and cgroup paths
+//!             facts::cgroup      limits and use, from files that are held open
 //!             facts::host        the machine's own numbers
 //!             view::model        facts -> what the container sees    (pure)
 //!             view::render       typed view -> the kernel's format   (pure)
 //! kernel <- serve::fuse      a slice of the bytes
 //! ```
 //!
-//! Two connections serve two trees: on the *cached* one the kernel keeps the pages of a file and
-//! asks again when they are older than the maximum age; on the *direct* one each open is answered
-//! for the thread that opens. A container gets its files from the cached one.
+//! The daemon has two FUSE connections. On the *cached* one a file has a constant size and lies on
+//! one page, which the kernel keeps and reads without the daemon until a TTL of 1 ms is over. On the
+//! *direct* one the daemon answers every open. A container's directory is on the cached connection;
+//! its files that may not be cached are links to the direct one (`serve::tree`).
 //!
 //! # An attach
 //!
 //! ```text
-//! cli -> inject::attach          a running container, by engine and name, or by pid
-//!          facts::container        pid -> key
+//! cli -> inject::attach          the containers to reach: by name, by pid, or all
+//!          facts::engines          name -> process
+//!          facts::container        process -> key
 //!          inject::subprocess      a child process, because a file system may block for ever
-//!            inject::namespace       enters the container's mount namespace
+//!            inject::namespace       opens the container's root and mounts from outside
 //!            inject::tree            the container's directory in the view
-//!            inject::target          the file of the container to cover, checked like an enemy's
-//!            base::sys               clone_tree, make_unbindable, attach
+//!            inject::target          opens each file to cover: no symbolic link, only proc or sysfs
+//!            inject::deliver         the plan: served file -> file to cover
+//!            inject::namespace       enters the container's mount namespace, last of all
+//!            inject::target          mounts by descriptor
 //! ```
 //!
 //! # A hook call
 //!
 //! ```text
-//! engine -> runc or crun -> plimsoll hook, with an OCI state on standard input
-//!          cli -> inject::hook     where the container is made: around us, or beside us
-//!                 inject::deliver    the same mounts as an attach
-//!                 inject::notes      without a daemon: a note, and the next daemon attaches
+//! Docker, containerd -> inject::oci   adds the hook to the configuration, then executes
+//!                         |           the real runtime
+//! runc, crun, LXC ------> cli         `plimsoll hook`, with an OCI state or LXC's variables
+//!                         inject::hook      inside the new mount namespace, or outside of it
+//!                           inject::deliver   the same plan as for an attach
+//!                         inject::notes     without a daemon: a note for the next daemon
 //! ```
 //!
-//! # A takeover
+//! # A daemon dies, a daemon is replaced
 //!
 //! ```text
-//! old daemon  --+ descriptors: both FUSE devices, lock, state     serve::handover
-//! old keeper    |
-//! new daemon  <-+ asks over the replace socket                    serve::daemon
-//! new keeper      holds the same descriptors and starts the       serve::keeper
-//!                 next daemon when this one dies
+//!                     serve::keeper                    systemd
+//! holds               both FUSE devices, state, lock,  both FUSE devices, state, manifest
+//!                     manifest
+//! kill -9, or hang    the keeper notices, forks the    systemd starts the next daemon with
+//!                     next daemon                      the descriptors
+//! upgrade             plimsoll daemon --replace        systemctl restart
+//!
+//! readers             wait; the kernel holds their requests. The next daemon resumes both
+//!                     connections (serve::wire) and asks for requests that were in work.
 //! ```
 //!
 //! At no moment do two daemons serve. `serve::handover` has the whole sequence of messages.
@@ -76,13 +89,23 @@
 //! # A run
 //!
 //! ```text
-//! cli -> run::options      words -> a request for a container
-//!        run::check        the machine, before anything is created
-//!        run::cgroups      cgroups with the limits
-//!        run::root         layers, volumes, /etc
-//!        run::tree         the host daemon's view, or an embedded daemon
-//!        run::bundle       the OCI configuration, with our hook
-//!        run::launch       libcontainer creates and starts; process 1 is run::process
+//! cli -> run::options      arguments -> a request for a container
+//!        run::launch       does the rest in this order:
+//!          run::check        the machine, before anything is created
+//!          run::tree         the host daemon's view, or an embedded daemon
+//!          run::root         layers, volumes, /etc
+//!          run::cgroups      cgroups with the limits
+//!          run::bundle       the OCI configuration, with our hook
+//!          run::process      libcontainer creates the container; process 1 starts the command
+//! ```
+//!
+//! # An install
+//!
+//! ```text
+//! cli -> inject::install     plan (a diff), then carry out
+//!          facts::engines      the table of engines: programs, files, the way in for the hook
+//!          inject::oci         the one description of the hook
+//!          base::paths         INSTALL_RECORDS: each file as it was, for the way back
 //! ```
 //!
 //! # Glossary
@@ -92,13 +115,15 @@
 //! - **cached connection**: the FUSE connection whose files the kernel keeps in its page cache.
 //! - **caller**: the process that made a request: of the host, or of a container.
 //! - **claim**: the right to force one early re-check of a cached file.
-//! - **container**: a cgroup that is the root of a set of processes, identified by its key.
+//! - **container**: a set of processes, known by the topmost cgroup that holds all of them.
+//! - **counter**: a number that only grows, in the table of metrics.
+//! - **delivery**: the result of mounting the served files into one container.
 //! - **direct connection**: the FUSE connection on which the daemon answers every open.
 //! - **embedded daemon**: the daemon of one `plimsoll run`, for a machine without a host daemon.
-//! - **engine**: a program that manages containers: Docker, Podman, containerd, CRI-O, LXC, Incus.
-//! - **fact**: a number or text that the kernel states, as a type.
+//! - **engine**: a program that manages containers, such as Docker, Podman, containerd, LXC, Incus.
+//! - **fact**: a number or text that the kernel or an engine states, as a type.
 //! - **fingerprint**: a hash of a file's content, with which a new content is recognized.
-//! - **gate**: the lock that stops every worker between two requests.
+//! - **gate**: the barrier at which each worker waits after its request while the gate is closed.
 //! - **hand-over**: the transfer of descriptors and state from a daemon to its successor.
 //! - **handshake**: the FUSE_INIT exchange of a connection, replayed to each successor.
 //! - **hook**: the program that an OCI runtime calls before a container starts.
@@ -107,25 +132,24 @@
 //! - **keeper**: the process that holds a daemon's descriptors and starts the next daemon.
 //! - **key**: the inode number of the cgroup directory of a container; never reused until reboot.
 //! - **layer**: a directory that an overlay mount combines with others.
+//! - **level**: one cgroup on the way from a container up to the root, with its limit.
 //! - **manifest**: the description of the descriptors in a hand-over, with a version.
-//! - **mark**: a number in the state that tells the next daemon which request was in work.
-//! - **max-age**: the largest age of the facts in an answer.
+//! - **mark**: the last request number of a connection, in the state, for kernels before 6.9.
+//! - **max-age**: the largest age of an answer.
 //! - **note**: a file that records a container whose files are attached or pending.
 //! - **peer**: a mount that shares mounts and unmounts with another one.
 //! - **pending attach**: the attach of a container that started while no daemon served.
 //! - **predecessor**, **successor**: the daemons before and after a takeover.
-//! - **repair**: removing or replacing mounts of a view whose daemon is dead.
-//! - **room**: a module of a wing.
-//! - **rule**: the way in which a file below `/sys` is made for a container.
+//! - **repair**: removing our mounts from containers, or replacing mounts of a dead daemon.
+//! - **rule**: the derivation of an attribute below `/sys` from the host's text.
 //! - **seen CPU**: a CPU that a container may use, by the host's number.
 //! - **served file**: a file that the daemon answers, with a row in `view::files`.
-//! - **shim**: the OCI runtime that adds our hook and becomes runc or crun.
+//! - **shim**: the OCI runtime that adds our hook and then executes the real runtime.
 //! - **state**: the entries that outlive a daemon: counters of containers, open files.
-//! - **supervisor**: the keeper or systemd, whoever starts the next daemon.
-//! - **takeover**: the moment at which a successor serves instead of its predecessor.
-//! - **trigger**: a threshold on a pressure file, with a poll that wakes the container.
-//! - **view**: the numbers that a container sees, as a type; on disk, the mounted tree of them.
-//! - **wing**: one of the eight top-level modules.
+//! - **supervisor**: the keeper or systemd, whichever starts the next daemon.
+//! - **takeover**: the start of a daemon in the place of a running or a dead one.
+//! - **trigger**: a threshold on a pressure file, for which the kernel wakes a `poll(2)`.
+//! - **view**: the numbers that a container sees, as a type; also the mounted file system.
 
 #![cfg_attr(
     test,
@@ -138,7 +162,7 @@
     )
 )]
 
-/// The ground of every other wing: quantities, names, system calls, configuration, state.
+/// Code that every other wing uses: quantities, names, system calls, configuration, state.
 pub mod base;
 
 /// Typed facts about the machine, its cgroups, its containers and its engines.
@@ -161,7 +185,7 @@ pub mod inject;
 /// Uses [`base`], [`inject`].
 pub mod run;
 
-/// The daemon that answers the kernel, and the processes with which it survives its own death.
+/// The daemon that answers the kernel, and the processes that start the next daemon when one dies.
 ///
 /// Uses [`base`], [`facts`], [`view`], [`inject`].
 pub mod serve;
@@ -171,7 +195,7 @@ pub mod serve;
 /// Uses [`base`], [`facts`], [`inject`], [`serve`].
 pub mod ops;
 
-/// The command line. Each subcommand parses words and makes one call into a room.
+/// The command line. Each subcommand parses arguments, calls the wings above, and prints.
 ///
 /// Uses every wing.
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The ground of every other wing: quantities, names, system calls, configuration, state.
+//! Code that every other wing uses: quantities, names, system calls, configuration, state.
 
 /// Quantities, each with a type of its own: bytes, time, CPUs, process ids, limits.
 pub mod units;
