@@ -1,4 +1,4 @@
-//! `plimsoll attach` and `detach`: containers that run already get their files, and lose them.
+//! `plimsoll attach` and `detach`: running containers get their files, and lose them.
 
 use crate::{
     harness::oci::{Bundle, configured},
@@ -6,6 +6,7 @@ use crate::{
 };
 use std::{fs, process::Output};
 
+/// Returns MemTotal in a container, in KiB.
 fn total(bundle: &Bundle) -> u64 {
     field(&bundle.exec("cat /proc/meminfo"), "MemTotal")
 }
@@ -26,8 +27,8 @@ fn detach(args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Attached, attached again, detached, detached again: what each says, and what the container sees.
-fn comes_and_goes(bundle: Bundle) {
+/// Attaches a container twice and detaches it twice. Verifies each output and the files of the container.
+fn attaches_and_detaches(bundle: Bundle) {
     let daemon = Daemon::start();
     let bundle = bundle.script("exec sleep 1000");
     let pid = bundle.start().to_string();
@@ -48,7 +49,7 @@ fn comes_and_goes(bundle: Bundle) {
     let mounts = bundle.exec("grep -c ' /proc/meminfo ' /proc/self/mountinfo");
     assert_eq!(mounts, "1\n");
 
-    // What the container mounts there would show in the view otherwise.
+    // Mounts of the container on a shared file would show in the view.
     let mounts = bundle.exec("grep plimsoll /proc/self/mountinfo");
     assert!(!mounts.contains("shared:"), "{mounts}");
 
@@ -63,21 +64,21 @@ fn comes_and_goes(bundle: Bundle) {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_of_crun_that_runs_gets_its_files_and_loses_them() {
-    comes_and_goes(Bundle::new("crun"));
-    comes_and_goes(Bundle::new("crun").user_namespace());
+fn a_running_container_of_crun_gets_its_files_and_loses_them() {
+    attaches_and_detaches(Bundle::new("crun"));
+    attaches_and_detaches(Bundle::new("crun").user_namespace());
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
-fn a_container_of_runc_that_runs_gets_its_files_and_loses_them() {
-    comes_and_goes(Bundle::new("runc"));
-    comes_and_goes(Bundle::new("runc").user_namespace());
+fn a_running_container_of_runc_gets_its_files_and_loses_them() {
+    attaches_and_detaches(Bundle::new("runc"));
+    attaches_and_detaches(Bundle::new("runc").user_namespace());
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn what_a_lost_daemon_left_in_a_container_is_replaced() {
+fn dead_files_of_a_lost_daemon_are_replaced() {
     let bundle = Bundle::new("crun").script("exec sleep 1000");
     let pid = bundle.start().to_string();
     let pid = ["--pid", pid.as_str()];
@@ -93,7 +94,7 @@ fn what_a_lost_daemon_left_in_a_container_is_replaced() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_gets_nothing_there() {
+fn a_container_with_mounts_over_its_files_gets_no_file_there_and_one_line_says_so() {
     let daemon = Daemon::start();
     for (what, script, said) in [
         (
@@ -109,7 +110,7 @@ fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_get
     ] {
         let bundle = Bundle::new("crun").script(&format!("{script}; exec sleep 1000"));
         let pid = bundle.start();
-        crate::harness::wait_until("the container is as it wants to be", || {
+        crate::harness::wait_until("the container has made its mounts", || {
             let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
             mounts
                 .lines()
@@ -136,8 +137,8 @@ fn the_container_that_changes_what_lies_at_its_files_is_told_in_one_line_and_get
     }
 }
 
-/// Returns the finding of `doctor` about a container that has lost its files.
-fn lost(id: &str) -> Option<String> {
+/// Returns the line of `doctor` about a container that has lost its files.
+fn lost_line(id: &str) -> Option<String> {
     let output = plimsoll().arg("doctor").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let is_it = |line: &&str| line.contains(id) && line.contains("has lost its files");
@@ -149,27 +150,27 @@ fn lost(id: &str) -> Option<String> {
 fn a_container_that_was_attached_and_is_started_again_without_the_hook_is_named_by_doctor() {
     let daemon = Daemon::start();
     let mut bundle = Bundle::new("crun").script("exec sleep 1000");
-    // One of Podman's, by its cgroup.
+    // The name of the cgroup makes this a container of Podman.
     let id = format!("{:012x}", std::process::id()) + &"a7".repeat(26);
     bundle.config["linux"]["cgroupsPath"] = format!("/libpod-{id}").into();
     bundle.start();
     stdout_of(&attach(&daemon, &[&id]));
     assert_eq!(total(&bundle), 64 << 10);
-    assert_eq!(lost(&id[..12]), None);
+    assert_eq!(lost_line(&id[..12]), None);
 
     bundle.restart();
     assert_eq!(total(&bundle), host_memory_kib());
-    let said = lost(&id[..12]).expect("doctor names it");
+    let said = lost_line(&id[..12]).expect("doctor names no container");
     assert!(said.starts_with("warning  containers"), "{said}");
     let fix = format!("-> plimsoll attach {}; plimsoll install podman", &id[..12]);
     assert!(said.contains(&fix), "{said}");
 
     stdout_of(&attach(&daemon, &[&id]));
-    assert_eq!(lost(&id[..12]), None);
+    assert_eq!(lost_line(&id[..12]), None);
     stdout_of(&detach(&[&id]));
-    assert_eq!(lost(&id[..12]), None);
+    assert_eq!(lost_line(&id[..12]), None);
     bundle.restart();
-    assert_eq!(lost(&id[..12]), None);
+    assert_eq!(lost_line(&id[..12]), None);
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_process_of_the_host_is_no_container() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_container_that_is_not_there_is_refused_in_one_line() {
+fn an_unknown_container_is_refused_in_one_line() {
     let daemon = Daemon::start();
     let output = attach(&daemon, &["no-such-container"]);
     let error = String::from_utf8_lossy(&output.stderr);
@@ -196,7 +197,7 @@ fn a_container_that_is_not_there_is_refused_in_one_line() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn what_programs_read_names_the_process_and_why_it_was_not_reached() {
+fn the_json_of_a_failed_attach_names_the_process_and_the_problem() {
     let daemon = Daemon::start();
     let own = std::process::id().to_string();
     let output = attach(&daemon, &["--pid", &own, "-o", "json"]);

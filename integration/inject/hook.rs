@@ -16,7 +16,8 @@ use std::{
 const READ: &str =
     "cat /proc/meminfo; grep -c ^processor /proc/cpuinfo; cat /sys/devices/system/cpu/online";
 
-fn sees_its_own(bundle: Bundle, stage: &str, daemon: &Daemon) {
+/// Asserts that a container with the hook at that stage sees its own limits.
+fn assert_sees_its_own(bundle: Bundle, stage: &str, daemon: &Daemon) {
     let view = daemon.mountpoint.to_str().unwrap();
     let bundle = bundle.script(READ);
     let bundle = bundle.hook_at(
@@ -28,26 +29,27 @@ fn sees_its_own(bundle: Bundle, stage: &str, daemon: &Daemon) {
     assert!(text.ends_with("\n1\n0\n"), "{text}");
 }
 
-fn sees_its_own_by_either_stage(runtime: &str) {
+fn sees_its_own_at_every_stage(runtime: &str) {
     let daemon = Daemon::start();
     for stage in ["createRuntime", "createContainer"] {
-        sees_its_own(Bundle::new(runtime), stage, &daemon);
-        sees_its_own(Bundle::new(runtime).user_namespace(), stage, &daemon);
+        assert_sees_its_own(Bundle::new(runtime), stage, &daemon);
+        assert_sees_its_own(Bundle::new(runtime).user_namespace(), stage, &daemon);
         let mut hosts_pids = Bundle::new(runtime);
         let namespaces = &mut hosts_pids.config["linux"]["namespaces"];
         let namespaces = namespaces.as_array_mut().unwrap();
         namespaces.retain(|namespace| namespace["type"] != "pid");
-        sees_its_own(hosts_pids, stage, &daemon);
+        assert_sees_its_own(hosts_pids, stage, &daemon);
     }
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
 fn a_container_of_runc_starts_with_its_own_files() {
-    sees_its_own_by_either_stage("runc");
+    sees_its_own_at_every_stage("runc");
 }
 
-/// Of podman's kind: the root of its user namespace can reach its own, and may not look at the bundle.
+/// Makes a bundle as Podman does: the root of its user namespace can search its own root directory, but not
+/// the bundle.
 fn closed(runtime: &str) -> (Bundle, tempfile::TempDir) {
     let mut bundle = Bundle::new(runtime).user_namespace();
     let elsewhere = tempfile::tempdir().unwrap();
@@ -65,27 +67,27 @@ fn closed(runtime: &str) -> (Bundle, tempfile::TempDir) {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
-fn a_container_in_a_user_namespace_that_may_not_look_at_its_bundle_has_its_own_files() {
+fn a_container_in_a_user_namespace_that_cannot_read_its_bundle_has_its_own_files() {
     let daemon = Daemon::start();
     for stage in ["createRuntime", "createContainer"] {
         let (bundle, _root) = closed("runc");
-        sees_its_own(bundle, stage, &daemon);
+        assert_sees_its_own(bundle, stage, &daemon);
     }
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_of_crun_that_may_not_look_at_its_bundle_has_its_own_files() {
+fn a_container_of_crun_that_cannot_read_its_bundle_has_its_own_files() {
     let daemon = Daemon::start();
-    // Crun 1.21 starts none such that has any hook of stage createContainer.
+    // crun 1.21 cannot start such a container with a hook of stage createContainer.
     let (bundle, _root) = closed("crun");
-    sees_its_own(bundle, "createRuntime", &daemon);
+    assert_sees_its_own(bundle, "createRuntime", &daemon);
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_of_crun_starts_with_its_own_files() {
-    sees_its_own_by_either_stage("crun");
+    sees_its_own_at_every_stage("crun");
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn a_container_starts_with_the_hosts_files_while_the_daemon_is_down() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_does_not_start_without_its_files_where_they_are_required() {
+fn a_container_with_required_files_does_not_start_without_them() {
     let output = without_a_daemon(Path::new("/nowhere"), "require = true\n");
     assert!(!output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
@@ -131,7 +133,7 @@ fn a_container_does_not_start_without_its_files_where_they_are_required() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_is_not_held_up_by_a_daemon_that_hangs() {
+fn a_daemon_that_hangs_delays_a_container_by_the_timeout_at_most() {
     let daemon = Daemon::start();
     let serving = daemon.pid();
     crate::harness::kill("STOP", daemon.process.id());
@@ -145,8 +147,8 @@ fn a_container_is_not_held_up_by_a_daemon_that_hangs() {
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
-/// Calls the hook as no runtime would, from a mount namespace of its own, in that bundle.
-fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
+/// Calls the hook in that bundle from a mount namespace of its own, as no runtime does. Prints the mounts.
+fn call_inside(bundle: &Path, view: &Path, prepare: &str) -> Output {
     let program = plimsoll().get_program().to_owned();
     let mut command = Command::new("unshare");
     command.args(["-m", "--propagation", "private", "sh", "-ec"]);
@@ -157,11 +159,11 @@ fn called(bundle: &Path, view: &Path, prepare: &str) -> Output {
         bundle.display()
     ));
     command.arg(program);
-    told(command, 0, bundle)
+    call(command, 0, bundle)
 }
 
 /// Runs a command that calls the hook, with the state of a container in that bundle as its input.
-fn told(mut command: Command, pid: u32, bundle: &Path) -> Output {
+fn call(mut command: Command, pid: u32, bundle: &Path) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let state = json!({"ociVersion": "1.0.2", "id": "box", "pid": pid, "bundle": bundle});
@@ -171,10 +173,11 @@ fn told(mut command: Command, pid: u32, bundle: &Path) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A process in a mount namespace of its own, as the first one of a container that is being made.
+/// A process in a mount namespace of its own, like the first one of a container that is being created.
 pub(crate) struct Made(Child);
 
 impl Made {
+    /// Starts a process that runs the script and then waits.
     pub(crate) fn by(script: &str) -> Made {
         let mut command = Command::new("unshare");
         command.args(["-m", "--propagation", "private", "sh", "-ec"]);
@@ -199,15 +202,15 @@ impl Drop for Made {
     }
 }
 
-/// Calls the hook from outside of the container of that process.
-fn called_about(pid: u32, bundle: &Path, view: &Path) -> Output {
+/// Calls the hook from the outside of the container of that process.
+fn call_outside(pid: u32, bundle: &Path, view: &Path) -> Output {
     let mut command = plimsoll();
     command.args(["hook", "--unlimited", "--require", "--hook-timeout", "1m"]);
     command.arg("--view").arg(view);
-    told(command, pid, bundle)
+    call(command, pid, bundle)
 }
 
-/// Returns the places at or below `place` where that process has mounts of ours.
+/// Lists the mount points of the view that a process has at or below a path.
 fn ours(pid: u32, place: &Path) -> Vec<PathBuf> {
     let mounts = plimsoll::base::mountinfo::of(plimsoll::base::units::Pid(pid))
         .unwrap()
@@ -217,15 +220,16 @@ fn ours(pid: u32, place: &Path) -> Vec<PathBuf> {
     points.filter(|point| point.starts_with(place)).collect()
 }
 
-fn is_refused(what: &str, output: &Output, said: &str) {
+/// Asserts that the hook failed with one line that contains `said`.
+fn assert_refused(what: &str, output: &Output, said: &str) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{what}: {error}");
     assert!(error.contains(said), "{what}: {error}");
     assert_eq!(error.lines().count(), 1, "{what}: {error}");
 }
 
-/// Makes the same root once more, as runtimes do: a mount of its own.
-fn again(bundle: &tempfile::TempDir, prepare: &str) -> (PathBuf, Made) {
+/// Makes the root of a bundle anew as runtimes do, as a mount of its own, in a new process.
+fn remade(bundle: &tempfile::TempDir, prepare: &str) -> (PathBuf, Made) {
     let rootfs = bundle.path().join("rootfs");
     fs::remove_dir_all(&rootfs).unwrap();
     fs::create_dir(&rootfs).unwrap();
@@ -270,14 +274,14 @@ fn a_hostile_root_gets_nothing_mounted_in_a_wrong_place_and_one_line_says_so() {
         let config = json!({"root": {"path": "rootfs"}}).to_string();
         fs::write(bundle.path().join("config.json"), config).unwrap();
         let prepare = format!("cd {}; {prepare}", bundle.path().display());
-        let output = called(bundle.path(), &daemon.mountpoint, &prepare);
-        is_refused(what, &output, said);
+        let output = call_inside(bundle.path(), &daemon.mountpoint, &prepare);
+        assert_refused(what, &output, said);
         let mounted = String::from_utf8_lossy(&output.stdout);
         assert!(!mounted.contains("meminfo"), "{what}: {mounted}");
 
-        let (rootfs, outside) = again(&bundle, &prepare);
-        let output = called_about(outside.0.id(), bundle.path(), &daemon.mountpoint);
-        is_refused(what, &output, said);
+        let (rootfs, outside) = remade(&bundle, &prepare);
+        let output = call_outside(outside.0.id(), bundle.path(), &daemon.mountpoint);
+        assert_refused(what, &output, said);
         let mounted = ours(outside.0.id(), bundle.path());
         let meminfo = rootfs.join("proc/meminfo");
         assert!(!mounted.contains(&meminfo), "{what}: {mounted:?}");
@@ -286,7 +290,7 @@ fn a_hostile_root_gets_nothing_mounted_in_a_wrong_place_and_one_line_says_so() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and busybox"]
-fn a_hook_that_is_told_of_a_process_that_is_not_the_containers_changes_nothing() {
+fn a_hook_with_the_pid_of_another_process_changes_nothing() {
     let daemon = Daemon::start();
     let bundle = tempfile::tempdir().unwrap();
     let (rootfs, other) = (bundle.path().join("rootfs"), bundle.path().join("other"));
@@ -298,7 +302,7 @@ fn a_hook_that_is_told_of_a_process_that_is_not_the_containers_changes_nothing()
         let at = at.display();
         format!("mkdir -p {at}/proc; mount -t proc x {at}/proc")
     };
-    // Of the host's root, but without that root; and of another root.
+    // One process has the host's root, without the mounts of the container. The other one has another root.
     let hosts = Made::by(&with_proc(&rootfs));
     fs::copy(busybox(), other.join("busybox")).unwrap();
     let path = other.display();
@@ -311,8 +315,8 @@ fn a_hook_that_is_told_of_a_process_that_is_not_the_containers_changes_nothing()
         (hosts.0.id(), "cannot open"),
         (another.0.id(), "has the mounts of another container"),
     ] {
-        let output = called_about(pid, bundle.path(), &daemon.mountpoint);
-        is_refused(said, &output, said);
+        let output = call_outside(pid, bundle.path(), &daemon.mountpoint);
+        assert_refused(said, &output, said);
         for place in [bundle.path(), Path::new("/proc/meminfo")] {
             assert_eq!(ours(pid, place), [] as [PathBuf; 0], "{said}");
         }
@@ -321,21 +325,21 @@ fn a_hook_that_is_told_of_a_process_that_is_not_the_containers_changes_nothing()
 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
-fn a_root_without_proc_gets_nothing_and_starts() {
+fn a_container_without_proc_gets_no_file_and_starts() {
     let daemon = Daemon::start();
     let bundle = tempfile::tempdir().unwrap();
     fs::create_dir(bundle.path().join("rootfs")).unwrap();
     let config = json!({"root": {"path": "rootfs"}}).to_string();
     fs::write(bundle.path().join("config.json"), config).unwrap();
     assert_eq!(
-        stdout_of(&called(bundle.path(), &daemon.mountpoint, "")),
+        stdout_of(&call_inside(bundle.path(), &daemon.mountpoint, "")),
         ""
     );
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_that_waited_gets_its_files_by_the_configuration_that_the_daemon_has() {
+fn a_waiting_container_gets_its_files_by_the_configuration_of_the_daemon() {
     let view = tempfile::tempdir().unwrap();
     let text = format!("mountpoint = {:?}\nunlimited = true\n", view.path());
     let (_directory, config) = configured(&text);
@@ -353,7 +357,7 @@ fn a_container_that_waited_gets_its_files_by_the_configuration_that_the_daemon_h
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_that_started_while_the_daemon_was_down_has_its_files_when_it_is_back() {
+fn a_container_that_started_without_a_daemon_gets_its_files_when_one_starts() {
     let view = tempfile::tempdir().unwrap();
     let text = format!("mountpoint = {:?}\n", view.path());
     let (_directory, config) = configured(&text);

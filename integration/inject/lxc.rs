@@ -1,16 +1,16 @@
-//! Containers of LXC: with the hook of our own, and with lxcfs's, which finds all it looks for.
+//! Containers of LXC, with the hook of Plimsoll and with that of lxcfs.
 
 use crate::harness::{Daemon, busybox_root, field, is_v2, plimsoll, stdout_of, wait_until};
 use std::{fs, path::PathBuf, process::Command};
 
-/// A container of LXC with a busybox for its root, gone when dropped.
+/// A container of LXC with a busybox for its root. Gone when dropped.
 struct Container {
     directory: tempfile::TempDir,
     name: String,
 }
 
 impl Container {
-    /// Starts a container with 64 MB of memory and that hook; it sleeps.
+    /// Starts a container of 64 MB that sleeps, with that hook.
     fn start(hook: &str) -> Container {
         let directory = tempfile::tempdir().unwrap();
         let name = directory.path().file_name().unwrap().to_str().unwrap();
@@ -51,6 +51,7 @@ impl Container {
         command
     }
 
+    /// Returns the content of a file in the container.
     fn file(&self, path: &str) -> String {
         let mut command = self.command("lxc-attach");
         command.args(["--", "/bin/busybox", "cat", path]);
@@ -66,7 +67,7 @@ impl Drop for Container {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and lxc-start"]
-fn a_container_of_lxc_starts_with_its_own_files_by_our_hook() {
+fn a_container_of_lxc_starts_with_its_own_files_by_the_hook() {
     let daemon = Daemon::start();
     let program = plimsoll().get_program().to_str().unwrap().to_owned();
     let view = daemon.mountpoint.display();
@@ -80,7 +81,7 @@ fn a_container_of_lxc_starts_with_its_own_files_by_our_hook() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox, lxc-start and /usr/share/lxcfs/lxc.mount.hook"]
-fn lxcfss_own_hook_finds_what_it_looks_for_where_we_serve_in_its_place() {
+fn the_hook_of_lxcfs_mounts_the_files_of_a_daemon_in_the_place_of_lxcfs() {
     let place = PathBuf::from("/var/lib/lxcfs");
     fs::create_dir_all(&place).unwrap();
     let _daemon = Daemon::on(place);
@@ -98,13 +99,13 @@ fn lxcfss_own_hook_finds_what_it_looks_for_where_we_serve_in_its_place() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and lxc-start"]
-fn a_container_of_lxc_that_runs_gets_its_files_by_name() {
+fn a_running_container_of_lxc_gets_its_files_by_name() {
     let daemon = Daemon::start();
     let container = Container::start("/bin/true");
     let mut command = plimsoll();
     command.arg("attach").arg("--view").arg(&daemon.mountpoint);
     stdout_of(&command.arg(&container.name).output().unwrap());
-    wait_until("it has its files", || {
+    wait_until("the container has its files", || {
         field(&container.file("/proc/meminfo"), "MemTotal") == 64 << 10
     });
     let detach = plimsoll().arg("detach").arg(&container.name).output();

@@ -1,4 +1,4 @@
-//! Containers that would have a daemon change the wrong mount, or wait, when it takes its files out of
+//! Containers that want the daemon to change a wrong mount or to wait, when the daemon takes its files out of
 //! them or replaces dead ones.
 
 use super::{
@@ -33,16 +33,16 @@ fn hide_proc(pid: u32, silent: &Silent) {
 }
 
 /// Waits until a file of the view can be read through the root of a process.
-fn is_healed(pid: u32, file: &Path) {
+fn wait_for_repair(pid: u32, file: &Path) {
     let path = format!("/proc/{pid}/root{}", file.display());
-    wait_until("the file is healed", || {
+    wait_until("the file is repaired", || {
         fs::read_to_string(&path).is_ok_and(|text| text.contains("MemTotal"))
     });
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
-fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_a_daemon_up_that_ends() {
+fn a_silent_fuse_of_a_container_does_not_delay_the_end_of_the_daemon() {
     let daemon = Daemon::start();
     let (_bundle, pid) = attached(&daemon);
     let silent = Silent::new();
@@ -54,7 +54,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_a_daemon_up_that_ends()
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
-fn a_fuse_of_one_containers_own_does_not_keep_another_container_from_being_healed() {
+fn a_silent_fuse_of_one_container_does_not_stop_the_repair_of_another() {
     let mut daemon = Daemon::start();
     let (_hidden, pid) = attached(&daemon);
     let (_bundle, other) = attached(&daemon);
@@ -62,12 +62,12 @@ fn a_fuse_of_one_containers_own_does_not_keep_another_container_from_being_heale
     hide_proc(pid, &silent);
     daemon.kill();
     let _next = Daemon::on(daemon.mountpoint.clone());
-    is_healed(other, Path::new("/proc/meminfo"));
+    wait_for_repair(other, Path::new("/proc/meminfo"));
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_mount_of_the_containers_own_on_our_file_stays_when_the_daemon_ends() {
+fn a_mount_of_the_container_on_a_file_of_the_view_stays_when_the_daemon_ends() {
     let daemon = Daemon::start();
     let (bundle, _) = attached(&daemon);
     bundle.exec("echo own > /tmp/own; mount -o bind /tmp/own /proc/meminfo");
@@ -77,7 +77,7 @@ fn a_mount_of_the_containers_own_on_our_file_stays_when_the_daemon_ends() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and busybox"]
-fn a_process_with_another_root_loses_our_files_where_that_root_has_them() {
+fn a_process_with_another_root_loses_the_files_of_the_view_in_that_root() {
     let daemon = Daemon::start();
     let root = tempfile::tempdir().unwrap();
     fs::copy(busybox(), root.path().join("busybox")).unwrap();
@@ -96,20 +96,20 @@ fn a_process_with_another_root_loses_our_files_where_that_root_has_them() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_copy_of_a_dead_view_is_healed_with_the_containers_in_it() {
+fn a_copy_of_a_dead_view_is_repaired_with_the_containers_in_it() {
     let mut daemon = Daemon::start();
     let made = Made::by("");
     daemon.kill();
     let next = Daemon::on(daemon.mountpoint.clone());
-    is_healed(made.pid(), &next.path("proc/meminfo"));
+    wait_for_repair(made.pid(), &next.path("proc/meminfo"));
     let containers = format!("/proc/{}/root", made.pid());
     let containers = containers + next.path("containers").to_str().unwrap();
-    wait_until("the containers are there", || {
+    wait_until("the directory of the containers can be read", || {
         fs::read_dir(&containers).is_ok()
     });
     let is_there = |point: &Path| point == next.path("containers");
     let mounts = || mounted(&made.pid().to_string(), &next.mountpoint, is_there);
-    wait_until("they are a mount of their own", || mounts() == 1);
+    wait_until("the containers are a mount of their own", || mounts() == 1);
 }
 
 /// Binds the file of the third argument over `f` in a copy, at the second, of the directory at the
@@ -128,8 +128,7 @@ print "ready\n";
 sleep(1000);
 "#;
 
-/// A process in a mount namespace of its own, with a file of the view in a directory that the host sees
-/// too.
+/// A process in a mount namespace of its own, with a file of the view in a directory that the host shares.
 struct Joined(Child);
 
 impl Joined {
@@ -154,7 +153,7 @@ impl Drop for Joined {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and perl"]
-fn a_file_in_a_directory_that_the_host_sees_too_is_healed_and_shows_in_no_other_place() {
+fn a_file_in_a_directory_that_the_host_shares_is_repaired_and_shows_in_no_other_place() {
     let mut daemon = Daemon::start();
     let (shared, copy) = (Shared::new(), tempfile::tempdir().unwrap());
     fs::write(shared.path().join("f"), "").unwrap();
@@ -171,6 +170,6 @@ fn a_file_in_a_directory_that_the_host_sees_too_is_healed_and_shows_in_no_other_
     assert_eq!(strays(), [0, 0]);
     daemon.kill();
     let _next = Daemon::on(daemon.mountpoint.clone());
-    is_healed(pid, &copy.path().join("f"));
+    wait_for_repair(pid, &copy.path().join("f"));
     assert_eq!(strays(), [0, 0]);
 }

@@ -1,4 +1,4 @@
-//! The OCI runtime that is another one with our hook, before a runtime that only says what it is asked.
+//! The OCI runtime wrapper, in front of a runtime that prints its arguments.
 
 use crate::harness::{oci::huge, stdout_of};
 use std::{
@@ -10,16 +10,17 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A place with a runtime `runc` that prints what it is called with, and a bundle.
+/// A directory with a runtime `runc` that prints its arguments, and with a bundle.
 struct Place(TempDir);
 
-const SAYS: &str =
+/// The script of a runtime that prints its arguments, or `$FEATURES` for `features`.
+const PRINTS_ARGUMENTS: &str =
     "#!/bin/sh\n[ \"$1\" != features ] || { echo \"$FEATURES\"; exit; }\nprintf '%s\\n' \"$@\"\n";
 
 impl Place {
     fn new() -> Place {
         let place = Place(tempfile::tempdir().unwrap());
-        place.program("runc", SAYS);
+        place.program("runc", PRINTS_ARGUMENTS);
         fs::create_dir(place.at("bundle")).unwrap();
         let program = env!("CARGO_BIN_EXE_plimsoll");
         symlink(program, place.at("plimsoll-runtime")).unwrap();
@@ -35,7 +36,7 @@ impl Place {
         fs::set_permissions(self.at(name), Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// The wrapper, by the name that engines call it by.
+    /// Calls the wrapper by the name that engines use.
     fn call(&self, args: &[&str]) -> Output {
         let mut command = Command::new(self.at("plimsoll-runtime"));
         command.args(args).env("PATH", self.0.path());
@@ -66,14 +67,14 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // What is remembered of a runtime that is gone.
+        // The daemon's directory keeps the features of a runtime.
         let runtime = self.at("runc").to_string_lossy().replace('/', "-");
         let _ = fs::remove_file(Path::new("/run/plimsoll").join(format!("features{runtime}")));
     }
 }
 
 #[test]
-fn every_other_call_reaches_the_runtime_as_it_was_made() {
+fn every_other_call_reaches_the_runtime_unchanged() {
     let place = Place::new();
     for args in [
         &["--version"][..],
@@ -88,7 +89,7 @@ fn every_other_call_reaches_the_runtime_as_it_was_made() {
 }
 
 #[test]
-fn a_container_that_is_made_gets_the_hook_and_keeps_all_else() {
+fn a_created_container_gets_the_hook_and_keeps_all_else() {
     let place = Place::new();
     place.configure(
         r#"{"z": 1, "hooks": {"poststop": [{"path": "/p"}]}, "new": {"b": 1.5, "a": null}}"#,
@@ -122,7 +123,7 @@ fn a_container_that_is_made_gets_the_hook_and_keeps_all_else() {
         .permissions();
     assert_eq!(mode.mode() & 0o7777, 0o640);
     assert_eq!(fs::read_dir(bundle).unwrap().count(), 1);
-    // Again, as when another wrapper calls this one.
+    // The second call is as if another wrapper called this one.
     place.create();
     assert_eq!(place.configuration(), expected);
 }
@@ -136,7 +137,7 @@ fn a_container_gets_clocks_where_the_runtime_has_time_namespaces() {
         let place = Place::new();
         place.program(
             "runc",
-            &SAYS.replace("$FEATURES", &features.replace('"', "\\\"")),
+            &PRINTS_ARGUMENTS.replace("$FEATURES", &features.replace('"', "\\\"")),
         );
         place.configure(r#"{"linux": {"namespaces": [{"type": "pid"}]}}"#);
         place.create();
@@ -146,7 +147,7 @@ fn a_container_gets_clocks_where_the_runtime_has_time_namespaces() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_edited_is_handed_on_as_it_is_with_a_warning() {
+fn a_configuration_that_cannot_be_edited_is_passed_on_unchanged_with_a_warning() {
     let place = Place::new();
     for text in ["[1, 2]", "{\"hooks\": 1}", "no json", ""] {
         place.configure(text);
@@ -164,7 +165,7 @@ fn a_configuration_that_cannot_be_edited_is_handed_on_as_it_is_with_a_warning() 
 }
 
 #[test]
-fn a_runtime_that_calls_the_wrapper_again_ends_in_one_line_that_the_engine_reads_too() {
+fn a_runtime_that_calls_the_wrapper_ends_with_one_line_that_the_engine_also_gets() {
     let place = Place::new();
     let again = format!(
         "#!/bin/sh\nexec {} \"$@\"\n",
@@ -198,7 +199,7 @@ fn a_runtime_that_calls_the_wrapper_again_ends_in_one_line_that_the_engine_reads
     assert_eq!(line["msg"], expected);
 }
 
-/// The wrapper with at most 512 MiB of memory, asked to make a container of that configuration.
+/// Runs the wrapper with at most 512 MiB of memory to create a container of that configuration. Returns its time.
 fn create_with_little_memory(place: &Place, text: &str) -> (Output, Duration) {
     place.configure(text);
     let mut command = Command::new("/bin/sh");
@@ -213,7 +214,7 @@ fn create_with_little_memory(place: &Place, text: &str) -> (Output, Duration) {
 }
 
 #[test]
-fn a_huge_configuration_is_edited_or_handed_on_in_bounded_memory_and_time() {
+fn a_huge_configuration_is_edited_or_passed_on_in_bounded_memory_and_time() {
     let place = Place::new();
     for (what, text, said) in [
         ("many values", huge("[],", "1", ""), ""),
@@ -249,7 +250,7 @@ fn a_huge_configuration_is_edited_or_handed_on_in_bounded_memory_and_time() {
             said.is_empty(),
             "{what}"
         );
-        // By far the largest part is as it was.
+        // All but the end is unchanged.
         assert!(configuration.starts_with(&text[..text.len() - 8]), "{what}");
     }
 }

@@ -1,8 +1,8 @@
-//! Languages, compilers and servers, which size themselves by the machine that they find.
+//! Languages, compilers and servers that size themselves by the machine.
 
 use super::{inside, shell};
 
-/// `java` runs what stands in a file; the sizes are in MB.
+/// Writes a program for `java`, which prints processors, memory in MB and load.
 pub(super) const JAVA: &str = "cat >/tmp/Asked.java <<'END'
 public class Asked {
     public static void main(String[] words) {
@@ -47,7 +47,7 @@ fn tbb_uses_one_thread() {
     assert_eq!(shell(script), "1");
 }
 
-/// Rust looks into the cgroup by itself, and rounds a quota down.
+/// Rust reads the cgroup itself, and rounds a quota down.
 #[test]
 #[ignore = "needs root, /dev/fuse, 2 CPUs and coreutils"]
 fn rusts_available_parallelism_is_one() {
@@ -72,7 +72,7 @@ fn erlang_finds_one_processor_online_and_schedules_on_one() {
 #[test]
 #[ignore = "needs root, /dev/fuse, 2 CPUs, gcc and make"]
 fn gcc_optimizes_at_link_time_in_one_process() {
-    // It hands its count to make, or to whatever stands in MAKE.
+    // gcc passes its count to make, or to the program that MAKE names.
     let script = "cd /tmp; echo 'int f(int x) { return x * x; }' >f.c; \
         echo 'int f(int); int main(int n, char **words) { return f(n) - 1; }' >a.c; \
         printf '#!/bin/sh\\necho \"$@\" >>said; exec make \"$@\"' >make; chmod +x make; \
@@ -80,7 +80,7 @@ fn gcc_optimizes_at_link_time_in_one_process() {
     assert_eq!(shell(script), "-j1\n");
 }
 
-/// Ninja runs one job more than there are processors, and looks into the cgroup by itself, of v1 alone.
+/// ninja builds with one process more than there are processors. It reads the cgroup itself, but of v1 only.
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroup v1, 2 CPUs and ninja"]
 fn ninja_builds_for_one_processor() {
@@ -105,7 +105,7 @@ fn nginx_starts_one_worker() {
     assert_eq!(shell(script), "1\n");
 }
 
-/// PostgreSQL asks nothing: the size is in its configuration, and `initdb` tries if that fits.
+/// PostgreSQL has its size in its configuration, and `initdb` tries whether the size fits.
 #[test]
 #[ignore = "needs root, /dev/fuse and pg_ctlcluster"]
 fn postgresql_fits_into_the_container() {

@@ -1,4 +1,4 @@
-//! Programs that look at the machine: the tools of an administrator and the collectors of a monitor.
+//! Tools of administrators, and collectors of monitoring systems.
 
 use super::{inside, shell, value, words};
 use crate::harness::is_v2;
@@ -233,7 +233,7 @@ fn the_node_exporter_exports_the_container() {
     assert_eq!(waited, is_v2(), "{text}");
 }
 
-/// The count of CPUs beside their times; everything else is a default.
+/// The configuration of collectd: the count of CPUs beside their times, and defaults.
 const COLLECTD: &str = r#"
     Hostname me
     BaseDir "/tmp"
@@ -262,7 +262,7 @@ pub(super) fn collected() -> String {
     ))
 }
 
-/// The last number of that name.
+/// Returns the last number of that name.
 pub(super) fn last(collected: &str, name: &str) -> f64 {
     let line = collected.lines().rev().find(|line| line.contains(name));
     let line = line.unwrap_or_else(|| panic!("no {name} in: {collected}"));

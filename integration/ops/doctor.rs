@@ -1,4 +1,4 @@
-//! The findings of `plimsoll doctor` on captured machines and on this one.
+//! The findings of `plimsoll doctor`, on captured machines and on this one.
 
 use crate::harness::{Cgroup, Daemon, field, file_tree, plimsoll, read_line, wait_until};
 use std::{
@@ -75,7 +75,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn what_is_found_on_a_captured_machine_is_a_line_each_with_its_fix() {
+fn each_finding_on_a_captured_machine_is_a_line_with_its_fix() {
     let root = file_tree(&MACHINE);
     let output = doctor(&["--root", root.path().to_str().unwrap()]);
     assert_eq!(text(&output), FOUND.trim_start());
@@ -83,7 +83,7 @@ fn what_is_found_on_a_captured_machine_is_a_line_each_with_its_fix() {
 }
 
 #[test]
-fn programs_get_the_same_as_an_array_of_objects() {
+fn the_json_of_doctor_has_the_same_findings() {
     let root = file_tree(&MACHINE);
     let output = doctor(&["--root", root.path().to_str().unwrap(), "-o", "json"]);
     assert_eq!(output.status.code(), Some(1));
@@ -104,7 +104,7 @@ fn programs_get_the_same_as_an_array_of_objects() {
 }
 
 #[test]
-fn a_machine_on_which_nothing_serves_is_an_error_and_what_cannot_be_read_is_one_line() {
+fn a_machine_without_a_daemon_is_an_error_and_an_unreadable_one_is_one_line() {
     let some: Vec<_> = MACHINE
         .into_iter()
         .filter(|(path, _)| !path.starts_with("proc/700") && *path != "dev/fuse")
@@ -128,7 +128,7 @@ fn a_machine_on_which_nothing_serves_is_an_error_and_what_cannot_be_read_is_one_
     );
 }
 
-/// The line about the daemon that serves, or should serve, there.
+/// Returns the line of `doctor` about the daemon of that mount point.
 fn of_the_daemon(mountpoint: &Path) -> String {
     let output = doctor(&[mountpoint.to_str().unwrap()]);
     let text = text(&output);
@@ -139,7 +139,7 @@ fn of_the_daemon(mountpoint: &Path) -> String {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_daemon_that_serves_hangs_or_died_is_told_apart() {
+fn doctor_tells_a_daemon_that_serves_from_one_that_hangs_and_one_that_died() {
     let mut daemon = Daemon::start();
     let at = daemon.mountpoint.clone();
     let version = env!("CARGO_PKG_VERSION");
@@ -148,7 +148,7 @@ fn a_daemon_that_serves_hangs_or_died_is_told_apart() {
     assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
     assert!(said.contains(&format!(": {version}, pid {}", daemon.pid())));
 
-    // Its keeper would replace it after a while.
+    // The keeper would replace a hanging daemon after a time.
     let serving = i32::try_from(daemon.pid()).unwrap();
     let serving = nix::unistd::Pid::from_raw(serving);
     nix::sys::signal::kill(serving, nix::sys::signal::Signal::SIGSTOP).unwrap();
@@ -189,7 +189,7 @@ fn dead_files_in_a_container_are_found_and_living_ones_are_not() {
     };
     assert_eq!(dead(), None);
     daemon.kill();
-    wait_until("its files are dead", || dead().is_some());
+    wait_until("the files of the container are dead", || dead().is_some());
     let said = dead().unwrap();
     assert!(said.starts_with("error    containers"), "{said}");
     assert!(said.ends_with(&format!(
@@ -200,7 +200,7 @@ fn dead_files_in_a_container_are_found_and_living_ones_are_not() {
 }
 
 #[test]
-fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
+fn generate_makes_a_man_page_for_each_command_and_completions_of_three_shells() {
     let place = tempfile::tempdir().unwrap();
     let made = |what: &str, below: &str| {
         let at = place.path().join(what);
@@ -218,7 +218,7 @@ fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
     for page in ["plimsoll.1", "plimsoll-daemon.1", "plimsoll-doctor.1"] {
         assert!(pages.contains(&page.to_owned()), "{pages:?}");
     }
-    // What users do not type has none.
+    // A command that users do not type has no page.
     assert!(!pages.contains(&"plimsoll-hook.1".to_owned()));
     let page = fs::read_to_string(place.path().join("man/man1/plimsoll-doctor.1")).unwrap();
     assert!(page.contains(".SH NAME\nplimsoll\\-doctor"), "{page}");
@@ -229,7 +229,7 @@ fn there_is_a_man_page_for_each_command_and_what_three_shells_complete() {
 }
 
 #[test]
-fn the_daemon_is_looked_for_where_the_configuration_says_and_a_mistake_there_is_an_error() {
+fn doctor_looks_for_the_configured_daemon_and_reports_a_mistake_in_the_configuration() {
     let mut files = MACHINE.to_vec();
     files.push(("etc/plimsoll/config.toml", "mountpoint = \"/elsewhere\""));
     let root = file_tree(&files);

@@ -7,7 +7,7 @@ const MIB: u64 = 1 << 20;
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn show_prints_what_the_container_reads() {
+fn show_prints_the_files_of_the_container() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();
     cgroup.limit_memory(100 * MIB);
@@ -41,7 +41,7 @@ fn show_prints_what_the_container_reads() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn show_says_in_one_line_what_is_wrong() {
+fn show_reports_a_mistake_in_one_line() {
     for (args, says) in [
         (
             vec!["show", "--pid", "1", "kcore"],

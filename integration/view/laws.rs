@@ -1,4 +1,4 @@
-//! The laws that every view obeys, whatever the facts are.
+//! The laws that every view obeys for any facts.
 
 use plimsoll::{
     base::units::{Bytes, CpuId, CpuSet, Limit, Micros},
@@ -114,7 +114,7 @@ fn step() -> impl Strategy<Value = Step> {
         })
 }
 
-/// The facts and the moment after a step.
+/// Returns the facts and the moment after a step.
 fn after(step: &Step, usage: &CpuUse, now: Micros) -> (CpuUse, Micros) {
     let usage = CpuUse {
         user: usage.user.plus(Micros(step.user)),
@@ -170,7 +170,7 @@ proptest! {
         prop_assert!(after.total <= before.total);
         prop_assert!(after.available <= before.available);
         prop_assert!(after.free <= before.free);
-        // On v1 less memory may mean more swap, as their limit is a common one.
+        // On v1 less memory can mean more swap, because memory and swap share a limit.
         let both = |sizes: model::memory::Sizes| sizes.total.plus(sizes.swap_total);
         prop_assert!(both(after) <= both(before));
     }
@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn what_meminfo_says_is_read_back(memory in memory(), host in machine()) {
+    fn a_rendered_meminfo_is_parsed_back(memory in memory(), host in machine()) {
         let view = model::memory::meminfo(&memory, &[], &host);
         let mut out = Vec::new();
         render::memory::meminfo(&view, &mut out);
@@ -291,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn all_that_was_used_is_shown_in_the_end_and_nothing_else(
+    fn all_used_cpu_time_shows_in_the_end_and_no_more(
         seen in cpus(), steps in prop::collection::vec(step(), 1..8),
     ) {
         let (mut usage, mut now) = (CpuUse::default(), Micros::SECOND);
@@ -307,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn it_does_not_matter_who_reads_in_between(
+    fn reads_in_between_do_not_change_the_sum(
         seen in cpus(), parts in prop::collection::vec((1u64..2_000_000, 0u64..=100), 1..8),
     ) {
         let start = Clock::started(&seen, &CpuUse::default(), Micros::ZERO, Micros::SECOND);

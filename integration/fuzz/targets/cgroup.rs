@@ -1,4 +1,4 @@
-//! The files of a cgroup, and what a container writes to its pressure files.
+//! The files of a cgroup, and the texts that a container writes to its pressure files: no text panics.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

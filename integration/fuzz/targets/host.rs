@@ -1,4 +1,4 @@
-//! The files of `/proc`: no text panics, and meminfo that was read and written is read again.
+//! The files of `/proc`: no text panics, and a rendered meminfo is parsed back.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

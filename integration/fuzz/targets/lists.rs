@@ -1,4 +1,4 @@
-//! Lists and masks of CPUs: what was read and printed is read again, and a mask keeps its width.
+//! Lists and masks of CPUs: a printed list is parsed back, and a mask keeps its width.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

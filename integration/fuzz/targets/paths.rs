@@ -1,4 +1,4 @@
-//! Mounts, and the paths that a user or the kernel asks the tree for.
+//! Lists of mounts, and the paths that a user or the kernel looks up in the tree.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

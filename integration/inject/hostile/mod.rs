@@ -24,29 +24,29 @@ use std::{
     time::Duration,
 };
 
-/// The maximum of any wait, in an emulated machine too.
+/// The maximum time that a container can delay the hook or `attach`, also in an emulated machine.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Does something over and over in a thread, until dropped.
-pub(super) struct Again {
+/// A thread that repeats its work until dropped.
+pub(super) struct Repeating {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Again {
-    /// `work` answers whether it has more to do.
-    pub(super) fn spawn(mut work: impl FnMut() -> bool + Send + 'static) -> Again {
+impl Repeating {
+    /// Starts the thread. `work` returns false to end it.
+    pub(super) fn spawn(mut work: impl FnMut() -> bool + Send + 'static) -> Repeating {
         let is_over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&is_over);
         let thread = thread::spawn(move || while !ends.load(Ordering::Relaxed) && work() {});
-        Again {
+        Repeating {
             is_over,
             thread: Some(thread),
         }
     }
 }
 
-impl Drop for Again {
+impl Drop for Repeating {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         let ended = self.thread.take().unwrap().join();
@@ -54,10 +54,10 @@ impl Drop for Again {
     }
 }
 
-/// The daemon of a FUSE connection that says it serves, takes what it is asked, and never answers.
+/// The daemon of a FUSE connection that answers FUSE_INIT, takes every other request, and never answers.
 pub(crate) struct Silent {
     device: File,
-    _takes: Again,
+    _takes: Repeating,
 }
 
 impl Silent {
@@ -67,9 +67,9 @@ impl Silent {
         options.custom_flags(OFlag::O_NONBLOCK.bits());
         let device = options.open("/dev/fuse").unwrap();
         let mut taken = device.try_clone().unwrap();
-        let takes = Again::spawn(move || {
+        let takes = Repeating::spawn(move || {
             let mut fds = [PollFd::new(taken.as_fd(), PollFlags::POLLIN)];
-            // Before it is mounted there is nothing to be polled, either.
+            // A device without a mount is never ready.
             if poll(&mut fds, 20u16) == Ok(0) {
                 return true;
             }
@@ -89,7 +89,7 @@ impl Silent {
         }
     }
 
-    /// Returns the options of the mount for a process whose standard input is the device.
+    /// Returns the options that mount the connection, for a process whose standard input is the device.
     pub(crate) fn options(mode: &str) -> String {
         format!("fd=0,rootmode={mode},user_id=0,group_id=0,allow_other")
     }
@@ -99,7 +99,7 @@ impl Silent {
     }
 }
 
-/// The answer to FUSE_INIT (`include/uapi/linux/fuse.h`), of version 7.31 with no features.
+/// Returns the answer to FUSE_INIT (`include/uapi/linux/fuse.h`), of version 7.31 with no features.
 pub(super) fn initialized(request: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
     answer.extend(80u32.to_ne_bytes());
@@ -112,7 +112,7 @@ pub(super) fn initialized(request: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// A bundle by hand: a root with an empty /proc, and the state that a runtime would say.
+/// Makes a bundle by hand: a root with an empty /proc, and the state that a runtime gives to its hooks.
 pub(super) fn bundle() -> tempfile::TempDir {
     let bundle = tempfile::tempdir().unwrap();
     let path = bundle.path();
@@ -125,14 +125,7 @@ pub(super) fn bundle() -> tempfile::TempDir {
     bundle
 }
 
-/// Returns the line that a program printed because it failed for an act of the container.
-pub(super) fn told(what: &str, output: &Output, said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    assert_eq!(output.status.code(), Some(1), "{what}: {said}");
-    assert_eq!(said.lines().count(), 1, "{what}: {said}");
-    said.into_owned()
-}
-
+/// Runs `attach` or `detach` on the container of a process.
 pub(super) fn act(action: &[&str], pid: u32) -> Output {
     // An emulated machine is slow.
     let (_directory, config) = configured("hook-timeout = \"1m\"");
@@ -141,7 +134,7 @@ pub(super) fn act(action: &[&str], pid: u32) -> Output {
     command.args(["--pid", &pid.to_string()]).output().unwrap()
 }
 
-/// A directory whose mounts are seen by whoever has it, the host too.
+/// A shared mount: its mounts show to every process that has a copy of it, and to the host.
 pub(crate) struct Shared {
     directory: tempfile::TempDir,
 }
@@ -167,12 +160,12 @@ impl Drop for Shared {
     }
 }
 
-/// Counts the files of that view that a process has at such points.
-pub(crate) fn mounted(process: &str, view: &Path, is_such: impl Fn(&Path) -> bool) -> usize {
+/// Counts the files of a view that a process has at matching mount points.
+pub(crate) fn mounted(process: &str, view: &Path, matches: impl Fn(&Path) -> bool) -> usize {
     let source = plimsoll::base::paths::mount_source(view);
     let mountinfo = format!("/proc/{process}/mountinfo");
     let mounts = plimsoll::base::mountinfo::at(Path::new(&mountinfo)).unwrap();
-    let such =
-        |mount: &&plimsoll::base::mountinfo::Mount| mount.source == source && is_such(&mount.point);
-    mounts.iter().filter(such).count()
+    let is_match =
+        |mount: &&plimsoll::base::mountinfo::Mount| mount.source == source && matches(&mount.point);
+    mounts.iter().filter(is_match).count()
 }

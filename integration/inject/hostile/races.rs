@@ -1,6 +1,6 @@
 //! Containers that change their mounts while the hook or `attach` works in them.
 
-use super::{Again, MAX_WAIT, Shared, act, bundle, mounted};
+use super::{MAX_WAIT, Repeating, Shared, act, bundle, mounted};
 use crate::{
     harness::oci::Bundle,
     harness::{Daemon, plimsoll},
@@ -24,17 +24,17 @@ use std::{
     time::Instant,
 };
 
-/// A mount namespace whose thread changes the mounts of a root in it again and again.
+/// A mount namespace. Its thread changes the mounts of a root in a loop.
 struct Restless {
     tid: i32,
-    _thread: Again,
+    _thread: Repeating,
 }
 
 impl Restless {
     fn new(mut change: impl FnMut() + Send + 'static) -> Restless {
         let (sender, tids) = channel();
         let mut is_there = false;
-        let thread = Again::spawn(move || {
+        let thread = Repeating::spawn(move || {
             if !is_there {
                 unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
                 sender.send(gettid().as_raw()).unwrap();
@@ -51,11 +51,11 @@ impl Restless {
     }
 }
 
-/// Calls of the hook, or attachments of a container.
+/// The number of calls of the hook or of `attach` in a test.
 const ROUNDS: u32 = 300;
 
-/// Calls the hook for that bundle in that mount namespace; its status, for what it said is one line and
-/// came soon.
+/// Calls the hook for that bundle in that mount namespace. Verifies its output and its time, and returns its
+/// exit status.
 fn hook(daemon: &Daemon, bundle: &Path, namespace: &str) -> Option<i32> {
     let mut command = Command::new("nsenter");
     command.arg(format!("--mount={namespace}"));
@@ -74,7 +74,7 @@ fn hook(daemon: &Daemon, bundle: &Path, namespace: &str) -> Option<i32> {
     output.status.code()
 }
 
-/// A root with mounts of its own, in a bundle; what is mounted there is seen by nobody else.
+/// A bundle whose root is a private mount.
 struct Own(tempfile::TempDir);
 
 impl Own {
@@ -106,8 +106,8 @@ fn unmount(point: &Path) {
     umount2(point, MntFlags::MNT_DETACH).unwrap();
 }
 
-/// Makes the mount at its second argument, again and again, one of the same peers as that at its first,
-/// and one that stands alone; MOVE_MOUNT_SET_GROUP is of Linux 5.15.
+/// Makes the mount at the second argument, in a loop, a peer of the mount at the first, and then private.
+/// MOVE_MOUNT_SET_GROUP is of Linux 5.15.
 const TOGGLE: &str = r#"
 my ($from, $to, $none) = (@ARGV, "x");
 my $mount = `uname -m` =~ /x86/ ? 165 : 40;
@@ -124,7 +124,7 @@ while (1) {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, nsenter and perl"]
-fn a_proc_that_others_see_and_do_not_see_in_turn_gets_nothing_where_they_would_see_it() {
+fn a_proc_that_is_shared_and_private_in_turn_gets_no_file_that_others_see() {
     let daemon = Daemon::start();
     let (own, shared) = (Own::new(), Shared::new());
     let (proc, theirs) = (own.rootfs().join("proc"), shared.path().join("p"));
@@ -148,19 +148,22 @@ fn a_proc_that_others_see_and_do_not_see_in_turn_gets_nothing_where_they_would_s
             &format!("/proc/{}/ns/mnt", toggle.id()),
         );
         *ended.entry(status).or_insert(0) += 1;
-        assert!(toggle.try_wait().unwrap().is_none(), "it stands still");
+        assert!(toggle.try_wait().unwrap().is_none(), "the toggle has ended");
         toggle.kill().unwrap();
         toggle.wait().unwrap();
         let seen = |point: &Path| point.starts_with(shared.path());
         assert_eq!(mounted("self", &daemon.mountpoint, seen), 0, "{ended:?}");
     }
     unmount(&theirs);
-    assert!(ended.contains_key(&Some(1)), "never in its way: {ended:?}");
+    assert!(
+        ended.contains_key(&Some(1)),
+        "no call met a change: {ended:?}"
+    );
 }
 
 #[test]
 #[ignore = "needs root"]
-fn the_kernel_puts_nothing_where_others_would_see_it_that_is_to_stand_alone() {
+fn the_kernel_refuses_an_unbindable_mount_on_a_shared_one() {
     let (shared, alone) = (Shared::new(), tempfile::tempdir().unwrap());
     let opened = |path: &Path| File::open(path).unwrap();
     let tree = tree::clone_tree(opened(shared.path()).as_fd(), Depth::Alone).unwrap();
@@ -178,7 +181,7 @@ fn the_kernel_puts_nothing_where_others_would_see_it_that_is_to_stand_alone() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and nsenter"]
-fn a_proc_that_is_renamed_replaced_and_covered_while_the_hook_works_gets_nothing_elsewhere() {
+fn a_proc_that_is_renamed_replaced_and_covered_during_the_hook_gets_no_file_elsewhere() {
     let daemon = Daemon::start();
     let own = Own::new();
     let (proc, was) = (own.rootfs().join("proc"), own.rootfs().join("was"));
@@ -215,11 +218,14 @@ fn a_proc_that_is_renamed_replaced_and_covered_while_the_hook_works_gets_nothing
             |point: &Path| outside(point) && !tops.iter().any(|top| point.starts_with(top));
         assert_eq!(mounted(&process, &daemon.mountpoint, elsewhere), 0);
     }
-    assert!(ended.contains_key(&Some(1)), "never in its way: {ended:?}");
+    assert!(
+        ended.contains_key(&Some(1)),
+        "no call met a change: {ended:?}"
+    );
 }
 
-/// Attaches and detaches a container of crun again and again whose script changes its mounts
-/// meanwhile; the lines of `attach` that say something was mounted.
+/// Attaches and detaches, in a loop, a container of crun whose script changes its mounts meanwhile. Returns the
+/// number of attaches that mounted a file.
 fn attached_while(daemon: &Daemon, shared: &Shared, script: &str) -> u32 {
     let view = daemon.mountpoint.to_str().unwrap();
     let mut bundle = Bundle::new("crun").script(&format!("while :; do {script}; done"));
@@ -238,7 +244,7 @@ fn attached_while(daemon: &Daemon, shared: &Shared, script: &str) -> u32 {
             assert!(begun.elapsed() < MAX_WAIT, "{:?}: {said}", begun.elapsed());
             given += u32::from(said.contains(" attached (") || said.contains("incomplete ("));
         }
-        // With what it has been given it may do as it likes, and takes its /proc there itself.
+        // The container can move its own files, and moves its /proc there itself.
         let own = shared.path().join("p");
         let strays = |point: &Path| point.starts_with(shared.path()) && !point.starts_with(&own);
         assert_eq!(mounted("self", &daemon.mountpoint, strays), 0);
@@ -251,19 +257,19 @@ fn attached_while(daemon: &Daemon, shared: &Shared, script: &str) -> u32 {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_that_moves_its_proc_again_and_again_gets_nothing_elsewhere() {
+fn a_container_that_moves_its_proc_in_a_loop_gets_no_file_elsewhere() {
     let daemon = Daemon::start();
     let script = "mount -o move /proc /vol/p; umount /vol/p; mount -t proc proc /proc";
     let given = attached_while(&daemon, &Shared::new(), script);
-    assert!(given > 0, "never attached");
+    assert!(given > 0, "no attach mounted a file");
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
-fn a_container_that_covers_its_files_again_and_again_gets_nothing_elsewhere() {
+fn a_container_that_covers_its_files_in_a_loop_gets_no_file_elsewhere() {
     let daemon = Daemon::start();
     let script = "echo > /tmp/own; mount -o bind /tmp/own /proc/meminfo; umount /proc/meminfo; \
                   mount -t tmpfs x /proc; umount /proc";
     let given = attached_while(&daemon, &Shared::new(), script);
-    assert!(given > 0, "never attached");
+    assert!(given > 0, "no attach mounted a file");
 }

@@ -1,9 +1,9 @@
 //! Containers that make the hook or `attach` wait, or fill its memory.
 
-use super::{MAX_WAIT, Silent, act, bundle, mounted, told};
+use super::{MAX_WAIT, Silent, act, bundle, mounted};
 use crate::{
     harness::oci::{Bundle, huge},
-    harness::{Daemon, plimsoll, wait_until},
+    harness::{Daemon, only_line, plimsoll, wait_until},
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::{
@@ -17,7 +17,7 @@ use std::{
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and nsenter"]
-fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_the_hook_up_and_gets_nothing() {
+fn a_silent_fuse_of_the_container_does_not_delay_the_hook_and_gets_no_file() {
     let daemon = Daemon::start();
     for (what, prepare) in [
         ("at /proc", "mount -i -t fuse -o @DIRECTORY x rootfs/proc"),
@@ -46,7 +46,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_the_hook_up_and_gets_no
         command.arg(bundle.path()).arg(&daemon.mountpoint);
         let begun = Instant::now();
         let output = command.stdin(silent.stdin()).output().unwrap();
-        let said = told(what, &output, &output.stderr);
+        let said = only_line(what, &output, 1, &output.stderr);
         let expected = "/proc/meminfo in the container is not the kernel's own file: it lies in a file system of type fuse";
         assert!(said.contains(expected), "{what}: {said}");
         assert!(begun.elapsed() < MAX_WAIT, "{what}: {:?}", begun.elapsed());
@@ -57,7 +57,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_the_hook_up_and_gets_no
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
-fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_attach_up_and_gets_nothing() {
+fn a_silent_fuse_of_the_container_does_not_delay_attach_and_gets_no_file() {
     let daemon = Daemon::start();
     let view = daemon.mountpoint.to_str().unwrap();
     for (kind, mode, point) in [
@@ -77,7 +77,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_attach_up_and_gets_noth
         assert!(mounted.success(), "{what}");
         let begun = Instant::now();
         let output = act(&["attach", "--view", view], pid);
-        let said = told(&what, &output, &output.stdout);
+        let said = only_line(&what, &output, 1, &output.stdout);
         let expected = format!("it lies in a file system of type {kind}");
         assert!(said.contains(&expected), "{what}: {said}");
         let output = act(&["detach"], pid);
@@ -89,7 +89,7 @@ fn a_fuse_of_the_containers_own_in_the_way_does_not_hold_attach_up_and_gets_noth
 }
 
 #[test]
-fn a_huge_configuration_holds_the_hook_up_neither_for_long_nor_with_much_memory() {
+fn a_huge_configuration_costs_the_hook_bounded_time_and_memory() {
     for (what, text, said) in [
         (
             "many values",
@@ -116,13 +116,13 @@ fn a_huge_configuration_holds_the_hook_up_neither_for_long_nor_with_much_memory(
         command.stdin(File::open(bundle.path().join("state.json")).unwrap());
         let begun = Instant::now();
         let output = command.output().unwrap();
-        let error = told(what, &output, &output.stderr);
+        let error = only_line(what, &output, 1, &output.stderr);
         assert!(error.contains(said), "{what}: {error}");
         assert!(begun.elapsed() < MAX_WAIT, "{what}: {:?}", begun.elapsed());
     }
 }
 
-/// A mount that ends with the test.
+/// A mount. Unmounted when dropped.
 struct Mounted(PathBuf);
 
 impl Drop for Mounted {
@@ -133,13 +133,13 @@ impl Drop for Mounted {
 
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups, busybox, crun and a quiet machine"]
-fn a_mount_point_whose_name_is_no_text_is_in_nobodys_way() {
+fn a_mount_point_whose_name_is_no_utf_8_disturbs_no_command() {
     let directory = tempfile::tempdir().unwrap();
     let odd = directory.path().join(OsStr::from_bytes(b"\xff\n\\ "));
     fs::create_dir(&odd).unwrap();
     let none = None::<&str>;
     mount(Some("x"), &odd, Some("tmpfs"), MsFlags::empty(), none).unwrap();
-    // Whoever reads the list of mounts as text fails as long as it is there.
+    // A reader that takes the list of mounts for UTF-8 fails.
     let odd = Mounted(odd);
     let daemon = Daemon::start();
     let view = daemon.mountpoint.to_str().unwrap().to_owned();
@@ -164,7 +164,7 @@ fn a_mount_point_whose_name_is_no_text_is_in_nobodys_way() {
         said.contains(&format!("the daemon serves {view}")),
         "{said}"
     );
-    // A daemon that ends takes its files out of that container too.
+    // The end of the daemon takes its files out of that container too.
     drop(daemon);
     drop(odd);
     assert_eq!(mounted(&pid.to_string(), Path::new(view), |_| true), 0);

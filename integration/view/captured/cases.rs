@@ -28,7 +28,7 @@ fn a_hungry_sibling_in_the_pod_leaves_less_than_the_limit() {
 }
 
 #[test]
-fn v1_takes_swap_from_what_memsw_leaves_beside_memory() {
+fn swap_on_v1_is_memsw_less_memory() {
     let captured = Captured::open("hybrid-v1");
     assert_eq!(captured.kib("MemTotal"), 256 << 10);
     // memsw is 320M here, and 400M beside 400M of memory in the parent.
@@ -45,7 +45,7 @@ fn v2_limits_swap_by_itself() {
 }
 
 #[test]
-fn fields_that_nobody_has_seen_keep_their_place_and_show_nothing_of_the_host() {
+fn unknown_fields_keep_their_place_and_show_nothing_of_the_host() {
     let captured = Captured::open("unknown-fields");
     let text = |path: &str| fs::read_to_string(captured.path.join(path)).unwrap();
     let names = |text: &str| -> Vec<String> {
@@ -157,7 +157,7 @@ fn without_any_cpuset_the_cpus_are_the_machines_and_never_none() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_and_never_an_empty_file() {
+fn an_unreadable_file_is_an_error_and_never_an_empty_file() {
     let captured = Captured::copy("big-128cpu");
     let file = "sys/devices/system/cpu/cpu40/topology/core_id";
     fs::remove_file(captured.path.join(file)).unwrap();

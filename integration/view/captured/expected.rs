@@ -40,7 +40,7 @@ fn every_attribute_on_every_machine_reads_as_expected() {
                 .answers
                 .render_attribute(attribute, &captured.container);
             let Ok(read) = read else {
-                // It is of a CPU that is not seen.
+                // The attribute is of an unseen CPU.
                 if path.exists() {
                     wrong.push(format!("{name}/{}", attribute.path()));
                 }
@@ -124,7 +124,7 @@ fn a_typed_view_has_the_numbers_of_the_bytes() {
 }
 
 #[test]
-fn nothing_that_no_table_names_is_served_of_the_machine() {
+fn only_attributes_in_the_tables_are_served() {
     let captured = Captured::open("big-128cpu");
     let served: Vec<String> = attributes(&captured)
         .into_iter()

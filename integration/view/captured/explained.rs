@@ -59,8 +59,8 @@ fn an_explanation_names_the_level_that_decides_and_the_files_that_hold_the_value
         "{available}"
     );
     for input in explained.iter().flat_map(|line| &line.inputs) {
-        // The machine's own /proc is named as a user finds it, not where its copy lies here; and
-        // what was computed from a whole file says so in words.
+        // A file of the machine's own /proc is named by its usual path, not by that of the copy. An
+        // input that was computed from a whole file is explained in words.
         if input.file.starts_with("/proc") || input.value.contains(' ') {
             continue;
         }

@@ -52,7 +52,7 @@ impl Captured {
         Captured::at(fixture(name), fixture_root(name))
     }
 
-    /// A copy of a machine whose files can be changed.
+    /// Opens a copy of a machine whose files can be changed.
     pub(super) fn copy(name: &str) -> Captured {
         let root = fixture_copy(name);
         Captured::at(root.path().to_owned(), root)
@@ -85,7 +85,7 @@ impl Captured {
         fs::write(self.path.join(file), text).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 
-    /// The files that the container has: without cgroup v2 it has no pressure.
+    /// Lists the files that the container has. Without cgroup v2 it has no pressure files.
     pub(super) fn files(&self) -> Vec<File> {
         let caller = Caller::Container(self.container.clone());
         let has =
@@ -111,7 +111,7 @@ impl Captured {
     }
 }
 
-/// The files below a directory, by their paths from `root`.
+/// Collects the files below a directory, by their paths from `root`.
 pub(super) fn files_below(root: &Path, directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -122,7 +122,7 @@ pub(super) fn files_below(root: &Path, directory: &Path, found: &mut Vec<PathBuf
     }
 }
 
-/// Reads the served part of `/sys/devices/system` of a captured machine.
+/// Lists the attributes below `/sys/devices/system` of a captured machine that are served.
 pub(super) fn attributes(captured: &Captured) -> Vec<Attribute> {
     let mut paths = Vec::new();
     let directory = captured.path.join("sys/devices/system");
