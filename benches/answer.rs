@@ -1,5 +1,5 @@
 //! The cost of an answer without FUSE, on captured machines of 2, 16 and 128 CPUs: parse, view and
-//! render of each file, and the whole of it.
+//! render of each file, and the whole answer.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
-    reason = "a bench that fails should fail loudly, and it is there to print numbers"
+    reason = "a bench that fails should fail loudly, and a bench prints numbers"
 )]
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -36,7 +36,7 @@ use plimsoll::{
 use std::hint::black_box;
 use support::captured::{Captured, skip_a_second};
 
-/// Parse, view and render of one file of one machine.
+/// Measures parse, view and render of one file of one machine.
 fn steps<Facts, View>(
     bench: &mut Criterion,
     machine: &Captured,
@@ -60,7 +60,7 @@ fn steps<Facts, View>(
     });
 }
 
-/// The container's memory: as it stands in a pod in a slice, whatever it holds.
+/// Returns the memory facts of a container in a pod in a slice.
 fn memory() -> Memory {
     let level = |steps| MemoryLevel {
         steps,
@@ -196,7 +196,7 @@ fn other_files(bench: &mut Criterion, machine: &Captured) {
     });
 }
 
-/// From the container to the bytes: read on and on, and read once a second.
+/// Measures whole answers, from the container to the bytes: read without a pause, and read once a second.
 fn whole(bench: &mut Criterion, machine: &Captured) {
     let mut group = bench.benchmark_group(format!("{}/answer", machine.name));
     for file in FILES {
@@ -213,7 +213,7 @@ fn whole(bench: &mut Criterion, machine: &Captured) {
 }
 
 fn all(bench: &mut Criterion) {
-    for machine in Captured::curve().expect("the captured machines are there") {
+    for machine in Captured::curve().expect("a captured machine is missing") {
         memory_files(bench, &machine);
         cpu_files(bench, &machine);
         other_files(bench, &machine);

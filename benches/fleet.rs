@@ -1,10 +1,10 @@
-//! The cost of many containers at once: latency, CPU, memory and descriptors of the daemon.
+//! The cost of many containers: latency, and CPU, memory and descriptors of the daemon.
 //!
 //! `cargo bench --bench fleet -- --containers 1,100,1000`, as root. Each container is a process in
-//! cgroups, a pid and a mount namespace of its own that reads the six files which programs ask for
-//! most: on and on, then once a second. Each contestant serves alone while it is measured.
-//! `integration/lab/race fleet` runs this where lxcfs is. With `--idle SECONDS` it measures
-//! instead what the daemon does while the containers live and nobody reads.
+//! cgroups, a pid and a mount namespace of its own. The process reads the six files that programs read
+//! most, without a pause and then once a second. Each contestant serves alone while it is measured.
+//! `integration/lab/race fleet` runs this bench where lxcfs is installed. With `--idle SECONDS` the bench
+//! measures the daemon while the containers live and no process reads.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
-    reason = "a bench that fails should fail loudly, and it is there to print numbers"
+    reason = "a bench that fails should fail loudly, and a bench prints numbers"
 )]
 
 #[path = "fleet/idle.rs"]
@@ -52,41 +52,41 @@ const READ: [&str; 6] = [
     "sys/devices/system/cpu/online",
 ];
 
-/// Let many containers read at once: the kernel's own files, those of lxcfs, ours.
+/// Let many containers read at once: the kernel's own files, those of lxcfs and of Plimsoll
 #[derive(Debug, Parser)]
 #[command(name = "fleet")]
 struct Options {
     /// Numbers of containers, one run for each
     #[arg(long, value_delimiter = ',', default_value = "1,100")]
     containers: Vec<usize>,
-    /// Counted seconds of each run
+    /// Measured time of each run, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Race the shared tree too, in which the daemon has to find out who reads
+    /// Race the shared tree too, in which the daemon must find the container of the reader
     #[arg(long)]
     shared: bool,
     /// Leave out the kernel's own files and lxcfs
     #[arg(long)]
     alone: bool,
-    /// Let every container read once and then nobody for so many seconds; count who wakes up
+    /// Let every container read once, and count the wakeups of the daemon in the following seconds
     #[arg(long, value_name = "SECONDS")]
     idle: Option<u64>,
-    /// With --idle: how long after the last read
+    /// With --idle: seconds between the last read and the count
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     settle: u64,
-    /// The file for the numbers
+    /// File for the numbers
     #[arg(long, default_value = "target/bench/fleet.json")]
     json: PathBuf,
-    /// Added by `cargo bench`
+    /// Option that `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// The pause of a container between two reads.
+/// The frequency of the reads of a container.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Rhythm {
-    /// On and on.
+    /// Without a pause.
     ClosedLoop,
     /// Each file once a second.
     OnceASecond,
@@ -102,13 +102,13 @@ impl Rhythm {
 
     fn name(self) -> &'static str {
         match self {
-            Rhythm::ClosedLoop => "on and on",
+            Rhythm::ClosedLoop => "no pause",
             Rhythm::OnceASecond => "1 Hz",
         }
     }
 }
 
-/// The result of one run; times in microseconds.
+/// The result of one run. Times are in microseconds.
 #[derive(Debug, Serialize)]
 struct Row {
     containers: usize,
@@ -126,7 +126,7 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = reader::was_reader() {
+    if let Some(status) = reader::run_if_reader() {
         return status;
     }
     let options = Options::parse();
@@ -221,7 +221,7 @@ impl Fleet {
         })
     }
 
-    /// Lets all containers read for that long; reads that come once a second are spread over the second.
+    /// Lets all containers read for that time. Reads once a second are spread over the second.
     fn run(
         &mut self,
         contestant: &Contestant,
@@ -239,7 +239,7 @@ impl Fleet {
         let warm = Duration::from_secs(2);
         for (reader, number) in self.readers.iter_mut().zip(0..) {
             let phase = match rhythm.period() {
-                // Not in order, for neighbours were made one after the other.
+                // Out of order, because neighbours were made one after the other.
                 Some(period) => period * (number * 617 % 1000) / 1000,
                 None => Duration::ZERO,
             };
@@ -263,7 +263,7 @@ impl Fleet {
         }
         let cpu = after.saturating_sub(before).as_secs_f64() / (ended - began).as_secs_f64();
         let rate = all.took.count() as f64 / counted.as_secs_f64();
-        ensure!(rate > 0.0, "nobody read anything");
+        ensure!(rate > 0.0, "no container read anything");
         Ok(Row {
             containers,
             rhythm,
@@ -271,7 +271,7 @@ impl Fleet {
             reads_per_second: rate,
             median_us: all.took.quantile(0.5).unwrap_or_default(),
             p99_us: all.took.quantile(0.99).unwrap_or_default(),
-            max_us: all.took.largest(),
+            max_us: all.took.max(),
             daemon_cpu_percent: 100.0 * cpu,
             daemon_us_per_read: 1e6 * cpu / rate,
             daemon_pss_kib: pss,
@@ -287,7 +287,7 @@ impl Fleet {
     }
 }
 
-/// Every file, once, at once.
+/// Returns the task to read every file once, without a delay.
 fn once() -> Task {
     Task {
         paths: READ.map(|file| Path::new("/").join(file)).to_vec(),
@@ -312,7 +312,7 @@ impl Row {
                 Whose::Plimsoll => "plimsoll",
                 Whose::PlimsollShared => "shared tree",
                 Whose::Floor => "tmpfs",
-                Whose::Asked => "asked",
+                Whose::Passthrough => "fuse copy",
             },
             self.reads_per_second,
             self.median_us,
@@ -327,7 +327,7 @@ impl Row {
     }
 }
 
-/// Measures a whole answer on captured machines of ever more CPUs, without FUSE, in microseconds.
+/// Measures a whole answer without FUSE on captured machines of 2, 16 and 128 CPUs, in microseconds.
 fn answers() -> anyhow::Result<serde_json::Value> {
     println!("\na whole answer on captured machines, median microseconds");
     let files: Vec<_> = (FILES.iter())

@@ -1,10 +1,10 @@
-//! The cost of the hook for a container: the time for which the runtime waits for `plimsoll hook`.
+//! The cost of the hook: the time for which a runtime waits for `plimsoll hook`.
 //!
-//! `cargo bench --bench hook`, as root, where runc (or `--runtime crun`) and busybox are. Each container is a
-//! real one of that runtime, with a limit of memory and of CPU time; what it calls as its hook is this bench,
-//! which hands the state on to the program and takes the time from its start to its end. In the same place it
-//! also times `plimsoll --version`: what the start of the program alone costs. It fails if the median of the
-//! hook is above `--most`, but the numbers are there all the same.
+//! `cargo bench --bench hook`, as root, where runc (or `--runtime crun`) and busybox are installed. Each container
+//! is a real one of that runtime, with a limit of memory and of CPU time. Its hook is this bench, which passes the
+//! state on to the program and measures the time from its start to its end. In the same place the bench measures
+//! `plimsoll --version`, the cost of a start of the program. The bench prints the numbers, and fails if the median
+//! of the hook is above `--max`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
-    reason = "a bench that fails should fail loudly, and it is there to print numbers"
+    reason = "a bench that fails should fail loudly, and a bench prints numbers"
 )]
 
 #[allow(dead_code, reason = "each bench uses its part")]
@@ -33,7 +33,7 @@ use support::{
     world::{World, enclosed},
 };
 
-/// Start containers, and take the time of their hook.
+/// Start containers, and measure the time of their hook
 #[derive(Debug, Parser)]
 #[command(name = "hook")]
 struct Options {
@@ -43,22 +43,22 @@ struct Options {
     /// Runtime of the containers: runc or crun
     #[arg(long, default_value = "runc")]
     runtime: String,
-    /// The program that is their hook, if not the one that was built with this bench
+    /// Program that is the hook (default: the one that was built with this bench)
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_plimsoll"))]
     program: PathBuf,
-    /// The stage that it is a hook of: createRuntime, as it is installed, or createContainer
+    /// Stage of the hook: createRuntime, as `plimsoll install` sets it, or createContainer
     #[arg(long, default_value = "createRuntime")]
     stage: String,
     /// Maximum of the median, in milliseconds
     #[arg(long, default_value_t = 5.0)]
-    most: f64,
-    /// Added by `cargo bench`
+    max: f64,
+    /// Option that `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = timed::was_hook() {
+    if let Some(status) = timed::run_if_hook() {
         return status;
     }
     let options = Options::parse();
@@ -73,7 +73,7 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
     let view = daemon.mountpoint.to_str().unwrap();
     bundle.config["hooks"] = json!({options.stage.as_str(): [{
         "path": std::env::current_exe()?,
-        "args": timed::called(&options.program, &notes, &["--view", view, "--require", "--hook-timeout", "1m"]),
+        "args": timed::arguments(&options.program, &notes, &["--view", view, "--require", "--hook-timeout", "1m"]),
         "env": [],
     }]});
     for _ in 0..options.containers {
@@ -81,7 +81,7 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
         let total = harness::field(&text, "MemTotal");
         ensure!(
             total == 64 << 10,
-            "a container has {total} kB, not its own: its hook was of no use"
+            "a container sees {total} kB, not its limit: the hook had no effect"
         );
     }
     let text = fs::read_to_string(&notes)?;
@@ -95,14 +95,14 @@ fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
     row("plimsoll hook", &hook);
     let median = milliseconds(&hook, 0.5);
     ensure!(
-        median <= options.most,
-        "the hook's median is {median:.2} ms, above {} ms",
-        options.most
+        median <= options.max,
+        "the median of the hook is {median:.2} ms, above {} ms",
+        options.max
     );
     Ok(())
 }
 
-/// The times of one of the two programs.
+/// Returns the times of one of the two programs.
 fn histogram(notes: &str, which: &str) -> Histogram {
     let mut counter = Counter::new();
     let own = notes.lines().filter_map(|line| line.strip_prefix(which));
@@ -118,6 +118,6 @@ fn row(name: &str, times: &Histogram) {
     let [median, p99] = [0.5, 0.99].map(|share| milliseconds(times, share));
     println!(
         "{name:<20} {median:>7.2} {p99:>7.2} {:>7.2}",
-        times.largest() / 1000.0
+        times.max() / 1000.0
     );
 }

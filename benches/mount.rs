@@ -1,8 +1,8 @@
 //! The cost of a read through the mount, end to end: the kernel's own files, lxcfs, Plimsoll.
 //!
-//! `cargo bench --bench mount`, as root. All are read in turn, in short bursts and several rounds,
-//! by processes in the same containers, so that what disturbs the machine disturbs all of them.
-//! Where lxcfs is not installed its column is empty: `integration/lab/race` runs this where it is.
+//! `cargo bench --bench mount`, as root. Processes in the same containers read from all contestants in turn, in
+//! short bursts and several rounds, so that a disturbance of the machine disturbs all of them. Where lxcfs is
+//! not installed its column is empty: `integration/lab/race` runs this bench where lxcfs is installed.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::cast_precision_loss,
-    reason = "a bench that fails should fail loudly, and it is there to print numbers"
+    reason = "a bench that fails should fail loudly, and a bench prints numbers"
 )]
 
 #[path = "mount/chart.rs"]
@@ -35,50 +35,50 @@ use std::{
     time::Duration,
 };
 use support::{
-    asked,
     contestant::Contestant,
     harness::{Cgroup, FILES},
     machine::Machine,
+    passthrough,
     reader::{self, Reader, Task, Way, now, together},
     world::{World, enclosed},
 };
 
-/// Race the files of a container: the kernel's own, those of lxcfs, ours.
+/// Race the files of a container: the kernel's own, those of lxcfs and of Plimsoll
 #[derive(Debug, Parser)]
 #[command(name = "mount")]
 struct Options {
-    /// Rounds in which everything is measured
+    /// Number of measurements of everything
     #[arg(long, default_value_t = 6)]
     rounds: usize,
-    /// Counted milliseconds of each burst of reads
+    /// Measured time of each burst of reads, in milliseconds
     #[arg(long, default_value_t = 80)]
     burst: u64,
-    /// Number of reads after a second of silence
+    /// Number of reads after a second without a read
     #[arg(long, default_value_t = 30)]
     tries: usize,
-    /// The files, by their paths below /
+    /// Files, by their paths below /
     #[arg(long, value_delimiter = ',', default_values_t = FILES.map(str::to_owned))]
     files: Vec<String>,
-    /// Race the shared tree too, in which the daemon has to find out who reads
+    /// Race the shared tree too, in which the daemon must find the container of the reader
     #[arg(long)]
     shared: bool,
-    /// Race copies too, on a tmpfs and served by who makes nothing: what the kernel takes where
-    /// nobody is asked, and where somebody is
+    /// Race copies too, on a tmpfs and through a FUSE file system that computes nothing: the cost of a
+    /// read in the kernel alone, and with a request to a process
     #[arg(long)]
     floor: bool,
-    /// The file for the numbers
+    /// File for the numbers
     #[arg(long, default_value = "target/bench/mount.json")]
     json: PathBuf,
-    /// The file for the chart
+    /// File for the chart
     #[arg(long, default_value = "target/bench/mount.svg")]
     svg: PathBuf,
-    /// Added by `cargo bench`
+    /// Option that `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> ExitCode {
-    if let Some(status) = reader::was_reader().or_else(asked::was_asked) {
+    if let Some(status) = reader::run_if_reader().or_else(passthrough::run_if_asked) {
         return status;
     }
     let options = Options::parse();
@@ -90,7 +90,7 @@ fn race(world: &World, options: &Options) -> anyhow::Result<()> {
     let mut contestants = Contestant::all(world, options.shared)?;
     if options.floor {
         contestants.push(Contestant::floor(world, &options.files)?);
-        contestants.push(Contestant::asked(world, &options.files)?);
+        contestants.push(Contestant::passthrough(world, &options.files)?);
     }
     let mut stages = Stage::all(world, options, &contestants)?;
     let mut results = Results::new(machine);
@@ -121,8 +121,8 @@ fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 /// Containers, and readers in them for each contestant.
 struct Stage {
     scene: Scene,
-    /// A list of readers for each contestant, with a reader in each container. Readers end before their
-    /// containers do.
+    /// The readers of each contestant, one for each container. Declared first, so that they are dropped before
+    /// their containers.
     readers: Vec<Vec<Reader>>,
     containers: Vec<Cgroup>,
 }
@@ -140,7 +140,8 @@ impl Stage {
             .collect()
     }
 
-    /// No container is throttled: each has as many CPUs as its threads can use.
+    /// Makes the containers and readers of a scene. Each container has as many CPUs as its threads can use, so
+    /// that its quota throttles none.
     fn set(
         world: &World,
         scene: Scene,
@@ -210,7 +211,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Measures a read of the first file after each second in which nobody read.
+    /// Measures one read of the first file after each second without a read.
     fn silence(
         &mut self,
         options: &Options,
@@ -238,7 +239,7 @@ impl Stage {
         Ok(())
     }
 
-    /// In how many periods one of the containers had to wait for its quota.
+    /// Returns the number of periods in which the quota throttled one of the containers.
     fn throttled(&self) -> u64 {
         let count = |container: &Cgroup| {
             let path = container.directory("cpu");

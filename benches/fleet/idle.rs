@@ -1,4 +1,4 @@
-//! Counts the wake-ups of the daemon while containers live and nobody reads.
+//! The wakeups of the daemon while containers live and no process reads.
 
 use crate::{
     Fleet, Options, contestants,
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Lets all containers read once, then watches.
+/// Lets all containers read once, then counts the wakeups of the daemon.
 pub(crate) fn watch(world: &World, options: &Options, idle: Duration) -> anyhow::Result<()> {
     Machine::here("fleet").print();
     println!(
@@ -40,7 +40,7 @@ pub(crate) fn watch(world: &World, options: &Options, idle: Duration) -> anyhow:
             row(world, &contestant, *count, idle)?;
         }
     }
-    println!("switches are those of all threads; none means that nothing woke the daemon");
+    println!("switches are those of all threads; 0 means that nothing woke the daemon");
     Ok(())
 }
 
@@ -52,7 +52,7 @@ fn row(
 ) -> anyhow::Result<()> {
     let log = world.directory.path().join("trace");
     let trace = Trace::begin(contestant, &log)?;
-    // To be traced is to be woken, once.
+    // The start of the trace wakes the daemon once.
     std::thread::sleep(Duration::from_secs(1));
     let before = (contestant.switches(), contestant.cpu()?);
     std::thread::sleep(idle);
@@ -69,14 +69,14 @@ fn row(
     Ok(())
 }
 
-/// strace on every thread of the daemon.
+/// An strace on every thread of the daemon.
 struct Trace<'a> {
     strace: std::process::Child,
     log: &'a Path,
 }
 
 impl Trace<'_> {
-    /// Starts strace on the daemon. Returns `None` if strace is not installed.
+    /// Starts strace. Returns none where strace is not installed.
     fn begin<'a>(contestant: &Contestant, log: &'a Path) -> anyhow::Result<Option<Trace<'a>>> {
         let pids: Vec<String> = (contestant.processes().iter())
             .map(|pid| format!("-p{pid}"))
@@ -94,7 +94,8 @@ impl Trace<'_> {
         }
     }
 
-    /// Counts the system calls that returned; a call that waited all the time is not counted.
+    /// Ends strace and returns the number of system calls that returned. A call that waits all the time does not
+    /// return.
     fn end(mut self) -> anyhow::Result<usize> {
         let pid = i32::try_from(self.strace.id())?;
         kill(Pid::from_raw(pid), Signal::SIGINT)?;

@@ -1,4 +1,4 @@
-//! The hook that times the hook: what a runtime calls in a container that is being made.
+//! The hook that measures the hook: a runtime calls this program in a container that is being created.
 
 use std::{
     fs::OpenOptions,
@@ -8,17 +8,17 @@ use std::{
     time::Instant,
 };
 
-/// The word before the time of a start of the program that does nothing else.
+/// The prefix of the time of `plimsoll --version`.
 pub(crate) const START: &str = "start";
-/// The word before the time of the hook.
+/// The prefix of the time of the hook.
 pub(crate) const HOOK: &str = "hook";
 
-/// The name by which this program knows that it is called as a hook.
+/// The name under which this program acts as a hook.
 const NAME: &str = "timed-hook";
 
-/// The arguments with which a runtime has to call this program, its name the first of them: to time
-/// `program` as a hook with `rest` for arguments, into the file `notes`.
-pub(crate) fn called(program: &Path, notes: &Path, rest: &[&str]) -> Vec<String> {
+/// Returns the arguments with which a runtime calls this program, its name first. The program then measures
+/// `program` as a hook with the arguments `rest`, and appends the time to the file `notes`.
+pub(crate) fn arguments(program: &Path, notes: &Path, rest: &[&str]) -> Vec<String> {
     let own = [NAME, program.to_str().unwrap(), notes.to_str().unwrap()];
     own.iter()
         .chain(rest)
@@ -26,8 +26,8 @@ pub(crate) fn called(program: &Path, notes: &Path, rest: &[&str]) -> Vec<String>
         .collect()
 }
 
-/// Does a hook's work if this process is one; its exit status then.
-pub(crate) fn was_hook() -> Option<ExitCode> {
+/// Acts as a hook if this process is one. Returns its exit status then.
+pub(crate) fn run_if_hook() -> Option<ExitCode> {
     let mut arguments = std::env::args();
     if arguments.next()? != NAME {
         return None;
@@ -43,13 +43,13 @@ pub(crate) fn was_hook() -> Option<ExitCode> {
         .append(true)
         .open(notes)
         .unwrap();
-    // In one write, for containers may be made at the same time.
+    // One write, because containers can be created at the same time.
     file.write_all(format!("{START} {start}\n{HOOK} {hook}\n").as_bytes())
         .unwrap();
     Some(ExitCode::SUCCESS)
 }
 
-/// The nanoseconds from its start to its end.
+/// Runs a command and returns the nanoseconds from its start to its end.
 fn timed(command: &mut Command, state: &str) -> u128 {
     command
         .env_clear()
@@ -58,7 +58,7 @@ fn timed(command: &mut Command, state: &str) -> u128 {
     let begun = Instant::now();
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that reads nothing may have ended.
+    // A program that does not read its input may have ended.
     let _ = stdin.write_all(state.as_bytes());
     drop(stdin);
     let status = child.wait().unwrap();

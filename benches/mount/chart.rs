@@ -1,6 +1,7 @@
-//! Pure. The chart: for each file one bar for each contestant, as long as a read takes.
+//! Pure. The chart: each file has one bar for each contestant, and the length of a bar is the time of a read.
 //!
-//! `slabinfo` is left out: next to the kernel's own, which tells of every slab, all else is short.
+//! The chart leaves `slabinfo` out, because the kernel's own file with its many slabs would make all other bars
+//! short.
 
 use crate::{
     results::{Results, Scene},
@@ -21,7 +22,7 @@ const BARS: [(Whose, &str, &str); 4] = [
     (Whose::Plimsoll, "Plimsoll", "#1f6fb2"),
 ];
 
-/// The whole chart as SVG.
+/// Draws the whole chart as SVG.
 pub(crate) fn draw(results: &Results) -> String {
     let bars: Vec<_> = BARS
         .into_iter()
@@ -109,7 +110,7 @@ pub(crate) fn draw(results: &Results) -> String {
     out
 }
 
-/// The time, and for ours how it stands to the others.
+/// Returns the label of a bar: the time, and for Plimsoll the ratio to the others.
 fn label(results: &Results, file: &str, whose: Whose, median: f64) -> String {
     let mut label = format!("{median:.1} µs");
     let other = |whose| results.of(Scene::OneReader, Way::Open, file, whose);

@@ -1,7 +1,7 @@
-//! The goals, and the verdict on each.
+//! The goals of the mount, and their results.
 //!
-//! A file is *cached* if it is constant in size and fits into a page, so that the kernel may serve
-//! it from its page cache; else it is *direct*, and each open asks the daemon.
+//! A file is *cached* if its size is constant and fits into a page, so that the kernel can serve the file from its
+//! page cache. Any other file is *direct*: each open asks the daemon.
 
 use crate::{
     results::{Figures, Results, Scene},
@@ -29,7 +29,7 @@ pub(crate) struct Goal {
     met: bool,
 }
 
-/// Every goal that can be told from what was measured.
+/// Returns every goal for which there are measurements.
 pub(crate) fn all(results: &Results) -> Vec<Goal> {
     let mut goals = Vec::new();
     for file in results.files() {
@@ -168,9 +168,9 @@ fn silence(results: &Results, goals: &mut Vec<Goal>) {
     }
 }
 
-/// Prints the silence and every goal.
+/// Prints the reads after a silence, and every goal.
 pub(crate) fn print(results: &Results) {
-    println!("\nfirst read of meminfo after 1 s of silence: median (p99), microseconds");
+    println!("\nfirst read of meminfo after 1 s without a read: median (p99), microseconds");
     for (whose, tally) in &results.silence {
         if let Some(figures) = tally.figures() {
             let name = format!("{whose:?}").to_lowercase();

@@ -1,4 +1,4 @@
-//! Pure but for printing. What was measured, as tables and as JSON.
+//! The measurements as tables and as JSON. Pure but for printing.
 
 use crate::support::{
     contestant::Whose,
@@ -9,7 +9,7 @@ use crate::support::{
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
-/// The readers that read at the same time.
+/// The number of readers at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scene {
@@ -32,7 +32,7 @@ impl Scene {
         if self == Scene::Threads { 8 } else { 1 }
     }
 
-    /// Returns the ways of reading that are measured in the scene.
+    /// Lists the ways of reading that are measured in the scene.
     pub(crate) fn ways(self) -> &'static [Way] {
         match self {
             Scene::Containers => &[Way::Open],
@@ -40,7 +40,7 @@ impl Scene {
         }
     }
 
-    /// A name for a directory.
+    /// Returns a name for a directory.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Scene::OneReader => "one",
@@ -58,20 +58,20 @@ impl Scene {
     }
 }
 
-/// A combination that is measured.
+/// The conditions of one measurement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Case {
     /// The readers at the same time.
     pub(crate) scene: Scene,
     /// The way of reading.
     pub(crate) way: Way,
-    /// The file's path below `/`.
+    /// The path of the file.
     pub(crate) file: String,
-    /// The server of the file.
+    /// The contestant that serves the file.
     pub(crate) whose: Whose,
 }
 
-/// The sum of all rounds of a case.
+/// The results of one case in all rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     done: Done,
@@ -85,7 +85,7 @@ impl Tally {
         self.cpu += cpu;
     }
 
-    /// As numbers.
+    /// Returns the numbers, or none without a read.
     pub(crate) fn figures(&self) -> Option<Figures> {
         Some(Figures {
             median: self.done.took.quantile(0.5)?,
@@ -98,35 +98,35 @@ impl Tally {
     }
 }
 
-/// Numbers of one case; times in microseconds.
+/// The numbers of one case. Times are in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Figures {
-    /// Half of the reads took no longer.
+    /// The median time of a read.
     #[serde(rename = "median_us")]
     pub(crate) median: f64,
-    /// 99 of 100 took no longer.
+    /// The 99th percentile of the time of a read.
     #[serde(rename = "p99_us")]
     pub(crate) p99: f64,
-    /// CPU time of the daemon for each read.
+    /// The CPU time of the daemon for each read.
     #[serde(rename = "daemon_us_per_read")]
     pub(crate) daemon: f64,
-    /// Number of reads that count.
+    /// The number of measured reads.
     pub(crate) reads: u64,
-    /// Number of reads that failed or were not whole.
+    /// The number of reads that failed or were not whole.
     pub(crate) bad: u64,
-    /// Length of the content.
+    /// The length of the content.
     pub(crate) bytes: usize,
 }
 
-/// The results of a whole run of the bench.
+/// All measurements.
 pub(crate) struct Results {
-    /// The machine and the time of the run.
+    /// The machine and the time.
     pub(crate) machine: Machine,
-    /// The bursts.
+    /// The bursts of reads.
     pub(crate) cases: BTreeMap<Case, Tally>,
-    /// The first read after a second of silence.
+    /// The first read after a second without a read.
     pub(crate) silence: BTreeMap<Whose, Tally>,
-    /// In how many periods a container had to wait for its quota.
+    /// The number of periods in which a quota throttled a container.
     pub(crate) throttled: u64,
 }
 
@@ -139,7 +139,7 @@ struct Row<'a> {
 }
 
 impl Results {
-    /// Returns results without any case.
+    /// Returns empty results.
     pub(crate) fn new(machine: Machine) -> Results {
         Results {
             machine,
@@ -149,7 +149,7 @@ impl Results {
         }
     }
 
-    /// The numbers of one case.
+    /// Returns the numbers of one case.
     pub(crate) fn of(&self, scene: Scene, way: Way, file: &str, whose: Whose) -> Option<Figures> {
         let file = file.to_owned();
         let case = Case {
@@ -161,7 +161,7 @@ impl Results {
         self.cases.get(&case)?.figures()
     }
 
-    /// The files, in the order in which they were given.
+    /// Lists the files in the order of the options.
     pub(crate) fn files(&self) -> Vec<&str> {
         let order = |file: &str| crate::FILES.iter().position(|other| *other == file);
         let mut files: Vec<&str> = self.cases.keys().map(|case| case.file.as_str()).collect();
@@ -170,12 +170,12 @@ impl Results {
         files
     }
 
-    /// Returns true if that server was measured.
+    /// Asserts that the contestant was measured.
     pub(crate) fn has(&self, whose: Whose) -> bool {
         self.cases.keys().any(|case| case.whose == whose)
     }
 
-    /// Returns the results for a program.
+    /// Returns all results for a program.
     pub(crate) fn json(&self) -> serde_json::Value {
         let rows = self.cases.iter().filter_map(|(case, tally)| {
             let figures = tally.figures()?;
@@ -195,7 +195,7 @@ impl Results {
         })
     }
 
-    /// Prints the results for a person.
+    /// Prints all results for a person.
     pub(crate) fn print(&self) {
         self.machine.print();
         for scene in [Scene::OneReader, Scene::Threads, Scene::Containers] {
@@ -230,13 +230,13 @@ impl Results {
         };
         let column = |text: &str| optional(shared, text);
         let floor = |text: &str| optional(self.has(Whose::Floor), text);
-        let asked = |text: &str| optional(self.has(Whose::Asked), text);
+        let copy = |text: &str| optional(self.has(Whose::Passthrough), text);
         println!(
             "{:<11}{:>15}{}{}{:>17}{}{:>17}{:>10}{:>11}{:>9}{:>12}{:>14}{}",
             "",
             "native",
             floor("tmpfs"),
-            asked("asked"),
+            copy("fuse copy"),
             "lxcfs",
             column("shared tree"),
             "plimsoll",
@@ -245,7 +245,7 @@ impl Results {
             "lxcfs /",
             "daemon CPU",
             "(of lxcfs)",
-            asked("(of the asked)")
+            copy("(of the copy)")
         );
         let meminfo = self.of(scene, way, "proc/meminfo", Whose::Native);
         for file in self.files() {
@@ -263,7 +263,7 @@ impl Results {
                 short(file),
                 cell(native),
                 floor(&cell(of(Whose::Floor))),
-                asked(&cell(of(Whose::Asked))),
+                copy(&cell(of(Whose::Passthrough))),
                 cell(lxcfs),
                 column(&cell(of(Whose::PlimsollShared))),
                 cell(ours),
@@ -272,7 +272,7 @@ impl Results {
                 ratio(lxcfs, ours),
                 daemon(ours),
                 daemon(lxcfs),
-                asked(&daemon(of(Whose::Asked))),
+                copy(&daemon(of(Whose::Passthrough))),
             );
             for (who, figures) in [("native", native), ("lxcfs", lxcfs), ("plimsoll", ours)] {
                 if let Some(bad) = figures.map(|figures| figures.bad).filter(|bad| *bad > 0) {

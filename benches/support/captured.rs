@@ -1,5 +1,4 @@
-//! Captured machines and the container on each, as `integration/captured.rs` has them, and one
-//! that is made of another by leaving CPUs out.
+//! Captured machines and the container on each. One machine is another one without most of its CPUs.
 
 use super::harness::{fixture, fixture_copy, fixture_root};
 use anyhow::{Context, bail};
@@ -16,26 +15,26 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A machine that answers.
+/// A captured machine with the answers for its container.
 pub(crate) struct Captured {
-    /// The machine's name.
+    /// The name.
     pub(crate) name: &'static str,
-    /// The machine's root directory.
+    /// The root directory.
     pub(crate) root: TempDir,
-    /// The answers for the machine's container.
+    /// The answers.
     pub(crate) answers: Answers,
-    /// The container on it.
+    /// The container on the machine.
     pub(crate) container: Arc<Container>,
 }
 
 static SKIPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lets a second go by on all captured machines, so that every remembered fact is old.
+/// Moves the clock of all captured machines on by a second, so that their cached facts are old.
 pub(crate) fn skip_a_second() {
     SKIPPED.fetch_add(1_000_000, Ordering::Relaxed);
 }
 
-/// The real clock, but 100 days later: later than any of these containers was started.
+/// Returns the real time plus 100 days, which is later than the start of any captured container.
 fn now() -> Micros {
     const DAYS: u64 = 100 * 86_400 * 1_000_000;
     Micros(DAYS + sys::since_boot().0 + SKIPPED.load(Ordering::Relaxed))
@@ -56,7 +55,7 @@ impl Captured {
         Captured::at(name, &fixture(name), fixture_root(name))
     }
 
-    /// Opens a machine with only these of its CPUs.
+    /// Makes the machine `name` of the machine `of`, with these CPUs only.
     fn with_fewer_cpus(
         name: &'static str,
         of: &str,
@@ -111,12 +110,12 @@ impl Captured {
         })
     }
 
-    /// The text of one of its files.
+    /// Returns the text of a file, or an empty text if there is no such file.
     pub(crate) fn text(&self, file: &str) -> String {
         fs::read_to_string(self.root.path().join(file)).unwrap_or_default()
     }
 
-    /// Counts the machine's CPUs.
+    /// Returns the number of CPUs.
     pub(crate) fn cpus(&self) -> usize {
         let stat = self.text("proc/stat");
         let cpus = stat.lines().filter(|line| line.starts_with("cpu"));

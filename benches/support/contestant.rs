@@ -1,8 +1,8 @@
-//! The servers of a container's files: the kernel itself, lxcfs, Plimsoll.
+//! The contestants that serve the files of a container: the kernel, lxcfs, Plimsoll, and copies.
 
 use super::{
-    asked::Asked,
     harness::{Cgroup, Daemon},
+    passthrough::Passthrough,
     reader::Reader,
     world::World,
 };
@@ -21,32 +21,32 @@ use std::{
     time::Duration,
 };
 
-/// A server of files, and the tree in which a reader finds them.
+/// The name of a contestant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Whose {
-    /// The kernel's own.
+    /// The kernel's own files.
     Native,
     /// The files of lxcfs.
     Lxcfs,
-    /// The files of the container's own directory.
+    /// The container's own directory of Plimsoll.
     Plimsoll,
-    /// The files of the shared tree, where the daemon looks up the reader's container.
+    /// The shared tree of Plimsoll, in which the daemon must find the container of the reader.
     PlimsollShared,
-    /// A copy on a tmpfs: what the kernel takes where nothing has to be made or asked.
+    /// Copies on a tmpfs: the cost of a read in the kernel alone.
     Floor,
-    /// Copies that are served directly from user space by who does nothing else: what asking takes.
-    Asked,
+    /// Copies through a FUSE file system that computes nothing: the cost of a request to a process.
+    Passthrough,
 }
 
-/// A server in the race.
+/// A server of the files of a container.
 pub(crate) struct Contestant {
-    /// The name of the server.
+    /// The name.
     pub(crate) whose: Whose,
     source: Source,
 }
 
-/// The source of a contestant's files.
+/// The source of the files.
 #[derive(Clone)]
 enum Source {
     /// The kernel.
@@ -55,12 +55,12 @@ enum Source {
     Daemon(Rc<Daemon>),
     /// Copies in that directory.
     Copies(PathBuf),
-    /// Copies that are asked for.
-    Asked(Rc<Asked>),
+    /// Copies through FUSE.
+    Passthrough(Rc<Passthrough>),
 }
 
 impl Contestant {
-    /// Starts every contestant that is installed here, the kernel first and Plimsoll last.
+    /// Starts all contestants that are installed, the kernel first and Plimsoll last.
     pub(crate) fn all(world: &World, with_shared: bool) -> anyhow::Result<Vec<Contestant>> {
         let mut all = Vec::new();
         for whose in [Whose::Native, Whose::Lxcfs, Whose::Plimsoll] {
@@ -76,7 +76,7 @@ impl Contestant {
         Ok(all)
     }
 
-    /// Starts that contestant with a daemon of its own; returns `None` if it is not installed.
+    /// Starts one contestant with a daemon of its own. Returns none if it is not installed.
     pub(crate) fn start(world: &World, whose: Whose) -> anyhow::Result<Option<Contestant>> {
         let mountpoint = || -> anyhow::Result<PathBuf> {
             let path = world.directory.path().join(format!("{whose:?}"));
@@ -84,7 +84,7 @@ impl Contestant {
             Ok(path)
         };
         let daemon = match whose {
-            Whose::Native | Whose::Floor | Whose::Asked => None,
+            Whose::Native | Whose::Floor | Whose::Passthrough => None,
             Whose::Lxcfs if !on_path("lxcfs") => return Ok(None),
             Whose::Lxcfs => Some(Daemon::lxcfs_on(mountpoint()?)),
             Whose::Plimsoll | Whose::PlimsollShared => Some(Daemon::on(mountpoint()?)),
@@ -96,7 +96,7 @@ impl Contestant {
         }))
     }
 
-    /// Copies of the kernel's files on a tmpfs.
+    /// Copies the kernel's files to a tmpfs.
     pub(crate) fn floor(world: &World, files: &[String]) -> anyhow::Result<Contestant> {
         let copies = world.directory.path().join("floor");
         fs::create_dir_all(&copies)?;
@@ -113,22 +113,22 @@ impl Contestant {
         })
     }
 
-    /// Copies of the kernel's files that are asked for and are there already.
-    pub(crate) fn asked(world: &World, files: &[String]) -> anyhow::Result<Contestant> {
-        let mountpoint = world.directory.path().join("asked");
+    /// Copies the kernel's files, and serves the copies through FUSE.
+    pub(crate) fn passthrough(world: &World, files: &[String]) -> anyhow::Result<Contestant> {
+        let mountpoint = world.directory.path().join("passthrough");
         fs::create_dir_all(&mountpoint)?;
         Ok(Contestant {
-            whose: Whose::Asked,
-            source: Source::Asked(Rc::new(Asked::on(mountpoint, files)?)),
+            whose: Whose::Passthrough,
+            source: Source::Passthrough(Rc::new(Passthrough::on(mountpoint, files)?)),
         })
     }
 
-    /// Returns the directory that is served to that container; `None` for the kernel's own files.
+    /// Returns the view of that container, or none for the kernel's own files.
     pub(crate) fn view(&self, cgroup: &Cgroup) -> Option<PathBuf> {
         match (&self.source, self.whose) {
             (Source::Kernel, _) => None,
             (Source::Copies(copies), _) => Some(copies.clone()),
-            (Source::Asked(asked), _) => Some(asked.mountpoint.clone()),
+            (Source::Passthrough(copies), _) => Some(copies.mountpoint.clone()),
             (Source::Daemon(daemon), Whose::Plimsoll) => {
                 let own = format!("containers/{}", cgroup.key());
                 Some(daemon.mountpoint.join(own))
@@ -137,13 +137,13 @@ impl Contestant {
         }
     }
 
-    /// Returns true if the contestant serves that file.
+    /// Asserts that the contestant serves that file.
     pub(crate) fn serves(&self, file: &str, cgroup: &Cgroup) -> bool {
         let root = self.view(cgroup).unwrap_or_else(|| PathBuf::from("/"));
         root.join(file).exists()
     }
 
-    /// A reader in that container with its files over the kernel's; not ready yet.
+    /// Starts a reader in that container with these files bound over the kernel's. The reader is not yet ready.
     pub(crate) fn reader(&self, files: &[&str], cgroup: &Cgroup) -> anyhow::Result<Reader> {
         let mut binds = Vec::new();
         if let Some(view) = self.view(cgroup) {
@@ -156,12 +156,12 @@ impl Contestant {
         Reader::start(cgroup, binds)
     }
 
-    /// The processes of its daemon: itself and those below it.
+    /// Lists the processes of the daemon: itself and its descendants.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let mut found = match &self.source {
             Source::Kernel | Source::Copies(_) => Vec::new(),
             Source::Daemon(daemon) => vec![daemon.process.id()],
-            Source::Asked(asked) => vec![asked.process.id()],
+            Source::Passthrough(copies) => vec![copies.process.id()],
         };
         let mut next = 0;
         while let Some(pid) = found.get(next).copied() {
@@ -179,11 +179,11 @@ impl Contestant {
         found
     }
 
-    /// The CPU time that these have used, and those of them that have ended.
+    /// Returns the CPU time of these processes and of their children that have ended.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut sum = Duration::ZERO;
         for pid in self.processes() {
-            // A helper may end at any time.
+            // A child may end at any time.
             let Ok(clock) = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?)) else {
                 continue;
             };
@@ -198,8 +198,8 @@ impl Contestant {
         Ok(sum)
     }
 
-    /// Returns the memory of the contestant's processes, in KiB. Of shared memory each process counts
-    /// its part (`Pss` of `proc_pid_smaps(5)`), or two processes of one program would count it twice.
+    /// Returns the memory of these processes in KiB. Shared memory counts once, in parts (`Pss` of
+    /// `proc_pid_smaps(5)`).
     pub(crate) fn pss(&self) -> u64 {
         self.sum(|pid| {
             let path = format!("/proc/{pid}/smaps_rollup");
@@ -207,7 +207,7 @@ impl Contestant {
         })
     }
 
-    /// Counts the descriptors of the contestant's processes.
+    /// Returns the number of descriptors of these processes.
     pub(crate) fn descriptors(&self) -> u64 {
         self.sum(|pid| {
             let open = fs::read_dir(format!("/proc/{pid}/fd"));
@@ -215,8 +215,7 @@ impl Contestant {
         })
     }
 
-    /// Counts the times that a thread of the contestant's processes gave up the CPU or was taken off it.
-    /// The thread was woken before each of them.
+    /// Returns the number of context switches of all threads. A wakeup precedes each of them.
     pub(crate) fn switches(&self) -> u64 {
         self.sum(|pid| {
             let tasks = fs::read_dir(format!("/proc/{pid}/task"))
@@ -236,15 +235,14 @@ impl Contestant {
     }
 }
 
-/// The number in the line that begins so; 0 if the process has ended meanwhile.
+/// Returns the number in the line that begins with `name`, or 0 if the process has ended meanwhile.
 fn number(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
     number.map_or(0, |number| number.parse().unwrap_or(0))
 }
 
-/// Returns the path to bind over the kernel's so that the file is seen: the file's own path, or a
-/// directory of `/sys`.
+/// Returns the path that is bound over the kernel's to show the file: the file, or a directory of `/sys`.
 fn bound(file: &str) -> &str {
     if file.starts_with(CPUS) { CPUS } else { file }
 }

@@ -1,4 +1,4 @@
-//! Pure. Durations counted in buckets that are 1.6% wide, so that any number of them fits.
+//! Pure. Counts of durations in buckets that are 1.6% wide, so that any number of durations fits.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 const BITS: u32 = 6;
 const BUCKETS: u64 = 1 << BITS;
 
-/// A count for each duration, in nanoseconds.
+/// The counts of durations in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Histogram {
     counts: Vec<(u64, u64)>,
-    largest: u64,
+    max: u64,
 }
 
 impl Histogram {
@@ -19,22 +19,22 @@ impl Histogram {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// The longest of all, in microseconds.
-    pub(crate) fn largest(&self) -> f64 {
-        self.largest as f64 / 1000.0
+    /// Returns the maximum, in microseconds.
+    pub(crate) fn max(&self) -> f64 {
+        self.max as f64 / 1000.0
     }
 
-    /// Adds what another one counted.
+    /// Adds the counts of another histogram.
     pub(crate) fn add(&mut self, other: &Histogram) {
         let mut counts: BTreeMap<u64, u64> = self.counts.iter().copied().collect();
         for (bucket, count) in &other.counts {
             *counts.entry(*bucket).or_default() += count;
         }
         self.counts = counts.into_iter().collect();
-        self.largest = self.largest.max(other.largest);
+        self.max = self.max.max(other.max);
     }
 
-    /// The duration that a share of them (0.5 is the median) does not exceed, in microseconds.
+    /// Returns the quantile of a share (0.5 is the median), in microseconds. None without a duration.
     pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = self.count() as f64 * share;
         let mut below = 0.0;
@@ -44,7 +44,7 @@ impl Histogram {
                 let (from, width) = range(*bucket);
                 let within = (wanted - below) / count;
                 let nanos = from as f64 + width as f64 * within;
-                return Some((nanos / 1000.0).min(self.largest()));
+                return Some((nanos / 1000.0).min(self.max()));
             }
             below += count;
         }
@@ -52,41 +52,41 @@ impl Histogram {
     }
 }
 
-/// Counts durations, fast.
+/// A histogram that counts fast, at the cost of memory.
 pub(crate) struct Counter {
     counts: Vec<u64>,
-    largest: u64,
+    max: u64,
 }
 
 impl Counter {
-    /// Returns a counter without any duration.
+    /// Returns a counter without a duration.
     pub(crate) fn new() -> Counter {
         let last = usize::try_from(bucket(u64::MAX)).unwrap();
         Counter {
             counts: vec![0; last + 1],
-            largest: 0,
+            max: 0,
         }
     }
 
-    /// Counts one, in nanoseconds.
+    /// Counts a duration in nanoseconds.
     pub(crate) fn count(&mut self, nanos: u64) {
-        self.largest = self.largest.max(nanos);
+        self.max = self.max.max(nanos);
         if let Ok(at) = usize::try_from(bucket(nanos)) {
             self.counts[at] += 1;
         }
     }
 
-    /// Returns true if a duration was counted.
-    pub(crate) fn any(&self) -> bool {
-        self.largest > 0
+    /// Asserts that no duration above 0 was counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.max == 0
     }
 
-    /// Returns the counted durations.
+    /// Returns the counts.
     pub(crate) fn histogram(&self) -> Histogram {
         let counts = (0..).zip(self.counts.iter().copied());
         Histogram {
             counts: counts.filter(|(_, count)| *count > 0).collect(),
-            largest: self.largest,
+            max: self.max,
         }
     }
 }
@@ -101,7 +101,7 @@ fn bucket(nanos: u64) -> u64 {
     }
 }
 
-/// The first duration in a bucket, and how many more it holds.
+/// Returns the first duration of a bucket, and the width of the bucket.
 fn range(bucket: u64) -> (u64, u64) {
     match (bucket / BUCKETS).checked_sub(1) {
         Some(shift) => ((BUCKETS + bucket % BUCKETS) << shift, 1 << shift),

@@ -1,4 +1,4 @@
-//! The parts that the benches of the real program share.
+//! Programs, machines and readers for the benches that run the real program.
 
 #[allow(
     dead_code,
@@ -8,15 +8,15 @@
 #[path = "../../integration/harness/mod.rs"]
 pub(crate) mod harness;
 
-pub(crate) mod asked;
 pub(crate) mod captured;
 pub(crate) mod contestant;
 pub(crate) mod histogram;
 pub(crate) mod machine;
+pub(crate) mod passthrough;
 pub(crate) mod reader;
 pub(crate) mod world;
 
-/// A file's name for a table.
+/// Returns a file's name for a table.
 pub(crate) fn short(path: &str) -> &str {
     match path.rsplit_once('/') {
         Some((_, "online")) => "cpu/online",

@@ -1,7 +1,7 @@
-//! A file system in user space that makes nothing: each of its files says what it said at the start.
-//! What it takes is what asking costs, whoever is asked.
+//! A FUSE file system that computes nothing: the content of each file is constant. The cost of a read is that of a
+//! request to any process.
 //!
-//! It is this program again, so that its CPU time is counted by itself.
+//! The file system is a process of this program, so that its CPU time is counted apart.
 
 use super::world;
 use anyhow::{Context, ensure};
@@ -22,24 +22,24 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The first argument of one.
+/// The first argument of a process that serves copies.
 const SERVES: &str = "--serve-copies-of";
 const SERVING: &str = "serving";
-// As many as the daemon has on a small machine.
+// The number of threads of the daemon on a small machine.
 const THREADS: usize = 2;
 const TTL: Duration = Duration::from_secs(1);
 
-/// A server in a process of its own, which drop kills.
-pub(crate) struct Asked {
+/// A process that serves copies. Killed when dropped.
+pub(crate) struct Passthrough {
     /// The server's process.
     pub(crate) process: Child,
     /// The mount point of the served files.
     pub(crate) mountpoint: PathBuf,
 }
 
-impl Asked {
+impl Passthrough {
     /// Serves copies of the machine's files, by their paths below `/`, on that directory.
-    pub(crate) fn on(mountpoint: PathBuf, files: &[String]) -> anyhow::Result<Asked> {
+    pub(crate) fn on(mountpoint: PathBuf, files: &[String]) -> anyhow::Result<Passthrough> {
         let mut process = Command::new("/proc/self/exe")
             .arg(SERVES)
             .arg(&mountpoint)
@@ -49,24 +49,24 @@ impl Asked {
         let mut said = String::new();
         let stdout = process.stdout.take().context("no pipe")?;
         BufReader::new(stdout).read_line(&mut said)?;
-        let asked = Asked {
+        let server = Passthrough {
             process,
             mountpoint,
         };
         ensure!(said.trim() == SERVING, "the copies are not served");
-        Ok(asked)
+        Ok(server)
     }
 }
 
-impl Drop for Asked {
+impl Drop for Passthrough {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Runs the server to its end if this process was started as one; returns its exit code.
-pub(crate) fn was_asked() -> Option<ExitCode> {
+/// Serves copies if this process was started for that. Returns its exit status then.
+pub(crate) fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next()? != SERVES {
         return None;
@@ -90,7 +90,7 @@ fn serve(mountpoint: &Path, files: Vec<String>) -> anyhow::Result<()> {
     Ok(session.run()?)
 }
 
-/// A directory, or a file; the root is the first.
+/// A directory or a file. The first node is the root.
 #[derive(Debug, Default)]
 struct Node {
     children: Vec<(String, usize)>,
@@ -115,7 +115,7 @@ fn add(nodes: &mut Vec<Node>, path: &str, content: Vec<u8>) -> anyhow::Result<()
     Ok(())
 }
 
-/// Nodes by inode number, from 1 on.
+/// The nodes in the order of their inode numbers, which begin at 1.
 struct Copies(Vec<Node>);
 
 impl Copies {

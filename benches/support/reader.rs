@@ -1,6 +1,6 @@
-//! A process in a container that reads files when it is told to, and says how long it took.
+//! A process in a container that reads files on request, and reports the times.
 //!
-//! It is this program again, told by lines of JSON on its standard input what to do.
+//! The reader is a process of this program. It gets its tasks as lines of JSON on its standard input.
 
 use super::{
     harness::Cgroup,
@@ -26,16 +26,16 @@ use std::{
 /// The first argument of a reader.
 const INSIDE: &str = "--read-inside-a-container";
 
-/// The cgroups and mounts that a reader enters before it reads.
+/// The cgroups and mounts of a reader.
 #[derive(Debug, Serialize, Deserialize)]
 struct Place {
-    /// The `cgroup.procs` of its cgroup, in each hierarchy.
+    /// The `cgroup.procs` of the cgroup, in each hierarchy.
     procs: Vec<PathBuf>,
-    /// The bind mounts: a path and the path over which it is bound.
+    /// The bind mounts: source and target.
     binds: Vec<(PathBuf, PathBuf)>,
 }
 
-/// A way of reading a file.
+/// The way of reading a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Way {
     /// Open, read to the end, close.
@@ -44,41 +44,41 @@ pub(crate) enum Way {
     Kept,
 }
 
-/// A task for a reader.
+/// A task of a reader.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Task {
-    /// The paths to read, one after the other.
+    /// The files, which are read one after the other.
     pub(crate) paths: Vec<PathBuf>,
-    /// The way of reading each.
+    /// The way of reading each file.
     pub(crate) way: Way,
     /// The number of threads that read.
     pub(crate) threads: usize,
-    /// The time to begin at, on the monotonic clock.
+    /// The time to begin, on the monotonic clock.
     pub(crate) start: Duration,
-    /// From one time that all is read to the next; none to read on and on.
+    /// The time from one read of all files to the next. None to read without a pause.
     pub(crate) period: Option<Duration>,
-    /// The time to read before reads count.
+    /// The time to read before the measurement.
     pub(crate) warm: Duration,
-    /// The time in which reads count; each thread reads every path at least once.
+    /// The time of the measurement. Each thread reads all files at least once.
     pub(crate) counted: Duration,
 }
 
 /// The result of a task.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Done {
-    /// The durations of the reads that count.
+    /// The times of the measured reads.
     pub(crate) took: Histogram,
     /// The number of all reads.
     pub(crate) reads: u64,
-    /// The number of reads that failed or had no last newline. Empty content is right only in a file
-    /// that is empty for everybody.
+    /// The number of reads that failed or had no newline at the end. An empty read is good only for a file that
+    /// can be empty.
     pub(crate) bad: u64,
     /// The length of the content.
     pub(crate) bytes: usize,
 }
 
 impl Done {
-    /// Adds what another one did.
+    /// Adds the result of another reader.
     pub(crate) fn add(&mut self, other: &Done) {
         self.took.add(&other.took);
         self.reads += other.reads;
@@ -87,7 +87,7 @@ impl Done {
     }
 }
 
-/// A reader in a container; killed when dropped.
+/// A reader in a container. Killed when dropped.
 pub(crate) struct Reader {
     process: Child,
     tasks: ChildStdin,
@@ -95,11 +95,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts one in the cgroup and in new pid and mount namespaces, with these binds in place; it
-    /// is to be waited for with [`Reader::ready`].
+    /// Starts a reader in the cgroup and in new pid and mount namespaces, with these bind mounts. The caller must
+    /// wait for [`Reader::ready`].
     pub(crate) fn start(cgroup: &Cgroup, binds: Vec<(PathBuf, PathBuf)>) -> anyhow::Result<Reader> {
         let own = File::open("/proc/self/ns/pid")?;
-        unshare(CloneFlags::CLONE_NEWPID).context("no new pid namespace")?;
+        unshare(CloneFlags::CLONE_NEWPID).context("cannot create a pid namespace")?;
         let spawned = Command::new("/proc/self/exe")
             .arg(INSIDE)
             .stdin(Stdio::piped())
@@ -117,17 +117,17 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Waits until it is in its place.
+    /// Waits until the reader is in its cgroup and namespaces.
     pub(crate) fn ready(&mut self) -> anyhow::Result<()> {
         self.hear()
     }
 
-    /// Begins a task; [`Reader::end`] waits for its end.
+    /// Begins a task. [`Reader::end`] waits for its end.
     pub(crate) fn begin(&mut self, task: &Task) -> anyhow::Result<()> {
         self.say(task)
     }
 
-    /// Waits for the end of the task that was begun.
+    /// Waits for the end of the task and returns its result.
     pub(crate) fn end(&mut self) -> anyhow::Result<Done> {
         self.hear()
     }
@@ -148,24 +148,24 @@ impl Drop for Reader {
     }
 }
 
-/// The time on the clock that [`Task::start`] means.
+/// Returns the time on the clock of [`Task::start`].
 pub(crate) fn now() -> anyhow::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }
 
-/// Runs the reader to its end if this process was started as one; returns its exit code.
-pub(crate) fn was_reader() -> Option<ExitCode> {
+/// Acts as a reader if this process was started as one. Returns its exit status then.
+pub(crate) fn run_if_reader() -> Option<ExitCode> {
     let is_reader = std::env::args().nth(1).is_some_and(|first| first == INSIDE);
-    is_reader.then(|| match live() {
+    is_reader.then(|| match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => world::failed(&error.context("in a container")),
     })
 }
 
-fn live() -> anyhow::Result<()> {
+fn serve() -> anyhow::Result<()> {
     let mut tasks = BufReader::new(std::io::stdin());
     let mut answers = std::io::stdout();
-    let place: Place = hear(&mut tasks)?.context("told nothing")?;
+    let place: Place = hear(&mut tasks)?.context("the reader got no place")?;
     for procs in &place.procs {
         std::fs::write(procs, "0").with_context(|| format!("cannot join {}", procs.display()))?;
     }
@@ -240,7 +240,7 @@ fn read(task: &Task) -> anyhow::Result<Done> {
             }
         }
         next += task.period.unwrap_or_default();
-        if began.elapsed() >= task.warm + task.counted && took.any() || next >= end {
+        if began.elapsed() >= task.warm + task.counted && !took.is_empty() || next >= end {
             break;
         }
         if task.period.is_some() {
@@ -251,7 +251,7 @@ fn read(task: &Task) -> anyhow::Result<Done> {
     Ok(done)
 }
 
-/// A file as it is read.
+/// A file with its way of reading.
 struct Source<'a> {
     path: &'a Path,
     kept: Option<File>,
@@ -259,7 +259,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Opens the file only to keep it open: the first read after a silence must be the first one.
+    /// Opens the file only to keep it: the first measured open must be the first open.
     fn new(path: &Path, way: Way) -> anyhow::Result<Source<'_>> {
         let kept = match way {
             Way::Open => None,
@@ -288,7 +288,7 @@ impl Source<'_> {
     }
 }
 
-/// Gives every reader the task at once, and waits for all of them.
+/// Gives the task to every reader at once, and waits for all of them.
 pub(crate) fn together(readers: &mut [Reader], task: &Task) -> anyhow::Result<Done> {
     for reader in &mut *readers {
         reader.begin(task)?;
@@ -297,6 +297,6 @@ pub(crate) fn together(readers: &mut [Reader], task: &Task) -> anyhow::Result<Do
     for reader in readers {
         all.add(&reader.end()?);
     }
-    ensure!(all.reads > 0, "nobody read anything");
+    ensure!(all.reads > 0, "no reader read anything");
     Ok(all)
 }

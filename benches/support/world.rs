@@ -1,8 +1,8 @@
-//! A world of its own for a bench, of which nothing stays behind.
+//! Namespaces and a cgroup for a bench, which leave nothing behind.
 //!
-//! The bench runs as the init of a pid namespace, in a mount namespace: however it ends, the kernel
-//! kills every process in it and drops every mount. The process outside waits, passes on an
-//! interrupt, and removes the cgroups.
+//! The bench runs as the init of a pid namespace, in a mount namespace: at any end the kernel kills every process
+//! of the namespace and drops every mount. The process outside waits, turns an interrupt into a kill, and
+//! removes the cgroups.
 
 use super::harness::{self, Cgroup};
 use anyhow::{Context, ensure};
@@ -28,15 +28,15 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The surroundings of a bench.
+/// The directory and the cgroup of a bench.
 pub(crate) struct World {
     /// An empty directory.
     pub(crate) directory: TempDir,
-    /// A cgroup without limits, to make others in.
+    /// A cgroup without limits, for child cgroups.
     pub(crate) cgroup: Cgroup,
 }
 
-/// Runs `bench` in a world of its own and answers the exit status of the program.
+/// Runs `bench` in a world of its own and returns the exit status of the program.
 pub(crate) fn enclosed(bench: impl FnOnce(&World) -> anyhow::Result<()>) -> ExitCode {
     match attempt(bench) {
         Ok(status) => ExitCode::from(status),
@@ -44,7 +44,7 @@ pub(crate) fn enclosed(bench: impl FnOnce(&World) -> anyhow::Result<()>) -> Exit
     }
 }
 
-/// Says why nothing could be measured.
+/// Prints the reason of a failed bench and returns its exit status.
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("bench: {error:#}");
     ExitCode::FAILURE
@@ -61,7 +61,7 @@ fn attempt(bench: impl FnOnce(&World) -> anyhow::Result<()>) -> anyhow::Result<u
         cgroup: Cgroup::new(),
     };
     let lifeline = Lifeline::of_this_process()?;
-    unshare(CloneFlags::CLONE_NEWPID).context("no new pid namespace")?;
+    unshare(CloneFlags::CLONE_NEWPID).context("cannot create a pid namespace")?;
     let inside = forked(|| {
         let bench = || enter(&lifeline).and_then(|()| bench(&world));
         match catch_unwind(AssertUnwindSafe(bench)) {
@@ -89,11 +89,11 @@ fn enter(lifeline: &Lifeline) -> anyhow::Result<()> {
     enter_mounts()
 }
 
-/// Moves the calling process, which is in a new pid namespace, to a new mount namespace whose /proc
-/// shows the processes of that pid namespace.
+/// Moves the calling process, which is in a new pid namespace, to a new mount namespace whose /proc shows the
+/// processes of the pid namespace.
 pub(crate) fn enter_mounts() -> anyhow::Result<()> {
     let none = None::<&str>;
-    unshare(CloneFlags::CLONE_NEWNS).context("no new mount namespace")?;
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace")?;
     mount(
         none,
         "/",
@@ -122,7 +122,7 @@ fn outcome(inside: Pid, signals: &mut Signals) -> anyhow::Result<u8> {
     anyhow::bail!("no more signals")
 }
 
-/// Removes the cgroups below one; those of processes that have just ended may need a moment.
+/// Removes the cgroups below one.
 fn remove_below(cgroup: &Path) {
     for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
