@@ -1,5 +1,6 @@
 //! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
 
+use super::stderr;
 use crate::{
     base::{
         config::{self, Config},
@@ -184,7 +185,7 @@ fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
                 format!("container {id} keeps the host's files: {error}")
             }
         };
-        super::complain(&problem);
+        stderr::complain(&problem);
         status = UNREACHED;
     }
     status
@@ -223,7 +224,7 @@ impl Which {
             let result = act(selected);
             if let Err(error) = result.note {
                 let shown = (selected.container.as_ref()).map_or("-", RunningContainer::shown);
-                super::complain(&format!(
+                stderr::complain(&format!(
                     "doctor will not tell whether {shown} has lost its files: {error}"
                 ));
             }

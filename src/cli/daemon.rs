@@ -1,5 +1,6 @@
 //! `plimsoll daemon`.
 
+use super::stderr;
 use crate::{
     base::{
         config, paths, respawn,
@@ -58,7 +59,7 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let mode = self.mode();
-        super::logs(match mode {
+        stderr::logs(match mode {
             Mode::Embedded | Mode::CheckReplace => "error",
             _ => "info",
         });
@@ -81,8 +82,8 @@ impl Daemon {
             max_age: Micros(u64::try_from(max_age.as_micros()).unwrap_or(u64::MAX)),
             config_file: self.config,
         };
-        let status = daemon::serve(settings, |error| super::complain(&format!("{error:#}")))?;
-        Ok(u8::try_from(status).unwrap_or(super::FAILURE_STATUS))
+        let status = daemon::serve(settings, |error| stderr::complain(&format!("{error:#}")))?;
+        Ok(u8::try_from(status).unwrap_or(stderr::FAILURE_STATUS))
     }
 
     fn mode(&self) -> Mode {

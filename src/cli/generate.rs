@@ -2,7 +2,7 @@
 //! hidden, because users get these files with a package.
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 use std::{
     fs,
@@ -46,11 +46,11 @@ enum Artifact {
 }
 
 impl Generate {
-    /// Writes the files.
-    pub(super) fn run(self) -> Result<()> {
+    /// Writes the files about `program`.
+    pub(super) fn run(self, program: &clap::Command) -> Result<()> {
         let directory = &self.directory;
         create_dir(directory)?;
-        let command = without_hidden(&super::Cli::command());
+        let command = without_hidden(program);
         match self.artifact {
             Artifact::Man => write_pages(&command, directory),
             Artifact::Completions => {

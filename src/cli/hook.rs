@@ -1,5 +1,6 @@
 //! `plimsoll hook`: the command that a container runtime calls. It is hidden, for no person types it.
 
+use super::stderr;
 use crate::{
     base::{
         config::{self, Config},
@@ -65,7 +66,7 @@ impl Hook {
         if let Some(report) = &self.report {
             fs::write(report, &line)?;
         }
-        super::complain(&line);
+        stderr::complain(&line);
         if config.require {
             return Ok(REFUSED);
         }
@@ -79,7 +80,7 @@ impl Hook {
             Err(error) => {
                 let error = anyhow::Error::from(error);
                 log(&format!("a container starts with the defaults: {error:#}"));
-                super::complain(&format!("{error:#}"));
+                stderr::complain(&format!("{error:#}"));
                 Config::default()
             }
         };

@@ -1,10 +1,17 @@
 //! The command line. Each subcommand parses its options, makes one call into a room, and prints the
 //! result.
 
+/// The errors and logs of the program itself, on standard error.
+mod stderr;
+
 /// `plimsoll attach` and `detach`: the served files in running containers.
+///
+/// Uses [`stderr`].
 mod attach;
 
 /// `plimsoll daemon`: the host daemon.
+///
+/// Uses [`stderr`].
 mod daemon;
 
 /// `plimsoll doctor`: the findings on this machine.
@@ -14,6 +21,8 @@ mod doctor;
 mod generate;
 
 /// `plimsoll hook`: the OCI hook.
+///
+/// Uses [`stderr`].
 mod hook;
 
 /// `plimsoll install` and `uninstall`: the configurations of container engines.
@@ -24,19 +33,16 @@ mod run;
 
 /// `plimsoll runtime`: the OCI runtime for engines without hooks.
 ///
-/// Uses [`hook`].
+/// Uses [`stderr`], [`hook`].
 mod runtime;
 
 /// `plimsoll show`: one served file, or its explanation.
 mod show;
 
-use std::{
-    io::{IsTerminal, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
-use clap::{Parser, error::ErrorKind};
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use stderr::{FAILURE_STATUS, complain, logs};
 
 /// Every container sees its own machine in /proc and /sys.
 #[derive(Debug, Parser)]
@@ -60,10 +66,6 @@ enum Subcommand {
     Install(install::Install),
     Uninstall(install::Uninstall),
 }
-
-/// The exit status of a failure of Plimsoll itself. Every other status can be that of a container's
-/// command.
-const FAILURE_STATUS: u8 = 125;
 
 /// Runs the command line of this process, and returns its exit status. Prints an error as one line
 /// on standard error.
@@ -93,7 +95,7 @@ pub fn main() -> ExitCode {
             logs("off");
             doctor.run()
         }
-        Subcommand::Generate(generate) => generate.run().map(|()| 0),
+        Subcommand::Generate(generate) => generate.run(&Cli::command()).map(|()| 0),
         // The hook logs nothing, so no environment variable can make it log.
         Subcommand::Hook(hook) => hook.run(),
         Subcommand::Runtime(runtime) => runtime.run(),
@@ -143,24 +145,6 @@ fn print_parse_error(error: &clap::Error) -> ExitCode {
             ExitCode::from(FAILURE_STATUS)
         }
     }
-}
-
-/// Prints one line on standard error; ignores a closed standard error.
-fn complain(line: &str) {
-    let line = line.replace('\n', " ");
-    let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
-}
-
-/// Sends logs to standard error: those at `level` and above, or those that `RUST_LOG` names.
-fn logs(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, path::Path};
 
+use super::{hook, stderr};
 use crate::{
     base::{
         config::{self, Config},
@@ -56,8 +57,8 @@ impl RuntimeCommand {
 /// Becomes the real runtime with the arguments `args`; returns only on failure.
 pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
     let warn = |line: &str| {
-        super::complain(line);
-        super::hook::log(line);
+        stderr::complain(line);
+        hook::log(line);
     };
     // A mistake in the configuration must not keep every container from being stopped and removed.
     let config = config::read(Path::new(paths::CONFIG_FILE)).unwrap_or_else(|error| {

@@ -100,7 +100,38 @@ impl MemoryUse {
     #[must_use]
     pub fn of(&self, key: &str) -> Bytes {
         let mut copy = *self;
-        parse::field(&mut copy, key).map_or(Bytes::ZERO, |field| *field)
+        copy.field_mut(key).map_or(Bytes::ZERO, |field| *field)
+    }
+
+    /// Returns the amount under a key of `memory.stat` in v2.
+    fn field_mut(&mut self, key: &str) -> Option<&mut Bytes> {
+        Some(match key {
+            "anon" => &mut self.anon,
+            "file" => &mut self.file,
+            "swapcached" => &mut self.swapcached,
+            "shmem" => &mut self.shmem,
+            "file_mapped" => &mut self.file_mapped,
+            "file_dirty" => &mut self.file_dirty,
+            "file_writeback" => &mut self.file_writeback,
+            "inactive_anon" => &mut self.inactive_anon,
+            "active_anon" => &mut self.active_anon,
+            "inactive_file" => &mut self.inactive_file,
+            "active_file" => &mut self.active_file,
+            "unevictable" => &mut self.unevictable,
+            "slab_reclaimable" => &mut self.slab_reclaimable,
+            "slab_unreclaimable" => &mut self.slab_unreclaimable,
+            "kernel_stack" => &mut self.kernel_stack,
+            "pagetables" => &mut self.pagetables,
+            "sec_pagetables" => &mut self.sec_pagetables,
+            "percpu" => &mut self.percpu,
+            "vmalloc" => &mut self.vmalloc,
+            "anon_thp" => &mut self.anon_thp,
+            "file_thp" => &mut self.file_thp,
+            "shmem_thp" => &mut self.shmem_thp,
+            "zswap" => &mut self.zswap,
+            "zswapped" => &mut self.zswapped,
+            _ => return None,
+        })
     }
 
     /// Returns the memory that the kernel can take back without swapping: page cache on the file

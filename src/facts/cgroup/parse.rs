@@ -76,49 +76,18 @@ pub fn flat(text: &str) -> impl Iterator<Item = (&str, u64)> {
 pub fn memory_stat(text: &str) -> MemoryUse {
     let mut usage = MemoryUse::default();
     for (key, value) in flat(text) {
-        if let Some(field) = field(&mut usage, key) {
+        if let Some(field) = usage.field_mut(key) {
             *field = Bytes(value);
         }
     }
     usage
 }
 
-/// Returns the amount under a key of `memory.stat` in v2.
-pub(super) fn field<'usage>(usage: &'usage mut MemoryUse, key: &str) -> Option<&'usage mut Bytes> {
-    Some(match key {
-        "anon" => &mut usage.anon,
-        "file" => &mut usage.file,
-        "swapcached" => &mut usage.swapcached,
-        "shmem" => &mut usage.shmem,
-        "file_mapped" => &mut usage.file_mapped,
-        "file_dirty" => &mut usage.file_dirty,
-        "file_writeback" => &mut usage.file_writeback,
-        "inactive_anon" => &mut usage.inactive_anon,
-        "active_anon" => &mut usage.active_anon,
-        "inactive_file" => &mut usage.inactive_file,
-        "active_file" => &mut usage.active_file,
-        "unevictable" => &mut usage.unevictable,
-        "slab_reclaimable" => &mut usage.slab_reclaimable,
-        "slab_unreclaimable" => &mut usage.slab_unreclaimable,
-        "kernel_stack" => &mut usage.kernel_stack,
-        "pagetables" => &mut usage.pagetables,
-        "sec_pagetables" => &mut usage.sec_pagetables,
-        "percpu" => &mut usage.percpu,
-        "vmalloc" => &mut usage.vmalloc,
-        "anon_thp" => &mut usage.anon_thp,
-        "file_thp" => &mut usage.file_thp,
-        "shmem_thp" => &mut usage.shmem_thp,
-        "zswap" => &mut usage.zswap,
-        "zswapped" => &mut usage.zswapped,
-        _ => return None,
-    })
-}
-
 /// Parses `memory.numa_stat` of v2: a line has a key of [`memory_stat`] and its bytes on each node.
 #[must_use]
 pub fn numa_stat(text: &str) -> Vec<(NodeId, MemoryUse)> {
     by_node(text, ' ', |usage, key, bytes| {
-        if let Some(field) = field(usage, key) {
+        if let Some(field) = usage.field_mut(key) {
             *field = Bytes(bytes);
         }
     })
@@ -171,7 +140,7 @@ pub fn memory_stat_v1(text: &str) -> MemoryUse {
     let mut usage = MemoryUse::default();
     for (key, value) in flat(text) {
         let known = V1_KEYS.iter().find(|(v1, _)| *v1 == key);
-        if let Some(field) = known.and_then(|(_, v2)| field(&mut usage, v2)) {
+        if let Some(field) = known.and_then(|(_, v2)| usage.field_mut(v2)) {
             *field = Bytes(value);
         }
     }

@@ -1,6 +1,9 @@
 //! The cgroups: their version, and the controllers that the views need.
 
-use super::{Finding, Level, exists, text};
+use super::{
+    Finding, Level,
+    files::{exists, text},
+};
 use crate::base::mountinfo::Mount;
 use std::{collections::BTreeSet, path::Path};
 

@@ -1,6 +1,9 @@
 //! FUSE: the device, and the kernel's timeouts for a daemon that answers late.
 
-use super::{Finding, Level, exists, text};
+use super::{
+    Finding, Level,
+    files::{exists, text},
+};
 use std::path::Path;
 
 /// The sysctls with the seconds after which the kernel ends a connection; 0 is never.

@@ -1,6 +1,6 @@
 //! The kernel's version, and the features that older versions lack.
 
-use super::{Finding, Level, text};
+use super::{Finding, Level, files::text};
 use std::path::Path;
 
 /// The first version on which the daemon runs.

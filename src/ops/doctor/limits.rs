@@ -1,6 +1,6 @@
 //! The numbers that no view on this machine can set right.
 
-use super::{Finding, Level, exists};
+use super::{Finding, Level, files::exists};
 use crate::base::mountinfo::Mount;
 use std::path::Path;
 

@@ -7,6 +7,7 @@
 mod cgroups;
 mod containers;
 mod engines;
+mod files;
 mod finding;
 mod fuse;
 mod kernel;
@@ -23,10 +24,7 @@ use crate::base::{
 };
 use anyhow::{Context, Result};
 pub use finding::{Finding, Level};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Examines the machine whose root directory is `root`, and the daemon at `mountpoint`, else at the
 /// mount point that the file `configuration` of that machine names. A subject comes before those that
@@ -73,16 +71,4 @@ pub fn examine(
 /// ignores.
 fn mistake(error: &ConfigError) -> Finding {
     Finding::new(Level::Error, "config", chain(error)).fix("fix the file")
-}
-
-/// Returns the text of a file below `root`, without white space around it; `None` if the file cannot
-/// be read.
-fn text(root: &Path, path: &str) -> Option<String> {
-    let text = fs::read_to_string(root.join(path)).ok()?;
-    Some(text.trim().to_owned())
-}
-
-/// Tells whether anything lies at that path below `root`, be it a broken link.
-fn exists(root: &Path, path: &str) -> bool {
-    root.join(path).symlink_metadata().is_ok()
 }

@@ -1,6 +1,10 @@
 //! The daemon: its answers, its version, and the program that restarts it.
 
-use super::{Finding, Level, exists, probe, text};
+use super::{
+    Finding, Level,
+    files::{exists, text},
+    probe,
+};
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE, units::Pid},
     serve::daemon,

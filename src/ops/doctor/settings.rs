@@ -1,6 +1,6 @@
 //! Settings of the machine that harm the views or the engines.
 
-use super::{Finding, Level, text};
+use super::{Finding, Level, files::text};
 use std::path::Path;
 
 /// Sysctls, each with the least value that does no harm, and with the harm of a lower one.

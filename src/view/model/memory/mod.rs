@@ -210,11 +210,40 @@ pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) 
     };
     let line = |line: &MeminfoLine| MeminfoLine {
         name: line.name.clone(),
-        amount: MeminfoSource::of(&line.name).amount(line.amount, &facts),
+        amount: amount(MeminfoSource::of(&line.name), line.amount, &facts),
     };
     Meminfo {
         lines: host.lines.iter().map(line).collect(),
     }
+}
+
+/// Returns the amount from that source; `fact` is the amount in the machine's own line.
+fn amount(source: MeminfoSource, fact: Amount, facts: &MeminfoFacts<'_>) -> Amount {
+    let (sizes, usage) = (&facts.sizes, facts.usage);
+    let size = match (source, fact) {
+        (MeminfoSource::HugePagesTotal, _) => return Amount::Count(facts.huge.total),
+        (MeminfoSource::HugePagesFree, _) => return Amount::Count(facts.huge.free),
+        (_, Amount::Count(_)) => return Amount::Count(0),
+        (MeminfoSource::Fact, fact) => return fact,
+        (MeminfoSource::Total, _) => sizes.total,
+        (MeminfoSource::Free, _) => sizes.free,
+        (MeminfoSource::Available, _) => sizes.available,
+        (MeminfoSource::SwapTotal, _) => sizes.swap_total,
+        (MeminfoSource::SwapFree, _) => sizes.swap_free,
+        (MeminfoSource::CommitLimit, _) => commit_limit(sizes, facts.host),
+        (MeminfoSource::CommittedAs, _) => {
+            let swapped = sizes.swap_total.less(sizes.swap_free);
+            usage.anon.plus(usage.shmem).plus(swapped)
+        }
+        (MeminfoSource::Hugetlb, _) => Bytes(facts.huge.size.0.saturating_mul(facts.huge.total)),
+        (MeminfoSource::Use(keys), _) => {
+            let amounts = keys.iter().map(|key| usage.of(key));
+            amounts.fold(Bytes::ZERO, Bytes::plus)
+        }
+        (MeminfoSource::Less(first, second), _) => usage.of(first).less(usage.of(second)),
+        (MeminfoSource::Nothing, _) => Bytes::ZERO,
+    };
+    Amount::Size(size)
 }
 
 // mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio) plus all swap.

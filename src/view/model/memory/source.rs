@@ -1,8 +1,5 @@
 //! Pure. The source of the amount in each line of `/proc/meminfo`.
 
-use super::{Amount, MeminfoFacts, commit_limit};
-use crate::base::units::Bytes;
-
 /// Source of the amount in a line of `/proc/meminfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the lines")]
@@ -115,36 +112,5 @@ impl MeminfoSource {
             MeminfoSource::Less(..) => "the first input - the second",
             MeminfoSource::Nothing => "0: no cgroup counts it",
         }
-    }
-
-    /// Returns the amount in such a line; `fact` is the amount in the machine's own line.
-    pub(super) fn amount(self, fact: Amount, facts: &MeminfoFacts<'_>) -> Amount {
-        let (sizes, usage) = (&facts.sizes, facts.usage);
-        let size = match (self, fact) {
-            (MeminfoSource::HugePagesTotal, _) => return Amount::Count(facts.huge.total),
-            (MeminfoSource::HugePagesFree, _) => return Amount::Count(facts.huge.free),
-            (_, Amount::Count(_)) => return Amount::Count(0),
-            (MeminfoSource::Fact, fact) => return fact,
-            (MeminfoSource::Total, _) => sizes.total,
-            (MeminfoSource::Free, _) => sizes.free,
-            (MeminfoSource::Available, _) => sizes.available,
-            (MeminfoSource::SwapTotal, _) => sizes.swap_total,
-            (MeminfoSource::SwapFree, _) => sizes.swap_free,
-            (MeminfoSource::CommitLimit, _) => commit_limit(sizes, facts.host),
-            (MeminfoSource::CommittedAs, _) => {
-                let swapped = sizes.swap_total.less(sizes.swap_free);
-                usage.anon.plus(usage.shmem).plus(swapped)
-            }
-            (MeminfoSource::Hugetlb, _) => {
-                Bytes(facts.huge.size.0.saturating_mul(facts.huge.total))
-            }
-            (MeminfoSource::Use(keys), _) => {
-                let amounts = keys.iter().map(|key| usage.of(key));
-                amounts.fold(Bytes::ZERO, Bytes::plus)
-            }
-            (MeminfoSource::Less(first, second), _) => usage.of(first).less(usage.of(second)),
-            (MeminfoSource::Nothing, _) => Bytes::ZERO,
-        };
-        Amount::Size(size)
     }
 }
