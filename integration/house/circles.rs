@@ -91,6 +91,11 @@ fn no_file_uses_a_file_that_uses_it() {
 }
 
 #[test]
+fn no_mod_rs_uses_a_file_that_uses_it() {
+    check(&circles(&edges(&Tree::read())));
+}
+
+#[test]
 fn a_circle_through_a_re_export_and_a_path_in_a_macro_is_seen() {
     let tree = Tree::of(&[
         ("lib.rs", "pub mod room;\n"),
