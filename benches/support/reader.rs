@@ -177,7 +177,7 @@ fn serve() -> anyhow::Result<()> {
     }
     say(&mut answers, &())?;
     while let Some(task) = hear(&mut tasks)? {
-        say(&mut answers, &done(&task)?)?;
+        say(&mut answers, &perform(&task)?)?;
     }
     Ok(())
 }
@@ -197,7 +197,7 @@ fn hear<T: for<'a> Deserialize<'a>>(from: &mut impl BufRead) -> anyhow::Result<O
     }
 }
 
-fn done(task: &Task) -> anyhow::Result<Done> {
+fn perform(task: &Task) -> anyhow::Result<Done> {
     let mut all = Done::default();
     if task.threads == 1 {
         return read(task);

@@ -50,7 +50,7 @@ fn a_container_of_runc_starts_with_its_own_files() {
 
 /// Makes a bundle as Podman does: the root of its user namespace can search its own root directory, but not
 /// the bundle.
-fn closed(runtime: &str) -> (Bundle, tempfile::TempDir) {
+fn closed_bundle(runtime: &str) -> (Bundle, tempfile::TempDir) {
     let mut bundle = Bundle::new(runtime).user_namespace();
     let elsewhere = tempfile::tempdir().unwrap();
     let root = elsewhere.path().join("rootfs");
@@ -70,7 +70,7 @@ fn closed(runtime: &str) -> (Bundle, tempfile::TempDir) {
 fn a_container_in_a_user_namespace_that_cannot_read_its_bundle_has_its_own_files() {
     let daemon = Daemon::start();
     for stage in ["createRuntime", "createContainer"] {
-        let (bundle, _root) = closed("runc");
+        let (bundle, _root) = closed_bundle("runc");
         assert_sees_its_own(bundle, stage, &daemon);
     }
 }
@@ -80,7 +80,7 @@ fn a_container_in_a_user_namespace_that_cannot_read_its_bundle_has_its_own_files
 fn a_container_of_crun_that_cannot_read_its_bundle_has_its_own_files() {
     let daemon = Daemon::start();
     // crun 1.21 cannot start such a container with a hook of stage createContainer.
-    let (bundle, _root) = closed("crun");
+    let (bundle, _root) = closed_bundle("crun");
     assert_sees_its_own(bundle, "createRuntime", &daemon);
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     hook::Made,
-    hostile::{MAX_WAIT, Shared, Silent, mounted},
+    hostile::{MAX_WAIT, Shared, Silent, count_mounts},
 };
 use crate::harness::{Daemon, busybox, oci::Bundle, plimsoll, stdout_of, wait_until};
 use std::{
@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Starts a container that sleeps, and attaches it.
-fn attached(daemon: &Daemon) -> (Bundle, u32) {
+fn start_attached(daemon: &Daemon) -> (Bundle, u32) {
     let bundle = Bundle::new("crun").script("exec sleep 1000");
     let pid = bundle.start();
     let mut attach = plimsoll();
@@ -44,7 +44,7 @@ fn wait_for_repair(pid: u32, file: &Path) {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
 fn a_silent_fuse_of_a_container_does_not_delay_the_end_of_the_daemon() {
     let daemon = Daemon::start();
-    let (_bundle, pid) = attached(&daemon);
+    let (_bundle, pid) = start_attached(&daemon);
     let silent = Silent::new();
     hide_proc(pid, &silent);
     let begun = Instant::now();
@@ -56,8 +56,8 @@ fn a_silent_fuse_of_a_container_does_not_delay_the_end_of_the_daemon() {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
 fn a_silent_fuse_of_one_container_does_not_stop_the_repair_of_another() {
     let mut daemon = Daemon::start();
-    let (_hidden, pid) = attached(&daemon);
-    let (_bundle, other) = attached(&daemon);
+    let (_hidden, pid) = start_attached(&daemon);
+    let (_bundle, other) = start_attached(&daemon);
     let silent = Silent::new();
     hide_proc(pid, &silent);
     daemon.kill();
@@ -69,7 +69,7 @@ fn a_silent_fuse_of_one_container_does_not_stop_the_repair_of_another() {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_mount_of_the_container_on_a_file_of_the_view_stays_when_the_daemon_ends() {
     let daemon = Daemon::start();
-    let (bundle, _) = attached(&daemon);
+    let (bundle, _) = start_attached(&daemon);
     bundle.exec("echo own > /tmp/own; mount -o bind /tmp/own /proc/meminfo");
     drop(daemon);
     assert_eq!(bundle.exec("cat /proc/meminfo"), "own\n");
@@ -89,9 +89,9 @@ fn a_process_with_another_root_loses_the_files_of_the_view_in_that_root() {
         view.display()
     ));
     let pid = made.pid().to_string();
-    assert_eq!(mounted(&pid, &view, |_| true), 1);
+    assert_eq!(count_mounts(&pid, &view, |_| true), 1);
     drop(daemon);
-    assert_eq!(mounted(&pid, &view, |_| true), 0);
+    assert_eq!(count_mounts(&pid, &view, |_| true), 0);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_copy_of_a_dead_view_is_repaired_with_the_containers_in_it() {
         fs::read_dir(&containers).is_ok()
     });
     let is_there = |point: &Path| point == next.path("containers");
-    let mounts = || mounted(&made.pid().to_string(), &next.mountpoint, is_there);
+    let mounts = || count_mounts(&made.pid().to_string(), &next.mountpoint, is_there);
     wait_until("the containers are a mount of their own", || mounts() == 1);
 }
 
@@ -165,7 +165,7 @@ fn a_file_in_a_directory_that_the_host_shares_is_repaired_and_shows_in_no_other_
     let strays = || {
         processes
             .each_ref()
-            .map(|process| mounted(process, &view, elsewhere))
+            .map(|process| count_mounts(process, &view, elsewhere))
     };
     assert_eq!(strays(), [0, 0]);
     daemon.kill();

@@ -5,7 +5,7 @@ use super::{
     outside,
     runtimes::JAVA,
     shell,
-    tools::{collected, last},
+    tools::{collect, last},
 };
 
 /// Asserts that a program prints in a container what another program prints on the host.
@@ -165,5 +165,5 @@ fn glances_still_finds_the_hosts_load() {
 #[test]
 #[ignore = "needs root, /dev/fuse and collectd"]
 fn collectd_still_finds_the_hosts_load() {
-    assert_host_load("collectd", last(&collected(), "/load "));
+    assert_host_load("collectd", last(&collect(), "/load "));
 }

@@ -100,7 +100,7 @@ fn those_that_list_the_directories_of_cpus_count_one() {
         shell("ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l"),
         "1\n"
     );
-    // What R's detectCores runs.
+    // R's detectCores runs this command.
     assert_eq!(
         shell("grep '^processor' /proc/cpuinfo 2>/dev/null | wc -l"),
         "1\n"
@@ -256,7 +256,7 @@ const COLLECTD: &str = r#"
 "#;
 
 /// Returns the values that collectd collects in some seconds, a line for each.
-pub(super) fn collected() -> String {
+pub(super) fn collect() -> String {
     shell(&format!(
         "echo '{COLLECTD}' >/tmp/conf; timeout 8 collectd -f -C /tmp/conf | grep ^PUTVAL"
     ))
@@ -272,7 +272,7 @@ pub(super) fn last(collected: &str, name: &str) -> f64 {
 #[test]
 #[ignore = "needs root, /dev/fuse, 2 CPUs and collectd"]
 fn collectd_collects_the_container() {
-    let text = collected();
+    let text = collect();
     let total: f64 = [
         "used",
         "buffered",

@@ -216,13 +216,13 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
     let burnt = stdout_of(&burning.wait_with_output().unwrap());
     let lines: Vec<&str> = burnt.lines().collect();
     let own = lines[3].parse::<u64>().unwrap() - lines[1].parse::<u64>().unwrap();
-    let (shown, passed) = grown(lines[0], lines[2]);
+    let (shown, passed) = busy_and_all_ticks(lines[0], lines[2]);
     assert!(
         shown.abs_diff(own) * 100 <= passed * 15,
         "{shown} shown, {own} used of {passed}"
     );
     let rested = stdout_of(&resting);
-    let (shown, passed) = grown(
+    let (shown, passed) = busy_and_all_ticks(
         rested.lines().next().unwrap(),
         rested.lines().nth(1).unwrap(),
     );
@@ -233,7 +233,7 @@ fn a_busy_container_shows_its_own_use_and_not_its_neighbours() {
 }
 
 /// Returns the busy ticks and all ticks between two lines of /proc/stat.
-fn grown(before: &str, after: &str) -> (u64, u64) {
+fn busy_and_all_ticks(before: &str, after: &str) -> (u64, u64) {
     let grown: Vec<u64> = stat_columns(after)
         .iter()
         .zip(stat_columns(before))

@@ -161,7 +161,7 @@ impl Drop for Shared {
 }
 
 /// Counts the files of a view that a process has at matching mount points.
-pub(crate) fn mounted(process: &str, view: &Path, matches: impl Fn(&Path) -> bool) -> usize {
+pub(crate) fn count_mounts(process: &str, view: &Path, matches: impl Fn(&Path) -> bool) -> usize {
     let source = plimsoll::base::paths::mount_source(view);
     let mountinfo = format!("/proc/{process}/mountinfo");
     let mounts = plimsoll::base::mountinfo::at(Path::new(&mountinfo)).unwrap();

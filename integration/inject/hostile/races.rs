@@ -1,6 +1,6 @@
 //! Containers that change their mounts while the hook or `attach` works in them.
 
-use super::{MAX_WAIT, Repeating, Shared, act, bundle, mounted};
+use super::{MAX_WAIT, Repeating, Shared, act, bundle, count_mounts};
 use crate::{
     harness::oci::Bundle,
     harness::{Daemon, plimsoll},
@@ -152,7 +152,11 @@ fn a_proc_that_is_shared_and_private_in_turn_gets_no_file_that_others_see() {
         toggle.kill().unwrap();
         toggle.wait().unwrap();
         let seen = |point: &Path| point.starts_with(shared.path());
-        assert_eq!(mounted("self", &daemon.mountpoint, seen), 0, "{ended:?}");
+        assert_eq!(
+            count_mounts("self", &daemon.mountpoint, seen),
+            0,
+            "{ended:?}"
+        );
     }
     unmount(&theirs);
     assert!(
@@ -212,11 +216,11 @@ fn a_proc_that_is_renamed_replaced_and_covered_during_the_hook_gets_no_file_else
         *ended.entry(status).or_insert(0) += 1;
         let bundle = own.0.path();
         let outside = |point: &Path| point.starts_with(bundle);
-        assert_eq!(mounted("self", &daemon.mountpoint, outside), 0);
+        assert_eq!(count_mounts("self", &daemon.mountpoint, outside), 0);
         let tops = ["rootfs/proc", "rootfs/sys"].map(|top| bundle.join(top));
         let elsewhere =
             |point: &Path| outside(point) && !tops.iter().any(|top| point.starts_with(top));
-        assert_eq!(mounted(&process, &daemon.mountpoint, elsewhere), 0);
+        assert_eq!(count_mounts(&process, &daemon.mountpoint, elsewhere), 0);
     }
     assert!(
         ended.contains_key(&Some(1)),
@@ -247,10 +251,13 @@ fn attached_while(daemon: &Daemon, shared: &Shared, script: &str) -> u32 {
         // The container can move its own files, and moves its /proc there itself.
         let own = shared.path().join("p");
         let strays = |point: &Path| point.starts_with(shared.path()) && !point.starts_with(&own);
-        assert_eq!(mounted("self", &daemon.mountpoint, strays), 0);
+        assert_eq!(count_mounts("self", &daemon.mountpoint, strays), 0);
         let strays = |point: &Path| !point.starts_with("/proc") && !point.starts_with("/sys");
         let strays = |point: &Path| strays(point) && !point.starts_with("/vol/p");
-        assert_eq!(mounted(&pid.to_string(), &daemon.mountpoint, strays), 0);
+        assert_eq!(
+            count_mounts(&pid.to_string(), &daemon.mountpoint, strays),
+            0
+        );
     }
     given
 }

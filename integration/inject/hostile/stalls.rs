@@ -1,6 +1,6 @@
 //! Containers that make the hook or `attach` wait, or fill its memory.
 
-use super::{MAX_WAIT, Silent, act, bundle, mounted};
+use super::{MAX_WAIT, Silent, act, bundle, count_mounts};
 use crate::{
     harness::oci::{Bundle, huge},
     harness::{Daemon, only_line, plimsoll, wait_until},
@@ -167,5 +167,5 @@ fn a_mount_point_whose_name_is_no_utf_8_disturbs_no_command() {
     // The end of the daemon takes its files out of that container too.
     drop(daemon);
     drop(odd);
-    assert_eq!(mounted(&pid.to_string(), Path::new(view), |_| true), 0);
+    assert_eq!(count_mounts(&pid.to_string(), Path::new(view), |_| true), 0);
 }

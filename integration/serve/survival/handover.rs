@@ -30,7 +30,7 @@ use std::{
 fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
     let daemon = Daemon::start();
     // The workers of the drained daemon stand still until the connection closes.
-    drop(drained(&daemon));
+    drop(drain(&daemon));
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
@@ -77,9 +77,9 @@ fn a_corrupt_manifest_is_refused_in_one_line() {
 fn refusal(manifest: &'static str) -> String {
     let place = tempfile::tempdir().unwrap();
     let mountpoint = fs::canonicalize(place.path()).unwrap();
-    let listener = listening(&mountpoint);
+    let listener = listen_as_daemon(&mountpoint);
     let predecessor = thread::spawn(move || {
-        let socket = accepted(&listener);
+        let socket = accept(&listener);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(manifest.as_bytes()).unwrap();
         let held = Descriptors::new([(Name::Manifest, File::into(file))]);
@@ -109,10 +109,10 @@ fn a_killed_daemon_is_replaced_as_soon_as_its_keeper_has_started_another_one() {
     kill("STOP", keeper);
     kill("KILL", daemon.pid());
     fs::remove_file(socket_path(&daemon.mountpoint)).unwrap();
-    let listener = listening(&daemon.mountpoint);
+    let listener = listen_as_daemon(&daemon.mountpoint);
     let _successor = Successor::of(&daemon.mountpoint);
     // The successor first finds a daemon that is dying, and then none.
-    drop(accepted(&listener));
+    drop(accept(&listener));
     drop(listener);
     kill("CONT", keeper);
     assert_eq!(status_of(&mut daemon.process), Some(0));
@@ -123,7 +123,7 @@ fn a_killed_daemon_is_replaced_as_soon_as_its_keeper_has_started_another_one() {
 #[ignore = "needs root and /dev/fuse"]
 fn a_successor_of_a_daemon_that_is_killed_meanwhile_learns_that_another_one_serves() {
     let daemon = Daemon::start();
-    let (socket, mut held) = drained(&daemon);
+    let (socket, mut held) = drain(&daemon);
     let keeper = held.take(&Name::Keeper).unwrap();
     let (killed, keeper_pid) = (daemon.pid(), daemon.process.id());
     kill("KILL", killed);
@@ -140,7 +140,7 @@ fn a_successor_of_a_daemon_that_is_killed_meanwhile_learns_that_another_one_serv
 #[ignore = "needs root and /dev/fuse"]
 fn a_daemon_that_is_killed_when_its_successor_serves_has_no_other_successor() {
     let mut daemon = Daemon::start();
-    let (_socket, mut held) = drained(&daemon);
+    let (_socket, mut held) = drain(&daemon);
     let keeper = held.take(&Name::Keeper).unwrap();
     packet::send(&keeper, b"leaving", &[]).unwrap();
     kill("KILL", daemon.pid());
@@ -151,7 +151,7 @@ fn a_daemon_that_is_killed_when_its_successor_serves_has_no_other_successor() {
 #[ignore = "needs root and /dev/fuse"]
 fn a_daemon_whose_successor_times_out_serves_on_and_says_so() {
     let daemon = Daemon::start();
-    let (socket, _held) = drained(&daemon);
+    let (socket, _held) = drain(&daemon);
     // The timeout is ten seconds.
     assert_eq!(packet::receive(&socket).unwrap().0, b"staying");
     assert_eq!(packet::send(&socket, b"serving", &[]), Err(Errno::EPIPE));
@@ -283,14 +283,14 @@ struct Between {
 impl Between {
     fn new() -> Between {
         let daemon = Daemon::start();
-        let (visit, mut held) = asked(&daemon.mountpoint);
+        let (visit, mut held) = ask(&daemon.mountpoint);
         held.take(&Name::Keeper).unwrap();
         drop(visit);
         let aside = aside(&daemon.mountpoint);
         fs::rename(socket_path(&daemon.mountpoint), &aside).unwrap();
-        let listener = listening(&daemon.mountpoint);
+        let listener = listen_as_daemon(&daemon.mountpoint);
         let successor = Successor::of(&daemon.mountpoint);
-        let socket = accepted(&listener);
+        let socket = accept(&listener);
         let (keeper, theirs) = fd::pair().unwrap();
         let channel = Channel::from(socket);
         channel
@@ -298,7 +298,7 @@ impl Between {
             .unwrap();
         let socket = OwnedFd::from(channel);
         assert_eq!(packet::receive(&socket).unwrap().0, b"ready");
-        let (drained, _) = drained_at(&aside);
+        let (drained, _) = drain_at(&aside);
         Between {
             successor,
             socket,
@@ -341,19 +341,19 @@ fn status_of(process: &mut Child) -> Option<i32> {
 }
 
 /// Drains a daemon as a successor does: all its workers stand still.
-fn drained(daemon: &Daemon) -> (OwnedFd, Descriptors) {
-    drained_at(&socket_path(&daemon.mountpoint))
+fn drain(daemon: &Daemon) -> (OwnedFd, Descriptors) {
+    drain_at(&socket_path(&daemon.mountpoint))
 }
 
-fn drained_at(socket: &Path) -> (OwnedFd, Descriptors) {
-    let (socket, held) = asked_at(socket);
+fn drain_at(socket: &Path) -> (OwnedFd, Descriptors) {
+    let (socket, held) = ask_at(socket);
     packet::send(&socket, b"ready", &[]).unwrap();
     assert_eq!(packet::receive(&socket).unwrap().0, b"drained");
     (socket, held)
 }
 
 /// Listens where a successor looks for the daemon of that mount point.
-fn listening(mountpoint: &Path) -> OwnedFd {
+fn listen_as_daemon(mountpoint: &Path) -> OwnedFd {
     fs::create_dir_all("/run/plimsoll").unwrap();
     let (family, flags) = (AddressFamily::Unix, SockFlag::SOCK_CLOEXEC);
     let listener = socket(family, SockType::SeqPacket, flags, None).unwrap();
@@ -363,16 +363,16 @@ fn listening(mountpoint: &Path) -> OwnedFd {
     listener
 }
 
-fn accepted(listener: &OwnedFd) -> OwnedFd {
+fn accept(listener: &OwnedFd) -> OwnedFd {
     fd::accept(listener).unwrap()
 }
 
 /// Asks the daemon of that mount point for its handover, as a successor does.
-pub(super) fn asked(mountpoint: &Path) -> (OwnedFd, Descriptors) {
-    asked_at(&socket_path(mountpoint))
+pub(super) fn ask(mountpoint: &Path) -> (OwnedFd, Descriptors) {
+    ask_at(&socket_path(mountpoint))
 }
 
-fn asked_at(path: &Path) -> (OwnedFd, Descriptors) {
+fn ask_at(path: &Path) -> (OwnedFd, Descriptors) {
     let family = AddressFamily::Unix;
     let socket = socket(family, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let address = UnixAddr::new(path).unwrap();

@@ -1,7 +1,7 @@
 //! A daemon that lacks descriptors or memory, or whose state is corrupt: its readers get an error or their own
 //! numbers, never the host's.
 
-use super::{Guest, MIB, handover::asked};
+use super::{Guest, MIB, handover::ask};
 use crate::harness::{Cgroup, Daemon, field, is_v2, kill, wait_until};
 use plimsoll::serve::handover::Name;
 use std::{
@@ -21,7 +21,7 @@ fn limit(pid: u32, what: &str) {
 }
 
 /// Starts a daemon, and a container that has read its memory from it.
-fn served() -> (Daemon, Guest) {
+fn start_with_guest() -> (Daemon, Guest) {
     let daemon = Daemon::start();
     let mut guest = Guest::of(&daemon);
     let meminfo = guest.run("cat /proc/meminfo");
@@ -32,7 +32,7 @@ fn served() -> (Daemon, Guest) {
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and prlimit"]
 fn without_a_descriptor_left_a_reader_gets_eio_or_its_own_numbers() {
-    let (daemon, mut known) = served();
+    let (daemon, mut known) = start_with_guest();
     let mut new = Guest::of(&daemon);
     new.run("true");
     limit(daemon.pid(), "--nofile=3:");
@@ -57,7 +57,7 @@ fn without_a_descriptor_left_a_reader_gets_eio_or_its_own_numbers() {
 #[test]
 #[ignore = "needs root, /dev/fuse, cgroups and python3"]
 fn a_daemon_that_is_killed_for_lack_of_memory_is_followed_by_one_that_goes_on() {
-    let (daemon, mut guest) = served();
+    let (daemon, mut guest) = start_with_guest();
     let before = daemon.pid();
     let narrow = Cgroup::new();
     narrow.limit_memory(512 << 10);
@@ -83,7 +83,7 @@ fn a_daemon_that_is_killed_for_lack_of_memory_is_followed_by_one_that_goes_on() 
 #[test]
 #[ignore = "needs root, /dev/fuse and cgroups"]
 fn a_daemon_with_a_corrupt_state_starts_anew_and_repairs_the_containers() {
-    let (daemon, mut guest) = served();
+    let (daemon, mut guest) = start_with_guest();
     let before = daemon.pid();
     corrupt_state(&daemon);
     kill("KILL", before);
@@ -97,7 +97,7 @@ fn a_daemon_with_a_corrupt_state_starts_anew_and_repairs_the_containers() {
 
 /// Overwrites the state that the daemon leaves to a successor.
 pub(super) fn corrupt_state(daemon: &Daemon) {
-    let (_, mut held) = asked(&daemon.mountpoint);
+    let (_, mut held) = ask(&daemon.mountpoint);
     let state = File::from(held.take(&Name::State).unwrap());
     state.write_all_at(&[0xa5; 4096], 0).unwrap();
     assert!(state.metadata().unwrap().len() < 64 * MIB);

@@ -97,7 +97,7 @@ fn a_cgroup_file_that_cannot_be_read_or_makes_no_sense_is_answered_from_the_last
         let before = captured.read(File::Meminfo);
         spoil(&captured);
         assert_eq!(captured.read(File::Meminfo), before);
-        // What was never good is an error.
+        // A container without good facts gets an error.
         let never = Captured::copy("v2-4cpu");
         spoil(&never);
         let meminfo = never.answers.render(File::Meminfo, &never.container);
