@@ -1,4 +1,4 @@
 //! The numbers that a container sees.
 
 mod captured;
-mod laws;
+mod properties;
