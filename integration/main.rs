@@ -1,9 +1,13 @@
 //! The promises of the product, each a test whose name is the promise.
 //!
+//! `cargo test --test integration a_type_name_belongs_to_one_room` runs one test. A test that needs
+//! root also needs `-- --include-ignored`, or `sudo integration/check --no-vm NAME`.
+//!
 //! ```text
 //! house       the shape of the source tree: wings, words, names, links
-//! view        the numbers: laws, and captured machines
-//! serve       the daemon: files, pressure, torn reads, survival, the same cases as lxcfs
+//! view        the numbers: properties, and captured machines
+//! serve       the daemon: files, pressure, reads that mix two moments, survival, and the compliance cases that
+//!             lxcfs runs too
 //! inject      hook, attach, OCI shim, install, hostile containers
 //! run         the bundled runtime
 //! ops         doctor

@@ -8,6 +8,7 @@ mod files;
 mod layers;
 mod links;
 mod map;
+mod metrics;
 mod names;
 mod purity;
 mod scope;

@@ -1,4 +1,4 @@
-//! The laws that every view obeys for any facts.
+//! The properties that every view has for any facts.
 
 use plimsoll::{
     base::units::{Bytes, CpuId, CpuSet, Limit, Micros},

@@ -1,7 +1,7 @@
 //! The table of the numbers that this program counts about itself.
 //!
 //! Each metric states its unit, its meaning and its stability. A metric that no code increments
-//! fails a test.
+//! fails the test `some_code_increments_each_metric`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

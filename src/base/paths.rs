@@ -1,4 +1,4 @@
-//! Pure. The directories, files and names by which Plimsoll is known on a machine.
+//! Pure. The directories, files and names of Plimsoll on a machine.
 
 use std::path::{Path, PathBuf};
 

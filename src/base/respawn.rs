@@ -39,7 +39,7 @@ pub const REQUIRE: &str = "require";
 /// The option of `hook` that includes containers without a limit.
 pub const UNLIMITED: &str = "unlimited";
 
-/// The option of `hook` with the time after which the hook gives up the daemon.
+/// The option of `hook` with the time after which the hook stops waiting for the daemon.
 pub const HOOK_TIMEOUT: &str = "hook-timeout";
 
 /// The option of `hook` that names the file for the hook's error.
@@ -77,7 +77,7 @@ pub enum Respawn<'a> {
     Hook {
         /// The mount point of the view.
         view: &'a Path,
-        /// The time after which the hook gives up the daemon.
+        /// The time after which the hook stops waiting for the daemon.
         timeout: Duration,
         /// The file for the hook's error: libcontainer does not return the error text of a hook.
         report: &'a Path,

@@ -25,9 +25,9 @@ const UNREACHED: u8 = 1;
 
 /// Give containers that run already their own /proc and /sys files.
 ///
-/// The container needs nothing for it and is not restarted; its programs keep the files that they have
-/// open. A container that has its files already stays as it is, and files of a dead daemon are replaced.
-/// CONTAINER is a name or an id (four letters of it are enough) of docker, podman,
+/// The container needs nothing for it and is not restarted; its programs keep the files that they
+/// have open. A container that has its files already stays as it is, and files of a dead daemon are
+/// replaced. CONTAINER is a name or an id (four letters of it are enough) of docker, podman,
 /// containerd, CRI-O, LXC, Incus or systemd-nspawn; of a pod, NAMESPACE/POD/CONTAINER.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
@@ -225,7 +225,7 @@ impl Which {
             if let Err(error) = result.note {
                 let shown = (selected.container.as_ref()).map_or("-", RunningContainer::shown);
                 stderr::complain(&format!(
-                    "doctor will not tell whether {shown} has lost its files: {error}"
+                    "doctor cannot tell whether {shown} has lost its files: {error}"
                 ));
             }
             row(selected, result.delivery, words)

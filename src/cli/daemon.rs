@@ -25,7 +25,7 @@ pub(super) struct Daemon {
     /// /var/lib/plimsoll]
     mountpoint: Option<PathBuf>,
     /// Takes the place of the daemon that serves there, or of the next one if that daemon has just
-    /// died; no reader is kept waiting
+    /// died; no read fails
     #[arg(long)]
     replace: bool,
     /// With --replace: only checks whether this program could replace that daemon
@@ -39,7 +39,8 @@ pub(super) struct Daemon {
     #[arg(long = respawn::WATCHDOG, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     watchdog: Option<u64>,
     /// The maximum age of an answer: within that time one read of the cgroup serves all readers.
-    /// 0 reads the cgroup for each of them [default: as configured, 10ms]
+    /// 0 reads the cgroup at each open; opens of a file that the kernel caches still share an answer
+    /// for 1 ms [default: as configured, 10ms]
     #[arg(long = respawn::MAX_AGE, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
     /// The configuration file, for every setting that is not given here
@@ -48,7 +49,7 @@ pub(super) struct Daemon {
     /// Writes "ready" to standard output when the daemon serves, and ends with the parent process
     #[arg(long = respawn::EMBEDDED, hide = true)]
     embedded: bool,
-    /// Keeps the daemon with this pid, whose channel is standard input
+    /// Becomes the keeper of the daemon with this pid, whose channel is standard input
     #[arg(long = respawn::ADOPT, hide = true, value_name = "PID")]
     adopt: Option<Pid>,
     /// Removes the view of a daemon that has ended, if systemd stops this unit for good

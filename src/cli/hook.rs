@@ -20,7 +20,8 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 /// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its
 /// files starts all the same, with the host's; a line on standard error and in the system log
 /// (journalctl -t plimsoll) says why. The daemon gives the container its files when the daemon is
-/// back. The hook relies on /etc/plimsoll/config.toml, and never on its environment.
+/// back. The settings come from /etc/plimsoll/config.toml and the options. Of its environment the
+/// hook reads only LXC_ROOTFS_MOUNT and LXC_NAME, and only with --lxc.
 ///
 /// Exit status: 0, or 1 if the container must not start.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ pub(super) struct Hook {
     /// Fails if a file is missing, as `require = true` in the configuration
     #[arg(long = respawn::REQUIRE)]
     require: bool,
-    /// Serves a container that no limit binds too, as `unlimited = true` in the configuration
+    /// Serves a container without limits too, as `unlimited = true` in the configuration
     #[arg(long = respawn::UNLIMITED)]
     unlimited: bool,
     /// The time to wait for the daemon, instead of the configuration's
@@ -42,9 +43,9 @@ pub(super) struct Hook {
     #[arg(long)]
     lxc: bool,
     /// Further arguments of LXC; ignored
-    #[arg(value_name = "WORD", requires = "lxc")]
-    words: Vec<String>,
-    /// Writes the error to a file as one line, for a runtime that does not pass it on
+    #[arg(value_name = "ARG", requires = "lxc")]
+    args: Vec<String>,
+    /// Writes the error to a file as one line, for a runtime that does not pass the hook's error on
     #[arg(long = respawn::REPORT, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Reads this configuration instead
@@ -94,17 +95,18 @@ impl Hook {
     }
 }
 
-/// Returns the name of the container, and the stage of the hook if the runtime's words tell it.
+/// Returns the name of the container, and the stage of the hook, or the error if the stage cannot be
+/// found.
 fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Stage, HookError>)> {
     if !by_lxc {
         let state = OciState::read(io::stdin())?;
         let stage = state.stage();
         return Ok((state.id, stage));
     }
-    let said =
+    let variable =
         |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
-    let stage = Stage::Inside(said("LXC_ROOTFS_MOUNT")?.into());
-    Ok((said("LXC_NAME")?, Ok(stage)))
+    let stage = Stage::Inside(variable("LXC_ROOTFS_MOUNT")?.into());
+    Ok((variable("LXC_NAME")?, Ok(stage)))
 }
 
 fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow::Result<()> {

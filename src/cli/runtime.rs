@@ -32,9 +32,9 @@ pub(super) struct RuntimeCommand {
 const EXAMPLES: &str = "\
 Examples:
   plimsoll install docker --dry-run
-      the change that makes it the runtime of Docker
+      the change that makes plimsoll the runtime of Docker
   docker run --runtime plimsoll -m 256m busybox cat /proc/meminfo
-      one container, where it is installed and not the default
+      one container, where plimsoll is registered but not the default
   ctr run --runc-binary /usr/bin/plimsoll-runtime docker.io/library/busybox:latest b
       one container of containerd
   plimsoll runtime -- --version
@@ -54,13 +54,14 @@ impl RuntimeCommand {
     }
 }
 
-/// Becomes the real runtime with the arguments `args`; returns only on failure.
+/// Executes the real runtime in this process (exec) with the arguments `args`; returns only on
+/// failure.
 pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
     let warn = |line: &str| {
         stderr::complain(line);
         hook::log(line);
     };
-    // A mistake in the configuration must not keep every container from being stopped and removed.
+    // A bad configuration must not prevent the stop and removal of containers.
     let config = config::read(Path::new(paths::CONFIG_FILE)).unwrap_or_else(|error| {
         warn(&format!(
             "{:#}; the defaults are used",
@@ -71,8 +72,8 @@ pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
     let path = config.runtime.path;
     let wrapper = Wrapper {
         runtime: (!path.as_os_str().is_empty()).then_some(path),
-        has_clocks: config.runtime.time_namespace,
+        has_time_namespace: config.runtime.time_namespace,
         is_required: config.require,
     };
-    match wrapper.become_runtime(args, warn)? {}
+    match wrapper.exec_runtime(args, warn)? {}
 }

@@ -120,7 +120,7 @@ impl Show {
         if let Some(pid) = self.pid {
             return answers
                 .caller(pid.main_thread())
-                .with_context(|| format!("cannot tell the container of process {pid}"));
+                .with_context(|| format!("cannot find the container of process {pid}"));
         }
         let path = self.cgroup.as_deref().unwrap_or(Path::new("/"));
         let container = answers

@@ -34,7 +34,7 @@ impl Delivery {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads an outcome; bytes that are none say that the process which mounts has ended.
+    /// Reads an outcome; other bytes mean that the process which mounts has ended.
     pub(super) fn parse(text: &[u8]) -> Delivery {
         let ended = || Delivery::Failed("the process that mounts the files has ended".to_owned());
         serde_json::from_slice(text).unwrap_or_else(|_| ended())

@@ -1,10 +1,10 @@
-//! The mounts of served files in containers, and the ways to bring them there and take them away.
+//! The mounts of served files in containers: where they are, who makes them, who removes them.
 
 /// The mounts that every container gets: served files and the files that they cover. Pure.
 pub mod plan;
 
-/// The files of a container over which ours are mounted, and the mounting itself. A threat model in
-/// code: the container may hold anything.
+/// The files of a container over which Plimsoll mounts its own, and the mounting itself. The
+/// container's root is not trusted: see the checks in the file.
 ///
 /// Uses [`plan`].
 pub mod target;
@@ -14,7 +14,7 @@ pub mod target;
 /// Uses [`plan`], [`target`].
 pub mod tree;
 
-/// Puts a container's own files over the kernel's: every file that can be put.
+/// Mounts the container's files over the kernel's: every file that can be mounted.
 ///
 /// Uses [`plan`], [`target`], [`tree`].
 pub mod deliver;
@@ -29,13 +29,13 @@ pub mod subprocess;
 /// Uses [`target`].
 pub mod namespace;
 
-/// Notes on disk: containers that have their files by `attach` alone, and containers whose hooks found
-/// no daemon.
+/// Notes on disk: containers that have their files by `attach` alone, and containers whose hooks
+/// found no daemon.
 ///
 /// Uses [`namespace`].
 pub mod notes;
 
-/// Brings containers that run already their files, or takes the files away again.
+/// Mounts the served files in containers that run already, or removes the mounts.
 ///
 /// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`], [`notes`].
 pub mod attach;
@@ -45,15 +45,16 @@ pub mod attach;
 /// Uses [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`], [`attach`].
 pub mod hook;
 
-/// Our mounts in all containers: taken away, or replaced where their daemon is dead.
+/// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
 /// Uses [`target`], [`namespace`].
 pub mod repair;
 
-/// An OCI runtime that adds our hook and becomes another runtime, and the one description of the hook.
+/// A wrapper of an OCI runtime, which adds our hook and executes the real runtime, and the one
+/// description of the hook.
 pub mod oci;
 
-/// Sets engines up to bring the view into every container, and takes that back.
+/// Sets engines up so that every container gets the view, and undoes that.
 ///
 /// Uses [`oci`].
 pub mod install;

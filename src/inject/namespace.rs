@@ -24,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The maximum number of look-ups of a path that other processes change meanwhile.
+/// The maximum number of look-ups of a path that other processes change during the look-up.
 const MAX_TRIES: usize = 16;
 
 /// An error that keeps this process out of a container.
@@ -57,7 +57,8 @@ pub(super) struct MountNamespace {
     inode: u64,
 }
 
-/// Tells whether a runtime still makes the container of that process: its root is the host's as yet.
+/// Returns true while a runtime creates the container of the process `pid`: the root of the process
+/// is still the host's.
 #[must_use]
 pub(super) fn is_being_made(pid: Pid) -> bool {
     is_root_of(Path::new("/"), pid)
@@ -99,7 +100,7 @@ impl MountNamespace {
     }
 
     /// Looks at the namespace of a container that a runtime makes around process `pid`; `root` is the
-    /// directory that will be its root, or is by now.
+    /// directory that becomes its root, or is its root already.
     pub(super) fn of_new_container(pid: Pid, root: &Path) -> Result<MountNamespace, EnterError> {
         let mut namespace = MountNamespace::of_process(pid)?.must_be_container()?;
         if is_being_made(pid) {
@@ -160,8 +161,8 @@ impl MountNamespace {
         }
     }
 
-    /// Refuses a process that has ended: its number may be another's by now, and the files that were
-    /// opened by it too.
+    /// Refuses a process that has ended: the kernel may have given its pid to another process, and
+    /// then the files that were opened by pid are those of the other process.
     fn must_live(self) -> Result<MountNamespace, EnterError> {
         match self.is_alive() {
             true => Ok(self),
@@ -204,7 +205,7 @@ fn root_within(
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let how = OpenHow::new().flags(flags);
         let how = how.resolve(ResolveFlag::RESOLVE_IN_ROOT);
-        // A path with `..` gets EAGAIN if a process has mounted or renamed anything meanwhile.
+        // A path with `..` gets EAGAIN if a process mounts or renames anything during the look-up.
         let tries = iter::repeat_with(|| openat2(top, path, how)).take(MAX_TRIES);
         let mut tries = tries.skip_while(|opened| matches!(opened, Err(Errno::EAGAIN)));
         tries.next().unwrap_or(Err(Errno::EAGAIN))
@@ -216,7 +217,7 @@ fn root_within(
     if number(&opened(&path)?)? != number(&directory)? {
         return Err(Errno::ENOENT);
     }
-    // The namespace has the host's own mounts beside as yet.
+    // Until the root changes, the namespace also has the host's own mounts.
     let beside = mounts
         .iter()
         .filter(|mount| !mount.point.starts_with(&path));

@@ -92,8 +92,8 @@ fn read_until(from: &OwnedFd, deadline: Instant) -> nix::Result<Option<Vec<u8>>>
     }
 }
 
-/// Waits up to 10 ms for the child and tells whether it has exited with 0. A child that cannot be
-/// killed is left.
+/// Waits up to 10 ms for the child and returns whether the child has exited with 0. A child that
+/// cannot be killed is left.
 fn has_ended_well(child: Pid) -> bool {
     // The child has closed its pipe, which it does just before its end. The pauses begin short,
     // because a container's start waits for this process.

@@ -1,8 +1,8 @@
-//! The files of a container over which files of ours are mounted, and the mounting itself.
+//! The files of a container over which Plimsoll mounts its own, and the mounting itself.
 //!
 //! The container may hold anything: a look-up follows no symbolic link, the file must lie in the
-//! kernel's own file system, and a mount there must show in no other place. No function here asks a
-//! file system of the container anything, unless the container mounts one there this very moment.
+//! kernel's own file system, and a mount there must appear in no other place. No function here asks a
+//! file system of the container anything, except in a race with a mount of the container.
 
 use super::{Below, Bind};
 use crate::base::{
@@ -24,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The maximum number of mounts of ours that one call takes away at one path.
+/// The maximum number of Plimsoll's mounts that one call removes at one path.
 const MAX_LAYERS: usize = 8;
 
 /// An error that makes a path in a container no target.
@@ -52,13 +52,13 @@ pub(super) enum TargetError {
         /// The path of the file in the container.
         path: PathBuf,
     },
-    /// A mount on the file would show outside of the container too.
+    /// A mount on the file would also appear outside of the container.
     #[error("{} in the container lies in a mount that it shares with others", path.display())]
     Shared {
         /// The path of the file in the container.
         path: PathBuf,
     },
-    /// A mount of the container hides ours.
+    /// A mount of the container hides Plimsoll's.
     #[error("a mount of the container covers our file at {}", path.display())]
     Covered {
         /// The path of the file in the container.
@@ -89,8 +89,8 @@ pub(super) struct MountTarget<'a> {
 }
 
 impl ContainerRoot {
-    /// Finds the file that `bind` covers: the kernel's, or one of ours that covers it by now. `None`
-    /// if the container has no such file.
+    /// Finds the file that `bind` covers: the kernel's file, or Plimsoll's mount on it. `None` if the
+    /// container has no such file.
     pub(super) fn target(&self, bind: Bind) -> Result<Option<MountTarget<'_>>, TargetError> {
         let path = Path::new(bind.path);
         let Some(target) = self.find(path)? else {
@@ -163,9 +163,9 @@ impl ContainerRoot {
         mount.point.strip_prefix(&self.path).unwrap_or(&mount.point)
     }
 
-    /// Takes away the mounts at `path` that `is_ours` accepts, from the top down to the first
-    /// that it rejects, at most [`MAX_LAYERS`]. Returns how many it took; a path without any is no
-    /// error.
+    /// Removes the mounts at `path` that `is_ours` accepts, from the top down to the first mount that
+    /// `is_ours` rejects, at most [`MAX_LAYERS`]. Returns the number of removed mounts, which may
+    /// be 0.
     ///
     /// A container with a user namespace of its own may not lose a mount that it was given, but may
     /// get another one on top: `hosts`, the host's own file, hides such a mount.
@@ -179,7 +179,7 @@ impl ContainerRoot {
         for taken in 0..MAX_LAYERS {
             let target = match self.find(path) {
                 Ok(Some(target)) if is_ours(target.mount) => target,
-                // The mounts of others stay, whatever they are.
+                // Mounts that are not Plimsoll's stay.
                 Ok(_) | Err(_) => return Ok(taken),
             };
             match (target.uncover(fds), hosts) {
@@ -197,7 +197,8 @@ impl ContainerRoot {
     /// Returns the type of a file system on the way to `path` whose daemon a look-up would ask. The
     /// file system of the root itself does not count: the runtime has asked its daemon too.
     fn in_the_way(&self, path: &Path) -> Option<&str> {
-        // Any file system may bear the type of ours; ours lie at the files and not above.
+        // Plimsoll mounts at the path itself, so a mount of this type above the path is not of
+        // Plimsoll.
         let is_ours = |mount: &Mount| mount.kind == FS_TYPE && mount.point == path;
         let mut mounts = self.mounts.iter();
         let mount = mounts.find(|mount| {
@@ -217,17 +218,17 @@ fn shown(path: &Path) -> PathBuf {
 }
 
 impl MountTarget<'_> {
-    /// Puts a tree on top of the file, and nowhere else: if the container has moved the file
-    /// meanwhile to where others would see the tree too, the kernel refuses.
+    /// Mounts a tree on the file, and nowhere else. If the container has moved the file to a shared
+    /// mount since the look-up, so that the tree would appear there too, the kernel refuses.
     pub(super) fn cover(&self, tree: BorrowedFd<'_>) -> nix::Result<()> {
         self.put(tree, mount::attach)
     }
 
-    /// Puts a tree beneath the mount whose top the file is, and takes that mount away: the kernel's
-    /// own file never shows.
+    /// Mounts a tree beneath the mount whose top the file is, and removes that mount. The kernel's
+    /// own file is never visible.
     ///
-    /// Before Linux 6.5, and where the container may not lose what it was given, the old mount stays
-    /// below the new one.
+    /// Before Linux 6.5, and where the kernel refuses to remove the old mount from the container, the
+    /// old mount stays below the new one.
     pub(super) fn replace(&self, tree: BorrowedFd<'_>, fds: &FdDirectory) -> nix::Result<()> {
         match self.put(tree, mount::attach_beneath) {
             Ok(()) => self.uncover(fds),
@@ -235,7 +236,7 @@ impl MountTarget<'_> {
         }
     }
 
-    /// Takes away the mount whose top the file is: that mount, whatever lies at the path by now.
+    /// Removes the mount whose top the file is, even if another mount now lies at the path.
     fn uncover(&self, fds: &FdDirectory) -> nix::Result<()> {
         fchdir(&fds.0)?;
         let name = self.file.as_raw_fd().to_string();
@@ -257,8 +258,8 @@ impl MountTarget<'_> {
     }
 }
 
-/// Puts a tree over the file at `path` in `outer`, a tree of ours that is mounted by now and whose
-/// daemon answers.
+/// Mounts a tree on the file at `path` in `outer`, a tree of Plimsoll that is mounted already and
+/// whose daemon answers.
 pub(super) fn cover_within(
     outer: BorrowedFd<'_>,
     path: &Path,
@@ -274,8 +275,8 @@ pub(super) fn cover_within(
     mount::attach(tree, openat2(outer, path, how)?.as_fd())
 }
 
-/// Returns a copy of an open file or directory as a mount that stands nowhere yet, without what is
-/// mounted below it and without peers.
+/// Returns a copy of an open file or directory as a detached mount, without the mounts below it and
+/// without peers.
 pub(super) fn detached(file: impl AsFd, is_read_only: bool) -> nix::Result<OwnedFd> {
     let tree = mount::clone_tree(file.as_fd(), Depth::Alone)?;
     mount::make_private(tree.as_fd())?;
@@ -325,7 +326,8 @@ mod tests {
     use super::*;
     use crate::base::mountinfo;
 
-    /// Returns the type of the file system in the way to /proc/meminfo of a container with that mount.
+    /// Returns the type of the file system in the way to /proc/meminfo of a container with that
+    /// mount.
     fn in_the_way(mount: &str) -> Option<String> {
         let root = ContainerRoot {
             directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),

@@ -313,7 +313,7 @@ fn open_console(
 /// Brings up the loopback device in the container's network namespace.
 fn raise_loopback(pid: Pid) -> Result<(), RunError> {
     let open = |path: String| fs::File::open(&path).map_err(at("open", path));
-    let theirs = open(format!("/proc/{pid}/ns/net"))?;
+    let target = open(format!("/proc/{pid}/ns/net"))?;
     let own = open("/proc/self/ns/net".to_owned())?;
-    network::raise_loopback(&theirs, &own).map_err(step("bring up the container's loopback device"))
+    network::raise_loopback(&target, &own).map_err(step("bring up the container's loopback device"))
 }

@@ -1,4 +1,5 @@
-//! The host daemon: it answers the kernel, and outlives its own death.
+//! The host daemon: the process that answers the kernel, and the processes that start the next daemon
+//! when a daemon dies.
 
 /// Names and inode numbers of the files on both connections to the kernel.
 pub mod tree;

@@ -18,7 +18,8 @@ pub struct Config {
     /// The longest delay of a container's start by a daemon that does not answer; never 0.
     #[serde(deserialize_with = "values::some_time")]
     pub hook_timeout: Duration,
-    /// The largest age of the facts in an answer; 0 for facts that are read anew for each answer.
+    /// The maximum age of an answer; 0 for facts that are read anew for each answer. The facts in a
+    /// new answer are at most half as old.
     #[serde(deserialize_with = "values::time")]
     pub max_age: Duration,
     /// The time after which the keeper replaces a silent daemon; 1 second or longer.

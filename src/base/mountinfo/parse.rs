@@ -21,7 +21,7 @@ pub struct Mount {
     pub peers: Option<u32>,
     /// The type of the file system, its subtype included: `ext4`, `fuse.plimsoll`.
     pub kind: String,
-    /// The source, in the words of the program that made the mount.
+    /// The source, as the program that made the mount gave it.
     pub source: String,
     /// The options of the file system.
     pub options: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Mount {
 /// Parses the lines of a `mountinfo` file and skips every line of another shape. A path may hold
 /// any bytes.
 ///
-/// The order of the mounts does not say which mount covers which.
+/// The order of the mounts does not show which mount covers which.
 pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Mount> {
     let lines = mountinfo.as_ref().split(|byte| *byte == b'\n');
     lines.filter_map(|line| {

@@ -10,7 +10,7 @@ use std::sync::{
 /// files of 1000 containers that are read once a second.
 const MAX_OPEN_FILES: usize = 12 << 10;
 
-/// The number of files that any number of directories may hold open together.
+/// The number of files that may be held open, shared by all `Dir`s of the process.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<AtomicUsize>);
 

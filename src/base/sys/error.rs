@@ -55,7 +55,7 @@ impl ReadError {
     }
 
     /// Returns true when this program lacks descriptors or memory for the read (EMFILE, ENFILE,
-    /// ENOMEM). Such an error says nothing about the file.
+    /// ENOMEM). Such an error does not depend on the file.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         matches!(self, ReadError::Refused { source, .. }

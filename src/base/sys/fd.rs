@@ -61,7 +61,7 @@ pub fn listen_fds() -> io::Result<Vec<(String, OwnedFd)>> {
         let result = unsafe { libc::fcntl(number, libc::F_GETFD) };
         Errno::result(result)?;
         // SAFETY: the descriptor is open. `sd_notify` checked that LISTEN_PID is this process, so
-        // systemd passed the descriptor to this process alone, and `ARE_TAKEN` says that no other
+        // systemd passed the descriptor to this process alone, and `ARE_TAKEN` ensures that no other
         // call took the descriptor.
         let fd = unsafe { OwnedFd::from_raw_fd(number) };
         fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;

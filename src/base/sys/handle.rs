@@ -51,6 +51,6 @@ pub fn directory_by_inode(mount: &Dir, inode: u64) -> io::Result<Dir> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the call above has just returned this descriptor, and nobody else knows it.
+    // SAFETY: the call above has just returned this descriptor, and no other code has it.
     Ok(Dir::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }

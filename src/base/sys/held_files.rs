@@ -1,5 +1,5 @@
-//! Files that are read again and again, held open: the kernel makes their content anew for whoever
-//! reads from the start, and need not be shown the way to them.
+//! Files that are read often stay open. A read at offset 0 makes the kernel produce new content, and
+//! saves the path look-up.
 
 use super::{
     budget::{Budget, Permit},
@@ -42,7 +42,7 @@ struct Files {
 struct HeldFile {
     path: Arc<Path>,
     file: Mutex<OwnedFd>,
-    /// True when the file was read since the queue last came to it.
+    /// True when the file was read since it was last examined.
     is_read: AtomicBool,
     _permit: Permit,
 }
@@ -77,9 +77,9 @@ impl HeldFiles {
         Some(content)
     }
 
-    /// Holds a file open. The oldest file is closed when nobody read it for [`MAX_IDLE`]. Without a
-    /// permit the next file is closed that nobody read since its last turn in the queue, so a file
-    /// that many read stays open while others come and go.
+    /// Holds a file open. Closes the first file in the queue if no thread read that file for
+    /// [`MAX_IDLE`]. When the budget is used up, closes the first file in the queue that was not read
+    /// since it was last examined, so a file that is read often stays open.
     pub(super) fn hold(&self, path: &Path, file: OwnedFd) {
         let now = Instant::now();
         let mut files = self.files.lock();
@@ -95,9 +95,9 @@ impl HeldFiles {
             if let Some(permit) = self.budget.take() {
                 break permit;
             }
-            // Every file may have been read, and then survives its first turn.
-            let asked = 2 * files.order.len();
-            if !(0..asked).any(|_| files.evict_one(now)) {
+            // A file that was read is kept once, so the queue is examined twice.
+            let examined = 2 * files.order.len();
+            if !(0..examined).any(|_| files.evict_one(now)) {
                 return;
             }
         };
@@ -114,8 +114,8 @@ impl HeldFiles {
 }
 
 impl Files {
-    /// Closes the next file of the queue, unless the file was read since its last turn. Returns true
-    /// when a file was closed.
+    /// Closes the first file in the queue, unless the file was read since it was last examined.
+    /// Returns true when a file was closed.
     fn evict_one(&mut self, now: Instant) -> bool {
         let Some((_, next)) = self.order.pop_front() else {
             return false;

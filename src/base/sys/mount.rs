@@ -46,7 +46,7 @@ const MOUNT_ATTR_NODEV: u64 = 0x4;
 ///
 /// # Errors
 ///
-/// The errors of `statx(2)`; ENOSYS where the kernel does not know the id (before Linux 5.8).
+/// The errors of `statx(2)`; ENOSYS where the kernel does not return the id (before Linux 5.8).
 pub fn number(file: BorrowedFd<'_>) -> nix::Result<u64> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     let statx = rustix::fs::statx(file, c"", flags, StatxFlags::MNT_ID).map_err(errno)?;
@@ -102,8 +102,8 @@ fn set(mount: BorrowedFd<'_>, attr: &MountAttr, flags: libc::c_int) -> nix::Resu
     Errno::result(result).map(drop)
 }
 
-/// Makes a mount private (MS_PRIVATE). A copy is a peer of its source otherwise, and a mount on the
-/// one appears on the other (`Documentation/filesystems/sharedsubtree.rst`).
+/// Makes a mount private (MS_PRIVATE). Without this call a mount on the source also appears on the
+/// copy, and the reverse (`Documentation/filesystems/sharedsubtree.rst`).
 ///
 /// # Errors
 ///

@@ -9,14 +9,14 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-/// Brings up the loopback device of the network namespace `theirs`. The calling thread must be in
+/// Brings up the loopback device of the network namespace `target`. The calling thread must be in
 /// the network namespace `own`, and returns to it.
 ///
 /// # Errors
 ///
 /// EPERM without CAP_NET_ADMIN; the errors of `setns(2)`, `socket(2)` and SIOCSIFFLAGS.
-pub fn raise_loopback(theirs: &impl AsFd, own: &impl AsFd) -> nix::Result<()> {
-    setns(theirs, CloneFlags::CLONE_NEWNET)?;
+pub fn raise_loopback(target: &impl AsFd, own: &impl AsFd) -> nix::Result<()> {
+    setns(target, CloneFlags::CLONE_NEWNET)?;
     // A socket stays in the namespace in which it was made.
     let kind = SockType::Datagram;
     let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None);

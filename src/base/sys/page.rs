@@ -3,7 +3,7 @@
 use crate::base::units::Bytes;
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Returns the size of a page of memory; 4096 bytes when `sysconf(3)` does not know the size.
+/// Returns the size of a page of memory; 4096 bytes when `sysconf(3)` fails.
 #[must_use]
 pub fn page_size() -> Bytes {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();

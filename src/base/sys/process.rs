@@ -61,13 +61,13 @@ impl Lifeline {
 /// # Errors
 ///
 /// EINVAL when the calling process has more than one thread: only the calling thread exists in a
-/// forked process, and locks of the others would stay locked for ever. The errors of `fork(2)`:
-/// EAGAIN at a limit of processes.
+/// forked process, and locks of the other threads would stay locked for ever. The errors of
+/// `fork(2)`: EAGAIN at a limit of processes.
 pub fn forked(child: impl FnOnce() -> i32) -> nix::Result<Pid> {
     // `check_unshare_flags` in kernel/fork.c: the flag does nothing in a process of one thread, and
     // is refused in any other.
     unshare(CloneFlags::CLONE_THREAD)?;
-    // SAFETY: the kernel has just said that this process has one thread, and only that thread
+    // SAFETY: the kernel has just confirmed that this process has one thread, and only that thread
     // could start another one. So the child may do all that the parent may.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
@@ -110,7 +110,7 @@ const PANICKED: i32 = 101;
 pub fn reset_signals() -> nix::Result<()> {
     for number in Signal::iterator() {
         if !matches!(number, Signal::SIGKILL | Signal::SIGSTOP) {
-            // SAFETY: the default action runs no code of ours.
+            // SAFETY: the default action runs no code of this program.
             unsafe { signal(number, SigHandler::SigDfl) }?;
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn read_all(
     records: Records,
 ) -> io::Result<Vec<u8>> {
     thread_local! {
-        // `read_to_end` would ask for size and position, which the kernel does not know here.
+        // `read_to_end` would ask for size and position, which the kernel does not have here.
         static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; PAGE]);
     }
     ROOM.with_borrow_mut(|room| {

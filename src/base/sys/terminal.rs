@@ -1,4 +1,4 @@
-//! Terminals: the size, the other end of a master, and a master that arrives over a socket.
+//! Terminals: the size, the slave of a master, and a master that arrives over a socket.
 
 use super::{errno, packet};
 use nix::errno::Errno;
@@ -33,13 +33,13 @@ pub fn resize(fd: BorrowedFd<'_>, size: Size) -> nix::Result<()> {
     tcsetwinsize(fd, size.0).map_err(errno)
 }
 
-/// Opens the terminal of the master `master` without a path, so that the mount namespace of the
-/// terminal does not matter.
+/// Opens the slave of the terminal `master` without a path, so the slave's mount namespace does not
+/// matter.
 ///
 /// # Errors
 ///
 /// ENOTTY when `master` is no master of a terminal.
-pub fn peer(master: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+pub fn open_slave(master: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     ioctl_tiocgptpeer(master, flags).map_err(errno)
 }
@@ -49,7 +49,7 @@ pub fn peer(master: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
 /// # Errors
 ///
 /// EBADMSG when the message carries no descriptor; the errors of `recvmsg(2)`.
-pub fn received(socket: &UnixStream) -> nix::Result<OwnedFd> {
+pub fn receive_fd(socket: &UnixStream) -> nix::Result<OwnedFd> {
     let (_, fds) = packet::receive(socket)?;
     fds.into_iter().next().ok_or(Errno::EBADMSG)
 }

@@ -36,8 +36,8 @@ pub struct Layout {
     pub(super) cpuset: Option<Arc<Hierarchy>>,
     pub(super) io: Option<Arc<Hierarchy>>,
     pub(super) hugetlb: Option<Arc<Hierarchy>>,
-    /// The hierarchy whose directories give containers their keys: memory's, where there is one.
-    pub(super) home: Arc<Hierarchy>,
+    /// The hierarchy whose inode numbers are the keys: memory's, where there is one.
+    pub(super) key_hierarchy: Arc<Hierarchy>,
 }
 
 impl Layout {
@@ -78,12 +78,12 @@ impl Layout {
         let (memory, cpu) = (find("memory")?, find("cpu")?);
         // cpu.stat counts time in every cgroup of v2, whether the controller is enabled or not.
         let cpuacct = find("cpuacct")?.or_else(|| v2.clone());
-        let home = memory
+        let key_hierarchy = memory
             .clone()
             .or_else(|| v2.clone())
             .or_else(|| cpu.clone());
         Ok(Layout {
-            home: home.ok_or_else(|| {
+            key_hierarchy: key_hierarchy.ok_or_else(|| {
                 ReadError::refused(Path::new("/sys/fs/cgroup"))(io::ErrorKind::NotFound.into())
             })?,
             cpuset: find("cpuset")?,
@@ -116,9 +116,9 @@ impl Layout {
         };
         let memory = path(&self.memory, "memory")?;
         Some(Paths {
-            home: match &self.memory {
+            key_path: match &self.memory {
                 Some(_) => memory.clone(),
-                None => self.home.path(membership, "cpu")?,
+                None => self.key_hierarchy.path(membership, "cpu")?,
             },
             cpu: path(&self.cpu, "cpu")?,
             cpuacct: path(&self.cpuacct, "cpuacct")?,
@@ -129,16 +129,17 @@ impl Layout {
         })
     }
 
-    /// Returns the path relative to the hierarchy that gives the keys. A path that begins with the
-    /// mount point of that hierarchy loses the mount point.
+    /// Returns the path relative to the hierarchy whose inode numbers are the keys. A path that
+    /// begins with the mount point of that hierarchy loses the mount point.
     #[must_use]
     pub fn below(&self, path: &Path) -> PathBuf {
-        let mount = self.home.root.path().unwrap_or_default();
+        let mount = self.key_hierarchy.root.path().unwrap_or_default();
         let below = path.strip_prefix(&mount).unwrap_or(path);
         Path::new("/").join(below)
     }
 
-    /// Returns the path of the directory with that inode number in the hierarchy that gives the keys.
+    /// Returns the path of the directory with that inode number in the hierarchy whose inode
+    /// numbers are the keys.
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when no directory has the number.
@@ -150,10 +151,14 @@ impl Layout {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ReadError::refused(&asked)(error),
             _ => gone(),
         };
-        let found = sys::directory_by_inode(&self.home.root, key.0)
+        let found = sys::directory_by_inode(&self.key_hierarchy.root, key.0)
             .and_then(|dir| dir.path())
             .map_err(refused)?;
-        let root = self.home.root.path().map_err(ReadError::refused(&asked))?;
+        let root = self
+            .key_hierarchy
+            .root
+            .path()
+            .map_err(ReadError::refused(&asked))?;
         let below = found.strip_prefix(&root).map_err(|_| gone())?;
         let path = Path::new("/").join(below);
         // A directory that was removed keeps its old path, with a mark, while it is held open.
@@ -176,20 +181,20 @@ impl Layout {
             &self.hugetlb,
         ];
         let mut others = others.into_iter().flatten();
-        others.all(|hierarchy| Arc::ptr_eq(hierarchy, &self.home))
+        others.all(|hierarchy| Arc::ptr_eq(hierarchy, &self.key_hierarchy))
     }
 
-    /// Returns the key of the container at `paths`: the inode number of its directory in the hierarchy
-    /// that gives the keys.
+    /// Returns the key of the container at `paths`: the inode number of its directory in the
+    /// hierarchy that gives the keys.
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when the cgroup was removed.
     pub fn key(&self, paths: &Paths) -> Result<Key, ReadError> {
-        self.inode(&paths.home).map(Key)
+        self.inode(&paths.key_path).map(Key)
     }
 
     fn inode(&self, path: &Path) -> Result<u64, ReadError> {
-        (self.home.root.inode(path)).map_err(ReadError::refused(path))
+        (self.key_hierarchy.root.inode(path)).map_err(ReadError::refused(path))
     }
 
     /// Returns the file that states the fact, in the cgroup `steps` above the container at `paths`,
@@ -212,7 +217,7 @@ impl Layout {
             Fact::CpuUse => (&self.cpuacct, &paths.cpuacct),
             Fact::Cpus | Fact::Mems => (&self.cpuset, &paths.cpuset),
             Fact::Devices => (&self.io, &paths.io),
-            Fact::Tasks => (&self.memory, &paths.home),
+            Fact::Tasks => (&self.memory, &paths.key_path),
         };
         let hierarchy = hierarchy.as_ref()?;
         let level = path.ancestors().nth(steps)?;

@@ -147,7 +147,7 @@ impl MemoryUse {
 /// The memory nodes that a container may use, and its use of each.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Numa {
-    /// The effective nodes; `None` where no cpuset controller tells.
+    /// The effective nodes; `None` where there is no cpuset controller.
     pub mems: Option<NodeSet>,
     /// The memory in use by node (`memory.numa_stat`); none where the kernel does not count.
     pub usage: Vec<(NodeId, MemoryUse)>,
@@ -187,7 +187,7 @@ pub struct Transfers {
 /// The CPUs of a container: the set, the quota and the time used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cpu {
-    /// The effective cpuset; `None` where no cpuset controller tells.
+    /// The effective cpuset; `None` where there is no cpuset controller.
     pub cpuset: Option<CpuSet>,
     /// The strictest quota of the container and its ancestors.
     pub quota: Limit<Quota>,

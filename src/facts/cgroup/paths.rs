@@ -11,7 +11,8 @@ pub struct Paths {
     pub(super) cpuset: PathBuf,
     pub(super) io: PathBuf,
     pub(super) hugetlb: PathBuf,
-    pub(super) home: PathBuf,
+    /// The path in the hierarchy whose inode numbers are the keys.
+    pub(super) key_path: PathBuf,
 }
 
 impl Paths {
@@ -25,42 +26,43 @@ impl Paths {
             cpuset: path.to_owned(),
             io: path.to_owned(),
             hugetlb: path.to_owned(),
-            home: path.to_owned(),
+            key_path: path.to_owned(),
         }
     }
 
-    /// Tells whether `other` is the same cgroup or lies below it, in the hierarchy that gives the keys.
+    /// Returns true if `other` is the same cgroup or a descendant of it, in the hierarchy whose inode
+    /// numbers are the keys.
     #[must_use]
-    pub fn holds(&self, other: &Paths) -> bool {
-        other.home.starts_with(&self.home)
+    pub fn contains(&self, other: &Paths) -> bool {
+        other.key_path.starts_with(&self.key_path)
     }
 
-    /// Returns the path in the hierarchy that gives the keys.
+    /// Returns the path in the hierarchy whose inode numbers are the keys.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.home
+        &self.key_path
     }
 
-    /// Returns the container's own cgroup for an init that systemd has moved into `init.scope` below
-    /// it; other paths stay.
+    /// Returns the paths of the parent cgroup if the cgroup is named `init.scope`, into which
+    /// systemd as a container's init moves itself; else returns the paths unchanged.
     #[must_use]
     pub fn out_of_init_scope(self) -> Paths {
-        if self.home.file_name() != Some("init.scope".as_ref()) {
+        if self.key_path.file_name() != Some("init.scope".as_ref()) {
             return self;
         }
-        match self.home.parent().map(Path::to_owned) {
+        match self.key_path.parent().map(Path::to_owned) {
             Some(parent) => self.clone().up_to(&parent).unwrap_or(self),
             None => self,
         }
     }
 
-    /// Returns the paths of the container at `path`, from the paths of one of its processes: as many
-    /// steps up in every hierarchy in which these steps have the same names.
+    /// Returns the paths of the container at `path`, from the paths of one of its processes. Removes
+    /// the part below `path` from the path of each hierarchy that ends in that part.
     ///
-    /// `None` if the process does not lie below `path`.
+    /// `None` if the cgroup of the process is not `path` or a descendant of it.
     #[must_use]
     pub fn up_to(self, path: &Path) -> Option<Paths> {
-        let steps = self.home.strip_prefix(path).ok()?.to_owned();
+        let steps = self.key_path.strip_prefix(path).ok()?.to_owned();
         let up = |path: PathBuf| match path.ends_with(&steps) {
             true => path
                 .ancestors()
@@ -75,7 +77,7 @@ impl Paths {
             cpuset: up(self.cpuset)?,
             io: up(self.io)?,
             hugetlb: up(self.hugetlb)?,
-            home: path.to_owned(),
+            key_path: path.to_owned(),
         })
     }
 }
@@ -84,15 +86,15 @@ impl Paths {
 mod tests {
     use super::*;
 
-    fn place(home: &str, cpu: &str) -> Paths {
+    fn place(path: &str, cpu: &str) -> Paths {
         Paths {
-            memory: home.into(),
+            memory: path.into(),
             cpu: cpu.into(),
             cpuacct: cpu.into(),
             cpuset: "/".into(),
             io: "/".into(),
             hugetlb: "/".into(),
-            home: home.into(),
+            key_path: path.into(),
         }
     }
 
@@ -124,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn a_place_holds_what_is_below_it_by_whole_names() {
-        assert!(place("/a", "/").holds(&place("/a/b", "/")));
-        assert!(!place("/a", "/").holds(&place("/ab", "/")));
+    fn paths_contain_paths_below_them_by_whole_names() {
+        assert!(place("/a", "/").contains(&place("/a/b", "/")));
+        assert!(!place("/a", "/").contains(&place("/ab", "/")));
     }
 }

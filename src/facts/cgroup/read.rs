@@ -73,8 +73,8 @@ impl Layout {
         }
     }
 
-    /// Reads limit and use of huge pages of that size, from the container up; none where no controller
-    /// counts them.
+    /// Reads limit and use of huge pages of that size, from the container up; none where no
+    /// controller counts them.
     ///
     /// # Errors
     /// When a file is there and cannot be read.
@@ -114,9 +114,9 @@ impl Layout {
     /// that the path starts from; `None` on v1, which counts no pressure.
     #[must_use]
     pub fn pressure_file(&self, paths: &Paths, resource: &str) -> Option<(&Dir, PathBuf)> {
-        let path = paths.home.join(format!("{resource}.pressure"));
-        let root = &self.home.root;
-        (self.home.version == Version::V2 && root.has(&path)).then_some((root, path))
+        let path = paths.key_path.join(format!("{resource}.pressure"));
+        let root = &self.key_hierarchy.root;
+        (self.key_hierarchy.version == Version::V2 && root.has(&path)).then_some((root, path))
     }
 
     /// Reads the requests of the container to each block device that it used, in the kernel's order.
@@ -135,12 +135,12 @@ impl Layout {
 
     /// Lists the threads of the container at `paths` and of its descendants at any depth.
     ///
-    /// A descendant that is removed meanwhile has none.
+    /// A descendant that is removed during the listing has none.
     ///
     /// # Errors
     /// When the container's own directory cannot be read.
     pub fn threads(&self, paths: &Paths) -> Result<Vec<Tid>, ReadError> {
-        let file = match self.home.version {
+        let file = match self.key_hierarchy.version {
             Version::V1 => "tasks",
             Version::V2 => "cgroup.threads",
         };
@@ -156,12 +156,12 @@ impl Layout {
     }
 
     fn numbers<N: FromStr>(&self, paths: &Paths, file: &str) -> Result<Vec<N>, ReadError> {
-        let root = &self.home.root;
+        let root = &self.key_hierarchy.root;
         let mut pids = Vec::new();
-        let mut left = vec![paths.home.clone()];
+        let mut left = vec![paths.key_path.clone()];
         while let Some(path) = left.pop() {
             let text = root.text(&path.join(file));
-            if text.is_err() && path == paths.home {
+            if text.is_err() && path == paths.key_path {
                 // The file may be unreadable (a threaded cgroup), but the cgroup must be there.
                 root.dir(&path).map_err(ReadError::refused(&path))?;
             }

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Returns the start of a container, and the init that told it, where an init did; `None` for a
+/// Returns the start of a container, and the init whose start that is, if there is one; `None` for a
 /// container without processes. `known` is the result of the last call: as long as its init lives,
 /// no other process is read.
 #[must_use]
@@ -22,7 +22,7 @@ pub fn birth(
     if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
         return Some((container.init, birth));
     }
-    // The pid may belong to another process by now, but not one with the same start.
+    // The kernel may have reused the pid, but the new process has another start.
     if let Some((init, birth)) =
         known.filter(|(init, birth)| of_process(machine, *init) == Some(*birth))
     {

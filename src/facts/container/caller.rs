@@ -14,7 +14,7 @@
 
 use super::{
     Container, namespace, pids,
-    recent::{Member, Namespace, Recent},
+    recent::{HeldMembership, Namespace, Recent},
 };
 use crate::{
     base::{
@@ -75,7 +75,7 @@ struct Namespaces {
 pub struct Callers {
     host: Namespaces,
     recent: Recent,
-    /// `/proc` is the kernel's, so that an open file of it tells when its task ends.
+    /// `/proc` is the kernel's, so a read of an open file fails when its task has ended.
     is_live: bool,
     /// The inits by pid namespace, for kernels without a way to ask. An init lives as long as its
     /// namespace has processes, so that its pid is free only once the namespace is gone.
@@ -83,8 +83,8 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Reads the host's namespaces: those of PID 1, or, where PID 1 is protected even from root, those
-    /// of this process, which must then run in them.
+    /// Reads the host's namespaces: those of PID 1, or, where PID 1 is protected even from root,
+    /// those of this process, which must then run in them.
     ///
     /// # Errors
     /// When neither can be read.
@@ -97,16 +97,16 @@ impl Callers {
         })
     }
 
-    /// Identifies the thread `tid`, which must wait for the reply meanwhile: another thread could get
-    /// its id otherwise.
+    /// Identifies the thread `tid`, which must wait for the reply until the return: otherwise another
+    /// thread could get the id.
     ///
-    /// A container's root is the cgroup of the init of the caller's pid namespace, if the caller is in
-    /// or below that cgroup; else (pods that share one pid namespace, the host's own) the caller's own
-    /// cgroup.
+    /// A container's root is the cgroup of the init of the caller's pid namespace, if the caller is
+    /// in or below that cgroup; else (pods that share one pid namespace, the host's own) the
+    /// caller's own cgroup.
     ///
     /// # Errors
-    /// [`CallerError`] when a file about the caller cannot be read, or the caller lies outside of this
-    /// process's namespaces.
+    /// [`CallerError`] when a file about the caller cannot be read, or the caller lies outside of
+    /// this process's namespaces.
     pub fn identify(
         &self,
         tid: Tid,
@@ -129,7 +129,7 @@ impl Callers {
         if !is_own && namespace_of(machine, &thread, "mnt").map_err(unread)? == self.host.mount {
             return Ok(Caller::Host);
         }
-        let member = Member::of(tid, machine).map_err(unread)?;
+        let member = HeldMembership::of(tid, machine).map_err(unread)?;
         let own = paths(tid, member.text(), cgroups)?;
         let namespace = if is_own {
             // A failed read is no proof that the namespace has no init.
@@ -141,7 +141,7 @@ impl Callers {
             .as_ref()
             .and_then(|known| paths(known.init.main_thread(), known.member.text(), cgroups).ok())
             .map(Paths::out_of_init_scope)
-            .filter(|root| root.holds(&own))
+            .filter(|root| root.contains(&own))
             .unwrap_or(own);
         let key = cgroups.key(&root).map_err(unread)?;
         let container = Arc::new(Container {
@@ -156,7 +156,7 @@ impl Callers {
     }
 
     /// Returns the container with that key, and whether its path in every hierarchy is certain: with
-    /// several hierarchies, only a process of the container tells.
+    /// several hierarchies, only a process of the container shows the paths.
     ///
     /// # Errors
     /// [`ReadError::is_gone`] when there is no such container (any more).
@@ -203,7 +203,7 @@ impl Callers {
         let Some(init) = self.init(tid, inode, machine)? else {
             return Ok(None);
         };
-        let member = match Member::of(init.main_thread(), machine) {
+        let member = match HeldMembership::of(init.main_thread(), machine) {
             Ok(member) => member,
             Err(error) if error.is_shortage() => return Err(error),
             Err(_) => return Ok(None),
@@ -244,7 +244,7 @@ impl Callers {
         })
     }
 
-    // Before Linux 6.11 no ioctl tells the init, so every process is read, once for a namespace.
+    // Before Linux 6.11 no ioctl returns the init, so every process is read, once for a namespace.
     fn init_among_all(&self, wanted: u64, machine: &Machine) -> Option<Pid> {
         let is_in = |pid: Pid| {
             namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
@@ -283,8 +283,8 @@ fn namespace_of(machine: &Machine, pid: &str, name: &str) -> Result<u64, ReadErr
         .map_err(|error| ReadError::refused(Path::new(&format!("/proc/{pid}/ns/{name}")))(error))
 }
 
-/// Returns the key of the container with that first process, before the container has another one. The
-/// daemon finds the same key if it sees the same hierarchies, at whatever paths.
+/// Returns the key of the container with that first process, before the container has another one.
+/// The daemon finds the same key if it sees the same hierarchies, at whatever paths.
 ///
 /// # Errors
 /// [`CallerError`] when a file about the process cannot be read, or the process lies outside of this

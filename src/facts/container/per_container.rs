@@ -18,7 +18,7 @@ const MIN_CLEANUP_AT: usize = 64;
 #[derive(Debug)]
 pub struct PerContainer<T> {
     entries: Mutex<HashMap<Key, Arc<Mutex<T>>>>,
-    /// The number of entries at which [`PerContainer::has_doubled`] says so.
+    /// The number of entries at which [`PerContainer::has_doubled`] returns true.
     cleanup_at: AtomicUsize,
 }
 

@@ -1,11 +1,11 @@
-//! The latest callers: a program that reads on and on is recognised by its thread, and a new program
-//! by its pid namespace.
+//! The latest callers. A thread that read recently is found by its thread id. For a new thread only
+//! the init of its pid namespace is found.
 //!
 //! Each use of a remembered caller is confirmed by the kernel, through a file of `/proc` that is held
 //! open. The file belongs to the task for which it was opened: a read fails with `ESRCH` once that
 //! task is gone, even if another task has the number (`proc_single_show` of `fs/proc/base.c`). A task
-//! never changes its pid namespace, and a namespace never changes its init, so that only the cgroups
-//! of the two have to be compared.
+//! never changes its pid namespace, and a namespace never changes its init, so only the cgroups of
+//! the task and of the init must be compared.
 
 use super::Container;
 use crate::{
@@ -19,32 +19,34 @@ use nix::sys::uio::pread;
 use parking_lot::Mutex;
 use std::{os::fd::OwnedFd, path::Path, sync::Arc};
 
-/// The threads that are remembered, each with two open files: its own, and its init's.
+/// The maximum number of remembered threads. Each has an open file of the thread, and one of the
+/// init.
 const MAX_THREADS: usize = 16;
-/// The namespaces that are remembered, each with one open file.
+/// The maximum number of remembered pid namespaces. Each has an open file of the init.
 const MAX_NAMESPACES: usize = 32;
-/// The bytes of a membership that can be compared; a longer one is read anew each time.
+/// The maximum length of `/proc/TID/cgroup` that is compared, in bytes. A thread with a longer file
+/// is identified anew at each read.
 const MAX_MEMBERSHIP: usize = 4096;
 
 /// The cgroup membership of a living task, in a file that is held open.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct HeldMembership {
     file: OwnedFd,
     text: String,
 }
 
-impl Member {
-    /// Opens and reads the membership of the task `tid`, which must not end meanwhile.
+impl HeldMembership {
+    /// Opens and reads the membership of the task `tid`, which must not end before the return.
     ///
     /// # Errors
     /// When `/proc/TID/cgroup` cannot be read.
-    pub(super) fn of(tid: Tid, machine: &Machine) -> Result<Member, ReadError> {
+    pub(super) fn of(tid: Tid, machine: &Machine) -> Result<HeldMembership, ReadError> {
         let path = format!("{tid}/cgroup");
         let (file, bytes) = machine
             .proc()
             .read_and_hold(Path::new(&path))
             .map_err(ReadError::refused(Path::new(&path)))?;
-        Ok(Member {
+        Ok(HeldMembership {
             file,
             text: sys::text(bytes),
         })
@@ -55,7 +57,7 @@ impl Member {
         &self.text
     }
 
-    /// Tells whether the task lives, and is still in the same cgroups.
+    /// Returns true while the task lives and is in the same cgroups.
     fn is_unchanged(&self) -> bool {
         let mut buffer = [0; MAX_MEMBERSHIP];
         match pread(&self.file, &mut buffer, 0) {
@@ -72,20 +74,20 @@ impl Member {
 pub(super) struct Namespace {
     pub(super) inode: u64,
     pub(super) init: Pid,
-    pub(super) member: Member,
+    pub(super) member: HeldMembership,
 }
 
-/// A thread that read lately, with its container.
+/// A thread that read recently, with its container.
 #[derive(Debug)]
 struct RecentThread {
     tid: Tid,
-    member: Member,
+    member: HeldMembership,
     namespace: Arc<Namespace>,
     container: Arc<Container>,
 }
 
-/// The threads that read lately, and their pid namespaces. A newer one takes the slot of an older
-/// one with the same remainder.
+/// The threads that read recently, and their pid namespaces. The slot is the number modulo the number
+/// of slots; a new entry replaces the old one.
 #[derive(Debug)]
 pub(super) struct Recent {
     threads: [Mutex<Option<RecentThread>>; MAX_THREADS],
@@ -102,8 +104,8 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// Returns the container of that thread, if the thread read lately and neither it nor its init
-    /// has ended or moved. The caller must check that the container is still there.
+    /// Returns the container of the thread `tid`, if the thread read recently, and the thread and its
+    /// init live and are in the same cgroups. The caller must check that the container still exists.
     pub(super) fn container(&self, tid: Tid) -> Option<Arc<Container>> {
         let mut slot = slot(&self.threads, tid.0.into())?.lock();
         let thread = slot.as_ref().filter(|thread| thread.tid == tid)?;
@@ -118,7 +120,7 @@ impl Recent {
     pub(super) fn remember(
         &self,
         tid: Tid,
-        member: Member,
+        member: HeldMembership,
         namespace: Arc<Namespace>,
         container: Arc<Container>,
     ) {
@@ -134,8 +136,8 @@ impl Recent {
         }
     }
 
-    /// Returns the namespace with that inode number, if one of its threads read lately and its init
-    /// has neither ended nor moved.
+    /// Returns the namespace with that inode number, if one of its threads read recently, and its
+    /// init lives and is in the same cgroups.
     pub(super) fn namespace(&self, inode: u64) -> Option<Arc<Namespace>> {
         let known = slot(&self.namespaces, inode)?.lock().clone()?;
         (known.inode == inode && known.member.is_unchanged()).then_some(known)
@@ -187,7 +189,7 @@ mod tests {
         for is_inits_turn in [false, true] {
             let (mut thread, mut init) = (sleeper(), sleeper());
             let recent = Recent::default();
-            let member = |child: &Child| Member::of(Tid(child.id()), &machine).unwrap();
+            let member = |child: &Child| HeldMembership::of(Tid(child.id()), &machine).unwrap();
             let namespace = recent.remember_namespace(Namespace {
                 inode: 7,
                 init: Pid(init.id()),
@@ -224,7 +226,7 @@ mod tests {
         std::fs::create_dir(&cgroup).unwrap();
         let mut thread = sleeper();
         let recent = Recent::default();
-        let member = || Member::of(Tid(thread.id()), &machine).unwrap();
+        let member = || HeldMembership::of(Tid(thread.id()), &machine).unwrap();
         let namespace = recent.remember_namespace(Namespace {
             inode: 7,
             init: Pid(thread.id()),

@@ -21,8 +21,8 @@ pub struct Youngest {
     own: Pid,
 }
 
-/// Counts the tasks of the container and its descendants. A task that ends meanwhile is left out.
-/// `youngest` is the youngest task of the last count, and becomes the youngest of this one.
+/// Counts the tasks of the container and its descendants. A task that ends during the count is left
+/// out. `youngest` is the youngest task of the last count, and becomes the youngest of this one.
 ///
 /// At most 8192 tasks are read: of more, a regular sample counts for the rest. However many tasks a
 /// container starts, a count delays the readers of other containers by no more than some ten

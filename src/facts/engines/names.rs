@@ -56,7 +56,7 @@ pub(super) fn incus_or_lxc(root: &Path, label: Label) -> Label {
 }
 
 /// Returns containerd's container with that cgroup, if containerd has a task of the path's last
-/// two names: its clients choose the names, so that no shape tells.
+/// two names: its clients choose the names, so no shape distinguishes them.
 pub(super) fn containerd_task(root: &Path, cgroup: &str) -> Option<Label> {
     let mut parts = cgroup.rsplit('/').filter(|part| !part.is_empty());
     let (id, namespace) = (parts.next()?, parts.next()?);

@@ -1,4 +1,4 @@
-//! The containers that run on a machine, from what the kernel and the engines' own files tell. No
+//! The containers that run on a machine, from facts of the kernel and the engines' own files. No
 //! engine is asked, and none has to answer.
 
 use super::{
@@ -24,7 +24,7 @@ pub struct RunningContainer {
     pub engine: Engine,
     /// The id, unique among the engine's containers.
     pub id: String,
-    /// The name that people use, where the engine keeps one beside the id and the name is known.
+    /// The name that people use, where the engine keeps one beside the id and the name can be read.
     pub name: Option<String>,
     /// The first process, in this process's pid namespace.
     pub pid: Pid,
@@ -90,7 +90,8 @@ pub fn find<'a>(
 /// ordered by engine and id.
 ///
 /// # Errors
-/// When the processes of the machine cannot be listed. A process that ends meanwhile is left out.
+/// When the processes of the machine cannot be listed. A process that ends during the listing is
+/// left out.
 pub fn all(root: &Path) -> io::Result<Vec<RunningContainer>> {
     let mut found: BTreeMap<Label, (bool, Pid)> = BTreeMap::new();
     for entry in fs::read_dir(root.join("proc"))? {

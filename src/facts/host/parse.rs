@@ -111,7 +111,8 @@ pub fn vmstat(text: &str) -> Vmstat {
     }
 }
 
-/// Returns the lines of `/proc/slabinfo` before the first cache: the version and the columns' names.
+/// Returns the lines of `/proc/slabinfo` before the first slab cache: the version and the columns'
+/// names.
 #[must_use]
 pub fn slabinfo_header(text: &str) -> Vec<String> {
     let header = text

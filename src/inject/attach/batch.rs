@@ -31,14 +31,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct AttachResult {
     /// The outcome in the container.
     pub delivery: Delivery,
-    /// The error of the container's note: `doctor` will not tell whether it has lost its files.
+    /// The error of the container's note. Without a note `doctor` cannot tell whether the container
+    /// has lost its files.
     pub note: io::Result<()>,
 }
 
-/// The result for one container whose hook found no daemon.
+/// The result for one container with a pending note.
 #[derive(Debug)]
 pub struct PendingResult {
-    /// The container's name, as its engine has it.
+    /// The name that the engine gave the container.
     pub id: String,
     /// The outcome in the container.
     pub delivery: Delivery,
@@ -69,8 +70,8 @@ impl Attacher {
         })
     }
 
-    /// Brings a container its files, and leaves a note of it. A container that was named gets its
-    /// files in any case.
+    /// Mounts the served files in a container, and writes its note. A container that was named gets
+    /// the files even without limits.
     ///
     /// The caller must have one thread only.
     #[must_use]
@@ -86,12 +87,12 @@ impl Attacher {
         AttachResult { delivery, note }
     }
 
-    /// Brings their files to the containers whose hooks found no daemon and that still run, one with
-    /// each step of the iterator.
+    /// Attaches each container that has a pending note and still runs. Lazy: one container per
+    /// `next`.
     ///
     /// The caller must have one thread only.
     pub fn attach_pending(&self) -> impl Iterator<Item = PendingResult> {
-        let pending = notes::take_up(&self.options.view).into_iter();
+        let pending = notes::claim_pending(&self.options.view).into_iter();
         pending.map(|container| {
             let pauses = iter::repeat_n(PAUSE, MAX_PAUSES);
             pauses
@@ -122,13 +123,13 @@ impl Attacher {
     }
 }
 
-/// Takes every file of ours out of a container, and takes the note of it back.
+/// Removes every mount of Plimsoll from a container, and deletes its note.
 ///
 /// The caller must have one thread only.
 #[must_use]
 pub fn detach(selected: &Selected, execution: Execution, timeout: Duration) -> AttachResult {
     let note = match execution {
-        Execution::Apply => with_note(selected, AttachedNote::take_back),
+        Execution::Apply => with_note(selected, AttachedNote::remove),
         Execution::DryRun => Ok(()),
     };
     AttachResult {
@@ -137,7 +138,7 @@ pub fn detach(selected: &Selected, execution: Execution, timeout: Duration) -> A
     }
 }
 
-/// Calls `act` with the note of a container that will be known again by its engine's name for it.
+/// Calls `act` with the container's note, if an engine knows the container.
 fn with_note(
     selected: &Selected,
     act: impl FnOnce(&AttachedNote) -> io::Result<()>,

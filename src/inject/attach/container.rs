@@ -1,8 +1,9 @@
-//! Brings one container its files from outside, or takes them away again.
+//! Mounts the files of one container from outside, or removes the mounts.
 //!
 //! The mounts of the container are read from outside and its files are opened from there; a process
-//! that holds all it needs by then enters the mount namespace only for the mounting itself. An older
-//! or a dead file of ours is replaced from beneath, so that the kernel's own never shows.
+//! that holds every descriptor it needs enters the mount namespace only for the mounting itself. An
+//! older or dead file of Plimsoll is replaced from beneath, so the kernel's own file is never
+//! visible.
 
 use crate::{
     base::{
@@ -30,7 +31,7 @@ use std::{
 pub enum Execution {
     /// The whole work.
     Apply,
-    /// The work without the mounting: the result says what the mounting would do.
+    /// The work without the mounting: the result is that of the mounting.
     DryRun,
 }
 
@@ -79,7 +80,7 @@ pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
     delivery.unwrap_or_else(|| late(options.timeout))
 }
 
-/// Takes every file of ours out of the container of the process `pid`, whichever view it is of.
+/// Removes every mount of Plimsoll, of any view, from the container of the process `pid`.
 ///
 /// The caller must have one thread only.
 pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Delivery {

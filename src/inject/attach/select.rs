@@ -23,7 +23,7 @@ pub enum Selection {
 /// A container that was selected.
 #[derive(Debug, Clone)]
 pub struct Selected {
-    /// The container as its engine knows it; `None` if no engine does.
+    /// The container as its engine names it; `None` if no engine does.
     pub container: Option<RunningContainer>,
     /// A process in the container.
     pub pid: Pid,

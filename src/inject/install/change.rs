@@ -66,8 +66,8 @@ impl Change {
         format!("{mode}{lines}")
     }
 
-    /// Returns the directories that are missing above the file below that root, the innermost
-    /// first.
+    /// Returns the missing parent directories of the file, innermost first; `root` is the machine's
+    /// root.
     pub(super) fn missing(&self, root: &Path) -> Vec<PathBuf> {
         let above = self.path.ancestors().skip(1);
         above
@@ -76,7 +76,7 @@ impl Change {
             .collect()
     }
 
-    /// Writes or removes the file below that root, and makes the directories above it.
+    /// Writes or removes the file, and makes its parent directories; `root` is the machine's root.
     ///
     /// # Errors
     /// [`InstallError::Write`].

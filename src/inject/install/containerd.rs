@@ -19,18 +19,18 @@ const VERSION_2: [&str; 3] = ["io.containerd.grpc.v1.cri", "containerd", "runtim
 /// The keys below `plugins` down to the runtimes, in configurations of version 3 and later.
 const VERSION_3: [&str; 3] = ["io.containerd.cri.v1.runtime", "containerd", "runtimes"];
 
-/// The place of the runtime.
+/// The table in which this version of containerd expects runtimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Home {
-    /// The configuration itself.
+pub(super) enum RuntimeTable {
+    /// A table of the configuration itself.
     Configuration,
-    /// A file of its own that the configuration imports.
+    /// A table of a drop-in file that the configuration imports.
     DropIn,
-    /// No place: the configuration switches the plugin for Kubernetes off.
-    Nowhere,
+    /// No table: the configuration switches the plugin for Kubernetes off.
+    Disabled,
 }
 
-/// Returns the place of the runtime for this configuration.
+/// Returns the table in which the containerd of this configuration expects runtimes.
 ///
 /// Before containerd 2.0 (version 3) an imported file replaces the whole configuration of a plugin
 /// (containerd's issues 5837 and 7982), so that only version 3 and later get a file of its own.
@@ -38,19 +38,19 @@ pub(super) enum Home {
 /// # Errors
 ///
 /// [`EditError`] when the text is no configuration of version 2 or later.
-pub(super) fn home(text: &str) -> Result<Home, EditError> {
+pub(super) fn runtime_table(text: &str) -> Result<RuntimeTable, EditError> {
     let document = parse(text)?;
     let names = |key: &str, name: &str| {
         let list = document.get(key).and_then(Item::as_array);
         list.is_some_and(|list| list.iter().any(|item| item.as_str() == Some(name)))
     };
     if names("disabled_plugins", "cri") || names("disabled_plugins", VERSION_2[0]) {
-        return Ok(Home::Nowhere);
+        return Ok(RuntimeTable::Disabled);
     }
     let is_imported = version(&document)? >= 3 && names("imports", IMPORTED);
     Ok(match is_imported {
-        true => Home::DropIn,
-        false => Home::Configuration,
+        true => RuntimeTable::DropIn,
+        false => RuntimeTable::Configuration,
     })
 }
 
@@ -96,8 +96,8 @@ pub(super) fn unset(text: &str) -> Result<Option<String>, EditError> {
     Ok((!(had && is_empty)).then(|| document.to_string()))
 }
 
-/// Returns our runtimes in the configuration, and its default; ours are those named as [`set`] does
-/// and those whose program is ours.
+/// Returns Plimsoll's runtimes in the configuration, by the name that [`set`] writes or by the
+/// program, and the default runtime.
 ///
 /// # Errors
 ///
@@ -278,7 +278,7 @@ runtime_type = "io.containerd.runc.v2"
         let text = "version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n\
             [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n\
             SystemdCgroup = true\n";
-        assert_eq!(home(text), Ok(Home::DropIn));
+        assert_eq!(runtime_table(text), Ok(RuntimeTable::DropIn));
         let beside = drop_in(text, RUNTIME).unwrap();
         let head = r#"[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.plimsoll"#;
         assert!(
@@ -292,13 +292,16 @@ runtime_type = "io.containerd.runc.v2"
     #[test]
     fn a_configuration_of_version_2_gets_no_file_beside_it_which_would_replace_it() {
         let text = "version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n";
-        assert_eq!(home(text), Ok(Home::Configuration));
-        assert_eq!(home(""), Ok(Home::Configuration));
+        assert_eq!(runtime_table(text), Ok(RuntimeTable::Configuration));
+        assert_eq!(runtime_table(""), Ok(RuntimeTable::Configuration));
     }
 
     #[test]
     fn where_kubernetes_is_switched_off_there_is_nothing_to_set() {
-        assert_eq!(home("disabled_plugins = [\"cri\"]\n"), Ok(Home::Nowhere));
+        assert_eq!(
+            runtime_table("disabled_plugins = [\"cri\"]\n"),
+            Ok(RuntimeTable::Disabled)
+        );
     }
 
     #[test]

@@ -78,8 +78,8 @@ pub(super) fn unset(text: &str, before: Option<&str>) -> Result<Option<String>, 
     Ok((!is_emptied).then(|| root.to_string()))
 }
 
-/// Returns our runtimes in the configuration, and its default; ours are those named as [`set`] does
-/// and those whose program is ours.
+/// Returns Plimsoll's runtimes in the configuration, by the name that [`set`] writes or by the
+/// program, and the default runtime.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Pure. The files that are ours alone, as they are packaged, with the path of this program.
+//! Pure. The configuration files that only Plimsoll writes, with the program's path filled in.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(super) fn lxc(program: &str) -> String {
     include_str!("../../../packaging/lxc/plimsoll.conf").replace(PACKAGED_PROGRAM, program)
 }
 
-/// Tells whether the file is a hook of ours (oci-hooks(5)).
+/// Returns true if the file is a hook of Plimsoll (oci-hooks(5)).
 pub(super) fn is_our_oci_hook(text: &str) -> bool {
     let file: Value = serde_json::from_str(text).unwrap_or_default();
     file.get("hook").is_some_and(is_our_hook)

@@ -13,7 +13,7 @@ use crate::facts::engines::{self, Engine, EnginePackage, HookMethod};
 pub enum Installable {
     /// An engine that has hooks or runtimes of its own.
     Engine(Engine),
-    /// The Container Device Interface, by a device: every engine that knows it.
+    /// The Container Device Interface, by a device: every engine that supports it.
     Cdi,
 }
 
@@ -68,7 +68,7 @@ impl Installable {
         }
     }
 
-    /// Returns the sentence that tells a user which containers have the view after `install`.
+    /// Returns the sentence for the user about the containers that have the view after `install`.
     #[must_use]
     pub fn note(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl Installable {
         }
     }
 
-    /// Returns the sentence that tells a user what becomes of containers after `uninstall`.
+    /// Returns the sentence for the user about the view of containers after `uninstall`.
     #[must_use]
     pub fn farewell(self) -> &'static str {
         match self {
@@ -118,18 +118,18 @@ impl Installable {
             HookMethod::ContainerdRuntime {
                 configuration,
                 imported,
-            } => match setup_file::containerd_home(host, configuration)? {
-                containerd::Home::Configuration => {
+            } => match setup_file::containerd_table(host, configuration)? {
+                containerd::RuntimeTable::Configuration => {
                     vec![link, SetUpFile::Containerd(configuration)]
                 }
-                containerd::Home::DropIn => {
+                containerd::RuntimeTable::DropIn => {
                     let file = SetUpFile::ContainerdDropIn {
                         configuration,
                         imported,
                     };
                     vec![link, file]
                 }
-                containerd::Home::Nowhere => Vec::new(),
+                containerd::RuntimeTable::Disabled => Vec::new(),
             },
             HookMethod::OciHooks { directory, .. } => vec![SetUpFile::OciHook(directory)],
             HookMethod::LxcInclude { directory, .. } => match has_lxcfs_hook(host, directory) {

@@ -121,7 +121,7 @@ pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Pl
             };
             let record = preview.record(&change.path)?;
             let step = match (record, change.is_needed()) {
-                // Others have set the file up, who will take that back.
+                // Somebody else made this change, so `uninstall` must not undo it.
                 (None, false) => RecordStep::Nothing,
                 (record, _) => {
                     let mut record = recorded(host, &file, &change, record)?;
@@ -238,11 +238,11 @@ fn undone(
 /// # Errors
 ///
 /// [`InstallError::Write`] at the first file that cannot be written. The files before that one are
-/// changed, and `uninstall` knows them.
+/// changed, and `uninstall` finds them.
 pub fn carry_out(host: &TargetHost, plans: &[Plan]) -> Result<(), InstallError> {
     for plan in plans {
         for (change, step) in plan.changes.iter().zip(&plan.steps) {
-            // The record comes first: `uninstall` could not know an unrecorded change.
+            // The record comes first: `uninstall` could not find an unrecorded change.
             if let RecordStep::Keep(record) = step {
                 record.write(&host.root)?;
             }
@@ -250,7 +250,7 @@ pub fn carry_out(host: &TargetHost, plans: &[Plan]) -> Result<(), InstallError> 
             if let RecordStep::Forget(record) = step {
                 record.remove(&host.root)?;
                 for made in &record.made {
-                    // A directory with files of others stays.
+                    // A directory with other files stays.
                     let _ = fs::remove_dir(change::below(&host.root, made));
                 }
             }

@@ -1,4 +1,4 @@
-//! The files that set engines up: where each is, and what it holds with our part and without.
+//! The files that set engines up: the path of each, and the content with our part and without.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use super::{
 /// A file that sets an engine up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SetUpFile {
-    /// The link by whose name an engine calls the program as its runtime.
+    /// The link `plimsoll-runtime`, which engines execute.
     RuntimeLink(PathBuf),
     /// Docker's configuration.
     Docker(&'static str),
     /// containerd's configuration.
     Containerd(&'static str),
-    /// A file of our own that containerd's configuration imports.
+    /// A file that only Plimsoll writes, and that containerd's configuration imports.
     ContainerdDropIn {
         /// The configuration.
         configuration: &'static str,
@@ -55,11 +55,11 @@ impl SetUpFile {
         }
     }
 
-    /// Returns the content with our part, from the content today; `None` is a file that is not
-    /// there.
+    /// Returns the content with our part. `text` is the present content, `None` if the file does not
+    /// exist.
     ///
     /// # Errors
-    /// [`InstallError::Edit`] when the content is not the engine's.
+    /// [`InstallError::Edit`] when the content is not a valid configuration of the engine.
     pub(super) fn set(
         &self,
         host: &TargetHost,
@@ -84,18 +84,18 @@ impl SetUpFile {
         set.map_err(self.edit_error())
     }
 
-    /// Returns the content without our part, from the content today and the content `before` our
-    /// first change; `None` if nothing is left.
+    /// Returns the content without our part; `None` if nothing is left. `text` is the present
+    /// content, and `before` the content before our first change.
     ///
     /// # Errors
-    /// [`InstallError::Edit`] when the content is not the engine's.
+    /// [`InstallError::Edit`] when the content is not a valid configuration of the engine.
     pub(super) fn unset(
         &self,
         text: &str,
         before: Option<&str>,
     ) -> Result<Option<String>, InstallError> {
         let unset = match self {
-            // A link that differs was made by a package, which needs it.
+            // A link that `install` did not make belongs to a package.
             SetUpFile::RuntimeLink(_) => Ok(Some(text.to_owned())),
             SetUpFile::Docker(_) => docker::unset(text, before),
             SetUpFile::Containerd(_) | SetUpFile::ContainerdDropIn { .. } => {
@@ -112,16 +112,16 @@ impl SetUpFile {
     }
 }
 
-/// Returns the place of our runtime by containerd's configuration.
+/// Returns the table in which this version of containerd expects runtimes.
 ///
 /// # Errors
-/// When the configuration cannot be read, or is no configuration.
-pub(super) fn containerd_home(
+/// When the configuration cannot be read, or is not valid.
+pub(super) fn containerd_table(
     host: &TargetHost,
     configuration: &'static str,
-) -> Result<containerd::Home, InstallError> {
-    let home = containerd::home(&content(host, configuration)?);
-    home.map_err(SetUpFile::Containerd(configuration).edit_error())
+) -> Result<containerd::RuntimeTable, InstallError> {
+    let table = containerd::runtime_table(&content(host, configuration)?);
+    table.map_err(SetUpFile::Containerd(configuration).edit_error())
 }
 
 fn content(host: &TargetHost, path: &str) -> Result<String, InstallError> {

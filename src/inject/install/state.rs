@@ -59,7 +59,7 @@ pub fn set_up(root: &Path, package: &EnginePackage) -> SetUp {
 /// The mount hooks that the containers of LXC or Incus include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LxcHooks {
-    /// A hook is ours.
+    /// A hook is Plimsoll's.
     pub has_ours: bool,
     /// A hook is lxcfs's.
     pub has_lxcfs: bool,
@@ -93,7 +93,7 @@ fn docker_set_up(root: &Path, configuration: &str) -> SetUp {
 fn containerd_set_up(root: &Path, configuration: &str, imported: &str) -> SetUp {
     let main = text(root, configuration);
     let mut files = vec![(configuration, main.clone())];
-    if containerd::home(&main) == Ok(containerd::Home::DropIn) {
+    if containerd::runtime_table(&main) == Ok(containerd::RuntimeTable::DropIn) {
         let drop_ins = texts(root, imported, "toml").into_iter();
         files.extend(drop_ins.map(|text| (imported, text)));
     }

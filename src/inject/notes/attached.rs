@@ -37,7 +37,7 @@ impl AttachedNote {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn take_back(&self) -> io::Result<()> {
+    pub fn remove(&self) -> io::Result<()> {
         match self.path().and_then(fs::remove_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

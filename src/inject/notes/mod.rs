@@ -5,5 +5,6 @@ mod pending;
 
 pub use attached::{AttachedNote, all as attached};
 pub use pending::{
-    PendingContainer, PendingNote, create_directory, is_any as is_any_pending, last_change, take_up,
+    PendingContainer, PendingNote, claim_pending, create_directory, is_any as is_any_pending,
+    last_change,
 };

@@ -1,7 +1,7 @@
 //! Notes of the containers that wait for their files, because their hooks found no daemon.
 //!
-//! Any user may leave a note, for a hook may run as a user who is nobody on the host; a reader must
-//! not believe the note.
+//! Any user may write a note, because a hook may run as an unprivileged user of the host (user
+//! namespaces); a reader must not trust the note.
 
 use crate::{
     base::{paths::PENDING_NOTES, sys::owner_of, units::Pid},
@@ -22,7 +22,7 @@ const MAX_NOTE: u64 = 4096;
 /// The note of a container that waits.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PendingNote {
-    /// The container's name, as its engine has it.
+    /// The name that the engine gave the container.
     pub id: String,
     /// The inode number of the container's mount namespace.
     pub mount_namespace: u64,
@@ -33,14 +33,14 @@ pub struct PendingNote {
 /// A container that waits and runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingContainer {
-    /// The container's name, as its engine has it.
+    /// The name that the engine gave the container.
     pub id: String,
     /// A process in the container.
     pub pid: Pid,
 }
 
 impl PendingNote {
-    /// The note of the container of process `pid`, or of this process if there is none; its hook has
+    /// Makes the note of the container of process `pid`, or of this process for `None`. The hook
     /// looked for the view at `view`.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl PendingNote {
     pub fn leave(&self) -> io::Result<()> {
         create_directory()?;
         let path = Path::new(PENDING_NOTES).join(self.mount_namespace.to_string());
-        // The kernel gives a namespace's number again: an older note is another container's.
+        // The kernel reuses inode numbers of namespaces, so an existing note is stale.
         let _ = fs::remove_file(&path);
         let mut file = OpenOptions::new()
             .write(true)
@@ -74,7 +74,8 @@ impl PendingNote {
     }
 }
 
-/// Makes the directory of the notes, in which every user may leave a note and only root may list them.
+/// Makes the directory of the notes, in which every user may write a note and only root may list
+/// them.
 ///
 /// # Errors
 /// When the directory is not there and this user may not make it.
@@ -94,10 +95,10 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Takes up the notes of the containers that wait for the view at `view`, and returns those that run,
-/// each once. Removes these notes, and files that are no notes.
+/// Reads and removes the notes of the containers that wait for the view at `view`, and returns the
+/// containers that run, each once. Also removes files that are no notes.
 #[must_use]
-pub fn take_up(view: &Path) -> Vec<PendingContainer> {
+pub fn claim_pending(view: &Path) -> Vec<PendingContainer> {
     let mut notes = Vec::new();
     for entry in fs::read_dir(PENDING_NOTES).into_iter().flatten().flatten() {
         let note = read(&entry.path());
@@ -134,30 +135,31 @@ pub fn take_up(view: &Path) -> Vec<PendingContainer> {
     found
 }
 
-/// Tells whether there may be notes to take up.
+/// Returns true if there may be notes to read.
 #[must_use]
 pub fn is_any() -> bool {
     fs::read_dir(PENDING_NOTES).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Returns the time at which a note was last left or taken up; `None` if there is no directory.
+/// Returns the time at which a note was last written or removed; `None` if there is no directory.
 #[must_use]
 pub fn last_change() -> Option<SystemTime> {
     fs::metadata(PENDING_NOTES).ok()?.modified().ok()
 }
 
-/// Tells whether a user is root, or one of the process's user namespace, or has made that namespace.
+/// Returns true if a user is root, or is mapped into the process's user namespace, or owns that
+/// namespace.
 fn may_act_for(user: u32, pid: Pid) -> bool {
     if user == 0 {
         return true;
     }
     let owner = File::open(format!("/proc/{pid}/ns/user")).and_then(owner_of);
     let map = fs::read_to_string(format!("/proc/{pid}/uid_map"));
-    owner.is_ok_and(|owner| owner == user) || holds(&map.unwrap_or_default(), user)
+    owner.is_ok_and(|owner| owner == user) || is_mapped(&map.unwrap_or_default(), user)
 }
 
-/// Tells whether a map of users, other than that of the host, maps `user`, a number of the host.
-fn holds(map: &str, user: u32) -> bool {
+/// Returns true if `uid_map`, other than that of the host, maps `user`, a user id of the host.
+fn is_mapped(map: &str, user: u32) -> bool {
     map.lines().any(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u32>);
         let (Some(Ok(_)), Some(Ok(first)), Some(Ok(length))) =
@@ -189,9 +191,9 @@ mod tests {
     #[test]
     fn only_whoever_is_in_a_user_namespace_speaks_for_what_is_in_it() {
         let container = "         0     100000      65536\n";
-        assert!(holds(container, 100_000) && holds(container, 165_535));
-        assert!(!holds(container, 1000) && !holds(container, 165_536));
+        assert!(is_mapped(container, 100_000) && is_mapped(container, 165_535));
+        assert!(!is_mapped(container, 1000) && !is_mapped(container, 165_536));
         let host = "         0          0 4294967295\n";
-        assert!(!holds(host, 1000) && !holds("", 1000));
+        assert!(!is_mapped(host, 1000) && !is_mapped("", 1000));
     }
 }

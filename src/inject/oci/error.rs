@@ -9,7 +9,7 @@ pub(super) const MAX_CONFIGURATION: u64 = 64 << 20;
 /// An error that keeps the wrapper from becoming the real runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum WrapperError {
-    /// No known runtime is installed.
+    /// No OCI runtime (runc, crun) is installed.
     #[error("there is neither runc nor crun here; name a runtime in the configuration")]
     None,
     /// The configured runtime is not installed.

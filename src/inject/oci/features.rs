@@ -1,4 +1,4 @@
-//! The question whether a runtime has time namespaces, asked once for each program.
+//! Finds out once per program whether a runtime supports time namespaces.
 
 use std::{
     fs, io,
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::base::sys;
 
-/// Tells whether the output of `runc features` promises a time namespace.
+/// Returns whether the output of `runc features` promises a time namespace.
 ///
 /// runc names time namespaces since 1.2. crun does not name them, but has had them since 1.8.4, and
 /// `crun features` since 1.8.6.
-fn has_clocks(features: &str) -> bool {
+fn supports_time_namespace(features: &str) -> bool {
     let Ok(features) = serde_json::from_str::<Value>(features) else {
         return false;
     };
@@ -26,36 +26,37 @@ fn has_clocks(features: &str) -> bool {
     is_named || is_crun.is_some()
 }
 
-/// Tells whether a runtime has time namespaces, by a file in the directory `memory` or by asking the
-/// program, whose answer then goes to such a file. A program that has been replaced is asked again.
-pub(super) fn with_clocks(program: &Path, memory: &Path) -> bool {
+/// Returns whether the runtime `program` supports time namespaces. Reads the answer that is cached in
+/// the directory `cache`, or runs `PROGRAM features` and caches the answer. The cache entry is
+/// invalid when the program file changes.
+pub(super) fn supports_time_namespace_cached(program: &Path, cache: &Path) -> bool {
     let Ok(stamp) = stamp(program) else {
         return false;
     };
-    let file = file(program, memory);
-    let known = fs::read_to_string(&file).unwrap_or_default();
-    if let Some(known) = known.strip_prefix(&stamp) {
-        return known == " time\n";
+    let file = file(program, cache);
+    let cached = fs::read_to_string(&file).unwrap_or_default();
+    if let Some(answer) = cached.strip_prefix(&stamp) {
+        return answer == " time\n";
     }
-    let said = Command::new(program)
+    let output = Command::new(program)
         .arg("features")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    let has = said.is_ok_and(|said| {
-        said.status.success() && has_clocks(&String::from_utf8_lossy(&said.stdout))
+    let is_supported = output.is_ok_and(|output| {
+        output.status.success() && supports_time_namespace(&String::from_utf8_lossy(&output.stdout))
     });
-    let word = if has { "time" } else { "none" };
-    // Without such a file, as for an engine without root, the program is asked each time.
-    let _ = fs::create_dir_all(memory);
+    let word = if is_supported { "time" } else { "none" };
+    // If the cache cannot be written (an engine without root), the program is run each time.
+    let _ = fs::create_dir_all(cache);
     let _ = sys::write_atomic(&file, format!("{stamp} {word}\n").as_bytes());
-    has
+    is_supported
 }
 
-/// Returns the file with the answer of `program`.
-fn file(program: &Path, memory: &Path) -> PathBuf {
+/// Returns the path of the cache entry of `program`.
+fn file(program: &Path, cache: &Path) -> PathBuf {
     let name = program.to_string_lossy();
-    memory.join(format!("features{}", name.replace('/', "-")))
+    cache.join(format!("features{}", name.replace('/', "-")))
 }
 
 /// Returns a text that changes when the program is replaced.
@@ -82,13 +83,13 @@ mod tests {
         let runc_1_2 = r#"{"linux": {"namespaces": ["pid", "time", "uts"]}}"#;
         let crun_1_21 = r#"{"linux": {"namespaces": ["pid"]},
             "annotations": {"run.oci.crun.version": "1.21"}}"#;
-        assert!(!has_clocks(runc_1_1));
-        assert!(has_clocks(runc_1_2));
-        assert!(has_clocks(crun_1_21));
-        assert!(!has_clocks("unknown command \"features\""));
+        assert!(!supports_time_namespace(runc_1_1));
+        assert!(supports_time_namespace(runc_1_2));
+        assert!(supports_time_namespace(crun_1_21));
+        assert!(!supports_time_namespace("unknown command \"features\""));
     }
 
-    /// A runtime that says that it has time namespaces, and counts how often it is asked.
+    /// A runtime that reports these namespaces, and writes a line at each run.
     fn runtime(directory: &Path, namespaces: &str) -> PathBuf {
         let path = directory.join("runtime");
         let asked = directory.join("asked");
@@ -105,15 +106,15 @@ mod tests {
     #[test]
     fn a_runtime_is_asked_once_and_again_when_it_was_replaced() {
         let directory = tempfile::tempdir().unwrap();
-        let memory = directory.path().join("memory");
+        let cache = directory.path().join("cache");
         let program = runtime(directory.path(), "\"time\"");
-        assert!(with_clocks(&program, &memory));
-        assert!(with_clocks(&program, &memory));
+        assert!(supports_time_namespace_cached(&program, &cache));
+        assert!(supports_time_namespace_cached(&program, &cache));
         let asked = || fs::read_to_string(directory.path().join("asked")).unwrap();
         assert_eq!(asked(), "features\n");
         runtime(directory.path(), "");
-        assert!(!with_clocks(&program, &memory));
-        assert!(!with_clocks(&program, &memory));
+        assert!(!supports_time_namespace_cached(&program, &cache));
+        assert!(!supports_time_namespace_cached(&program, &cache));
         assert_eq!(asked(), "features\nfeatures\n");
     }
 }

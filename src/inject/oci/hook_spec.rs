@@ -17,8 +17,8 @@ pub const PACKAGED_PROGRAM: &str = "/usr/bin/plimsoll";
 /// The hook's environment: some runtimes hand the container's environment to a hook that has none.
 pub const ENVIRONMENT: [&str; 1] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
 
-/// The seconds after which a runtime kills the hook and gives up the container: much more than the
-/// hook itself waits for anything.
+/// The timeout after which a runtime kills the hook and does not start the container, in seconds:
+/// much longer than any wait of the hook itself.
 const RUNTIME_TIMEOUT: u32 = 30;
 
 /// A hook in an OCI configuration.
@@ -136,7 +136,7 @@ fn arguments(args: impl IntoIterator<Item = String>) -> Vec<String> {
     iter::once("plimsoll".to_owned()).chain(args).collect()
 }
 
-/// Tells a hook of ours in an OCI configuration, wherever the program lies, from another's.
+/// Returns true for a hook of Plimsoll in an OCI configuration, wherever the program lies.
 #[must_use]
 pub fn is_our_hook(hook: &Value) -> bool {
     let args = hook.get("args");

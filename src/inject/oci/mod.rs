@@ -1,7 +1,8 @@
-//! An OCI runtime that is another one with our hook: for engines without hooks of their own.
+//! A wrapper of an OCI runtime: adds our hook, then executes the real runtime. For engines without
+//! hooks of their own.
 //!
-//! The wrapper edits the configuration of a container that is to be made, and then becomes the real
-//! runtime; every other call becomes the real runtime at once.
+//! The wrapper edits the configuration of a new container, and then executes the real runtime in its
+//! own process (exec). For every other call the wrapper only executes the real runtime.
 
 mod arguments;
 mod edit;

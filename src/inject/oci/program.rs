@@ -14,8 +14,8 @@ const KNOWN: [&str; 2] = ["runc", "crun"];
 /// The search path of a caller without a `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Finds the configured runtime, by path or by name, or the first known one, in the directories of
-/// `path`.
+/// Finds the configured runtime, by path or by name, or the first of runc and crun, in the
+/// directories of `path`.
 ///
 /// # Errors
 ///

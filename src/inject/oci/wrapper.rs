@@ -1,4 +1,5 @@
-//! An OCI runtime that edits the configuration of a new container and becomes the real runtime.
+//! A wrapper that edits the configuration of a new container and executes the real runtime in its own
+//! process (exec).
 
 use super::{
     arguments,
@@ -29,39 +30,40 @@ use std::{
 pub struct Wrapper {
     /// The real runtime, by path or by name; `None` for the first of runc and crun that is found.
     pub runtime: Option<PathBuf>,
-    /// Gives containers a time namespace where the real runtime has them.
-    pub has_clocks: bool,
+    /// Gives containers a time namespace where the real runtime supports one.
+    pub has_time_namespace: bool,
     /// Refuses to make a container that cannot get its view.
     pub is_required: bool,
 }
 
-/// The variable by which a second call of the wrapper in the same process knows of the first one.
-const CIRCLE: &str = "PLIMSOLL_RUNTIME_PID";
+/// The environment variable with the pid of the wrapper, set before exec. A wrapper that finds its
+/// own pid in it was executed by itself.
+const LOOP_GUARD: &str = "PLIMSOLL_RUNTIME_PID";
 
 impl Wrapper {
-    /// Edits the configuration that the arguments of an OCI runtime name, and becomes the real
-    /// runtime; returns only an error.
+    /// Edits the configuration that the arguments of an OCI runtime name, and executes the real
+    /// runtime in this process (exec). Returns only an error.
     ///
     /// `warn` gets one line when a container is made without its view.
     ///
     /// # Errors
     ///
-    /// When there is no runtime to become, or a container that must have its view cannot get it. The
-    /// error is also written to the log that the engine named, if that is one of JSON.
-    pub fn become_runtime(
+    /// When there is no runtime to execute, or a container that must have its view cannot get it. The
+    /// error is also written to the log that the engine named, if the log is in JSON.
+    pub fn exec_runtime(
         &self,
         args: &[OsString],
         warn: impl FnOnce(&str),
     ) -> Result<Infallible, WrapperError> {
         let call = arguments::parse(args);
-        let done = self.edit_and_become(&call, args, warn);
+        let done = self.edit_and_exec(&call, args, warn);
         if let (Some(log), Err(error)) = (&call.log, &done) {
             report(log, error);
         }
         done
     }
 
-    fn edit_and_become(
+    fn edit_and_exec(
         &self,
         call: &arguments::Call,
         args: &[OsString],
@@ -71,7 +73,7 @@ impl Wrapper {
         let path = env::var("PATH").ok();
         let runtime = program::find(self.runtime.as_deref(), path.as_deref(), &own)?;
         let pid = std::process::id().to_string();
-        if env::var(CIRCLE).is_ok_and(|before| before == pid) {
+        if env::var(LOOP_GUARD).is_ok_and(|before| before == pid) {
             return Err(WrapperError::Circle(runtime));
         }
         if let Some(configuration) = &call.configuration {
@@ -81,7 +83,10 @@ impl Wrapper {
                 Ok(()) => {}
             }
         }
-        let source = Command::new(&runtime).args(args).env(CIRCLE, pid).exec();
+        let source = Command::new(&runtime)
+            .args(args)
+            .env(LOOP_GUARD, pid)
+            .exec();
         let path = runtime;
         Err(WrapperError::Exec { path, source })
     }
@@ -99,7 +104,8 @@ impl Wrapper {
         };
         let hook = own.to_string_lossy();
         let mut is_changed = add_hook(&mut outline.parts, &hook).map_err(edited)?;
-        let clocks = self.has_clocks && features::with_clocks(runtime, Path::new(RUN_DIR));
+        let clocks = self.has_time_namespace
+            && features::supports_time_namespace_cached(runtime, Path::new(RUN_DIR));
         if let Some(now) = sys::clocks().filter(|_| clocks) {
             is_changed |= add_clocks(&mut outline.parts, now).map_err(edited)?;
         }
@@ -128,11 +134,11 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigurationError> {
     Ok(text)
 }
 
-/// Returns the path of this program, for a hook that is called later.
+/// Returns the path of this program, for the hook that the runtime calls later.
 fn own_path() -> PathBuf {
     let own =
         fs::read_link("/proc/self/exe").unwrap_or_else(|_| hook_spec::PACKAGED_PROGRAM.into());
-    // The path of a program that was replaced since its start holds the new program.
+    // After an upgrade the link ends in ` (deleted)`; the path without it is the new program.
     match own.to_str().and_then(|own| own.strip_suffix(" (deleted)")) {
         Some(path) => path.into(),
         None => own,

@@ -39,7 +39,7 @@ impl DeadDevices {
     }
 }
 
-/// Asks the file system of an open file; it does not answer any more when the kernel says so.
+/// Asks the file system of an open file. Returns true if the kernel reports that no daemon answers.
 fn nobody_answers(file: OwnedFd) -> bool {
     let answer = sys::with_timeout(ANSWER_TIMEOUT, move || fstatfs(&file).err());
     answer == Some(Some(Errno::ENOTCONN))

@@ -1,4 +1,4 @@
-//! Finds mounts of ours whose daemons are dead, and changes none.
+//! Finds mounts of Plimsoll whose daemons are dead, and changes none.
 
 use super::{dead::DeadDevices, namespaces::OccupiedNamespace};
 use crate::{

@@ -19,7 +19,7 @@ const VISIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A mount namespace of the machine with the processes in it.
 #[derive(Debug)]
 pub(super) struct OccupiedNamespace {
-    /// Tells this process's namespace from the others.
+    /// True for the mount namespace of this process.
     pub(super) is_own: bool,
     pids: Vec<Pid>,
 }
@@ -58,8 +58,8 @@ impl OccupiedNamespace {
         Ok([own, others].into_iter().flatten().collect())
     }
 
-    /// Calls `work` with the namespace and the mounts of our type in it that `is_wanted` accepts, in a
-    /// thread that may enter the namespace. `None` if there are no such mounts.
+    /// Calls `work` with the namespace and the mounts of our type in it that `is_wanted` accepts,
+    /// in a thread that may enter the namespace. `None` if there are no such mounts.
     pub(super) fn visit<T: Send + 'static>(
         &self,
         is_wanted: impl Fn(&Mount) -> bool,
@@ -80,7 +80,8 @@ impl OccupiedNamespace {
             }
             let work = Arc::clone(work);
             let result = sys::with_timeout(VISIT_TIMEOUT, move || {
-                // A thread that shares its root with others may not change its mount namespace.
+                // A thread that shares its root with other threads may not change its mount
+                // namespace.
                 unshare(CloneFlags::CLONE_FS).map_err(|error| error.desc().to_owned())?;
                 match MountNamespace::of_process(pid) {
                     Ok(namespace) => Ok(Some(work(&namespace, &mounts))),

@@ -57,7 +57,7 @@ fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize
     results.collect()
 }
 
-/// Returns a copy of the host's own file that a mount of ours stands for.
+/// Returns a copy of the host's own file in whose place a mount of Plimsoll is.
 fn hosts_file(mount: &Mount) -> Option<OwnedFd> {
     let mut parts = mount.root.components();
     loop {

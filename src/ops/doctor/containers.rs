@@ -1,4 +1,4 @@
-//! Containers with files of ours that are dead or lost.
+//! Containers with mounts of Plimsoll that are dead or lost.
 
 use super::{Finding, Level};
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
 use nix::unistd::geteuid;
 use std::{io, path::Path};
 
-/// Finds dead and lost files in the containers of the machine. `is_serving` tells whether the daemon
-/// at `mountpoint` serves.
+/// Finds dead and lost files in the containers of the machine. `is_serving` is true if the
+/// daemon at `mountpoint` serves.
 pub(super) fn find(mountpoint: &Path, is_serving: bool) -> Vec<Finding> {
     if !geteuid().is_root() {
         let text = "only root can look into containers";
@@ -40,8 +40,8 @@ pub(super) fn find(mountpoint: &Path, is_serving: bool) -> Vec<Finding> {
     [dead, lost].concat()
 }
 
-/// Returns the containers that were attached, but have none of our files any more: they were
-/// started again.
+/// Returns the containers that were attached and have lost Plimsoll's mounts, because the engine
+/// started them again.
 fn lost() -> io::Result<Vec<RunningContainer>> {
     let notes = notes::attached();
     if notes.is_empty() {
@@ -52,7 +52,7 @@ fn lost() -> io::Result<Vec<RunningContainer>> {
         let engine = one.engine.to_string();
         let is_it = |note: &AttachedNote| note.engine == engine && note.id == one.id;
         let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
-        // A container that ends meanwhile, so that its mounts cannot be read, has lost nothing.
+        // Mounts that cannot be read are those of a container that has ended; it has lost nothing.
         notes.iter().any(is_it) && !mountinfo::of(one.pid).map_or(true, has_ours)
     });
     Ok(lost)

@@ -53,7 +53,7 @@ fn version(printed: &str) -> Option<String> {
     versions.next().map(str::to_owned)
 }
 
-/// Returns the set-up of an engine, which a daemon of ours in the place of lxcfs makes too.
+/// Returns the set-up of an engine. A Plimsoll daemon at the mount point of lxcfs is a set-up too.
 fn set_up(root: &Path, mounts: &[Mount], package: &EnginePackage) -> SetUp {
     if let HookMethod::LxcInclude { lxcfs, .. } = package.hook {
         let mut ours = mounts.iter().filter(|mount| mount.kind == FS_TYPE);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct LxcfsState {
     /// The mount points at which lxcfs serves.
     points: Vec<PathBuf>,
-    /// The directory in which LXC has lxcfs's hook and ours, if there is one.
+    /// The directory in which LXC has lxcfs's hook and Plimsoll's hook, if there is one.
     both_hooks_in: Option<&'static str>,
 }
 

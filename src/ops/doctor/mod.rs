@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 /// need it: the kernel first, the engines last.
 ///
 /// # Errors
-/// When `proc/self/mountinfo` cannot be read below `root`, without which nothing can be told.
+/// When `proc/self/mountinfo` cannot be read below `root`, on which every finding depends.
 pub fn examine(
     root: &Path,
     mountpoint: Option<PathBuf>,

@@ -29,7 +29,7 @@ enum ReadResult {
     Fails,
     /// The read did not return within the timeout.
     Hangs,
-    /// No read was tried: nothing of ours is mounted, or the machine is a captured one.
+    /// No read was tried: nothing of Plimsoll is mounted, or the machine is a captured one.
     Unknown,
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct User {
     pub(crate) home: String,
 }
 
-/// The error of a user or group that the container does not know.
+/// The error of a user or group that does not exist in the container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UserError {
     /// The user has no entry in /etc/passwd.

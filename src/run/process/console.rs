@@ -58,8 +58,8 @@ impl ConsoleSocket {
             .listener
             .accept()
             .map_err(at("accept on", &self.path))?;
-        let master = terminal::received(&stream).map_err(step("receive the terminal"))?;
-        if let Ok(peer) = terminal::peer(master.as_fd()) {
+        let master = terminal::receive_fd(&stream).map_err(step("receive the terminal"))?;
+        if let Ok(peer) = terminal::open_slave(master.as_fd()) {
             let _ = fchown(&peer, Some(Uid::from_raw(uid)), None::<Gid>);
         }
         let flags = fcntl(&master, FcntlArg::F_GETFL).map_err(step("prepare the terminal"))?;

@@ -112,7 +112,7 @@ impl Rootfs {
             let target = self.path.join(below);
             let source = match open_path(point) {
                 Ok(source) if target.symlink_metadata().is_ok() => source,
-                // The container does without a mount that is gone by now, or covered.
+                // A mount that has been removed or covered since is left out.
                 _ => continue,
             };
             let name = format!("upper.{number}");

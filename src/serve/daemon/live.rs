@@ -72,8 +72,8 @@ pub(super) fn live(
     running.end(event)
 }
 
-/// Catches the signals that end a daemon. To be called before there are threads, so that no signal
-/// ends the process meanwhile.
+/// Catches the signals that end a daemon. To be called before there are threads, so that a signal
+/// cannot end the process before it is caught.
 fn catch_signals() -> Result<Signals> {
     let signals = Signals::new(END_SIGNALS).context("cannot catch signals")?;
     // A parent that blocks signals for itself, as the keeper does, passes that on.
@@ -95,21 +95,21 @@ fn forward_signals(mut signals: Signals, events: Sender<Event>) {
     });
 }
 
-/// Tells the process that started an embedded daemon that the daemon serves.
+/// Notifies the process that started an embedded daemon that the daemon serves.
 fn write_ready() -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "ready").context("cannot write to standard output")?;
     out.flush().context("cannot write to standard output")
 }
 
-/// Sends the supervisor messages from a thread, and attaches pending containers meanwhile.
+/// Sends the supervisor messages from a thread, and attaches pending containers between messages.
 fn attend(settings: &ServeSettings, supervisor: &Arc<Supervisor>, descriptors: &Arc<Descriptors>) {
     let (supervisor, descriptors) = (Arc::clone(supervisor), Arc::clone(descriptors));
     let settings = settings.clone();
     thread::spawn(move || {
         let pending = (settings.mode != Mode::Embedded).then(|| PendingAttach::new(&settings));
         let poll = || pending.iter().for_each(PendingAttach::poll);
-        // Once without a supervisor, too.
+        // One poll, because `attend` returns at once without a supervisor.
         poll();
         supervisor.attend(&settings, &descriptors, poll);
     });
@@ -178,7 +178,7 @@ impl ServingDaemon {
         }
         if let Some(socket) = self.socket {
             let _ = fs::remove_file(socket);
-            // A container of `plimsoll run`, whose daemon has no socket, ends before its view.
+            // An embedded daemon has no socket; its container has ended already.
             containers::remove_view(&self.instance.points())?;
         }
         self.instance.unmount();

@@ -1,4 +1,4 @@
-//! The host daemon: starts an instance, tells the supervisor that it serves, and ends on a signal or
+//! The host daemon: starts an instance, notifies the supervisor, and ends on a signal or
 //! for a successor.
 
 mod containers;

@@ -11,7 +11,7 @@ use std::{cell::Cell, path::PathBuf, process::Stdio, thread, time::SystemTime};
 #[derive(Debug)]
 pub(super) struct PendingAttach {
     mountpoint: PathBuf,
-    /// The configuration file, which says which containers get their files.
+    /// The configuration file, which determines the containers that get their files.
     config_file: PathBuf,
     /// The time of the last change of the notes, at the last search.
     seen: Cell<Option<SystemTime>>,

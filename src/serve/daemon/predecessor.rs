@@ -100,7 +100,7 @@ impl Predecessor {
     }
 
     /// Makes the predecessor answer every request that it took, and take no more. Returns false when
-    /// the predecessor dies meanwhile.
+    /// the predecessor dies before its reply.
     fn drain(&mut self) -> Result<bool> {
         let sent = self.channel.send(Message::Ready);
         match sent.and_then(|()| self.channel.recv()) {

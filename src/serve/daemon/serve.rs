@@ -34,9 +34,9 @@ const FAILED: i32 = 125;
 /// starts the next daemon at once, which may fail in the same way.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
-/// Serves until the daemon is told to end or is replaced, and returns the exit status. Takes over
-/// what a dead daemon left mounted. `complain` shows the user the error of a daemon that a keeper
-/// started.
+/// Serves until a signal ends the daemon or a successor replaces it, and returns the exit status.
+/// Takes over what a dead daemon left mounted. `complain` shows the user the error of a daemon that
+/// a keeper started.
 ///
 /// # Errors
 /// When another daemon serves there, another file system is mounted there, or the kernel refuses.

@@ -44,9 +44,9 @@ pub enum Mode {
 /// A reason for a daemon to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A signal told the daemon to end for good.
+    /// A signal ends the daemon for good.
     Stop,
-    /// A signal told the daemon to end, and leave everything to a successor.
+    /// A signal ends the daemon, which leaves everything to a successor.
     Restart,
     /// A successor serves.
     Replaced,

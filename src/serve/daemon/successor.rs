@@ -1,8 +1,9 @@
 //! The successor, as its predecessor sees it: let in, handed the descriptors, and waited for.
 //!
-//! Whatever goes wrong with the successor before it serves, the predecessor serves on. Each daemon
-//! and each keeper may be killed at any moment: a daemon that serves on says so, and a dead one says
-//! nothing. The sequence of messages is drawn in [`handover`](crate::serve::handover).
+//! The predecessor serves on after any failure of the successor before the successor serves. Each
+//! daemon and each keeper may be killed at any moment: a daemon that serves on sends a message, and a
+//! dead daemon sends nothing. The sequence of messages is drawn in
+//! [`handover`](crate::serve::handover).
 
 use super::{instance::Instance, settings::Event, supervisor::Supervisor};
 use crate::{
@@ -78,8 +79,8 @@ impl ReplaceListener {
     }
 }
 
-/// Returns whether a successor says that it serves. A successor that does not is told that nobody
-/// listens (EPIPE) as soon as it says so.
+/// Returns whether a successor has sent [`Message::Serving`]. A successor that sends the message
+/// later gets EPIPE.
 fn serves(successor: &mut Channel) -> bool {
     let is_serving = |received| matches!(received, Ok(Some(Received::Message(Message::Serving))));
     is_serving(successor.recv())

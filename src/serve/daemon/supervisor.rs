@@ -91,22 +91,22 @@ impl Supervisor {
         }
     }
 
-    /// Tells the supervisor that this daemon serves readers from now on: if it dies, another daemon
-    /// must follow.
+    /// Notifies the supervisor that this daemon serves readers from now on. If the daemon then dies,
+    /// the supervisor must start another one.
     ///
     /// # Errors
-    /// When systemd cannot be told. A keeper that cannot be told is replaced later.
+    /// When systemd cannot be notified. A keeper that cannot be notified is replaced later.
     pub(super) fn serving(&self) -> Result<()> {
         match self {
             Supervisor::Systemd => sd_notify::notify(&[NotifyState::Ready])
-                .context("cannot tell systemd that the daemon is ready")?,
+                .context("cannot notify systemd that the daemon is ready")?,
             _ => self.send(Message::Serving),
         }
         Ok(())
     }
 
-    /// Tells the supervisor that this daemon ends for good, and that it need not hold the
-    /// descriptors any more.
+    /// Notifies the supervisor that this daemon ends for good, and that the supervisor need not
+    /// hold the descriptors any more.
     pub(super) fn leaving(&self, descriptors: &Descriptors) {
         match self {
             Supervisor::Systemd => descriptors.iter().for_each(|(name, _)| remove_stored(name)),
@@ -142,7 +142,7 @@ impl Supervisor {
     }
 
     /// Sends [`Message::Alive`] twice in each watchdog time, as long as requests are answered, and
-    /// calls `meanwhile` each time. Aborts this process when a request is not answered. Starts
+    /// calls `between` each time. Aborts this process when a request is not answered. Starts
     /// another keeper when the keeper dies. Returns only without a supervisor or a watchdog.
     ///
     /// No call here reads the view itself: a thread that waits for an answer of its own process
@@ -151,7 +151,7 @@ impl Supervisor {
         &self,
         settings: &ServeSettings,
         descriptors: &Descriptors,
-        meanwhile: impl Fn(),
+        between: impl Fn(),
     ) {
         let Some(watchdog) = self.watchdog(settings) else {
             return;
@@ -177,11 +177,11 @@ impl Supervisor {
             let is_asked =
                 !GATE.is_closed() && devices.any(|(_, device)| has_waiting_request(device));
             if now.is_stuck_since(&before) || (is_asked && was_asked && now == before) {
-                tracing::error!("a request is not answered: giving up for a successor");
+                tracing::error!("a request is not answered: aborting for a successor");
                 std::process::abort();
             }
             (before, was_asked) = (now, is_asked);
-            meanwhile();
+            between();
             match self {
                 Supervisor::Systemd => {
                     let _ = sd_notify::notify(&[NotifyState::Watchdog]);
@@ -249,7 +249,7 @@ fn remove_stored(name: &Name) {
 
 /// Starts a keeper that adopts this daemon.
 fn start_keeper(settings: &ServeSettings, descriptors: &Descriptors) -> Result<KeeperLink> {
-    let (channel, theirs) = Channel::pair()?;
+    let (channel, keeper_end) = Channel::pair()?;
     let keeper = Respawn::Keeper {
         mountpoint: &settings.mountpoint,
         daemon: Pid(std::process::id()),
@@ -258,7 +258,7 @@ fn start_keeper(settings: &ServeSettings, descriptors: &Descriptors) -> Result<K
         configuration: &settings.config_file,
     };
     let mut command = keeper.command();
-    command.stdin(OwnedFd::from(theirs));
+    command.stdin(OwnedFd::from(keeper_end));
     let mut process = command.spawn().context("cannot start a keeper")?;
     // The command holds the other end: a keeper that dies must close the channel.
     drop(command);

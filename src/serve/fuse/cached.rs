@@ -13,7 +13,7 @@
 //!
 //! open(2) sends GETATTR without a file handle, read(2) sends GETATTR with one if the TTL is over.
 //! If the TTL of a fresh open is over before its first read(2), that read looks like one of a
-//! long-held descriptor. A recheck claim tells the two apart ([`ContentCache::claim_recheck`]):
+//! long-held descriptor. A recheck claim distinguishes the two ([`ContentCache::claim_recheck`]):
 //!
 //! ```text
 //!     reader   request           reply                  why

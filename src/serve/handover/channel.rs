@@ -183,7 +183,7 @@ impl Channel {
         }
     }
 
-    /// Waits for one packet, without a timeout. `None` as [`Channel::recv`] says.
+    /// Waits for one packet, without a timeout. `None` in the cases of [`Channel::recv`].
     ///
     /// # Errors
     /// ECONNRESET when the other end is closed before a set of descriptors was whole, EBADMSG when
@@ -235,7 +235,7 @@ impl Channel {
     }
 
     /// Waits at most [`HANDOVER_TIMEOUT`] for a message, and leaves it in the channel for the next
-    /// process that reads. `None` as [`Channel::recv`] says, and for descriptors.
+    /// process that reads. `None` in the cases of [`Channel::recv`], and for descriptors.
     ///
     /// # Errors
     /// ETIMEDOUT, and those of [`packet::peek`].

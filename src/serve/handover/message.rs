@@ -6,7 +6,8 @@ use super::Name;
 /// the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// `serving`: the sender answers readers from now on. After its death its successor does.
+    /// `serving`: the sender answers readers from now on. If the sender dies, its keeper must start
+    /// another daemon.
     Serving,
     /// `alive`: the sender and its workers make progress.
     Alive,
@@ -42,6 +43,8 @@ pub(super) enum Packet {
     Chunk(Chunk),
 }
 
+// An older daemon understands these words on the wire, so they stay when a name in the enum changes:
+// `managed` is `UnderSystemd`, and `staying` is `ServesOn`.
 const WORDS: [(Message, &str); 7] = [
     (Message::Serving, "serving"),
     (Message::Alive, "alive"),

@@ -37,7 +37,7 @@
 //! - A predecessor that gets no `serving` within `HANDOVER_TIMEOUT` stops reading, sends `staying`
 //!   and serves on.
 //!
-//! ## A daemon is killed meanwhile
+//! ## A daemon is killed during a hand-over
 //!
 //! ```text
 //! keeper P            predecessor                 successor            keeper S

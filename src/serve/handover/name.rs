@@ -23,7 +23,7 @@ pub enum Name {
     State,
     /// The FUSE device of the connection on that side.
     Device(Side),
-    /// A name that this version does not know. Its descriptor is kept and handed on.
+    /// A name of another version. The descriptor is kept and handed on.
     Unknown(String),
 }
 

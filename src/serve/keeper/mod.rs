@@ -1,9 +1,9 @@
 //! The keeper: a process that holds a daemon's descriptors, and starts another daemon when that one
 //! dies or hangs. A keeper has one thread, allocates little, and reads no file.
 //!
-//! Each daemon is a fork of its keeper, and so starts with the program loaded. A keeper may be
-//! replaced as well: a daemon whose keeper died starts a new keeper, sends it every descriptor, and
-//! is watched by that one from then on.
+//! A daemon is a fork of its keeper, and so starts with the program loaded, except an adopted daemon:
+//! a daemon whose keeper died starts a new keeper, sends it every descriptor, and is watched by the
+//! new keeper from then on.
 
 mod backoff;
 mod watch;
@@ -48,7 +48,7 @@ pub struct Start {
 pub enum Purpose {
     /// Serve.
     Serve,
-    /// Unmount what the descriptors belong to: the keeper was told to end, and the daemon before
+    /// Unmount the connections of the descriptors: a signal ends the keeper, and the daemon before
     /// did not end in time.
     Unmount,
 }
@@ -99,7 +99,7 @@ pub fn keep(
         has_served |= served_itself;
         let status = waitpid(pid, Some(WaitPidFlag::WNOHANG));
         match end {
-            // The process may still be exiting, or may have been killed meanwhile.
+            // The process may still be exiting, or may have been killed since.
             DaemonEnd::Left => return Ok(exit_status(status).unwrap_or(0)),
             _ if purpose == Purpose::Unmount => return Ok(exit_status(status).unwrap_or(FAILED)),
             DaemonEnd::Ended | DaemonEnd::Hung if !has_served => {

@@ -30,13 +30,13 @@ const DEATH_TIMEOUT: Duration = Duration::from_millis(100);
 /// The end of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DaemonEnd {
-    /// The daemon said that it ends for good.
+    /// The daemon announced that it ends for good.
     Left,
     /// The daemon ended for any other reason.
     Ended,
     /// The daemon sent nothing for too long, and was killed.
     Hung,
-    /// The daemon was told to end, and did not do so properly.
+    /// The daemon got SIGTERM, and did not end properly.
     Ignored,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Timeouts {
 }
 
 impl Timeouts {
-    /// Returns the timeouts of the next daemon. `has_served` says whether a daemon before has served.
+    /// Returns the timeouts of the next daemon. `has_served` is true if a daemon before has served.
     pub(super) fn new(watchdog: Duration, has_served: bool) -> Timeouts {
         let start = match has_served {
             true => NEXT_START_TIMEOUT,
@@ -75,7 +75,7 @@ pub(super) struct Watch<'keeper> {
     signals: &'keeper SignalFd,
     watchdog: Duration,
     deadline: Instant,
-    /// The end, as far as it is known: [`DaemonEnd::Ended`] until the daemon says or does otherwise.
+    /// The end of the daemon: [`DaemonEnd::Ended`] unless a message or an event decides otherwise.
     end: DaemonEnd,
     /// True once the daemon was killed, by the keeper or by another process.
     is_dying: bool,
@@ -86,8 +86,8 @@ pub(super) struct Watch<'keeper> {
 }
 
 impl<'keeper> Watch<'keeper> {
-    /// Begins to watch the daemon with this pid, which sends on `channel`. The keeper itself is told
-    /// to end by `signals`.
+    /// Begins to watch the daemon with this pid, which sends on `channel`. A signal on `signals`
+    /// ends the keeper.
     ///
     /// # Errors
     /// Those of `pidfd_open(2)`, except that a daemon may be dead already.
@@ -169,8 +169,8 @@ impl<'keeper> Watch<'keeper> {
         }
     }
 
-    /// Receives the last messages of the daemon, and returns the end that they make known. Whoever
-    /// sends later gets EPIPE.
+    /// Receives the last messages of the daemon, and returns the end that follows from them. A
+    /// process that sends later gets EPIPE.
     fn conclude(&mut self, descriptors: &mut Descriptors) -> DaemonEnd {
         let _ = self.channel.stop_reading();
         while !self.is_closed {
@@ -200,7 +200,7 @@ impl<'keeper> Watch<'keeper> {
         }
     }
 
-    /// Passes a signal that tells the keeper to end on to the daemon, as SIGTERM.
+    /// Passes a signal that ends the keeper on to the daemon, as SIGTERM.
     fn forward_signal(&mut self) -> nix::Result<()> {
         let _ = self.signals.read_signal()?;
         let _ = kill(self.pid, Signal::SIGTERM);

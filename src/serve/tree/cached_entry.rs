@@ -10,7 +10,7 @@
 //!
 //! A directory or file has the inode number of its entry on the direct connection. A link to an
 //! entry there has that entry's number with one bit set. So an entry that is a file under one
-//! kernel and a link under another has two numbers: the kernel gives up an inode whose type
+//! kernel and a link under another has two numbers: the kernel drops an inode whose type
 //! changes.
 
 use super::{
@@ -68,7 +68,7 @@ impl CachedEntry {
         })
     }
 
-    /// Returns the child of this directory with that name; `is_cached` tells whether the kernel may
+    /// Returns the child of this directory with that name; `is_cached` returns whether the kernel may
     /// cache a file.
     ///
     /// The caller of this function must check that a container with that key is alive.

@@ -93,7 +93,7 @@ impl Connection {
     /// Resumes the connection of a daemon before this one.
     ///
     /// # Errors
-    /// When the kernel has ended the connection meanwhile.
+    /// When the kernel has ended the connection.
     pub fn resume(handshake: Handshake, device: OwnedFd) -> Result<Connection, ConnectionError> {
         let mut fds = [PollFd::new(device.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO).map_err(handshake_error)?;
@@ -144,7 +144,7 @@ impl Connection {
     /// reply to, and returns whether the kernel can do so; `last` is the number of a request that
     /// the daemon took shortly before its end.
     ///
-    /// No daemon may serve the connection meanwhile. Before Linux 6.9 the kernel cannot send
+    /// No daemon may serve the connection during this call. Before Linux 6.9 the kernel cannot send
     /// requests again. This function then replies EINTR to them, after which most programs repeat
     /// the system call.
     pub fn recover(&self, last: u64) -> bool {
@@ -160,7 +160,7 @@ impl Connection {
         false
     }
 
-    /// Returns the side of this connection, or `None` for a name that this program does not know.
+    /// Returns the side of this connection, or `None` for an unknown name.
     #[must_use]
     pub fn side(&self) -> Option<Side> {
         Side::from_name(&self.handshake.name)

@@ -1,5 +1,5 @@
 //! The gate stops the workers between two requests, so that no request is lost when the process
-//! ends. Its counters tell whether a worker is stuck.
+//! ends. Its counters show whether a worker is stuck.
 
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -84,8 +84,8 @@ impl Gate {
     }
 
     /// Closes the gate and waits until that many workers stand at it, at most `timeout`; `wake`
-    /// causes one request, which brings an idle worker to the gate. Returns whether enough workers
-    /// came in time; the gate stays closed if they did not.
+    /// causes one request, which moves an idle worker to the gate. Returns whether enough workers
+    /// reached the gate in time; otherwise the gate stays closed.
     pub fn close(&self, workers: usize, timeout: Duration, wake: impl Fn()) -> bool {
         self.is_closed.store(true, Ordering::Release);
         let deadline = Instant::now() + timeout;

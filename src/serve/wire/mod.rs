@@ -5,7 +5,7 @@
 //! mount       mounts one side and unmounts it
 //! handshake   Handshake: the protocol that the kernel and a daemon agreed on
 //! connection  Connection: a mount and its device, begun here or taken over
-//! gate        GATE: stops the workers between two requests, tells whether one is stuck
+//! gate        GATE: stops the workers between two requests, detects a stuck worker
 //! ```
 
 mod connection;

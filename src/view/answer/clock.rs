@@ -10,8 +10,8 @@ impl Answers {
     /// Moves the clock of the container to the moment of its CPU facts, and returns the clock.
     pub(super) fn clock(&self, container: &Container, birth: Birth) -> Result<Clock, AnswerError> {
         // The facts are a little older than the moment that they are booked at, never newer:
-        // use that seems to come from the future would have to be taken back. Nor are they much
-        // older: later use would be booked as idle.
+        // use from the future would have to be subtracted later. The facts are not much older
+        // either: later use would be booked as idle.
         let facts = self.cpu_facts(container)?;
         let (now, usage, seen) = (facts.at, &facts.value.cpu.usage, &facts.value.seen);
         let state = self.containers.entry(container.key);

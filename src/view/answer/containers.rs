@@ -14,8 +14,8 @@ use crate::{
 use std::{path::Path, sync::Arc};
 
 impl Answers {
-    /// Identifies the caller that the thread `tid` stands for. The thread must wait for the answer
-    /// meanwhile, so that no other thread gets its id.
+    /// Identifies the caller that the thread `tid` stands for. The thread must wait for the
+    /// answer until the return, so that no other thread gets its id.
     ///
     /// # Errors
     /// When the kernel does not name the cgroup of the thread.

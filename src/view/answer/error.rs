@@ -6,7 +6,7 @@ use crate::base::{sys::ReadError, units::Key};
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// A cgroup file of the container cannot be read, and no earlier facts of it are known.
-    #[error("cannot tell the limits of container {key}")]
+    #[error("cannot determine the limits of container {key}")]
     Container {
         /// Key of the container.
         key: Key,
@@ -21,6 +21,6 @@ pub enum AnswerError {
         path: String,
     },
     /// A file of the machine cannot be read.
-    #[error("cannot tell the machine's facts")]
+    #[error("cannot determine the machine's facts")]
     Host(#[from] ReadError),
 }

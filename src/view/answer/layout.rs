@@ -44,7 +44,8 @@ pub(super) struct HostFile<'text> {
 }
 
 /// Returns the constant size in bytes that the file has in every container of the machine with the
-/// file `host`; `None` for a file that cannot be cached, and 0 if the first answer tells the size.
+/// file `host`; `None` for a file that cannot be cached, and 0 if the first answer determines the
+/// size.
 pub(super) fn padded_size(file: File, host: HostFile<'_>) -> Option<usize> {
     let HostFile {
         text,
@@ -73,7 +74,13 @@ pub(super) fn padded_size(file: File, host: HostFile<'_>) -> Option<usize> {
             let each = text.len().div_ceil(online.max(1)) + CPUINFO_SLACK;
             (each * possible, each)
         }
-        _ => return None,
+        File::CpuOnline
+        | File::Diskstats
+        | File::Vmstat
+        | File::PressureCpu
+        | File::PressureMemory
+        | File::PressureIo
+        | File::PressureIrq => return None,
     };
     (size <= MIN_PAGE_SIZE && size - least.min(size) <= MAX_PADDING).then_some(size)
 }

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! containers     thread, key or cgroup path -> Container
-//! cached_facts   facts of the container and the machine, not older than the maximal age
+//! cached_facts   facts of the container and the machine, not older than the maximum age
 //! clock, load    state that goes on from one read to the next
-//! views          facts and state -> typed views               screens, metrics
+//! views          facts and state -> typed views, for every other user of the numbers
 //! bytes          view -> bytes, padded where the kernel caches the file
 //! attributes     the same below /sys/devices/system
 //! pressure       the cgroup's own pressure files, without a view

@@ -54,7 +54,7 @@ impl PaddedSizes {
         self.size(file).is_some()
     }
 
-    /// Returns the constant size of the file, as far as it is known.
+    /// Returns the constant size of the file, if it is known.
     pub(super) fn get(&self, file: File) -> Option<usize> {
         let size = self.size(file)?.load(Ordering::Relaxed);
         (size > 0).then_some(size)

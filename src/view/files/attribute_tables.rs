@@ -1,8 +1,9 @@
 //! Pure. The tables of the attributes below `/sys/devices/system`
-//! (`Documentation/ABI/stable/sysfs-devices-system-cpu`, `Documentation/ABI/stable/sysfs-devices-node`).
+//! (`Documentation/ABI/stable/sysfs-devices-system-cpu`,
+//! `Documentation/ABI/stable/sysfs-devices-node`).
 //!
 //! A container sees an attribute if a table names it and the machine has it. So an attribute of a
-//! future kernel stays hidden until a developer has decided that it tells no secret of the host.
+//! future kernel stays hidden until a developer has decided that it reveals no secret of the host.
 
 use std::sync::LazyLock;
 

@@ -81,7 +81,16 @@ impl<'a> Explainer<'a> {
         let (name, value) = match file {
             File::Meminfo | File::Cpuinfo => line.split_once(':').unwrap_or((line, "")),
             File::Stat | File::Vmstat => line.split_once(' ').unwrap_or((line, "")),
-            _ => (file.name(), line),
+            File::Uptime
+            | File::Loadavg
+            | File::Swaps
+            | File::CpuOnline
+            | File::Diskstats
+            | File::Slabinfo
+            | File::PressureCpu
+            | File::PressureMemory
+            | File::PressureIo
+            | File::PressureIrq => (file.name(), line),
         };
         let (name, value) = (name.trim(), value.trim());
         let reason = match file {

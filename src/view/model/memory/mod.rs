@@ -125,7 +125,7 @@ pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
     for level in &memory.levels {
         if let Limit::At(max) = level.max {
             let left = max.less(level.current);
-            // Reclaimable memory is part of the use, but the kernel tells the two at two moments.
+            // Reclaimable memory is part of the use, but the kernel reads the two at two moments.
             let reclaimed = left.plus(level.reclaimable.min(level.current)).min(max);
             total = total.or(max, level.steps);
             free = free.or(left, level.steps);

@@ -186,7 +186,7 @@ fn used_on<'a>(
     })
 }
 
-// The total is exact, but the kernel samples user and system time by ticks. So the two tell only
+// The total is exact, but the kernel samples user and system time by ticks. So the two show only
 // the proportion, as in the kernel's cputime_adjust (kernel/sched/cputime.c).
 fn used_in(before: Option<&CpuShare>, now: &CpuShare) -> BusyTime {
     let since = |part: fn(&CpuShare) -> Micros| {
