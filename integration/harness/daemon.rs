@@ -1,6 +1,6 @@
 //! Starts daemons of the program under test, and lxcfs.
 
-use super::{children, kill, plimsoll, unique, wait_until};
+use super::{children, kill, plimsoll, stop, unique, wait_until};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -79,7 +79,7 @@ impl Daemon {
     /// Kills the daemon and its keeper. Stops the keeper first, so that it starts no successor.
     pub(crate) fn kill(&mut self) {
         let daemons = children(self.process.id());
-        self.signal("STOP");
+        stop(self.process.id());
         for pid in daemons {
             kill("KILL", pid);
         }

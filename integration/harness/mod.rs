@@ -131,6 +131,19 @@ pub(crate) fn kill(signal: &str, pid: impl Display) {
     assert!(status.unwrap().success(), "kill -s {signal} {pid}");
 }
 
+/// Stops a process, and waits until none of its threads runs. The signal takes effect only when the main
+/// thread takes it.
+pub(crate) fn stop(pid: u32) {
+    kill("STOP", pid);
+    let path = format!("/proc/{pid}/status");
+    wait_until("the process has stopped", || {
+        let status = fs::read_to_string(&path).unwrap();
+        ["State:\tT", "State:\tZ"]
+            .iter()
+            .any(|state| status.contains(state))
+    });
+}
+
 /// Lists the children of the main thread of a process. A process that has ended has none.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));

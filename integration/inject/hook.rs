@@ -2,7 +2,9 @@
 
 use crate::{
     harness::oci::{Bundle, configured},
-    harness::{Daemon, busybox, field, host_memory_kib, plimsoll, stdout_of, wait_until},
+    harness::{
+        Daemon, busybox, field, host_memory_kib, kill, plimsoll, stdout_of, stop, wait_until,
+    },
 };
 use serde_json::json;
 use std::{
@@ -136,13 +138,13 @@ fn a_container_with_required_files_does_not_start_without_them() {
 fn a_daemon_that_hangs_delays_a_container_by_the_timeout_at_most() {
     let daemon = Daemon::start();
     let serving = daemon.pid();
-    crate::harness::kill("STOP", daemon.process.id());
-    crate::harness::kill("STOP", serving);
+    stop(daemon.process.id());
+    stop(serving);
     let begun = Instant::now();
     let output = without_a_daemon(&daemon.mountpoint, "hook-timeout = \"1s\"\n");
     let took = begun.elapsed();
-    crate::harness::kill("CONT", serving);
-    crate::harness::kill("CONT", daemon.process.id());
+    kill("CONT", serving);
+    kill("CONT", daemon.process.id());
     assert_eq!(field(&stdout_of(&output), "MemTotal"), host_memory_kib());
     assert!(took < Duration::from_secs(8), "{took:?}");
 }

@@ -1,6 +1,6 @@
 //! The findings of `plimsoll doctor`, on captured machines and on this one.
 
-use crate::harness::{Cgroup, Daemon, field, file_tree, plimsoll, read_line, wait_until};
+use crate::harness::{Cgroup, Daemon, field, file_tree, plimsoll, read_line, stop, wait_until};
 use std::{
     fs,
     io::Write,
@@ -149,9 +149,7 @@ fn doctor_tells_a_daemon_that_serves_from_one_that_hangs_and_one_that_died() {
     assert!(said.contains(&format!(": {version}, pid {}", daemon.pid())));
 
     // The keeper would replace a hanging daemon after a time.
-    let serving = i32::try_from(daemon.pid()).unwrap();
-    let serving = nix::unistd::Pid::from_raw(serving);
-    nix::sys::signal::kill(serving, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    stop(daemon.pid());
     let said = of_the_daemon(&at);
     assert!(said.contains("the daemon hangs"), "{said}");
     assert!(said.contains("-> plimsoll daemon --replace"), "{said}");

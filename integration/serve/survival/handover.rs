@@ -1,7 +1,7 @@
 //! The handover from a daemon to its successor, and the death of either in the middle.
 
 use super::{harm, keepers};
-use crate::harness::{Daemon, children, kill, plimsoll, stdout_of, wait_until};
+use crate::harness::{Daemon, children, kill, plimsoll, stdout_of, stop, wait_until};
 use nix::{
     errno::Errno,
     sys::socket::{
@@ -106,7 +106,7 @@ fn refusal(manifest: &'static str) -> String {
 fn a_killed_daemon_is_replaced_as_soon_as_its_keeper_has_started_another_one() {
     let mut daemon = Daemon::start();
     let keeper = daemon.process.id();
-    kill("STOP", keeper);
+    stop(keeper);
     kill("KILL", daemon.pid());
     fs::remove_file(socket_path(&daemon.mountpoint)).unwrap();
     let listener = listen_as_daemon(&daemon.mountpoint);
