@@ -14,7 +14,7 @@ pub const RUN_DIR: &str = "/run/plimsoll";
 /// The notes of containers that started while no daemon served them.
 pub const PENDING_NOTES: &str = "/run/plimsoll/waiting";
 
-/// The notes of containers that have their files by `attach` alone.
+/// The notes of containers that got their files only by `attach`.
 pub const ATTACHED_NOTES: &str = "/run/plimsoll/attached";
 
 /// The records of what `install` changed. They outlive a reboot.

@@ -97,20 +97,20 @@ impl Respawn<'_> {
                 max_age,
                 configuration,
             } => args
-                .word("daemon")
-                .word(mountpoint)
+                .arg("daemon")
+                .arg(mountpoint)
                 .option(ADOPT, daemon.to_string())
                 .option(WATCHDOG, watchdog.as_secs().to_string())
                 .option(MAX_AGE, format!("{}us", max_age.0))
                 .option(CONFIG, configuration),
             Respawn::EmbeddedDaemon { mountpoint } => {
-                args.word("daemon").flag(EMBEDDED).word(mountpoint)
+                args.arg("daemon").flag(EMBEDDED).arg(mountpoint)
             }
             Respawn::AttachPending {
                 view,
                 configuration,
             } => args
-                .word("attach")
+                .arg("attach")
                 .flag(PENDING)
                 .option(VIEW, view)
                 .option(CONFIG, configuration),
@@ -119,7 +119,7 @@ impl Respawn<'_> {
                 timeout,
                 report,
             } => args
-                .word("hook")
+                .arg("hook")
                 .option(VIEW, view)
                 .flag(REQUIRE)
                 .flag(UNLIMITED)
@@ -142,16 +142,16 @@ impl Respawn<'_> {
 struct Args(Vec<OsString>);
 
 impl Args {
-    fn word(&mut self, word: impl Into<OsString>) -> &mut Args {
-        self.0.push(word.into());
+    fn arg(&mut self, arg: impl Into<OsString>) -> &mut Args {
+        self.0.push(arg.into());
         self
     }
 
     fn flag(&mut self, name: &str) -> &mut Args {
-        self.word(format!("--{name}"))
+        self.arg(format!("--{name}"))
     }
 
     fn option(&mut self, name: &str, value: impl Into<OsString>) -> &mut Args {
-        self.flag(name).word(value)
+        self.flag(name).arg(value)
     }
 }

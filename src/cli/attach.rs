@@ -134,7 +134,7 @@ impl Attach {
         if self.pending {
             return Ok(report_pending(attacher.attach_pending()));
         }
-        let words = Words {
+        let names = StateNames {
             done: match self.which.dry_run {
                 true => "would be attached",
                 false => "attached",
@@ -142,7 +142,7 @@ impl Attach {
             nothing: "has its files",
         };
         self.which
-            .report(&words, |selected| attacher.attach(selected))
+            .report(&names, |selected| attacher.attach(selected))
     }
 }
 
@@ -150,7 +150,7 @@ impl Detach {
     pub(super) fn run(self) -> Result<u8> {
         let Config { hook_timeout, .. } = config::read(&self.which.config)?;
         must_be_root()?;
-        let words = Words {
+        let names = StateNames {
             done: match self.which.dry_run {
                 true => "would be detached",
                 false => "detached",
@@ -158,7 +158,7 @@ impl Detach {
             nothing: "has none of our files",
         };
         let execution = self.which.execution();
-        self.which.report(&words, |selected| {
+        self.which.report(&names, |selected| {
             attach::detach(selected, execution, hook_timeout)
         })
     }
@@ -191,11 +191,11 @@ fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
     status
 }
 
-/// The words for a container's state.
-struct Words {
-    /// The word for files that were mounted, or taken away.
+/// The names of a container's state in the output.
+struct StateNames {
+    /// The name when files were mounted or removed.
     done: &'static str,
-    /// The word for a container that needed no change.
+    /// The name for a container that needed no change.
     nothing: &'static str,
 }
 
@@ -218,7 +218,7 @@ impl Which {
     }
 
     /// Calls `act` with each selected container, prints the results, and returns the exit status.
-    fn report(&self, words: &Words, act: impl Fn(&Selected) -> AttachResult) -> Result<u8> {
+    fn report(&self, names: &StateNames, act: impl Fn(&Selected) -> AttachResult) -> Result<u8> {
         let selected = attach::select(&self.selection())?;
         let rows = selected.iter().map(|selected| {
             let result = act(selected);
@@ -228,7 +228,7 @@ impl Which {
                     "doctor cannot tell whether {shown} has lost its files: {error}"
                 ));
             }
-            row(selected, result.delivery, words)
+            row(selected, result.delivery, names)
         });
         let rows: Vec<AttachRow> = rows.collect();
         let mut out = std::io::stdout().lock();
@@ -246,17 +246,17 @@ impl Which {
     }
 }
 
-fn row(selected: &Selected, delivery: Delivery, words: &Words) -> AttachRow {
+fn row(selected: &Selected, delivery: Delivery, names: &StateNames) -> AttachRow {
     let (state, mounts, unchanged, problems) = match delivery {
         Delivery::Mounted {
             mounts,
             unchanged,
             refused,
         } => match (mounts, refused.is_empty()) {
-            (0, true) => (words.nothing, 0, unchanged, refused),
+            (0, true) => (names.nothing, 0, unchanged, refused),
             (0, false) if unchanged == 0 => ("failed", 0, 0, refused),
             (_, false) => ("incomplete", mounts, unchanged, refused),
-            (_, true) => (words.done, mounts, unchanged, refused),
+            (_, true) => (names.done, mounts, unchanged, refused),
         },
         Delivery::Unlimited => ("no limit", 0, 0, Vec::new()),
         Delivery::NotServed(error) | Delivery::Failed(error) => ("failed", 0, 0, vec![error]),

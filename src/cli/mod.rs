@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
     exit_code(result)
 }
 
-/// Tells whether the program was called by the name that stands in an engine's configuration.
+/// Returns whether the program was called by the name that stands in an engine's configuration.
 fn is_called_as_runtime() -> bool {
     let name = std::env::args_os().next();
     let name = name.as_deref().map(Path::new).and_then(Path::file_name);

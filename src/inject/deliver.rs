@@ -1,4 +1,4 @@
-//! Puts a container's own files over the kernel's: every file that can be put.
+//! Mounts the container's files over the kernel's: every file that can be mounted.
 
 use super::{
     Bind, binds,
@@ -11,13 +11,13 @@ use std::path::Path;
 /// The outcome for one container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Delivery {
-    /// The mounts of the container are as they were asked for, but for those refused.
+    /// The mounts of the container are as the caller requested, except the refused ones.
     Mounted {
-        /// The number of files that were mounted, or taken away.
+        /// The number of files that were mounted or removed.
         mounts: usize,
         /// The number of files that were mounted already.
         unchanged: usize,
-        /// The error of each file that could not be mounted, or taken away.
+        /// The error of each file that could not be mounted or removed.
         refused: Vec<String>,
     },
     /// The container needs no files: its limits leave it the whole machine.
@@ -95,7 +95,7 @@ impl MountPlan<'_> {
         plan
     }
 
-    /// Tells whether the container lacks nothing that can be mounted.
+    /// Returns true if every file that can be mounted is mounted.
     pub(super) fn is_empty(&self) -> bool {
         self.mounts.is_empty()
     }

@@ -29,7 +29,7 @@ pub mod subprocess;
 /// Uses [`target`].
 pub mod namespace;
 
-/// Notes on disk: containers that have their files by `attach` alone, and containers whose hooks
+/// Notes on disk: containers that got their files only by `attach`, and containers whose hooks
 /// found no daemon.
 ///
 /// Uses [`namespace`].

@@ -73,7 +73,7 @@ fn is_root_of(directory: &Path, pid: Pid) -> bool {
     root.is_some() && root == number(directory)
 }
 
-/// Tells whether that process has a mount namespace which is not this process's. A process that may
+/// Returns whether that process has a mount namespace which is not this process's. A process that may
 /// not be looked at counts as one in this process's: a hook that runs outside of the container is
 /// root there.
 pub(super) fn is_elsewhere(pid: Pid) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::view::files::{CPUS, FILES, NODES};
 
-/// The kernel's file system in which a covered file lies.
+/// The kernel's file system of a covered file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Below {
     /// `/proc`
@@ -16,7 +16,7 @@ pub enum Below {
 pub struct Bind {
     /// The path below the container's directory in the view, and below the container's root.
     pub path: &'static str,
-    /// The file system in which the covered file must lie; another one is a trap and is refused.
+    /// The file system in which the covered file must be; another file system is refused.
     pub below: Below,
     /// Lets the container write to the file.
     pub is_written: bool,

@@ -113,7 +113,7 @@ impl ContainerTree<'_> {
         }
     }
 
-    /// Tells whether the container's limits leave it less than the whole machine, by memory or by
+    /// Returns whether the container's limits leave it less than the whole machine, by memory or by
     /// CPUs.
     pub(super) fn is_limited(&self) -> Result<bool, TreeError> {
         for path in ["proc/meminfo", &format!("{CPUS}/online")] {
@@ -154,7 +154,7 @@ impl ContainerTree<'_> {
         Ok(Some(DetachedMount { fd, file }))
     }
 
-    /// Tells whether `mount`, in a container, shows the same file as `tree`.
+    /// Returns whether `mount`, in a container, shows the same file as `tree`.
     pub(super) fn is_at(&self, tree: &DetachedMount, mount: &Mount) -> bool {
         if mount.kind != FS_TYPE {
             return false;

@@ -242,7 +242,7 @@ fn mounts(resolved: &Resolved) -> Result<Vec<Mount>, OciSpecError> {
 /// The mount point of the cgroup file systems in a container.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
-/// Tells whether the container has a single cgroup, of v2.
+/// Returns whether the container has a single cgroup, of v2.
 fn is_unified(resolved: &Resolved) -> bool {
     let is_whole = |(_, at): &(PathBuf, PathBuf)| at == Path::new(CGROUP_MOUNT);
     resolved.cgroup_binds.iter().any(is_whole)

@@ -70,7 +70,7 @@ fn check_root(path: &Path) -> Result<PathBuf, RunError> {
     Ok(real)
 }
 
-/// Tells whether this process has CAP_SYS_ADMIN. Root in a container usually lacks it.
+/// Returns whether this process has CAP_SYS_ADMIN. Root in a container usually lacks it.
 fn is_able_to_mount() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }

@@ -1,5 +1,5 @@
 //! The tree of served files that a container binds: the tree of the host's daemon, or of a daemon
-//! for this container alone.
+//! for only this container.
 
 use std::{
     fs,
@@ -37,7 +37,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) enum ServedTree {
     /// The mount point of the host's daemon.
     Host(PathBuf),
-    /// The tree of a daemon for this container alone.
+    /// The tree of a daemon for only this container.
     Embedded(EmbeddedDaemon),
 }
 

@@ -59,7 +59,7 @@ pub enum StoreError {
     #[error("the memory holds no state of this program")]
     Foreign,
     /// The memory is of another version of this program.
-    #[error("the state has version {0}; this program knows version {VERSION}")]
+    #[error("the state has version {0}; this program supports version {VERSION}")]
     Unknown(u64),
 }
 

@@ -95,9 +95,9 @@ impl Layout {
         })
     }
 
-    /// Tells whether the hierarchy that gives a process of that membership its key is mounted here. A
-    /// caller that sees only a part of the hierarchies would take the inode numbers of another
-    /// hierarchy for keys.
+    /// Returns whether the hierarchy that gives a process of that membership its key is mounted
+    /// here. A caller that sees only a part of the hierarchies would take the inode numbers of
+    /// another hierarchy for keys.
     #[must_use]
     pub fn has_keys_of(&self, membership: &Membership) -> bool {
         let is_v1 = |hierarchy: &Arc<Hierarchy>| matches!(hierarchy.version, Version::V1);
@@ -169,7 +169,7 @@ impl Layout {
         }
     }
 
-    /// Tells whether all controllers are in one hierarchy, so that a container has one path.
+    /// Returns whether all controllers are in one hierarchy, so that a container has one path.
     #[must_use]
     pub fn is_single(&self) -> bool {
         let others = [

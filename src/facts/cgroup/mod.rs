@@ -56,7 +56,7 @@ pub struct SwapLevel {
 /// The scope of a limit on swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwapLimit {
-    /// The limit is on swap alone: `memory.swap.max` of v2.
+    /// The limit is only on swap: `memory.swap.max` of v2.
     Alone(Limit<Bytes>),
     /// The limit is on memory and swap together: `memory.memsw.limit_in_bytes` of v1.
     WithMemory(Limit<Bytes>),

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-/// Entries below which nobody asks which containers are gone.
+/// The number of entries below which no search for removed containers is made.
 const MIN_CLEANUP_AT: usize = 64;
 
 /// An entry for each container, by key, each behind a lock of its own: readers of one container
@@ -54,7 +54,7 @@ impl<T: Default> PerContainer<T> {
             .collect()
     }
 
-    /// Tells whether the number of entries has doubled since [`PerContainer::forget_dead`] last
+    /// Returns whether the number of entries has doubled since [`PerContainer::forget_dead`] last
     /// ran. A caller that cleans up only then spends a constant time per container on it.
     #[must_use]
     pub fn has_doubled(&self) -> bool {

@@ -109,7 +109,7 @@ struct Configuration {
 }
 
 /// The annotations that name a container of a pod, in the spelling of containerd and in that of
-/// CRI-O. Any number of others may stand beside them.
+/// CRI-O. Other annotations are ignored.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Annotations {

@@ -43,45 +43,45 @@ impl RunningContainer {
     }
 }
 
-/// The reason for which a word leads to no container.
+/// The error of a query for a container that has no unique result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FindError {
-    /// No container has the word as its name or id.
+    /// No container has the queried name or id.
     #[error("no container is called {0}: name one that runs, by its name, its id or --pid")]
     None(String),
-    /// More than one container has the word as its name or id.
+    /// More than one container has the queried name or id.
     #[error("more than one container is called {0}: {1}; name one by its id")]
     Several(String, String),
 }
 
-/// Finds the container that has `word` as its name or id, or whose long id begins with `word` (of
+/// Finds the container that has `query` as its name or id, or whose long id begins with `query` (of
 /// at least 4 letters).
 ///
 /// # Errors
 /// [`FindError`] when no container matches, or more than one does.
 pub fn find<'a>(
     containers: &'a [RunningContainer],
-    word: &str,
+    query: &str,
 ) -> Result<&'a RunningContainer, FindError> {
     let is_exact = |container: &&RunningContainer| {
-        container.id == word || container.name.as_deref() == Some(word)
+        container.id == query || container.name.as_deref() == Some(query)
     };
     let mut found: Vec<&RunningContainer> = containers.iter().filter(is_exact).collect();
-    if found.is_empty() && word.len() >= MIN_PREFIX {
+    if found.is_empty() && query.len() >= MIN_PREFIX {
         let begins = |container: &&RunningContainer| {
-            is_long(&container.id) && container.id.starts_with(word)
+            is_long(&container.id) && container.id.starts_with(query)
         };
         found = containers.iter().filter(begins).collect();
     }
     match found.as_slice() {
-        [] => Err(FindError::None(word.to_owned())),
+        [] => Err(FindError::None(query.to_owned())),
         [container] => Ok(container),
         several => {
             let ids = several
                 .iter()
                 .map(|one| format!("{} {}", one.engine, one.id));
             let ids: Vec<String> = ids.collect();
-            Err(FindError::Several(word.to_owned(), ids.join(", ")))
+            Err(FindError::Several(query.to_owned(), ids.join(", ")))
         }
     }
 }
@@ -103,8 +103,8 @@ pub fn all(root: &Path) -> io::Result<Vec<RunningContainer>> {
         let Some(label) = label(root, &process) else {
             continue;
         };
-        // The init of a pid namespace ranks before any other process, and of those an older one
-        // before a younger one.
+        // The init of a pid namespace ranks before any other process, then an older process before a
+        // younger one.
         let rank = (!is_init(&process), pid);
         let best = found.entry(label).or_insert(rank);
         *best = rank.min(*best);

@@ -72,7 +72,7 @@ fn id_in<'name>(shape: &str, above: &str, name: &'name str) -> Option<&'name str
     (is_there && (form != "ID" || is_long(id))).then_some(id)
 }
 
-/// Tells whether the id has the 64 hexadecimal digits that most engines draw at random.
+/// Returns whether the id has the 64 hexadecimal digits that most engines draw at random.
 pub(super) fn is_long(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|letter| letter.is_ascii_hexdigit())
 }

@@ -54,7 +54,7 @@ impl Engine {
         PACKAGES.iter().filter(move |row| row.engine == self)
     }
 
-    /// Tells whether the engine's containers can get our hook when they start.
+    /// Returns whether the engine's containers can get our hook when they start.
     #[must_use]
     pub fn has_hooks(self) -> bool {
         let mut packages = self.packages();
@@ -98,7 +98,7 @@ pub enum HookMethod {
     },
     /// The engine reads hook files (oci-hooks(5)) from directories.
     OciHooks {
-        /// The directory that the engine reads unless its settings name others.
+        /// The directory that the engine reads unless its settings name other directories.
         directory: &'static str,
         /// The settings: files, and directories of `*.conf` files. A later one overrides an
         /// earlier one.
@@ -113,7 +113,7 @@ pub enum HookMethod {
         /// The mount point of the lxcfs that the package's own hook serves files from.
         lxcfs: &'static str,
     },
-    /// The engine has no hooks: its containers get the view by `plimsoll attach` alone.
+    /// The engine has no hooks: its containers get the view only by `plimsoll attach`.
     AttachOnly,
 }
 

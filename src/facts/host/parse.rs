@@ -151,7 +151,7 @@ pub fn ns_pids(status: &str) -> Vec<Pid> {
         .unwrap_or_default()
 }
 
-/// Tells whether the capability with that number is effective, by `/proc/PID/status`.
+/// Returns whether the capability with that number is effective, by `/proc/PID/status`.
 #[must_use]
 pub fn has_capability(status: &str, number: u32) -> bool {
     let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));

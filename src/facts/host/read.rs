@@ -136,7 +136,7 @@ impl Machine {
         }
     }
 
-    /// Tells whether anything lies at `path` below the machine's root.
+    /// Returns whether anything lies at `path` below the machine's root.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.root.has(Path::new(path))

@@ -85,7 +85,7 @@ pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
 /// The caller must have one thread only.
 pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Delivery {
     let delivery = subprocess::run(timeout, || match MountNamespace::of_container(pid) {
-        Ok(namespace) => take(&namespace, execution),
+        Ok(namespace) => remove(&namespace, execution),
         Err(error) => Delivery::Failed(chain(&error)),
     });
     delivery.unwrap_or_else(|| late(timeout))
@@ -120,8 +120,8 @@ pub(in crate::inject) fn put(
     })
 }
 
-fn take(namespace: &MountNamespace, execution: Execution) -> Delivery {
-    // A container may use our file system's type for another one, and loses that one too.
+fn remove(namespace: &MountNamespace, execution: Execution) -> Delivery {
+    // A file system of the container itself that has Plimsoll's type is removed too.
     let is_ours = |mount: &Mount| mount.kind == FS_TYPE;
     let root = &namespace.root;
     let mut found = Vec::new();

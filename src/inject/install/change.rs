@@ -33,7 +33,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// Tells whether the change alters anything.
+    /// Returns whether the change alters anything.
     #[must_use]
     pub fn is_needed(&self) -> bool {
         self.before != self.after

@@ -28,7 +28,7 @@ pub(super) fn is_our_oci_hook(text: &str) -> bool {
     file.get("hook").is_some_and(is_our_hook)
 }
 
-/// Tells whether the file, in JSON or YAML, describes our device.
+/// Returns whether the file, in JSON or YAML, describes our device.
 pub(super) fn is_our_cdi(text: &str) -> bool {
     text.contains(CDI_KIND)
 }

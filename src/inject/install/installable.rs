@@ -42,14 +42,14 @@ impl Installable {
         all.find(|installable| installable.name() == name)
     }
 
-    /// Tells whether `--all` includes the installable: a device is only for those who ask for it
+    /// Returns whether `--all` includes the installable: a device is only for those who ask for it
     /// by name.
     #[must_use]
     pub fn is_one_of_all(self) -> bool {
         self != Installable::Cdi
     }
 
-    /// Tells whether the engine is installed below that root. CDI needs no program.
+    /// Returns whether the engine is installed below that root. CDI needs no program.
     #[must_use]
     pub fn is_installed(self, root: &Path) -> bool {
         match self {

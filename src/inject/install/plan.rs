@@ -34,7 +34,7 @@ enum RecordStep {
 }
 
 impl Plan {
-    /// Tells whether any file is to be changed.
+    /// Returns whether any file is to be changed.
     #[must_use]
     pub fn is_needed(&self) -> bool {
         self.changes.iter().any(Change::is_needed)

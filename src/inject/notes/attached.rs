@@ -1,5 +1,5 @@
-//! Notes of the containers that have their files by `attach` alone, and lose them when an engine
-//! without our hook starts them again.
+//! Notes of the containers that got their files only by `attach`, and lose the files when an engine
+//! without Plimsoll's hook starts the container again.
 
 use crate::base::paths::ATTACHED_NOTES;
 use std::{

@@ -111,7 +111,7 @@ fn configuration(args: &[OsString]) -> PathBuf {
                 rest.next();
                 continue;
             }
-            // argp allows a short option with its value in one word.
+            // argp allows a short option with its value in one argument.
             _ => match (name.strip_prefix('b'), name.strip_prefix('f')) {
                 _ if is_long(arg) || value.is_some() => continue,
                 (Some(value), _) => {
@@ -133,7 +133,7 @@ fn configuration(args: &[OsString]) -> PathBuf {
     Path::new(bundle).join(file)
 }
 
-/// Returns the name of an option, and its value if that stands in the same word; `None` for an
+/// Returns the name of an option, and its value if that is in the same argument; `None` for an
 /// argument without a dash.
 fn option(arg: &OsStr) -> Option<(&str, Option<&str>)> {
     let name = arg.to_str()?.strip_prefix('-')?;

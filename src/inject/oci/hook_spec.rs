@@ -4,11 +4,10 @@ use std::iter;
 
 use serde_json::{Value, json};
 
-/// The stage of an OCI runtime that lies outside of the container: its mounts are there, and it has
-/// not run yet.
+/// The stage of an OCI runtime outside of the container, which has its mounts and has not run yet.
 pub const CREATE_RUNTIME: &str = "createRuntime";
 
-/// The stage of an OCI runtime that lies in the container's namespaces, before the root changes.
+/// The stage of an OCI runtime inside the container's namespaces, before the root changes.
 pub const CREATE_CONTAINER: &str = "createContainer";
 
 /// The path of the program in the packaged files.

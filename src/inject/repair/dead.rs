@@ -17,10 +17,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct DeadDevices(Mutex<BTreeMap<String, bool>>);
 
 impl DeadDevices {
-    /// Tells whether the daemon of `mount` is dead. A mount that no path reaches is not dead: no
+    /// Returns whether the daemon of `mount` is dead. A mount that no path reaches is not dead: no
     /// process can read its file. A mount on a dead one is dead too.
     ///
-    /// `among` are the mounts of our type in the namespace.
+    /// `among` are Plimsoll's mounts in the namespace.
     pub(super) fn has(&self, namespace: &MountNamespace, mount: &Mount, among: &[Mount]) -> bool {
         let mut outer = among.iter().filter(|outer| is_within(mount, outer));
         outer.any(|outer| self.is_dead(namespace, outer)) || self.is_dead(namespace, mount)

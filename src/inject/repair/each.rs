@@ -18,7 +18,7 @@ pub struct RepairedContainer {
     pub failed: Option<String>,
 }
 
-/// Calls `repair` for each namespace with the mounts of our type there that `is_wanted` accepts,
+/// Calls `repair` for each namespace with Plimsoll's mounts there that `is_wanted` accepts,
 /// except those at `points` in this process's own namespace, which are the view itself. `repair`
 /// returns the number of mounts that are as they should be, or an error, for each place.
 ///
@@ -51,13 +51,14 @@ pub(super) fn each(
     Ok(repaired)
 }
 
-/// Tells whether the mount point of `mount` lies below that of `outer`: the way there leads through
+/// Returns whether the mount point of `mount` lies below that of `outer`: the way there leads through
 /// files for which there may be no daemon.
 pub(super) fn is_within(mount: &Mount, outer: &Mount) -> bool {
     outer.point != mount.point && mount.point.starts_with(&outer.point)
 }
 
-/// Returns those of `mounts` that lie within no other one of them, of several at one point the last.
+/// Returns the mounts that are within no other mount of `mounts`; of several mounts at one mount
+/// point, the last one.
 pub(super) fn outermost(mounts: &[Mount]) -> Vec<&Mount> {
     let mut found: Vec<&Mount> = Vec::new();
     for mount in mounts {

@@ -1,7 +1,7 @@
-//! Repairs our mounts in the containers: looks through every mount namespace of the machine.
+//! Repairs Plimsoll's mounts in the containers: searches every mount namespace of the machine.
 //!
-//! This room asks the container's files nothing that a daemon would have to answer, for there may
-//! be none. One call alone asks, whether a daemon is dead, and a thread of its own makes that call.
+//! No call here needs an answer of a container's file system, whose daemon may be dead, except one:
+//! the call that finds out whether a daemon is dead, which a thread of its own makes.
 
 mod dead;
 mod each;

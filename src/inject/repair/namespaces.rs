@@ -12,8 +12,8 @@ use crate::{
 use nix::sched::{CloneFlags, unshare};
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
-/// The time after which the work in one mount namespace is given up: its root may lie in a file
-/// system whose daemon hangs.
+/// The timeout of the work in one mount namespace, whose root may be in a file system whose daemon
+/// hangs.
 const VISIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A mount namespace of the machine with the processes in it.
@@ -29,13 +29,13 @@ pub(super) struct OccupiedNamespace {
 pub(super) struct Visit<T> {
     /// The process through which the namespace was seen.
     pub(super) pid: Pid,
-    /// The result of the work there, or why there is none.
+    /// The result of the work in the namespace, or the error.
     pub(super) result: Result<T, String>,
 }
 
 impl OccupiedNamespace {
     /// Lists every mount namespace that has a process, this process's own first: its mounts may have
-    /// peers elsewhere, which get what this one gets.
+    /// peers in the others, to which a change propagates.
     pub(super) fn all() -> io::Result<Vec<OccupiedNamespace>> {
         let own = inode_of("self");
         let mut found: BTreeMap<u64, OccupiedNamespace> = BTreeMap::new();
@@ -58,7 +58,7 @@ impl OccupiedNamespace {
         Ok([own, others].into_iter().flatten().collect())
     }
 
-    /// Calls `work` with the namespace and the mounts of our type in it that `is_wanted` accepts,
+    /// Calls `work` with the namespace and Plimsoll's mounts in it that `is_wanted` accepts,
     /// in a thread that may enter the namespace. `None` if there are no such mounts.
     pub(super) fn visit<T: Send + 'static>(
         &self,
@@ -106,8 +106,8 @@ impl OccupiedNamespace {
     }
 }
 
-/// Returns the device number of our file system that is mounted last at `point` in this process's
-/// mount namespace.
+/// Returns the device number of Plimsoll's file system that is mounted last at `point` in this
+/// process's mount namespace.
 pub(super) fn device(point: &Path) -> Option<String> {
     let mounts = mountinfo::own().ok()?.into_iter();
     let mut mounts = mounts.filter(|mount| mount.kind == FS_TYPE && mount.point == point);

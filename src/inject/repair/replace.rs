@@ -36,7 +36,7 @@ pub fn replace_dead(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Rep
     let living: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let source = paths::mount_source(mountpoint);
     let is_wanted = |mount: &Mount| {
-        // A copy of a whole view that somebody put elsewhere is that one's own affair.
+        // A copy of a whole view at another path was not mounted by Plimsoll, so it stays.
         let is_part = mount.root != Path::new("/") || points.contains(&mount.point);
         mount.source == source && !living.contains(&mount.device) && is_part
     };

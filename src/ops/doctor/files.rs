@@ -9,7 +9,7 @@ pub(super) fn text(root: &Path, path: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// Tells whether anything lies at that path below `root`, be it a broken link.
+/// Returns whether anything lies at that path below `root`, be it a broken link.
 pub(super) fn exists(root: &Path, path: &str) -> bool {
     root.join(path).symlink_metadata().is_ok()
 }

@@ -11,14 +11,14 @@ use std::{
 
 /// The bytes that are read of a file.
 const MAX_START: usize = 512;
-/// The time after which a question counts as unanswered.
+/// The time after which a command or a read counts as hung.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns the text that a command prints; `None` if the command cannot be started or fails, or
 /// prints on beyond the timeout, when the command is killed.
-pub(super) fn command(program: impl AsRef<Path>, words: &[&str]) -> Option<String> {
+pub(super) fn command(program: impl AsRef<Path>, args: &[&str]) -> Option<String> {
     let mut command = Command::new(program.as_ref());
-    command.args(words).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
     let mut out = child.stdout.take()?;

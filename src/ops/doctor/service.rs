@@ -163,7 +163,7 @@ fn unit() -> Option<BTreeMap<String, String>> {
 }
 
 impl DaemonState {
-    /// Tells whether a reader gets a served file.
+    /// Returns whether a reader gets a served file.
     pub(super) fn is_serving(&self) -> bool {
         self.mounted.as_deref() == Some(FS_TYPE) && self.read == ReadResult::Good
     }

@@ -170,7 +170,7 @@ impl ContainerCgroups {
         }
     }
 
-    /// Allows the container Docker's devices alone. On v2, which has no device files, a root
+    /// Allows the container only Docker's devices. On v2, which has no device files, a root
     /// without device nodes and the absence of CAP_MKNOD take the place of the rules.
     fn limit_devices(&self) -> Result<(), RunError> {
         let cgroup = Path::new(&self.name);
@@ -205,7 +205,7 @@ impl Drop for ContainerCgroups {
     }
 }
 
-/// Returns the text of `memory.swap.max`, which counts swap alone.
+/// Returns the text of `memory.swap.max`, which counts only swap.
 fn unified_swap(memory: Bytes, swap: Swap) -> String {
     match swap {
         Swap::LikeMemory => memory.0.to_string(),

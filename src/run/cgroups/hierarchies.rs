@@ -189,14 +189,14 @@ fn option_that_needs(controller: &str, limits: &Limits) -> Option<&'static str> 
     }
 }
 
-/// Tells whether a v2 cgroup can enable a controller for its children.
+/// Returns whether a v2 cgroup can enable a controller for its children.
 fn is_available(cgroup: &Path, controller: &str) -> bool {
     let text = fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
     text.split_whitespace().any(|listed| listed == controller)
 }
 
 /// Enables the controllers of a v2 cgroup for its children. Fails only for a controller that a
-/// limit needs; the served files do without the others.
+/// limit needs; the served files do not need the other controllers.
 fn enable(cgroup: &Path, limits: &Limits) -> Result<(), RunError> {
     let control = cgroup.join("cgroup.subtree_control");
     for controller in ENABLED_CONTROLLERS {

@@ -20,7 +20,7 @@ pub(crate) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two attempts to remove a cgroup.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Tells whether cgroups of the container `name` exist.
+/// Returns whether cgroups of the container `name` exist.
 pub(crate) fn exist(name: &str) -> bool {
     Hierarchies::find().is_ok_and(|hierarchies| {
         let mut tops = hierarchies.tops().into_iter();

@@ -89,7 +89,7 @@ pub enum RootSource {
 /// A container's network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Network {
-    /// A network namespace with a loopback device alone.
+    /// A network namespace with only a loopback device.
     #[default]
     None,
     /// The network of the host.

@@ -172,7 +172,7 @@ fn write_stdout(mut bytes: &[u8]) -> nix::Result<()> {
     Ok(())
 }
 
-/// Tells whether standard input is a terminal.
+/// Returns whether standard input is a terminal.
 pub(crate) fn is_terminal() -> bool {
     isatty(io::stdin()).unwrap_or(false)
 }

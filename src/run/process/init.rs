@@ -225,7 +225,7 @@ fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
 }
 
 /// Opens each standard stream on /dev/null for reading and writing. libcontainer 0.7 replaces a
-/// stream on the host's /dev/null by one that is open for reading alone, so writes would fail.
+/// stream on the host's /dev/null by one that is open only for reading, so writes would fail.
 fn reopen_null_streams() -> nix::Result<()> {
     let null = std::fs::OpenOptions::new()
         .read(true)

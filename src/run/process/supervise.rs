@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// The signals that the container gets. All others act on `plimsoll run` itself.
+/// The signals that the container gets. All other signals act on `plimsoll run` itself.
 const FORWARDED: &[Signal] = &[
     Signal::SIGHUP,
     Signal::SIGINT,

@@ -139,7 +139,7 @@ impl Drop for ContainerDir {
         } else if let Err(error) = remove(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "leaving the container's directory to the next start");
         }
-        // These calls remove empty directories alone: other containers and kept changes stay.
+        // These calls remove only empty directories: other containers and kept changes stay.
         for path in [
             self.parent.join("live"),
             self.parent.join("kept"),

@@ -113,7 +113,8 @@ fn create_like_host(main: &Path, below: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Removes a directory or file that is empty, as it was created. Leaves all others.
+/// Removes a directory or file that is empty, as it was created. Leaves every other directory or
+/// file.
 fn remove_if_empty(path: &Path) {
     let Ok(meta) = path.symlink_metadata() else {
         return;

@@ -113,11 +113,12 @@ impl Predecessor {
         }
     }
 
-    /// Tells the predecessor to end, and its keeper to start no other daemon. Both may be dead. From
+    /// Orders the predecessor to end, and its keeper to start no other daemon. Both may be dead. From
     /// the return on, this process is the only one that serves on the mount point.
     ///
-    /// Each of the two gets its own message, since each may be killed at any moment, and each that
-    /// does not end sends [`Message::ServesOn`]: no answer means that there is no process to answer.
+    /// The predecessor and its keeper each get a message, since each may be killed at any moment. A
+    /// process that does not end sends [`Message::ServesOn`]; no answer means that the process is
+    /// dead.
     ///
     /// # Errors
     /// When the predecessor, or the next daemon of its keeper, serves on.

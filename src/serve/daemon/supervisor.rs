@@ -21,7 +21,7 @@ use std::{
 };
 
 /// The pause before another keeper is started, after one that this daemon started died or did not
-/// start. A keeper that dies again and again does so slowly.
+/// start. The pause limits the rate of keepers that die at once.
 const KEEPER_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The supervisor of a daemon.

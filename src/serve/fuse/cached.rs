@@ -9,7 +9,7 @@
 //! | reader | age of the bytes, at most |
 //! |---|---|
 //! | opens the file | [`Answers::max_age`] and two jiffies: the TTL as the kernel counts it |
-//! | holds a descriptor, or opens the file while another reader reads on and on | five times that age, and two jiffies: a reader in many steps sees one content |
+//! | holds a descriptor, or opens the file while another reader reads without a pause | five times that age, and two jiffies: a reader in many steps sees one content |
 //!
 //! open(2) sends GETATTR without a file handle, read(2) sends GETATTR with one if the TTL is over.
 //! If the TTL of a fresh open is over before its first read(2), that read looks like one of a

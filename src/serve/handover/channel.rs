@@ -211,7 +211,7 @@ impl Channel {
             return Err(Errno::E2BIG);
         }
         let mut descriptors = match before {
-            // A sender that gave up in the midst of a set begins anew.
+            // A sender that stopped in the midst of a set begins again with the first packet.
             _ if chunk.first == 0 => Descriptors::default(),
             Some(set) if (set.total, set.descriptors.len()) == (chunk.total, chunk.first) => {
                 set.descriptors
@@ -244,7 +244,7 @@ impl Channel {
         Ok(Message::parse(&packet::peek(&self.socket)?))
     }
 
-    /// Stops reading: packets that have arrived can be received, and whoever sends from now on gets
+    /// Stops reading: packets that have arrived can be received, and a process that sends later gets
     /// EPIPE.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ fn content(fd: &OwnedFd) -> io::Result<Vec<u8>> {
     let file = File::from(fd.try_clone()?);
     let size = file.metadata()?.len().min(MAX_MANIFEST_BYTES);
     let mut text = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-    // Other processes share the open file, and so its offset: every read says where.
+    // Other processes share the open file, and so its offset: every read passes its own offset.
     file.read_exact_at(&mut text, 0)?;
     Ok(text)
 }

@@ -23,7 +23,7 @@ pub enum Manifest {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The manifest was written by another version of this program.
-    #[error("the manifest has version {0}, which this program does not know (known: 1)")]
+    #[error("the manifest has version {0}, which this program does not support (supported: 1)")]
     Unknown(String),
     /// The text is no manifest.
     #[error("the manifest is corrupt")]

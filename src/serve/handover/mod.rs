@@ -1,5 +1,5 @@
 //! The hand-over from one daemon to the next: the descriptors that outlive a daemon, the manifest
-//! that says how to use them, and the messages.
+//! that describes their use, and the messages.
 //!
 //! # The sequence of `plimsoll daemon --replace`
 //!

@@ -99,7 +99,7 @@ impl Entry {
     /// Returns the CPUs, memory nodes and links in this directory for a caller that sees these
     /// devices, each with its offset and its name.
     ///
-    /// The offset is at least 256, above that of any named child, and depends on the number alone.
+    /// The offset is at least 256, above that of any named child, and depends only on the number.
     #[must_use]
     pub fn numbered_children(self, shown: &VisibleDevices) -> Vec<(u64, String, Entry)> {
         let cpus = || shown.cpus.iter().map(|CpuId(cpu)| ("cpu", cpu));

@@ -37,7 +37,7 @@ const NODE_LINK_MARK: u64 = 1 << 13;
 /// The largest key that fits into an inode number.
 ///
 /// A key is a kernfs node's id. The lower 32 bits are a number that the kernel uses again only
-/// after 2^31 others, and the upper 32 bits count these reuses (`fs/kernfs/dir.c`,
+/// after 2^31 other inodes, and the upper 32 bits count these reuses (`fs/kernfs/dir.c`,
 /// `__kernfs_new_node`).
 pub(super) const MAX_KEY: u64 = u64::MAX >> NODE_BITS;
 

@@ -23,7 +23,7 @@ struct Topology {
 }
 
 impl Answers {
-    /// Tells whether the machine has a file or directory with the path `path` below `/`.
+    /// Returns whether the machine has a file or directory with the path `path` below `/`.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.machine.has(path)

@@ -56,7 +56,7 @@ impl Answers {
         })
     }
 
-    /// Tells whether the kernel may cache the file: its size and the places of its lines never
+    /// Returns whether the kernel may cache the file: its size and the places of its lines never
     /// change.
     #[must_use]
     pub fn is_cacheable(&self, file: File) -> bool {

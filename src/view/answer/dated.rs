@@ -9,7 +9,7 @@ pub(super) struct Dated<T> {
     pub(super) value: T,
 }
 
-/// The last good value of something that is read again and again; empty before the first read.
+/// The last good value of a fact that is read repeatedly; empty before the first read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Latest<T>(Option<Dated<T>>);
 

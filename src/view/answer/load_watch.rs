@@ -50,7 +50,7 @@ impl LoadWatch {
 }
 
 impl SampledLoad {
-    /// Tells whether a reader asked for this load so recently that sampling goes on.
+    /// Returns whether a reader asked for this load so recently that sampling goes on.
     pub(super) fn is_watched(&self, now: Micros) -> bool {
         now.less(self.read) < LOAD_WATCH_TIMEOUT
     }

@@ -49,7 +49,7 @@ impl PaddedSizes {
         self.0.get(file.row())?.as_ref()
     }
 
-    /// Tells whether the file has a constant size.
+    /// Returns whether the file has a constant size.
     pub(super) fn has(&self, file: File) -> bool {
         self.size(file).is_some()
     }

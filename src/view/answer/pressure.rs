@@ -24,7 +24,7 @@ use std::{
 const CAP_SYS_RESOURCE: u32 = 24;
 
 impl Answers {
-    /// Tells whether that caller has the pressure file: a container for which the kernel counts
+    /// Returns whether that caller has the pressure file: a container for which the kernel counts
     /// the pressure, or a process of a host that has the file.
     #[must_use]
     pub fn has_pressure(&self, file: File, caller: &Caller) -> bool {
@@ -70,7 +70,7 @@ impl Answers {
         Ok(file)
     }
 
-    /// Tells whether the thread `tid` has `CAP_SYS_RESOURCE` in any user namespace
+    /// Returns whether the thread `tid` has `CAP_SYS_RESOURCE` in any user namespace
     /// (`psi_trigger_create` in `kernel/sched/psi.c` asks the thread that opened the file).
     #[must_use]
     pub fn is_privileged(&self, tid: Tid) -> bool {

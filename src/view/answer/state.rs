@@ -32,7 +32,7 @@ pub(super) struct HostState {
 pub(super) struct ContainerState {
     /// Identity of the container and its cgroup paths.
     pub(super) container: Latest<Arc<Container>>,
-    /// Tells whether `container` has a path in every hierarchy.
+    /// Returns whether `container` has a path in every hierarchy.
     pub(super) is_placed: bool,
     /// Memory limits and use of the cgroup and its ancestors.
     pub(super) memory: Latest<Memory>,

@@ -38,7 +38,7 @@ pub struct VisibleDevices {
 }
 
 impl VisibleDevices {
-    /// Tells whether `subject` is visible; the machine always is.
+    /// Returns whether `subject` is visible; the machine always is.
     #[must_use]
     pub fn has(&self, subject: Subject) -> bool {
         match subject {

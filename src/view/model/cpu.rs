@@ -44,7 +44,7 @@ pub struct Cpuinfo {
 pub struct Block {
     /// Lines without their newlines.
     pub lines: Vec<String>,
-    /// Tells whether an empty line follows.
+    /// Returns whether an empty line follows.
     pub ended: bool,
 }
 

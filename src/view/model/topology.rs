@@ -75,7 +75,7 @@ impl Nodes {
     }
 }
 
-/// Tells whether two of the seen CPUs are threads of one core, from the threads of each CPU's core.
+/// Returns whether two of the seen CPUs are threads of one core, from the threads of each CPU's core.
 #[must_use]
 pub fn is_smt(seen: &CpuSet, threads: impl IntoIterator<Item = CpuSet>) -> bool {
     let mut threads = threads.into_iter();

@@ -9,8 +9,8 @@ pub fn vmstat(view: &[(String, u64)], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes `/proc/slabinfo` without any cache: a cgroup of v2 has no caches of its own, and those of
-/// v1 are empty since Linux 5.9 (`mm/slab_common.c`).
+/// Writes `/proc/slabinfo` without any slab cache: a cgroup of v2 has no slab caches of its own, and
+/// those of v1 are empty since Linux 5.9 (`mm/slab_common.c`).
 pub fn slabinfo(header: &[String], out: &mut Vec<u8>) {
     for line in header {
         put(out, format_args!("{line}\n"));

@@ -265,7 +265,7 @@ impl Interval {
     }
 
     /// Moves the amount from idle time to a column, an equal part on each CPU. CPUs with more idle
-    /// time take the excess of the others.
+    /// time take the excess of the other CPUs.
     fn fill(&mut self, amount: Micros, column: impl Fn(&mut Times) -> &mut Micros) {
         let mut left = amount;
         while left > Micros::ZERO {
