@@ -129,8 +129,8 @@ impl Callers {
         if !is_own && namespace_of(machine, &thread, "mnt").map_err(unread)? == self.host.mount {
             return Ok(Caller::Host);
         }
-        let member = HeldMembership::of(tid, machine).map_err(unread)?;
-        let own = paths(tid, member.text(), cgroups)?;
+        let membership = HeldMembership::of(tid, machine).map_err(unread)?;
+        let own = paths(tid, membership.text(), cgroups)?;
         let namespace = if is_own {
             // A failed read is no proof that the namespace has no init.
             self.namespace(tid, pid, machine).map_err(unread)?
@@ -139,7 +139,9 @@ impl Callers {
         };
         let root = namespace
             .as_ref()
-            .and_then(|known| paths(known.init.main_thread(), known.member.text(), cgroups).ok())
+            .and_then(|known| {
+                paths(known.init.main_thread(), known.membership.text(), cgroups).ok()
+            })
             .map(Paths::out_of_init_scope)
             .filter(|root| root.contains(&own))
             .unwrap_or(own);
@@ -150,7 +152,7 @@ impl Callers {
             init: namespace.as_ref().map(|known| known.init),
         });
         if let Some(namespace) = namespace.filter(|_| self.is_live) {
-            (self.recent).remember(tid, member, namespace, Arc::clone(&container));
+            (self.recent).remember(tid, membership, namespace, Arc::clone(&container));
         }
         Ok(Caller::Container(container))
     }
@@ -203,15 +205,15 @@ impl Callers {
         let Some(init) = self.init(tid, inode, machine)? else {
             return Ok(None);
         };
-        let member = match HeldMembership::of(init.main_thread(), machine) {
-            Ok(member) => member,
+        let membership = match HeldMembership::of(init.main_thread(), machine) {
+            Ok(membership) => membership,
             Err(error) if error.is_shortage() => return Err(error),
             Err(_) => return Ok(None),
         };
         let namespace = Namespace {
             inode,
             init,
-            member,
+            membership,
         };
         Ok(Some(if self.is_live {
             self.recent.remember_namespace(namespace)

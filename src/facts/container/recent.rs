@@ -74,14 +74,14 @@ impl HeldMembership {
 pub(super) struct Namespace {
     pub(super) inode: u64,
     pub(super) init: Pid,
-    pub(super) member: HeldMembership,
+    pub(super) membership: HeldMembership,
 }
 
 /// A thread that read recently, with its container.
 #[derive(Debug)]
 struct RecentThread {
     tid: Tid,
-    member: HeldMembership,
+    membership: HeldMembership,
     namespace: Arc<Namespace>,
     container: Arc<Container>,
 }
@@ -109,7 +109,7 @@ impl Recent {
     pub(super) fn container(&self, tid: Tid) -> Option<Arc<Container>> {
         let mut slot = slot(&self.threads, tid.0.into())?.lock();
         let thread = slot.as_ref().filter(|thread| thread.tid == tid)?;
-        if thread.member.is_unchanged() && thread.namespace.member.is_unchanged() {
+        if thread.membership.is_unchanged() && thread.namespace.membership.is_unchanged() {
             return Some(Arc::clone(&thread.container));
         }
         *slot = None;
@@ -120,13 +120,13 @@ impl Recent {
     pub(super) fn remember(
         &self,
         tid: Tid,
-        member: HeldMembership,
+        membership: HeldMembership,
         namespace: Arc<Namespace>,
         container: Arc<Container>,
     ) {
         let thread = RecentThread {
             tid,
-            member,
+            membership,
             namespace,
             container,
         };
@@ -140,7 +140,7 @@ impl Recent {
     /// init lives and is in the same cgroups.
     pub(super) fn namespace(&self, inode: u64) -> Option<Arc<Namespace>> {
         let known = slot(&self.namespaces, inode)?.lock().clone()?;
-        (known.inode == inode && known.member.is_unchanged()).then_some(known)
+        (known.inode == inode && known.membership.is_unchanged()).then_some(known)
     }
 
     /// Remembers a namespace.
@@ -189,13 +189,18 @@ mod tests {
         for is_inits_turn in [false, true] {
             let (mut thread, mut init) = (sleeper(), sleeper());
             let recent = Recent::default();
-            let member = |child: &Child| HeldMembership::of(Tid(child.id()), &machine).unwrap();
+            let membership = |child: &Child| HeldMembership::of(Tid(child.id()), &machine).unwrap();
             let namespace = recent.remember_namespace(Namespace {
                 inode: 7,
                 init: Pid(init.id()),
-                member: member(&init),
+                membership: membership(&init),
             });
-            recent.remember(Tid(thread.id()), member(&thread), namespace, container());
+            recent.remember(
+                Tid(thread.id()),
+                membership(&thread),
+                namespace,
+                container(),
+            );
             assert!(recent.container(Tid(thread.id())).is_some());
             assert!(recent.container(Tid(thread.id() + 16)).is_none());
             assert!(recent.namespace(7).is_some() && recent.namespace(7 + 32).is_none());
@@ -226,13 +231,13 @@ mod tests {
         std::fs::create_dir(&cgroup).unwrap();
         let mut thread = sleeper();
         let recent = Recent::default();
-        let member = || HeldMembership::of(Tid(thread.id()), &machine).unwrap();
+        let membership = || HeldMembership::of(Tid(thread.id()), &machine).unwrap();
         let namespace = recent.remember_namespace(Namespace {
             inode: 7,
             init: Pid(thread.id()),
-            member: member(),
+            membership: membership(),
         });
-        recent.remember(Tid(thread.id()), member(), namespace, container());
+        recent.remember(Tid(thread.id()), membership(), namespace, container());
         let before = recent.container(Tid(thread.id()));
         std::fs::write(cgroup.join("cgroup.procs"), thread.id().to_string()).unwrap();
         let after = recent.container(Tid(thread.id()));
