@@ -117,7 +117,10 @@ pub(super) fn rust_files(dir: &Path) -> Vec<PathBuf> {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                left.push(path);
+                // `cargo fuzz` builds below integration/fuzz.
+                if path.file_name().is_some_and(|name| name != "target") {
+                    left.push(path);
+                }
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 found.push(path);
             }

@@ -10,7 +10,7 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     sys::stat::{Mode, fstat},
     unistd::{self, chroot, fchdir},
 };
@@ -22,6 +22,7 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The maximum number of look-ups of a path that other processes change during the look-up.
@@ -50,11 +51,12 @@ pub(super) struct MountNamespace {
     /// The open files of this process, which keep their names when this process enters.
     pub(super) fds: FdDirectory,
     /// The mounts of this process.
-    pub(super) here: Vec<Mount>,
+    pub(super) here: Arc<Vec<Mount>>,
+    /// The inode number of the namespace.
+    pub(super) inode: u64,
     pid: Pid,
     pidfd: OwnedFd,
     file: File,
-    inode: u64,
 }
 
 /// Returns true while a runtime creates the container of the process `pid`: the root of the process
@@ -121,7 +123,13 @@ impl MountNamespace {
     }
 
     /// Looks at the namespace of any process, the host's too.
-    pub(super) fn of_process(pid: Pid) -> Result<MountNamespace, EnterError> {
+    fn of_process(pid: Pid) -> Result<MountNamespace, EnterError> {
+        let here = mountinfo::own().map_err(refused("/proc/self/mountinfo"))?;
+        MountNamespace::seen_from(Arc::new(here), pid)
+    }
+
+    /// Looks at the namespace of any process; `here` are the mounts of this process.
+    pub(super) fn seen_from(here: Arc<Vec<Mount>>, pid: Pid) -> Result<MountNamespace, EnterError> {
         let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
         let pidfd = pidfd::of_process(unistd::Pid::from_raw(number));
         let pidfd = pidfd.map_err(|_| EnterError::Ended(pid))?;
@@ -134,8 +142,7 @@ impl MountNamespace {
         let directory = directory.map_err(|error| refused(&path)(error.into()))?;
         let path = format!("/proc/{pid}/mountinfo");
         let mounts = mountinfo::of(pid).map_err(refused(&path))?;
-        let here = mountinfo::own().map_err(refused("/proc/self/mountinfo"))?;
-        let outside = (inode_of("self") != Some(inode)).then(|| peers(&here));
+        let outside = (inode_of("self") != Some(inode)).then(|| peers(here.iter()));
         let namespace = MountNamespace {
             root: ContainerRoot {
                 directory,
@@ -175,10 +182,12 @@ impl MountNamespace {
         poll(&mut fds, PollTimeout::ZERO) == Ok(0)
     }
 
-    /// Makes the namespace and its root those of this thread, which must share them with no other
-    /// thread.
+    /// Makes the namespace and its root those of this thread alone.
     pub(super) fn enter(&self) -> Result<(), EnterError> {
-        let entered = setns(&self.file, CloneFlags::CLONE_NEWNS)
+        // A new thread shares its root with the thread that started it, for as long as both live.
+        // setns refuses a thread that shares its root (mntns_install in fs/namespace.c).
+        let entered = unshare(CloneFlags::CLONE_FS)
+            .and_then(|()| setns(&self.file, CloneFlags::CLONE_NEWNS))
             .and_then(|()| fchdir(&self.root.directory))
             .and_then(|()| chroot("."));
         entered.map_err(|error| EnterError::Locked {

@@ -80,15 +80,6 @@ pub fn accept(listener: impl AsFd) -> nix::Result<OwnedFd> {
     rustix::net::accept_with(listener, SocketFlags::CLOEXEC).map_err(errno)
 }
 
-/// Keeps the descriptor open across exec, for the programs that this process becomes or starts.
-///
-/// # Errors
-///
-/// The errors of `fcntl(2)`.
-pub fn clear_cloexec(fd: impl AsFd) -> nix::Result<()> {
-    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)
-}
-
 /// Waits until `socket` has a message or its other end is closed.
 ///
 /// # Errors

@@ -16,7 +16,8 @@ use crate::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
         namespace::MountNamespace,
-        subprocess, target,
+        subprocess,
+        target::{self, TargetError},
         tree::{ContainerTree, TreeOwner},
     },
 };
@@ -147,6 +148,10 @@ fn remove(namespace: &MountNamespace, execution: Execution) -> Delivery {
             Execution::Apply => root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds),
         };
         match taken {
+            // Something was mounted over the file since the look-up.
+            Ok(0) => refused.push(chain(&TargetError::Covered {
+                path: Path::new("/").join(path),
+            })),
             Ok(taken) => mounts += taken,
             Err(error) => refused.push(format!(
                 "cannot uncover {}: {}",

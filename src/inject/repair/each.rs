@@ -1,6 +1,6 @@
 //! Repairs the mounts of every mount namespace, one namespace after the other.
 
-use super::namespaces::{OccupiedNamespace, Visit};
+use super::namespaces::{OccupiedNamespace, Round, Visit};
 use crate::{
     base::{mountinfo::Mount, units::Pid},
     inject::namespace::MountNamespace,
@@ -31,12 +31,13 @@ pub(super) fn each(
 ) -> io::Result<Vec<RepairedContainer>> {
     let repair = Arc::new(repair);
     let mut repaired = Vec::new();
+    let round = Round::start()?;
     for namespace in OccupiedNamespace::all()? {
         let is_wanted = |mount: &Mount| {
             let is_view = namespace.is_own && points.contains(&mount.point);
             is_wanted(mount) && !is_view
         };
-        let Some(Visit { pid, result }) = namespace.visit(is_wanted, &repair) else {
+        let Some(Visit { pid, result }) = namespace.visit(&round, is_wanted, &repair) else {
             continue;
         };
         let results = result.unwrap_or_else(|error| vec![Err(error)]);

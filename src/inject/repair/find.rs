@@ -1,6 +1,9 @@
 //! Finds mounts of Plimsoll whose daemons are dead, and changes none.
 
-use super::{dead::DeadDevices, namespaces::OccupiedNamespace};
+use super::{
+    dead::DeadDevices,
+    namespaces::{OccupiedNamespace, Round},
+};
 use crate::{
     base::{mountinfo::Mount, paths, units::Pid},
     inject::namespace::MountNamespace,
@@ -40,8 +43,9 @@ pub fn find_dead() -> io::Result<Vec<DeadMounts>> {
         !mount.point.starts_with(&view) || view.as_os_str().is_empty()
     };
     let mut found = Vec::new();
+    let round = Round::start()?;
     for namespace in OccupiedNamespace::all()? {
-        let Some(visit) = namespace.visit(is_elsewhere, &count) else {
+        let Some(visit) = namespace.visit(&round, is_elsewhere, &count) else {
             continue;
         };
         // A namespace that cannot be entered has no mounts that doctor could name.

@@ -9,19 +9,54 @@ use crate::{
     },
     inject::namespace::{EnterError, MountNamespace, inode_of},
 };
-use nix::sched::{CloneFlags, unshare};
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
-/// The timeout of the work in one mount namespace, whose root may be in a file system whose daemon
-/// hangs.
-const VISIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time after which the work in one mount namespace is given up, because the root of a process
+/// there may lie in a file system whose daemon hangs.
+const VISIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The timeout once [`MAX_LATE_VISITS`] namespaces were given up. A supervisor gives a daemon that
+/// ends about ten seconds for all namespaces together.
+const LATE_VISIT_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// The number of namespaces that may take the whole [`VISIT_TIMEOUT`].
+const MAX_LATE_VISITS: usize = 3;
 
 /// A mount namespace of the machine with the processes in it.
 #[derive(Debug)]
 pub(super) struct OccupiedNamespace {
     /// True for the mount namespace of this process.
     pub(super) is_own: bool,
+    inode: u64,
     pids: Vec<Pid>,
+}
+
+/// The facts that every visit of one round shares.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// The mounts of this process at the start of the round.
+    here: Arc<Vec<Mount>>,
+    late: Cell<usize>,
+}
+
+impl Round {
+    /// Reads the mounts of this process.
+    ///
+    /// # Errors
+    /// The errors of the read of `/proc/self/mountinfo`.
+    pub(super) fn start() -> io::Result<Round> {
+        Ok(Round {
+            here: Arc::new(mountinfo::own()?),
+            late: Cell::new(0),
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        match self.late.get() < MAX_LATE_VISITS {
+            true => VISIT_TIMEOUT,
+            false => LATE_VISIT_TIMEOUT,
+        }
+    }
 }
 
 /// A visit to a mount namespace.
@@ -50,6 +85,7 @@ impl OccupiedNamespace {
             };
             let namespace = found.entry(inode).or_insert(OccupiedNamespace {
                 is_own: Some(inode) == own,
+                inode,
                 pids: Vec::new(),
             });
             namespace.pids.push(pid);
@@ -62,6 +98,7 @@ impl OccupiedNamespace {
     /// in a thread that may enter the namespace. `None` if there are no such mounts.
     pub(super) fn visit<T: Send + 'static>(
         &self,
+        round: &Round,
         is_wanted: impl Fn(&Mount) -> bool,
         work: &Arc<impl Fn(&MountNamespace, &[Mount]) -> T + Send + Sync + 'static>,
     ) -> Option<Visit<T>> {
@@ -78,18 +115,20 @@ impl OccupiedNamespace {
             if mounts.is_empty() {
                 return None;
             }
-            let work = Arc::clone(work);
-            let result = sys::with_timeout(VISIT_TIMEOUT, move || {
-                // A thread that shares its root with other threads may not change its mount
-                // namespace.
-                unshare(CloneFlags::CLONE_FS).map_err(|error| error.desc().to_owned())?;
-                match MountNamespace::of_process(pid) {
+            let (work, here, inode) = (Arc::clone(work), Arc::clone(&round.here), self.inode);
+            let result = sys::with_timeout(round.timeout(), move || {
+                match MountNamespace::seen_from(here, pid) {
+                    // The kernel may have given the pid to a process elsewhere.
+                    Ok(namespace) if namespace.inode != inode => Ok(None),
                     Ok(namespace) => Ok(Some(work(&namespace, &mounts))),
                     Err(EnterError::Ended(_)) => Ok(None),
                     Err(error) => Err(chain(&error)),
                 }
             });
-            let late = || Err("a file system there does not answer".to_owned());
+            let late = || {
+                round.late.set(round.late.get() + 1);
+                Err("a file system there does not answer".to_owned())
+            };
             match result.unwrap_or_else(late) {
                 Ok(Some(result)) => {
                     let result = Ok(result);

@@ -242,9 +242,12 @@ fn store(descriptors: &Descriptors) -> Result<()> {
     Ok(())
 }
 
+/// Removes the descriptors that systemd stores under a name or under its alias.
 fn remove_stored(name: &Name) {
-    let name = NotifyState::FdName(name.as_str());
-    let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, name]);
+    for name in [Some(name.as_str()), name.alias()].into_iter().flatten() {
+        let name = NotifyState::FdName(name);
+        let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, name]);
+    }
 }
 
 /// Starts a keeper that adopts this daemon.
@@ -259,19 +262,26 @@ fn start_keeper(settings: &ServeSettings, descriptors: &Descriptors) -> Result<K
     };
     let mut command = keeper.command();
     command.stdin(OwnedFd::from(keeper_end));
+    let send = || {
+        let sent = channel
+            .send_descriptors(descriptors)
+            .and_then(|()| channel.send(Message::Serving));
+        sent.context("cannot give a new keeper the descriptors")
+    };
+    // A set of one packet lies in the channel before the keeper starts: the keeper has the set even
+    // if this daemon dies before the keeper reads. A larger set needs a keeper that reads.
+    let is_small = descriptors.fit_into_one_packet();
+    if is_small {
+        send()?;
+    }
     let mut process = command.spawn().context("cannot start a keeper")?;
     // The command holds the other end: a keeper that dies must close the channel.
     drop(command);
-    // The keeper runs already, since it must read while a large set is sent. It reads the whole set
-    // even if this daemon dies once everything is sent.
-    let sent = channel
-        .send_descriptors(descriptors)
-        .and_then(|()| channel.send(Message::Serving));
-    if let Err(error) = sent {
+    if !is_small && let Err(error) = send() {
         // A keeper that watches a daemon without its descriptors would kill that daemon.
         let _ = process.kill();
         let _ = process.wait();
-        return Err(error).context("cannot give a new keeper the descriptors");
+        return Err(error);
     }
     Ok(KeeperLink {
         channel,

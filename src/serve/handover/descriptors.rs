@@ -1,6 +1,7 @@
 //! The set of descriptors that outlives a daemon.
 
 use super::{Manifest, ManifestError, Name};
+use crate::base::sys::packet::MAX_PACKET_FDS;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::{
     fs::File,
@@ -27,6 +28,12 @@ impl Descriptors {
     /// Makes a set of these descriptors.
     pub fn new(named: impl IntoIterator<Item = (Name, OwnedFd)>) -> Descriptors {
         Descriptors(named.into_iter().collect())
+    }
+
+    /// Returns true when one packet carries the whole set.
+    #[must_use]
+    pub fn fit_into_one_packet(&self) -> bool {
+        self.0.len() <= MAX_PACKET_FDS
     }
 
     /// Returns the number of descriptors.

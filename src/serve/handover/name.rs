@@ -57,6 +57,12 @@ impl Name {
         Some(name.unwrap_or_else(|| Name::Unknown(text.to_owned())))
     }
 
+    /// Returns the other text that [`Name::parse`] reads as this name, if there is one.
+    #[must_use]
+    pub fn alias(&self) -> Option<&'static str> {
+        (*self == Name::Manifest).then_some(MANIFEST_ALIAS)
+    }
+
     /// Returns the text of the name, which [`Name::parse`] reads.
     #[must_use]
     pub fn as_str(&self) -> &str {
