@@ -15,8 +15,8 @@ use std::path::Path;
 
 /// Reads the memory of the cgroup at `path`.
 ///
-/// Where the controller is not enabled, the kernel charges memory to the nearest ancestor that has
-/// the controller, whose use and limits are then the container's.
+/// The kernel charges memory to the nearest ancestor that has the controller, if the cgroup itself
+/// lacks the controller. The use and the limits of that ancestor are then the container's.
 pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
     let mut usage: Option<MemoryUse> = None;

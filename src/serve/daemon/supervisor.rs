@@ -61,7 +61,7 @@ impl Supervisor {
     /// whose name is [not valid](Name::parse) is closed.
     ///
     /// # Errors
-    /// Those of [`fd::listen_fds`].
+    /// The errors of [`fd::listen_fds`].
     pub(super) fn stored_by_systemd() -> Result<Descriptors> {
         let stored = fd::listen_fds().context("cannot take the descriptors that systemd stored")?;
         let named = stored.into_iter();

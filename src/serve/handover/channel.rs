@@ -86,7 +86,7 @@ impl Channel {
     /// Makes both ends of a new channel.
     ///
     /// # Errors
-    /// Those of `socketpair(2)`: EMFILE at a limit of descriptors.
+    /// The errors of `socketpair(2)`: EMFILE at a limit of descriptors.
     pub fn pair() -> nix::Result<(Channel, Channel)> {
         let (one, other) = fd::pair()?;
         Ok((one.into(), other.into()))
@@ -95,7 +95,7 @@ impl Channel {
     /// Connects to the socket at `path`.
     ///
     /// # Errors
-    /// Those of `socket(2)` and `connect(2)`: ENOENT and ECONNREFUSED when nobody listens.
+    /// The errors of `socket(2)` and `connect(2)`: ENOENT and ECONNREFUSED when nobody listens.
     pub fn connect(path: &Path) -> nix::Result<Channel> {
         let kind = SockType::SeqPacket;
         let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
@@ -106,7 +106,7 @@ impl Channel {
     /// Sends a message. Does not wait: a message that the receiver cannot take is lost.
     ///
     /// # Errors
-    /// Those of [`packet::send`].
+    /// The errors of [`packet::send`].
     pub fn send(&self, message: Message) -> nix::Result<()> {
         packet::send(&self.socket, message.text().as_bytes(), &[])
     }
@@ -126,7 +126,7 @@ impl Channel {
     /// Sends duplicates of all descriptors and of one more, as [`Channel::send_descriptors`] does.
     ///
     /// # Errors
-    /// Those of [`Channel::send_descriptors`].
+    /// The errors of [`Channel::send_descriptors`].
     pub fn send_descriptors_with(
         &self,
         descriptors: &Descriptors,
@@ -248,7 +248,7 @@ impl Channel {
     /// EPIPE.
     ///
     /// # Errors
-    /// Those of `shutdown(2)`.
+    /// The errors of `shutdown(2)`.
     pub fn stop_reading(&self) -> nix::Result<()> {
         shutdown(self.socket.as_raw_fd(), Shutdown::Read)
     }

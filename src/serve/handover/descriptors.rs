@@ -51,7 +51,7 @@ impl Descriptors {
     /// Writes the manifest into new memory, and adds the descriptor of that memory.
     ///
     /// # Errors
-    /// Those of `memfd_create(2)` and of `write(2)`: the kernel has no memory, or this process may
+    /// The errors of `memfd_create(2)` and `write(2)`: the kernel has no memory, or this process may
     /// open no more descriptors.
     pub fn add_manifest(&mut self, manifest: &Manifest) -> io::Result<()> {
         let fd = memfd_create("plimsoll-manifest", MFdFlags::MFD_CLOEXEC)?;

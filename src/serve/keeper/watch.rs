@@ -90,7 +90,7 @@ impl<'keeper> Watch<'keeper> {
     /// ends the keeper.
     ///
     /// # Errors
-    /// Those of `pidfd_open(2)`, except that a daemon may be dead already.
+    /// The errors of `pidfd_open(2)`, except that a daemon may be dead already.
     pub(super) fn new(
         pid: Pid,
         channel: &'keeper mut Channel,
@@ -122,7 +122,7 @@ impl<'keeper> Watch<'keeper> {
     /// replaces `descriptors`.
     ///
     /// # Errors
-    /// Those of `poll(2)`.
+    /// The errors of `poll(2)`.
     pub(super) fn until_end(&mut self, descriptors: &mut Descriptors) -> nix::Result<DaemonEnd> {
         loop {
             let Some(process) = &self.process else {
