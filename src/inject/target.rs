@@ -58,6 +58,14 @@ pub(super) enum TargetError {
         /// The path of the file in the container.
         path: PathBuf,
     },
+    /// The kernel refuses to remove a mount of Plimsoll.
+    #[error("cannot uncover {}: {}", path.display(), errno.desc())]
+    Kept {
+        /// The path of the file in the container.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
     /// A mount of the container hides Plimsoll's.
     #[error("a mount of the container covers our file at {}", path.display())]
     Covered {
@@ -164,8 +172,7 @@ impl ContainerRoot {
     }
 
     /// Removes the mounts at `path` that `is_ours` accepts, from the top down to the first mount that
-    /// `is_ours` rejects, at most [`MAX_LAYERS`]. Returns the number of removed mounts, which may
-    /// be 0.
+    /// `is_ours` rejects, at most [`MAX_LAYERS`]. Returns the number of removed mounts, at least 1.
     ///
     /// A container with a user namespace of its own may not lose a mount that it was given, but may
     /// get another one on top: `hosts`, the host's own file, hides such a mount.
@@ -175,20 +182,26 @@ impl ContainerRoot {
         is_ours: impl Fn(&Mount) -> bool,
         hosts: Option<&OwnedFd>,
         fds: &FdDirectory,
-    ) -> nix::Result<usize> {
+    ) -> Result<usize, TargetError> {
+        let kept = |errno| TargetError::Kept {
+            path: shown(path),
+            errno,
+        };
         for taken in 0..MAX_LAYERS {
             let target = match self.find(path) {
                 Ok(Some(target)) if is_ours(target.mount) => target,
+                Err(error) if taken == 0 => return Err(error),
+                Ok(_) if taken == 0 => return Err(TargetError::Covered { path: shown(path) }),
                 // Mounts that are not Plimsoll's stay.
                 Ok(_) | Err(_) => return Ok(taken),
             };
             match (target.uncover(fds), hosts) {
                 (Ok(()), _) => {}
                 (Err(Errno::EINVAL | Errno::EPERM), Some(hosts)) => {
-                    target.cover(hosts.as_fd())?;
+                    target.cover(hosts.as_fd()).map_err(kept)?;
                     return Ok(taken + 1);
                 }
-                (Err(error), _) => return Err(error),
+                (Err(error), _) => return Err(kept(error)),
             }
         }
         Ok(MAX_LAYERS)

@@ -16,8 +16,7 @@ use crate::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
         namespace::MountNamespace,
-        subprocess,
-        target::{self, TargetError},
+        subprocess, target,
         tree::{ContainerTree, TreeOwner},
     },
 };
@@ -148,16 +147,8 @@ fn remove(namespace: &MountNamespace, execution: Execution) -> Delivery {
             Execution::Apply => root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds),
         };
         match taken {
-            // Something was mounted over the file since the look-up.
-            Ok(0) => refused.push(chain(&TargetError::Covered {
-                path: Path::new("/").join(path),
-            })),
             Ok(taken) => mounts += taken,
-            Err(error) => refused.push(format!(
-                "cannot uncover {}: {}",
-                Path::new("/").join(path).display(),
-                error.desc()
-            )),
+            Err(error) => refused.push(chain(&error)),
         }
     }
     Delivery::Mounted {

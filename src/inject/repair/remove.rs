@@ -6,10 +6,7 @@ use super::{
 };
 use crate::{
     base::{mountinfo::Mount, sys::chain},
-    inject::{
-        namespace::MountNamespace,
-        target::{self, TargetError},
-    },
+    inject::{namespace::MountNamespace, target},
 };
 use std::{
     io,
@@ -39,20 +36,8 @@ fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize
     let is_ours = |mount: &Mount| mounts.iter().any(|ours| ours.id == mount.id);
     let results = places.iter().map(|(path, hosts)| {
         let root = &namespace.root;
-        match root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds) {
-            Ok(0) => Err(chain(&match root.find(path) {
-                Err(error) => error,
-                Ok(_) => TargetError::Covered {
-                    path: Path::new("/").join(path),
-                },
-            })),
-            Ok(taken) => Ok(taken),
-            Err(error) => Err(format!(
-                "cannot uncover {}: {}",
-                Path::new("/").join(path).display(),
-                error.desc()
-            )),
-        }
+        root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds)
+            .map_err(|error| chain(&error))
     });
     results.collect()
 }
