@@ -157,12 +157,20 @@ fn a_killed_keeper_is_replaced_by_one_that_works() {
     });
 }
 
-/// Lists the keepers that a daemon has started.
+/// Lists the keepers that a daemon has started. A daemon has other children, too: it starts one to
+/// attach the containers that wait.
 fn keepers(daemon: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
     let lists = threads.map(|task| task.unwrap().path().join("children"));
+    let is_keeper = |pid: &u32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments
+            .split(|byte| *byte == 0)
+            .any(|argument| argument == b"--adopt")
+    };
     lists
         .flat_map(|list| numbers(&fs::read_to_string(list).unwrap_or_default()))
+        .filter(is_keeper)
         .collect()
 }
 
