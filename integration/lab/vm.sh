@@ -18,6 +18,7 @@
 #   --env NAME[=VALUE]           pass an environment variable; may be repeated
 #   --cpus N   (default 4)       --mem MIB (default 3072)       --timeout SECONDS (default 600)
 #   --append 'KERNEL ARGS'       more kernel arguments
+#   --selinux                    boot with SELinux and Debian's policy, permissive (an image of its own)
 #   --wait UNIT                  run "systemctl start UNIT" before CMD
 #
 # EXIT STATUS: CMD's own; 124 timed out; 125 the machine or its image failed (the script prints the console).
@@ -311,13 +312,17 @@ inside() { # inside MODE CTL IMG CPUS MEM TIMEOUT APPEND ; shares in $CTL/host-s
 }
 
 run() { # run MODE OPTIONS.. [-- CMD..]
-  local mode=$1 cpus=4 mem=3072 limit=600 cwd=$PWD append='' shares=("$PWD") envs=() ctl rc n=0 s src dst opts; shift
+  local mode=$1 cpus=4 mem=3072 limit=600 cwd=$PWD append='' selinux='' shares=("$PWD") envs=() ctl rc n=0 s src dst opts; shift
   while [ $# -gt 0 ]; do
     case $1 in
       --share) shares+=("$2"); shift 2 ;;       --cwd) cwd=$2; shift 2 ;;
       --env) envs+=("$2"); shift 2 ;;           --cpus) cpus=$2; shift 2 ;;
       --mem) mem=$2; shift 2 ;;                 --timeout) limit=$2; shift 2 ;;
       --append) append+=" $2"; shift 2 ;;       --wait) WAIT=$2; shift 2 ;;
+      --selinux)
+        append+=" security=selinux selinux=1 enforcing=0 audit=1"
+        VM_PACKAGES="${VM_PACKAGES:+$VM_PACKAGES }selinux-policy-default selinux-utils policycoreutils"
+        selinux=1; shift ;;
       --cgroup)
         [ "$VM_SUITE" = bookworm ] || die "--cgroup needs VM_SUITE=bookworm: the systemd of $VM_SUITE knows cgroup v2 only"
         case $2 in v1) n=1 ;; hybrid) n=0 ;; *) die "--cgroup is v1 or hybrid, not $2" ;; esac
@@ -343,6 +348,8 @@ run() { # run MODE OPTIONS.. [-- CMD..]
   { for s in "${envs[@]}"; do
       case $s in *=*) printf 'export %s=%q\n' "${s%%=*}" "${s#*=}" ;; *) printf 'export %s=%q\n' "$s" "${!s-}" ;; esac
     done
+    # systemd loads the policy itself.
+    [ -z "$selinux" ] || echo '[ -e /sys/fs/selinux/enforce ] || { mount -t selinuxfs selinuxfs /sys/fs/selinux; load_policy -i; } || exit 125'
     [ -z "${WAIT:-}" ] || printf 'systemctl start %q\n' "$WAIT"
     printf 'cd %q || exit 125\n' "$cwd"; printf '%q ' "$@"; echo; } > "$ctl/share/cmd"
   rc=0

@@ -4,6 +4,7 @@ mod compliance;
 mod lifecycle;
 mod pressure;
 mod readers;
+mod selinux;
 mod served;
 mod survival;
 mod system;

@@ -10,8 +10,8 @@ use std::{io::Write, path::PathBuf};
 
 /// Examine this machine, and print each problem with its fix.
 ///
-/// Examines the kernel, FUSE, cgroups, harmful settings, the daemon, dead files in containers, each
-/// engine with the set-up of its containers, and lxcfs. Prints also the numbers that no view can
+/// Examines the kernel, FUSE, cgroups, harmful settings, the daemon, SELinux, dead files in containers,
+/// each engine with the set-up of its containers, and lxcfs. Prints also the numbers that no view can
 /// make true on this machine. Changes nothing; a check that blocks is given up after 2 seconds.
 #[derive(Debug, Args)]
 #[command(

@@ -14,6 +14,7 @@ mod kernel;
 mod limits;
 mod lxcfs;
 mod probe;
+mod selinux;
 mod service;
 mod settings;
 
@@ -56,6 +57,7 @@ pub fn examine(
     found.extend(settings::find(&settings::read(root)));
     let daemon = service::read(root, mountpoint, is_configured, &mounts, is_here);
     found.extend(service::find(&daemon));
+    found.extend(selinux::read(root, mountpoint, &mounts).map(selinux::find));
     if is_here {
         found.extend(containers::find(mountpoint, daemon.is_serving()));
     }

@@ -31,8 +31,6 @@ const MIN_VALUES: [(&str, u64, &str); 4] = [
 #[derive(Debug, Default)]
 pub(super) struct SystemSettings {
     sysctls: Vec<(&'static str, u64)>,
-    /// SELinux enforces its policy.
-    is_selinux_enforcing: bool,
 }
 
 pub(super) fn read(root: &Path) -> SystemSettings {
@@ -42,7 +40,6 @@ pub(super) fn read(root: &Path) -> SystemSettings {
     });
     SystemSettings {
         sysctls: sysctls.collect(),
-        is_selinux_enforcing: text(root, "sys/fs/selinux/enforce").is_some_and(|text| text == "1"),
     }
 }
 
@@ -56,12 +53,6 @@ pub(super) fn find(settings: &SystemSettings) -> Vec<Finding> {
             found.push(Finding::new(Level::Warning, "settings", text).fix(fix));
         }
     }
-    if settings.is_selinux_enforcing {
-        let text = "SELinux enforces: its policy may forbid containers to read files of FUSE";
-        let fix =
-            "look for denials: ausearch -m avc -ts recent; setsebool -P virt_sandbox_use_fusefs 1";
-        found.push(Finding::new(Level::Warning, "selinux", text).fix(fix));
-    }
     found
 }
 
@@ -73,10 +64,9 @@ mod tests {
     fn settings_that_hurt_are_warned_of_and_others_are_not() {
         let settings = SystemSettings {
             sysctls: vec![("user.max_mnt_namespaces", 0), ("fs.mount-max", 100_000)],
-            is_selinux_enforcing: true,
         };
         let subjects: Vec<String> = find(&settings).into_iter().map(|f| f.subject).collect();
-        assert_eq!(subjects, ["settings", "selinux"]);
+        assert_eq!(subjects, ["settings"]);
         assert_eq!(find(&SystemSettings::default()), []);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! side        Side: direct or cached
+//! label       the SELinux label of the kernel's own files
 //! mount       mounts one side and unmounts it
 //! handshake   Handshake: the protocol that the kernel and a daemon agreed on
 //! connection  Connection: a mount and its device, begun here or taken over
@@ -11,6 +12,7 @@
 mod connection;
 mod gate;
 mod handshake;
+mod label;
 mod mount;
 mod side;
 

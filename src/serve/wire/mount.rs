@@ -1,7 +1,7 @@
 //! The mount of a connection. The mount(2) call is made here and not by fuser, so that the file
 //! system type names this program.
 
-use super::side::Side;
+use super::{label, side::Side};
 use crate::base::paths::{self, FS_TYPE};
 use nix::{
     errno::Errno,
@@ -39,16 +39,38 @@ pub(super) struct Mounted {
 
 impl Mounted {
     /// Mounts one side of the view on the directory `view`, readable for every user, and returns
-    /// the mount, which this process owns, with the device that requests come from.
+    /// the mount, which this process owns, with the device that requests come from. Where SELinux
+    /// is on, each file of the mount has the label of the kernel's own files, unless the kernel
+    /// refuses that label.
     ///
     /// # Errors
     /// Without `/dev/fuse` or `CAP_SYS_ADMIN`, or when the mount point is no directory.
     pub(super) fn new(view: &Path, side: Side) -> Result<(Mounted, OwnedFd), MountError> {
+        let Some(label) = label::of_kernels_files() else {
+            return Mounted::with_options(view, side, "");
+        };
+        let option = format!(",context=\"{label}\"");
+        match Mounted::with_options(view, side, &option) {
+            Err(MountError::Refused { source, .. }) => {
+                let error = source.desc();
+                tracing::warn!(
+                    label,
+                    error,
+                    "cannot mount with the label of the kernel's files"
+                );
+                // A device whose mount was refused takes no second mount, so this one is another.
+                Mounted::with_options(view, side, "")
+            }
+            result => result,
+        }
+    }
+
+    fn with_options(view: &Path, side: Side, more: &str) -> Result<(Mounted, OwnedFd), MountError> {
         let point = side.mountpoint(view);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
         let options = format!(
-            "fd={},rootmode=40555,user_id=0,group_id=0,allow_other,default_permissions",
+            "fd={},rootmode=40555,user_id=0,group_id=0,allow_other,default_permissions{more}",
             device.as_raw_fd()
         );
         let mut options_of_mount = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
