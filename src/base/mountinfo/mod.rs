@@ -2,6 +2,8 @@
 
 mod parse;
 mod read;
+mod visible;
 
-pub use parse::{Mount, parse, visible};
-pub use read::{at, of, own};
+pub use parse::{Mount, parse};
+pub use read::{at, of, own, visible_at};
+pub use visible::visible;

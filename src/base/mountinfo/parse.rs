@@ -8,7 +8,7 @@ use std::{ffi::OsString, path::PathBuf};
 pub struct Mount {
     /// The id of the mount, unique on the machine while the mount exists.
     pub id: u32,
-    parent: u32,
+    pub(super) parent: u32,
     /// The device number of the file system, as `MAJOR:MINOR`: the same for each of its mounts.
     pub device: String,
     /// The directory or file of the file system that is mounted: `/` unless a part was bound.
@@ -27,43 +27,96 @@ pub struct Mount {
     pub options: Vec<String>,
 }
 
+/// A line of a `mountinfo` file. Its fields are still escaped and not copied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MountLine<'a> {
+    pub(super) id: u32,
+    pub(super) parent: u32,
+    pub(super) point: &'a [u8],
+    device: &'a [u8],
+    root: &'a [u8],
+    /// The options of the mount, the optional fields, and the fields of the file system.
+    rest: &'a [u8],
+}
+
+impl<'a> MountLine<'a> {
+    /// Splits the lines of a `mountinfo` file and skips every line of another shape.
+    pub(super) fn all(mountinfo: &'a [u8]) -> impl Iterator<Item = MountLine<'a>> {
+        mountinfo
+            .split(|byte| *byte == b'\n')
+            .filter_map(MountLine::parse)
+    }
+
+    fn parse(line: &'a [u8]) -> Option<MountLine<'a>> {
+        let mut fields = line.splitn(6, |byte| *byte == b' ');
+        let mut field = || fields.next();
+        let line = MountLine {
+            id: number(field()?)?,
+            parent: number(field()?)?,
+            device: field()?,
+            root: field()?,
+            point: field()?,
+            rest: field()?,
+        };
+        // A line without type and source names no mount.
+        line.filesystem().nth(1).map(|_| line)
+    }
+
+    /// Returns whether the file system has the type `kind`.
+    pub(super) fn is_of(&self, kind: &str) -> bool {
+        self.filesystem().next() == Some(kind.as_bytes())
+    }
+
+    /// Returns the fields of the file system: its type, the source and the options.
+    fn filesystem(&self) -> impl Iterator<Item = &'a [u8]> {
+        // A dash ends the optional fields; a space within a field is escaped.
+        let fields = self.rest.split(|byte| *byte == b' ');
+        fields.skip_while(|field| *field != b"-").skip(1)
+    }
+
+    /// Copies the fields.
+    pub(super) fn mount(&self) -> Mount {
+        let mut filesystem = self.filesystem();
+        let mut field = || filesystem.next().unwrap_or_default();
+        let optional = self.rest.split(|byte| *byte == b' ');
+        let mut optional = optional.take_while(|field| *field != b"-");
+        let is_read_only = optional
+            .next()
+            .is_some_and(|options| options.split(|byte| *byte == b',').any(|one| one == b"ro"));
+        Mount {
+            id: self.id,
+            parent: self.parent,
+            device: text(self.device),
+            root: path(self.root),
+            point: path(self.point),
+            is_read_only,
+            peers: optional.find_map(|field| number(field.strip_prefix(b"shared:")?)),
+            kind: text(field()),
+            source: text(field()),
+            options: text(field()).split(',').map(str::to_owned).collect(),
+        }
+    }
+}
+
 /// Parses the lines of a `mountinfo` file and skips every line of another shape. A path may hold
 /// any bytes.
 ///
 /// The order of the mounts does not show which mount covers which.
 pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Mount> {
-    let lines = mountinfo.as_ref().split(|byte| *byte == b'\n');
-    lines.filter_map(|line| {
-        // A dash ends the optional fields; a space within a field is escaped.
-        let dash = line.windows(3).position(|three| three == b" - ")?;
-        let fields = |line: &'_ [u8]| -> Vec<Vec<u8>> {
-            line.split(|byte| *byte == b' ').map(unescape).collect()
-        };
-        let mut mount = fields(line.get(..dash)?).into_iter();
-        let mut filesystem = fields(line.get(dash + 3..)?).into_iter().map(text);
-        Some(Mount {
-            id: text(mount.next()?).parse().ok()?,
-            parent: text(mount.next()?).parse().ok()?,
-            device: text(mount.next()?),
-            root: OsString::from_vec(mount.next()?).into(),
-            point: OsString::from_vec(mount.next()?).into(),
-            is_read_only: text(mount.next()?).split(',').any(|option| option == "ro"),
-            peers: mount.find_map(|field| text(field).strip_prefix("shared:")?.parse().ok()),
-            kind: filesystem.next()?,
-            source: filesystem.next()?,
-            options: filesystem
-                .next()
-                .unwrap_or_default()
-                .split(',')
-                .map(str::to_owned)
-                .collect(),
-        })
-    })
+    MountLine::all(mountinfo.as_ref()).map(|line| line.mount())
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    str::from_utf8(field).ok()?.parse().ok()
+}
+
+fn path(field: &[u8]) -> PathBuf {
+    OsString::from_vec(unescape(field)).into()
 }
 
 /// Converts a field that is no path.
-fn text(field: Vec<u8>) -> String {
-    String::from_utf8_lossy(&field).into_owned()
+fn text(field: &[u8]) -> String {
+    String::from_utf8_lossy(&unescape(field)).into_owned()
 }
 
 /// Removes the escapes of a field: show_mountinfo in fs/proc_namespace.c writes white space,
@@ -91,45 +144,6 @@ fn octal(digits: &[u8; 3]) -> Option<u8> {
     let digits: Vec<u8> = digits.collect::<Option<_>>()?;
     let add = |number: u8, digit: &u8| number.checked_mul(8)?.checked_add(*digit);
     digits.iter().try_fold(0, add)
-}
-
-/// Returns the mounts that a path can reach, which no other mount covers.
-///
-/// The function ignores the order of the mounts: on some hosts `/` comes after the mounts on `/`.
-#[must_use]
-pub fn visible(mounts: &[Mount]) -> Vec<&Mount> {
-    let covered = |mount: &&Mount| {
-        let on = |other: &Mount| other.parent == mount.id && other.point == mount.point;
-        mounts.iter().any(on)
-    };
-    let reached = |mount: &&Mount| is_reached(mount, mounts);
-    let mounts = mounts.iter();
-    mounts.filter(|m| !covered(m)).filter(reached).collect()
-}
-
-/// Returns true when no mount covers a directory between the root and the mount point.
-fn is_reached(mount: &Mount, mounts: &[Mount]) -> bool {
-    let mut on_the_way = mount;
-    // The loop is bounded, for a text may describe a ring of mounts, which no path can reach.
-    for _ in mounts {
-        let mount = on_the_way;
-        let parent = mounts
-            .iter()
-            .find(|other| other.id == mount.parent && other.id != mount.id);
-        let Some(parent) = parent else {
-            return true;
-        };
-        let in_the_way = |other: &Mount| {
-            other.parent == parent.id
-                && other.id != mount.id
-                && mount.point.starts_with(&other.point)
-        };
-        if mounts.iter().any(in_the_way) {
-            return false;
-        }
-        on_the_way = parent;
-    }
-    false
 }
 
 #[cfg(test)]
@@ -161,32 +175,6 @@ mod tests {
         let point = OsString::from_vec(b"/mnt/\xff \\040\n\\x".to_vec());
         assert_eq!(mount.point, PathBuf::from(point));
         assert_eq!(mount.source, "/dev/\u{fffd}#");
-    }
-
-    const COVERED: &str = "\
-22 27 0:21 / /proc rw,relatime - proc proc rw
-27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
-42 27 0:40 / /mnt rw - nfs4 server:/x rw
-43 42 8:3 / /mnt rw - ext4 /dev/sda3 rw
-48 42 8:4 / /mnt/hidden rw - ext4 /dev/sda4 rw
-";
-
-    #[test]
-    fn a_mount_that_another_covers_is_not_visible() {
-        let mounts: Vec<Mount> = parse(COVERED).collect();
-        let kinds: Vec<_> = visible(&mounts)
-            .into_iter()
-            .filter(|mount| mount.point.starts_with("/mnt"))
-            .map(|mount| mount.kind.as_str())
-            .collect();
-        assert_eq!(kinds, ["ext4"]);
-    }
-
-    #[test]
-    fn mounts_that_lie_upon_each_other_in_a_ring_are_not_visible() {
-        let ring = "1 3 0:1 / /a rw - a a rw\n2 1 0:1 / /b rw - b b rw\n3 2 0:1 / /c rw - c c rw\n";
-        let mounts: Vec<Mount> = parse(ring).collect();
-        assert_eq!(visible(&mounts), Vec::<&Mount>::new());
     }
 
     proptest! {

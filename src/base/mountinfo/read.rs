@@ -1,6 +1,6 @@
 //! Reads the mounts of a mount namespace.
 
-use super::{Mount, parse};
+use super::{Mount, parse, visible::visible_of};
 use crate::base::units::Pid;
 use std::{
     fs::File,
@@ -29,8 +29,21 @@ pub fn of(pid: Pid) -> io::Result<Vec<Mount>> {
 /// # Errors
 /// The errors of `open(2)` and `read(2)`.
 pub fn at(path: &Path) -> io::Result<Vec<Mount>> {
+    Ok(parse(&text(path)?).collect())
+}
+
+/// Reads the mounts of the file system types `kinds` that a path can reach, from a file in the format
+/// of `/proc/PID/mountinfo`.
+///
+/// # Errors
+/// The errors of `open(2)` and `read(2)`.
+pub fn visible_at(path: &Path, kinds: &[&str]) -> io::Result<Vec<Mount>> {
+    Ok(visible_of(&text(path)?, kinds))
+}
+
+fn text(path: &Path) -> io::Result<Vec<u8>> {
     // The kernel reports size 0 for such a file; without this capacity it is read in small pieces.
     let mut text = Vec::with_capacity(32 << 10);
     File::open(path)?.read_to_end(&mut text)?;
-    Ok(parse(&text).collect())
+    Ok(text)
 }

@@ -47,8 +47,8 @@ impl Layout {
     /// When `proc/self/mountinfo` cannot be read, a hierarchy cannot be opened, or there is none.
     pub fn read(root: &Path) -> Result<Layout, ReadError> {
         let mountinfo = root.join("proc/self/mountinfo");
-        let mounts = mountinfo::at(&mountinfo).map_err(ReadError::refused(&mountinfo))?;
-        let mounts = mountinfo::visible(&mounts);
+        let mounts = mountinfo::visible_at(&mountinfo, &["cgroup", "cgroup2"]);
+        let mounts = mounts.map_err(ReadError::refused(&mountinfo))?;
         let budget = Budget::of_this_process();
         let open = |mount: &Mount, version| {
             let point = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
@@ -306,10 +306,9 @@ pub(super) fn nearest<I: Id>(
 }
 
 // Returns the mount that shows most of a hierarchy: a bind mount of a container shows a part.
-fn whole<'a>(mounts: &[&'a Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&'a Mount> {
+fn whole(mounts: &[Mount], wanted: impl Fn(&Mount) -> bool) -> Option<&Mount> {
     mounts
         .iter()
-        .copied()
         .filter(|mount| wanted(mount))
         .min_by_key(|mount| mount.root.components().count())
 }
