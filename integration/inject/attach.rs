@@ -2,9 +2,12 @@
 
 use crate::{
     harness::oci::{Bundle, configured},
-    harness::{Daemon, field, host_memory_kib, plimsoll, stdout_of},
+    harness::{Cgroup, Daemon, field, host_memory_kib, plimsoll, stdout_of},
 };
-use std::{fs, process::Output};
+use std::{
+    fs,
+    process::{Command, Output, Stdio},
+};
 
 /// Returns MemTotal in a container, in KiB.
 fn total(bundle: &Bundle) -> u64 {
@@ -205,4 +208,54 @@ fn the_json_of_a_failed_attach_names_the_process_and_the_problem() {
     assert_eq!(rows[0]["pid"].to_string(), own);
     assert_eq!(rows[0]["state"], "failed");
     assert_eq!(rows[0]["problems"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and cgroups"]
+fn a_container_is_found_by_the_name_that_its_engine_shows_and_a_stranger_by_its_cgroup() {
+    let daemon = Daemon::start();
+    let id = |digit: &str| digit.repeat(64);
+    let (quadlet, nerdctl) = (id("e"), id("f"));
+    for (path, name, shown) in [
+        ("lxc/90101/ns", "90101", "lxc "),
+        (
+            &format!("x.service/libpod-payload-{quadlet}"),
+            &quadlet,
+            "podman ",
+        ),
+        (
+            &format!("x.slice/nerdctl-{nerdctl}.scope"),
+            "ffffffff",
+            "containerd ",
+        ),
+        ("garden/good/90102", "90102", "garden "),
+        ("engine-without-a-name/90103", "90103", "other "),
+    ] {
+        let mut cgroups = vec![Cgroup::new()];
+        for part in path.split('/') {
+            cgroups.push(cgroups[cgroups.len() - 1].child(part));
+        }
+        cgroups.reverse();
+        cgroups[0].limit_memory(64 << 20);
+        let join = cgroups[0].join("$$");
+        let script = format!(
+            "{join} exec unshare -pfm --kill-child --mount-proc sh -c 'echo up; sleep 1000'"
+        );
+        let mut shell = Command::new("sh");
+        let mut shell = shell
+            .args(["-ec", &script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut up = [0; 3];
+        std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut up).unwrap();
+        let said = attach(&daemon, &["--dry-run", name]);
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        let said = stdout_of(&said);
+        assert!(
+            said.starts_with(shown) && said.contains("would be attached ("),
+            "{path}: {said}"
+        );
+    }
 }

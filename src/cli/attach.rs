@@ -27,8 +27,9 @@ const UNREACHED: u8 = 1;
 ///
 /// The container needs nothing for it and is not restarted; its programs keep the files that they
 /// have open. A container that has its files already stays as it is, and files of a dead daemon are
-/// replaced. CONTAINER is a name or an id (four letters of it are enough) of docker, podman,
-/// containerd, CRI-O, LXC, Incus or systemd-nspawn; of a pod, NAMESPACE/POD/CONTAINER.
+/// replaced. CONTAINER is the name or the id (four letters of a random one are enough) that docker,
+/// podman, containerd, CRI-O, LXC, Incus, systemd-nspawn or another engine shows; of a pod,
+/// NAMESPACE/POD/CONTAINER; of an engine that is not known, the path or the last name of its cgroup.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
 #[command(after_long_help = ATTACH_NOTES)]

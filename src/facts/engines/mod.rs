@@ -1,23 +1,33 @@
 //! The containers that the engines of a machine run, and the engines themselves, as a table.
 //!
-//! | engine | its containers' cgroups | their names |
-//! |---|---|---|
-//! | docker | `docker-ID.scope`, `docker/ID` | `/var/lib/docker/containers/ID/config.v2.json` |
-//! | podman | `libpod-ID.scope`, `libpod-ID` | `/var/lib/containers/storage/overlay-containers/containers.json` |
-//! | containerd (CRI) | `cri-containerd-ID.scope`, `kubepods.../ID` | `/run/containerd/io.containerd.runtime.v2.task/k8s.io/ID/config.json` |
-//! | containerd (ctr) | `NAMESPACE/ID`, where `/run/containerd/io.containerd.runtime.v2.task/NAMESPACE/ID` is | the id |
-//! | CRI-O | `crio-ID.scope` | `/run/containers/storage/overlay-containers/ID/userdata/config.json` |
-//! | LXC | `lxc.payload.NAME`, `lxc.payload/NAME` | the id |
-//! | Incus | as LXC, where `/var/lib/incus/containers/NAME` is | the id |
-//! | systemd-nspawn | `machine-NAME.scope`, `systemd-nspawn@NAME.service` | the id |
+//! The cgroups of each engine's containers are the rows of `shape_table`. A container without such a
+//! cgroup is found by its namespaces (`strangers`) and named by its cgroup. The names of containers
+//! are in files of the engines (`names`):
+//!
+//! | engine | the file with the names |
+//! |---|---|
+//! | docker | `containers/ID/config.v2.json` below the data directory |
+//! | podman | `overlay-containers/containers.json` below the storage |
+//! | containerd (CRI, nerdctl) | `io.containerd.runtime.v2.task/NAMESPACE/ID/config.json` below the state directory |
+//! | containerd (ctr) | the id; its cgroup is `NAMESPACE/ID` |
+//! | CRI-O | `/run/containers/storage/overlay-containers/ID/userdata/config.json` |
+//! | LXC | the id; on Proxmox VE also the host name in `/etc/pve/lxc/ID.conf` |
+//! | Incus | as LXC, where `/var/lib/incus/containers/NAME` is; `PROJECT_NAME` is also called `NAME` |
+//! | others | the id |
+//!
+//! The data of an engine is where `places` says: the engine of root, of a snap, or of the user in
+//! whose slice the container is.
 
 mod installed;
 mod names;
+mod places;
 mod running;
+#[rustfmt::skip] // One row a line.
+mod shape_table;
 mod shapes;
+mod strangers;
 mod table;
 
 pub use installed::{InstalledEngine, installed};
 pub use running::{FindError, RunningContainer, all, find};
-pub use shapes::{Label, labelled};
 pub use table::{CDI_DIRECTORIES, Engine, EnginePackage, HookMethod, PACKAGES};

@@ -1,92 +1,182 @@
-//! The names of containers, from the files in which their engines keep them.
+//! The engines and the names of containers, from the files in which the engines keep them.
 
 use super::{
+    places::{Places, is_name, open, text},
     shapes::{Label, is_long},
     table::Engine,
 };
 use serde::Deserialize;
 use std::{
-    fs::File,
-    io::{BufReader, Read},
+    fs,
     path::{Path, PathBuf},
 };
 
-/// The bytes that are read of such a file; a longer one names nothing.
-const MAX_FILE: u64 = 64 << 20;
+/// The namespace of containerd in which Docker's containers are.
+const DOCKERS_NAMESPACE: &str = "moby";
+/// The directories of containers in a storage of Podman, by the driver of the storage.
+const STORED: [&str; 4] = [
+    "overlay-containers",
+    "vfs-containers",
+    "btrfs-containers",
+    "zfs-containers",
+];
 
-/// Returns the name of the container with that label; `None` where the engine keeps no name beside
-/// the id, or its file cannot be read.
-pub(super) fn name(root: &Path, label: &Label) -> Option<String> {
+/// Returns the name of the container with that label at `cgroup`; `None` where the engine keeps no
+/// name beside the id, or its file cannot be read.
+pub(super) fn name(places: &Places, label: &Label, cgroup: &str) -> Option<String> {
     let id = &label.id;
-    match label.engine {
+    let name = match label.engine {
         Engine::Docker => {
-            let path = format!("var/lib/docker/containers/{id}/config.v2.json");
-            let docker: Docker = read(&root.join(path))?;
-            Some(docker.name.trim_start_matches('/').to_owned())
+            let mut kept = places.docker(id, cgroup);
+            let docker: Docker = kept.find_map(|path| read(&path.join("config.v2.json")))?;
+            docker.name.trim_start_matches('/').to_owned()
         }
         Engine::Podman => {
-            let path = "var/lib/containers/storage/overlay-containers/containers.json";
-            let all: Vec<Stored> = read(&root.join(path))?;
+            let files = places.podman(cgroup).flat_map(|storage| {
+                let files = ["containers.json", "volatile-containers.json"];
+                let storages = STORED.map(|driver| storage.join(driver));
+                storages
+                    .into_iter()
+                    .flat_map(move |path| files.map(|file| path.join(file)))
+            });
+            let all = files
+                .filter_map(|path| read::<Vec<Stored>>(&path))
+                .flatten();
             let own = all.into_iter().find(|stored| stored.id == *id)?;
-            own.names.into_iter().next()
+            own.names.into_iter().next()?
         }
-        Engine::Containerd if is_long(id) => {
-            name_in_pod(&tasks(root).join("k8s.io").join(id).join("config.json"))
+        Engine::Containerd => {
+            let task = task(places, id).map(|task| task.directory.join("config.json"));
+            let named = task.and_then(|path| configured_name(&path));
+            named.or_else(|| nerdctl_name(places, id, cgroup))?
         }
         Engine::Crio => {
             let path =
                 format!("run/containers/storage/overlay-containers/{id}/userdata/config.json");
-            name_in_pod(&root.join(path))
+            configured_name(&places.root().join(path))?
         }
-        Engine::Containerd | Engine::Lxc | Engine::Incus | Engine::Nspawn => None,
-    }
+        Engine::Lxc => {
+            let settings = text(&places.root().join(format!("etc/pve/lxc/{id}.conf")));
+            // The settings of the container's snapshots follow, each in a section.
+            let mut own = settings.lines().take_while(|line| !line.starts_with('['));
+            own.find_map(|line| line.strip_prefix("hostname:"))?
+                .trim()
+                .to_owned()
+        }
+        // No project has a `_` in its name, and no container.
+        Engine::Incus => id.split_once('_')?.1.to_owned(),
+        _ => return None,
+    };
+    // A user of a rootless engine chooses its text.
+    let is_text = !name.is_empty() && !name.contains(char::is_control);
+    is_text.then_some(name)
 }
 
-/// Returns the label with the engine that has the container: Incus keeps a directory of each of
-/// its containers, whose cgroups are named as LXC's are. A label of another engine stays.
-pub(super) fn incus_or_lxc(root: &Path, label: Label) -> Label {
-    let kept = root.join("var/lib/incus/containers").join(&label.id);
-    match label.engine {
-        Engine::Lxc if !label.id.is_empty() && kept.symlink_metadata().is_ok() => Label {
-            engine: Engine::Incus,
-            ..label
-        },
-        _ => label,
-    }
+/// Returns the label with the engine that keeps the container at `cgroup`: several engines name
+/// their cgroups alike. Where no engine is known to keep it, the label stays.
+pub(super) fn of_keeper(places: &Places, label: Label, cgroup: &str) -> Label {
+    let engine = match label.engine {
+        Engine::Lxc => return lxc(places, label),
+        Engine::Containerd | Engine::Other if is_long(&label.id) => {
+            let id = &label.id;
+            let stored = |path: &str| places.root().join(path).join(id).is_dir();
+            if places.docker(id, cgroup).any(|path| path.is_dir()) {
+                Engine::Docker
+            } else if let Some(task) = task(places, id) {
+                match task.namespace.as_str() {
+                    DOCKERS_NAMESPACE => Engine::Docker,
+                    _ => Engine::Containerd,
+                }
+            } else if stored("run/containers/storage/overlay-containers") {
+                match cgroup.contains("kubepods") {
+                    true => Engine::Crio,
+                    false => Engine::Podman,
+                }
+            } else {
+                label.engine
+            }
+        }
+        other => other,
+    };
+    Label { engine, ..label }
+}
+
+/// Returns the container of LXC, LXD or Incus. LXC appends a number to the name of a cgroup whose
+/// name is taken.
+fn lxc(places: &Places, label: Label) -> Label {
+    let incus = places.root().join("var/lib/incus/containers");
+    let is_incus = |id: &str| is_name(id) && incus.join(id).symlink_metadata().is_ok();
+    let is_kept = |id: &str| is_incus(id) || places.has_lxc(id);
+    let (plain, number) = label.id.rsplit_once('-').unwrap_or((&label.id, ""));
+    let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    let id = match is_number && !is_kept(&label.id) && is_kept(plain) {
+        true => plain.to_owned(),
+        false => label.id,
+    };
+    let engine = match is_incus(&id) {
+        true => Engine::Incus,
+        false => Engine::Lxc,
+    };
+    Label { engine, id }
 }
 
 /// Returns containerd's container with that cgroup, if containerd has a task of the path's last
 /// two names: its clients choose the names, so no shape distinguishes them.
-pub(super) fn containerd_task(root: &Path, cgroup: &str) -> Option<Label> {
+pub(super) fn containerd_task(places: &Places, cgroup: &str) -> Option<Label> {
     let mut parts = cgroup.rsplit('/').filter(|part| !part.is_empty());
     let (id, namespace) = (parts.next()?, parts.next()?);
-    let is_plain = |part: &str| part != ".." && part != ".";
-    let is_task = is_plain(id) && is_plain(namespace);
-    let path = tasks(root).join(namespace).join(id);
-    (is_task && path.is_dir()).then(|| Label {
-        engine: Engine::Containerd,
+    let is_task = is_name(id) && is_name(namespace);
+    let mut tasks = places.containerd();
+    let engine = Engine::Containerd;
+    (is_task && tasks.any(|all| all.join(namespace).join(id).is_dir())).then(|| Label {
+        engine,
         id: id.to_owned(),
     })
 }
 
-/// The directory in which containerd keeps the state of the containers that run.
-fn tasks(root: &Path) -> PathBuf {
-    root.join("run/containerd/io.containerd.runtime.v2.task")
+/// A container of containerd that runs.
+struct Task {
+    namespace: String,
+    directory: PathBuf,
 }
 
-/// Returns the name of a container of a pod: `NAMESPACE/POD/CONTAINER`.
-fn name_in_pod(path: &Path) -> Option<String> {
+/// Returns the task with that id, in whatever namespace of containerd.
+fn task(places: &Places, id: &str) -> Option<Task> {
+    let namespaces = places.containerd().filter_map(|all| fs::read_dir(all).ok());
+    let mut tasks = namespaces.flatten().flatten().map(|entry| Task {
+        namespace: entry.file_name().to_string_lossy().into_owned(),
+        directory: entry.path().join(id),
+    });
+    tasks.find(|task| is_name(id) && task.directory.is_dir())
+}
+
+/// Returns the name of the container in nerdctl's files `HASH/names/NAMESPACE/NAME`, of which each
+/// holds an id.
+fn nerdctl_name(places: &Places, id: &str, cgroup: &str) -> Option<String> {
+    let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+    let hashes = places.nerdctl(cgroup).flat_map(entries);
+    let namespaces = hashes.flat_map(|hash| entries(hash.path().join("names")));
+    let mut names = namespaces.flat_map(|namespace| entries(namespace.path()));
+    let name = names.find(|name| text(&name.path()).trim() == id)?;
+    name.file_name().into_string().ok()
+}
+
+/// Returns the name of a container in its OCI configuration: `NAMESPACE/POD/CONTAINER` of a pod, or
+/// the name that nerdctl gave it.
+fn configured_name(path: &Path) -> Option<String> {
     let Annotations {
         namespace,
         pod,
         container,
+        nerdctl,
     } = read::<Configuration>(path)?.annotations;
-    Some([namespace?, pod?, container?].join("/"))
+    let parts = namespace.zip(pod).zip(container);
+    let of_pod = parts.map(|((namespace, pod), container)| [namespace, pod, container].join("/"));
+    of_pod.or(nerdctl)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
-    let file = File::open(path).ok()?.take(MAX_FILE);
-    serde_json::from_reader(BufReader::new(file)).ok()
+    serde_json::from_reader(open(path).ok()?).ok()
 }
 
 #[derive(Deserialize)]
@@ -108,8 +198,8 @@ struct Configuration {
     annotations: Annotations,
 }
 
-/// The annotations that name a container of a pod, in the spelling of containerd and in that of
-/// CRI-O. Other annotations are ignored.
+/// The annotations that name a container: of a pod, in the spelling of containerd and in that of
+/// CRI-O, or of nerdctl. Other annotations are ignored.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Annotations {
@@ -128,21 +218,43 @@ struct Annotations {
         alias = "io.kubernetes.container.name"
     )]
     container: Option<String>,
+    #[serde(rename = "nerdctl/name")]
+    nerdctl: Option<String>,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::places::MAX_FILE, *};
     use std::fs;
 
-    fn named(configuration: &str) -> Option<String> {
+    fn file(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fn label(engine: Engine, id: &str) -> Label {
+        let id = id.to_owned();
+        Label { engine, id }
+    }
+
+    /// The name of a container of that engine, where one file of the machine has that text.
+    fn named(engine: Engine, id: &str, cgroup: &str, (path, text): (&str, &str)) -> Option<String> {
         let root = tempfile::tempdir().unwrap();
-        let id = "a".repeat(64);
-        let directory = tasks(root.path()).join("k8s.io").join(&id);
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("config.json"), configuration).unwrap();
-        let engine = Engine::Containerd;
-        name(root.path(), &Label { engine, id })
+        file(root.path(), path, text);
+        file(
+            root.path(),
+            "etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nann:x:1000:100:Ann:/home/ann:/bin/sh\n",
+        );
+        name(&Places::of(root.path()), &label(engine, id), cgroup)
+    }
+
+    fn named_by_configuration(configuration: &str) -> Option<String> {
+        let path = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
+        named(Engine::Containerd, ID, "/", (&path, configuration))
     }
 
     const NAMES: &str = r#""io.kubernetes.cri.sandbox-namespace":"shop","io.kubernetes.cri.sandbox-name":"web-0","io.kubernetes.cri.container-name":"app""#;
@@ -152,17 +264,206 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
         for before in ["", r#""x":"y","#] {
             let text = format!(r#"{{"deep":{deep},"annotations":{{{before}{NAMES}}}}}"#);
-            assert_eq!(named(&text).as_deref(), Some("shop/web-0/app"));
+            let name = named_by_configuration(&text);
+            assert_eq!(name.as_deref(), Some("shop/web-0/app"));
         }
-        assert_eq!(named("{}"), None);
+        assert_eq!(named_by_configuration("{}"), None);
     }
 
     #[test]
     fn a_configuration_that_is_larger_than_any_names_nothing() {
         let huge = " ".repeat(usize::try_from(MAX_FILE).unwrap());
-        assert_eq!(
-            named(&format!(r#"{huge}{{"annotations":{{{NAMES}}}}}"#)),
-            None
+        let text = format!(r#"{huge}{{"annotations":{{{NAMES}}}}}"#);
+        assert_eq!(named_by_configuration(&text), None);
+    }
+
+    #[test]
+    fn a_container_has_the_name_that_its_engine_shows_wherever_the_engine_keeps_it() {
+        let user = "/user.slice/user-1000.slice/user@1000.service/user.slice/x.scope";
+        let docker = r#"{"Name":"/web"}"#;
+        let podman = &format!(r#"[{{"id":"{ID}","names":["web"]}}]"#);
+        let nerdctl = r#"{"annotations":{"nerdctl/name":"web"}}"#;
+        for (engine, id, cgroup, path, text) in [
+            (
+                Engine::Docker,
+                ID,
+                "/",
+                "var/lib/docker/containers/ID/config.v2.json",
+                docker,
+            ),
+            (
+                Engine::Docker,
+                ID,
+                "/",
+                "var/snap/docker/common/var-lib-docker/containers/ID/config.v2.json",
+                docker,
+            ),
+            (
+                Engine::Docker,
+                ID,
+                user,
+                "home/ann/.local/share/docker/containers/ID/config.v2.json",
+                docker,
+            ),
+            (
+                Engine::Podman,
+                ID,
+                "/",
+                "var/lib/containers/storage/overlay-containers/containers.json",
+                podman,
+            ),
+            (
+                Engine::Podman,
+                ID,
+                "/",
+                "var/lib/containers/storage/vfs-containers/containers.json",
+                podman,
+            ),
+            (
+                Engine::Podman,
+                ID,
+                user,
+                "home/ann/.local/share/containers/storage/overlay-containers/containers.json",
+                podman,
+            ),
+            (
+                Engine::Containerd,
+                ID,
+                "/",
+                "run/containerd/io.containerd.runtime.v2.task/default/ID/config.json",
+                nerdctl,
+            ),
+            (
+                Engine::Containerd,
+                ID,
+                user,
+                "home/ann/.local/share/nerdctl/1935db59/names/default/web",
+                ID,
+            ),
+            (
+                Engine::Lxc,
+                "101",
+                "/",
+                "etc/pve/lxc/101.conf",
+                "arch: amd64\nhostname: web\n\n[snap]\nhostname: old\n",
+            ),
+            (Engine::Incus, "team_web", "/", "x", ""),
+        ] {
+            let path = path.replace("ID", ID);
+            let name = named(engine, id, cgroup, (&path, text));
+            assert_eq!(name.as_deref(), Some("web"), "{engine} {path}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_would_write_to_the_terminal_is_none() {
+        let podman = format!(r#"[{{"id":"{ID}","names":["\u001b[2J"]}}]"#);
+        let path = "var/lib/containers/storage/overlay-containers/containers.json";
+        assert_eq!(named(Engine::Podman, ID, "/", (path, &podman)), None);
+    }
+
+    #[test]
+    fn a_moved_data_directory_is_followed() {
+        let root = tempfile::tempdir().unwrap();
+        file(
+            root.path(),
+            "etc/docker/daemon.json",
+            r#"{"data-root":"/srv/docker"}"#,
         );
+        file(
+            root.path(),
+            &format!("srv/docker/containers/{ID}/config.v2.json"),
+            r#"{"Name":"/web"}"#,
+        );
+        file(
+            root.path(),
+            "etc/containers/storage.conf",
+            "[storage]\ngraphroot = \"/srv/pods\"\n",
+        );
+        file(
+            root.path(),
+            "srv/pods/overlay-containers/containers.json",
+            &format!(r#"[{{"id":"{ID}","names":["db"]}}]"#),
+        );
+        let places = Places::of(root.path());
+        let name = |engine| name(&places, &label(engine, ID), "/");
+        assert_eq!(name(Engine::Docker).as_deref(), Some("web"));
+        assert_eq!(name(Engine::Podman).as_deref(), Some("db"));
+    }
+
+    #[test]
+    fn the_engine_that_keeps_a_container_is_the_containers_engine() {
+        let pod = &format!("/kubepods/burstable/pod1/{ID}");
+        for (path, found, cgroup, engine, id) in [
+            (
+                "var/lib/docker/containers/ID",
+                Engine::Containerd,
+                pod.as_str(),
+                Engine::Docker,
+                ID,
+            ),
+            (
+                "var/lib/docker/containers/ID",
+                Engine::Other,
+                "/custom/ID",
+                Engine::Docker,
+                ID,
+            ),
+            (
+                "run/containerd/io.containerd.runtime.v2.task/moby/ID",
+                Engine::Other,
+                "/custom/ID",
+                Engine::Docker,
+                ID,
+            ),
+            (
+                "run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/ID",
+                Engine::Other,
+                "/custom/ID",
+                Engine::Containerd,
+                ID,
+            ),
+            (
+                "run/containers/storage/overlay-containers/ID",
+                Engine::Containerd,
+                pod,
+                Engine::Crio,
+                ID,
+            ),
+            (
+                "run/containers/storage/overlay-containers/ID",
+                Engine::Other,
+                "/custom/ID",
+                Engine::Podman,
+                ID,
+            ),
+            ("x", Engine::Containerd, pod, Engine::Containerd, ID),
+            (
+                "var/lib/incus/containers/web",
+                Engine::Lxc,
+                "/",
+                Engine::Incus,
+                "web",
+            ),
+            ("var/lib/lxc/web", Engine::Lxc, "/", Engine::Lxc, "web"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir_all(root.path().join(path.replace("ID", ID))).unwrap();
+            let kept = of_keeper(&Places::of(root.path()), label(found, id), cgroup);
+            assert_eq!(kept, label(engine, id), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_lxc_appended_to_a_cgroups_name_is_no_part_of_the_containers_name() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["web", "db-1"] {
+            fs::create_dir_all(root.path().join("var/lib/lxc").join(name)).unwrap();
+        }
+        let places = Places::of(root.path());
+        for (cgroup, id) in [("web-1", "web"), ("db-1", "db-1"), ("other-1", "other-1")] {
+            let kept = of_keeper(&places, label(Engine::Lxc, cgroup), "/");
+            assert_eq!(kept.id, id);
+        }
     }
 }

@@ -3,19 +3,20 @@
 
 use super::{
     names,
-    shapes::{Label, is_long, labelled},
+    places::Places,
+    shapes::{CgroupShape, Label, is_long, shape_of},
+    strangers::{HostNamespaces, cgroups, is_init},
     table::Engine,
 };
-use crate::{
-    base::units::Pid,
-    facts::{cgroup::Membership, host::parse::ns_pids},
-};
+use crate::base::units::Pid;
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 /// The digits of a long id that engines show.
 const SHOWN_DIGITS: usize = 12;
 /// The least number of letters by which [`find`] recognises the beginning of an id.
 const MIN_PREFIX: usize = 4;
+/// The least length of an id that is drawn at random, without the hyphens.
+const UUID_DIGITS: usize = 32;
 
 /// A container that runs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -41,6 +42,19 @@ impl RunningContainer {
             None => &self.id,
         }
     }
+
+    /// Returns whether the container is called so: by its name, or, where it is named by its cgroup,
+    /// by the path or the last name of the cgroup.
+    fn is_named(&self, query: &str) -> bool {
+        let is_of_cgroup = || {
+            let path = self.id.trim_start_matches('/');
+            let last = path.rsplit('/').next().unwrap_or(path);
+            let unit = [".scope", ".service", ".slice"];
+            let plain = unit.iter().find_map(|unit| last.strip_suffix(unit));
+            query == path || query == last || plain == Some(query)
+        };
+        self.name.as_deref() == Some(query) || (self.engine == Engine::Other && is_of_cgroup())
+    }
 }
 
 /// The error of a query for a container that has no unique result.
@@ -54,8 +68,8 @@ pub enum FindError {
     Several(String, String),
 }
 
-/// Finds the container that has `query` as its name or id, or whose long id begins with `query` (of
-/// at least 4 letters).
+/// Finds the container that has `query` as its id, else as its name, or else whose long id begins
+/// with `query` (of at least 4 letters).
 ///
 /// # Errors
 /// [`FindError`] when no container matches, or more than one does.
@@ -63,16 +77,17 @@ pub fn find<'a>(
     containers: &'a [RunningContainer],
     query: &str,
 ) -> Result<&'a RunningContainer, FindError> {
-    let is_exact = |container: &&RunningContainer| {
-        container.id == query || container.name.as_deref() == Some(query)
+    let by_id = |container: &RunningContainer| container.id == query;
+    let by_name = |container: &RunningContainer| container.is_named(query);
+    let by_beginning = |container: &RunningContainer| {
+        query.len() >= MIN_PREFIX && is_drawn(&container.id) && container.id.starts_with(query)
     };
-    let mut found: Vec<&RunningContainer> = containers.iter().filter(is_exact).collect();
-    if found.is_empty() && query.len() >= MIN_PREFIX {
-        let begins = |container: &&RunningContainer| {
-            is_long(&container.id) && container.id.starts_with(query)
-        };
-        found = containers.iter().filter(begins).collect();
-    }
+    let ways: [&dyn Fn(&RunningContainer) -> bool; 3] = [&by_id, &by_name, &by_beginning];
+    let mut ways = ways.iter().map(|is_it| {
+        let found = containers.iter().filter(|container| is_it(container));
+        found.collect::<Vec<_>>()
+    });
+    let found = ways.find(|found| !found.is_empty()).unwrap_or_default();
     match found.as_slice() {
         [] => Err(FindError::None(query.to_owned())),
         [container] => Ok(container),
@@ -86,56 +101,89 @@ pub fn find<'a>(
     }
 }
 
-/// Lists every container of an engine that runs on the machine whose root directory is `root`,
-/// ordered by engine and id.
+/// Returns whether the id was drawn at random, so that its beginning tells it from others: it has the
+/// letters and at least the length of a UUID.
+fn is_drawn(id: &str) -> bool {
+    let is_digit = |letter: u8| letter.is_ascii_hexdigit() || letter == b'-';
+    id.get(..UUID_DIGITS)
+        .is_some_and(|start| start.bytes().all(is_digit))
+}
+
+/// Lists every container that runs on the machine whose root directory is `root`, ordered by engine
+/// and id.
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed. A process that ends during the listing is
 /// left out.
 pub fn all(root: &Path) -> io::Result<Vec<RunningContainer>> {
-    let mut found: BTreeMap<Label, (bool, Pid)> = BTreeMap::new();
-    for entry in fs::read_dir(root.join("proc"))? {
+    let proc = root.join("proc");
+    let places = Places::of(root);
+    let host = HostNamespaces::of(&proc);
+    let mut found: BTreeMap<Label, (bool, Pid, String)> = BTreeMap::new();
+    for entry in fs::read_dir(&proc)? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
             continue;
         };
-        let process = root.join("proc").join(pid.to_string());
-        let Some(label) = label(root, &process) else {
+        let process = proc.join(pid.to_string());
+        let Some((label, cgroup)) = label(&places, &host, &process) else {
             continue;
         };
         // The init of a pid namespace ranks before any other process, then an older process before a
         // younger one.
-        let rank = (!is_init(&process), pid);
-        let best = found.entry(label).or_insert(rank);
-        *best = rank.min(*best);
+        let rank = (!is_init(&process), pid, cgroup);
+        match found.get_mut(&label) {
+            Some(best) if *best <= rank => {}
+            Some(best) => *best = rank,
+            None => drop(found.insert(label, rank)),
+        }
     }
-    let containers = found.into_iter().map(|(label, (_, pid))| RunningContainer {
-        name: names::name(root, &label),
-        engine: label.engine,
-        id: label.id,
-        pid,
-    });
+    let containers = found
+        .into_iter()
+        .map(|(label, (_, pid, cgroup))| RunningContainer {
+            name: names::name(&places, &label, &cgroup),
+            engine: label.engine,
+            id: label.id,
+            pid,
+        });
     Ok(containers.collect())
 }
 
-fn label(root: &Path, process: &Path) -> Option<Label> {
-    let text = fs::read_to_string(process.join("cgroup")).ok()?;
-    let membership = Membership::parse(&text);
-    let paths = || membership.living().filter_map(|path| path.to_str());
-    let known = paths().find_map(labelled);
-    known
-        .map(|label| names::incus_or_lxc(root, label))
-        .or_else(|| paths().find_map(|path| names::containerd_task(root, path)))
-}
-
-fn is_init(process: &Path) -> bool {
-    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
-    ns_pids(&status).last() == Some(&Pid(1))
+/// Returns the container of a process with its cgroup; `None` for a process of the host, or beside a
+/// container.
+fn label(places: &Places, host: &HostNamespaces, process: &Path) -> Option<(Label, String)> {
+    if host.has(process) {
+        return None;
+    }
+    let cgroups = cgroups(process);
+    let mut is_beside = false;
+    for cgroup in &cgroups {
+        match shape_of(cgroup) {
+            CgroupShape::Container(label) => {
+                return Some((names::of_keeper(places, label, cgroup), cgroup.clone()));
+            }
+            CgroupShape::Beside => is_beside = true,
+            CgroupShape::Unknown => {}
+        }
+    }
+    if is_beside {
+        return None;
+    }
+    let task = cgroups.iter().find_map(|cgroup| {
+        let label = names::containerd_task(places, cgroup)?;
+        Some((label, cgroup.clone()))
+    });
+    task.or_else(|| {
+        let label = host.stranger(process)?;
+        let cgroup = label.id.clone();
+        Some((label, cgroup))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     const ID: &str = "3fa0b6a1c2d3e4f5061728394a5b6c7d8e9f00112233445566778899aabbccdd";
 
@@ -202,7 +250,7 @@ mod tests {
                 (Engine::Docker, "web", Pid(91)),
                 (Engine::Containerd, "plain", Pid(93)),
                 (Engine::Lxc, "box", Pid(92)),
-                (Engine::Incus, "team_app", Pid(95))
+                (Engine::Incus, "app", Pid(95))
             ]
         );
     }
@@ -244,5 +292,126 @@ mod tests {
         let cgroup = format!("/system.slice/docker-{ID}.scope (deleted)");
         process(machine.path(), Pid(90), &cgroup, "1");
         assert_eq!(all(machine.path()).unwrap(), []);
+    }
+
+    /// A process with its parent, its namespaces (0 for the host's) and its cgroup.
+    fn nested(root: &Path, (pid, parent): (u32, u32), (pids, mounts): (u32, u32), cgroup: &str) {
+        let inside = if pids == 0 { "" } else { "1" };
+        process(root, Pid(pid), cgroup, inside);
+        let status = format!("Name:\tx\nPPid:\t{parent}\nNSpid:\t{pid}\t{inside}\n");
+        file(root, &format!("proc/{pid}/status"), &status);
+        let links = root.join(format!("proc/{pid}/ns"));
+        fs::create_dir_all(&links).unwrap();
+        symlink(format!("pid:[{pids}]"), links.join("pid")).unwrap();
+        symlink(format!("mnt:[{mounts}]"), links.join("mnt")).unwrap();
+    }
+
+    /// The ids and processes of the containers that are found.
+    fn found(root: &Path) -> Vec<(String, Pid)> {
+        let all = all(root).unwrap();
+        all.into_iter().map(|one| (one.id, one.pid)).collect()
+    }
+
+    #[test]
+    fn a_container_of_an_unknown_engine_is_found_by_its_namespaces_and_named_by_its_cgroup() {
+        let machine = tempfile::tempdir().unwrap();
+        let root = machine.path();
+        nested(root, (1, 0), (0, 0), "/");
+        // Its init is a child of the engine, or of a process in the container's mount namespace.
+        nested(root, (20, 1), (0, 0), "/system.slice/engine.service");
+        nested(root, (21, 20), (5, 6), "/jobs/seven.scope");
+        nested(root, (22, 20), (0, 8), "/jobs/eight");
+        nested(root, (23, 22), (7, 8), "/jobs/eight");
+        let all = all(root).unwrap();
+        for (query, pid) in [
+            ("/jobs/seven.scope", 21),
+            ("jobs/seven.scope", 21),
+            ("seven.scope", 21),
+            ("seven", 21),
+            ("eight", 23),
+        ] {
+            assert_eq!(
+                find(&all, query).map(|one| one.pid),
+                Ok(Pid(pid)),
+                "{query}"
+            );
+        }
+        assert_eq!(all.len(), 2, "{all:?}");
+    }
+
+    #[test]
+    fn a_sandbox_of_a_session_or_a_service_is_no_container() {
+        let machine = tempfile::tempdir().unwrap();
+        let root = machine.path();
+        nested(root, (1, 0), (0, 0), "/init.scope");
+        let app = "/user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-x-7.scope";
+        // bubblewrap, and its child in all namespaces; a browser's zygote without mounts of its own;
+        // a process of the root cgroup; a service that has a mount namespace only.
+        nested(root, (30, 1), (0, 0), app);
+        nested(root, (31, 30), (4, 5), app);
+        nested(root, (32, 1), (6, 0), "/user.slice/browser");
+        nested(root, (33, 1), (7, 8), "/");
+        nested(root, (34, 1), (0, 9), "/system.slice/web.service");
+        assert_eq!(found(root), []);
+    }
+
+    #[test]
+    fn a_process_of_the_host_in_a_containers_cgroup_is_no_container() {
+        let machine = tempfile::tempdir().unwrap();
+        let root = machine.path();
+        nested(root, (1, 0), (0, 0), "/");
+        nested(root, (40, 1), (0, 0), "/nomad/raw");
+        nested(
+            root,
+            (41, 1),
+            (0, 0),
+            &format!("/machine.slice/libpod-conmon-{ID}.scope"),
+        );
+        nested(
+            root,
+            (42, 1),
+            (8, 9),
+            r"/machine.slice/machine-qemu\x2d1\x2dvm.scope/libvirt/emulator",
+        );
+        nested(root, (43, 1), (0, 2), "/nomad/task");
+        assert_eq!(found(root), [("task".to_owned(), Pid(43))]);
+    }
+
+    #[test]
+    fn an_id_that_is_drawn_at_random_is_found_by_its_beginning() {
+        let machine = tempfile::tempdir().unwrap();
+        let root = machine.path();
+        process(
+            root,
+            Pid(50),
+            "/mesos/0a1b2c3d-0000-4000-8000-0123456789ab",
+            "1",
+        );
+        process(
+            root,
+            Pid(51),
+            "/lxc/a-name-of-more-letters-than-a-uuid-has",
+            "1",
+        );
+        let all = all(root).unwrap();
+        assert_eq!(find(&all, "0a1b").map(|one| one.pid), Ok(Pid(50)));
+        assert!(find(&all, "a-name").is_err());
+    }
+
+    #[test]
+    fn an_id_comes_before_the_name_of_another_container() {
+        let machine = tempfile::tempdir().unwrap();
+        let root = machine.path();
+        for (pid, id) in [(60, "app"), (61, "team_app")] {
+            process(root, Pid(pid), &format!("/lxc.payload.{id}"), "1");
+            file(
+                root,
+                &format!("var/lib/incus/containers/{id}/backup.yaml"),
+                "",
+            );
+        }
+        let all = all(root).unwrap();
+        assert_eq!(find(&all, "app").map(|one| one.pid), Ok(Pid(60)));
+        assert_eq!(find(&all, "team_app").map(|one| one.pid), Ok(Pid(61)));
     }
 }

@@ -1,80 +1,141 @@
-//! Pure. The shapes of the cgroups that engines make for containers, as rows.
+//! Pure. The container of a cgroup, by the shape of its path.
 
-use super::table::Engine;
+use super::{
+    shape_table::{Row, SHAPES},
+    table::Engine,
+};
+use std::borrow::Cow;
 
 /// The id of a container, with the engine to which the id belongs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Label {
+pub(super) struct Label {
     /// The engine.
-    pub engine: Engine,
+    pub(super) engine: Engine,
     /// The id, unique among the engine's containers.
-    pub id: String,
+    pub(super) id: String,
 }
 
-/// The shapes, tried in this order on each cgroup of a path. A row without an engine is a cgroup
-/// that looks like a container's and is none.
-///
-/// `<ID>` stands for 64 hexadecimal digits and `<NAME>` for any text. A text before the last `/`
-/// is the name of the parent; with `...` behind it, the path above holds that text anywhere.
-///
-/// Incus names its cgroups as LXC does: [`Engine::Lxc`] stands for both here.
-const SHAPES: [(Option<Engine>, &str); 16] = [
-    (Some(Engine::Docker), "docker-<ID>.scope"),
-    (Some(Engine::Docker), "docker-<ID>"),
-    (Some(Engine::Podman), "libpod-<ID>.scope"),
-    (Some(Engine::Podman), "libpod-<ID>"),
-    (Some(Engine::Containerd), "cri-containerd-<ID>.scope"),
-    (Some(Engine::Containerd), "cri-containerd-<ID>"),
-    (Some(Engine::Crio), "crio-<ID>.scope"),
-    (Some(Engine::Crio), "crio-<ID>"),
-    (Some(Engine::Lxc), "lxc.payload.<NAME>"),
-    // libvirt names the scopes of its machines so, with the driver in front.
-    (None, "machine-qemu<NAME>.scope"),
-    (None, "machine-lxc<NAME>.scope"),
-    (Some(Engine::Nspawn), "machine-<NAME>.scope"),
-    (Some(Engine::Nspawn), "systemd-nspawn@<NAME>.service"),
-    (Some(Engine::Docker), "docker/<ID>"),
-    (Some(Engine::Lxc), "lxc.payload/<NAME>"),
-    (Some(Engine::Containerd), "/kubepods.../<ID>"),
-];
+/// The meaning of a cgroup's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CgroupShape {
+    /// A container.
+    Container(Label),
+    /// A process beside a container: a monitor, or a virtual machine.
+    Beside,
+    /// No shape of the table.
+    Unknown,
+}
 
-/// Returns the container that the cgroup at `path` belongs to, the innermost if the path holds
-/// several; `None` if the path holds none.
+/// Returns the meaning of the cgroup at `path`: the innermost container, if the path holds several.
 #[must_use]
-pub fn labelled(path: &str) -> Option<Label> {
+pub(super) fn shape_of(path: &str) -> CgroupShape {
     let mut rest = path.trim_end_matches('/');
     while !rest.is_empty() {
         let (above, name) = rest.rsplit_once('/').unwrap_or(("", rest));
         let above = above.trim_end_matches('/');
-        let row = |(engine, shape): &(Option<Engine>, &str)| {
-            Some((*engine, id_in(shape, above, name)?.to_owned()))
-        };
-        if let Some((Some(engine), id)) = SHAPES.iter().find_map(row) {
-            return Some(Label { engine, id });
+        let row =
+            |(engine, shape, _): &Row| Some((*engine, id_in(shape, above, name)?.into_owned()));
+        match SHAPES.iter().find_map(row) {
+            Some((Some(engine), id)) => return CgroupShape::Container(Label { engine, id }),
+            Some((None, _)) => return CgroupShape::Beside,
+            None => rest = above,
         }
-        rest = above;
     }
-    None
+    CgroupShape::Unknown
 }
 
 /// Returns the id in the name of a cgroup of that shape, which lies below the path `above`; `None`
 /// for a cgroup of another shape.
-fn id_in<'name>(shape: &str, above: &str, name: &'name str) -> Option<&'name str> {
+fn id_in<'name>(shape: &str, above: &str, name: &'name str) -> Option<Cow<'name, str>> {
     let (place, shape) = shape.rsplit_once('/').unwrap_or(("", shape));
+    let id = placeholder(shape, name)?;
     let is_there = match place.strip_suffix("...") {
         Some(text) => above.contains(text),
         None if place.is_empty() => true,
-        None => above.rsplit('/').next() == Some(place),
+        None => {
+            let mut names = above.rsplit('/');
+            let mut shapes = place.rsplit('/');
+            shapes.all(|shape| names.next().is_some_and(|name| fits(shape, name)))
+        }
     };
-    let (before, rest) = shape.split_once('<')?;
-    let (form, behind) = rest.split_once('>')?;
-    let id = name.strip_prefix(before)?.strip_suffix(behind)?;
-    (is_there && (form != "ID" || is_long(id))).then_some(id)
+    is_there.then_some(id)
 }
+
+/// Returns whether a name is of that shape.
+fn fits(shape: &str, name: &str) -> bool {
+    if shape.contains('<') {
+        return placeholder(shape, name).is_some();
+    }
+    match shape.split_once('*') {
+        None => name == shape,
+        Some((first, last)) => name
+            .strip_prefix(first)
+            .is_some_and(|rest| rest.ends_with(last)),
+    }
+}
+
+/// Returns the text of the `<ID>` or `<NAME>` of that shape in a name, as its engine shows it; for a
+/// shape without either, the name itself.
+fn placeholder<'name>(shape: &str, name: &'name str) -> Option<Cow<'name, str>> {
+    let Some((before, rest)) = shape.split_once('<') else {
+        return fits(shape, name).then_some(Cow::Borrowed(name));
+    };
+    let (form, behind) = rest.split_once('>')?;
+    let name = name.strip_suffix(behind)?;
+    if form == "ID" {
+        // The length is known, so the text before the id may hold anything.
+        let (head, id) = name.split_at_checked(name.len().checked_sub(ID_DIGITS)?)?;
+        return (is_long(id) && fits(before, head)).then_some(Cow::Borrowed(id));
+    }
+    let id = after(before, name).filter(|id| !id.is_empty())?;
+    Some(match behind {
+        "" => Cow::Borrowed(id),
+        // The name of a unit.
+        _ => unescaped(id),
+    })
+}
+
+/// Returns the text after a beginning, in which `*` stands for any text, as short as possible.
+fn after<'name>(beginning: &str, name: &'name str) -> Option<&'name str> {
+    match beginning.split_once('*') {
+        None => name.strip_prefix(beginning),
+        Some((first, second)) => {
+            let (_, rest) = name.strip_prefix(first)?.split_once(second)?;
+            Some(rest)
+        }
+    }
+}
+
+/// Returns the text with each `\xHH` of systemd as its character (systemd-escape(1)).
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(r"\x") {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(r"\x");
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2);
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (byte, part.get(2..)) {
+            (Some(byte), Some(rest)) => {
+                bytes.push(byte);
+                bytes.extend(rest.as_bytes());
+            }
+            _ => {
+                bytes.extend(br"\x");
+                bytes.extend(part.as_bytes());
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The digits of the ids that most engines draw at random.
+const ID_DIGITS: usize = 64;
 
 /// Returns whether the id has the 64 hexadecimal digits that most engines draw at random.
 pub(super) fn is_long(id: &str) -> bool {
-    id.len() == 64 && id.bytes().all(|letter| letter.is_ascii_hexdigit())
+    id.len() == ID_DIGITS && id.bytes().all(|letter| letter.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -82,82 +143,113 @@ mod tests {
     use super::*;
     use proptest::prelude::{any, proptest};
 
+    const ID: &str = "000000000000000000000000000000000000000000000000000000000000000a";
+
+    fn container(engine: Engine, id: &str) -> CgroupShape {
+        let id = id.to_owned();
+        CgroupShape::Container(Label { engine, id })
+    }
+
     #[test]
-    fn a_cgroup_tells_the_engine_and_the_container() {
-        let id = "0".repeat(63) + "a";
-        for (path, expected) in [
-            (format!("/system.slice/docker-{id}.scope"), Engine::Docker),
-            (format!("/docker/{id}"), Engine::Docker),
-            (
-                format!("/docker/{id}/system.slice/x.service"),
-                Engine::Docker,
-            ),
-            (
-                format!("/machine.slice/libpod-{id}.scope/container"),
-                Engine::Podman,
-            ),
-            (format!("/libpod_parent/libpod-{id}"), Engine::Podman),
-            (
-                format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
-                Engine::Containerd,
-            ),
-            (format!("/kubepods/burstable/pod1/{id}"), Engine::Containerd),
-            (
-                format!("/kubepods.slice/kubepods-pod1.slice/crio-{id}.scope"),
-                Engine::Crio,
-            ),
-        ] {
-            let label = Label {
-                engine: expected,
-                id: id.clone(),
+    fn the_example_of_each_shape_has_the_engine_and_the_id_that_the_engine_shows() {
+        for (engine, shape, example) in SHAPES {
+            let id = match shape.contains("<ID>") {
+                true => ID,
+                false => "web",
             };
-            assert_eq!(labelled(&path), Some(label), "{path}");
-        }
-        for (path, engine, id) in [
-            ("/lxc.payload.web/init.scope", Engine::Lxc, "web"),
-            ("/lxc.payload/web", Engine::Lxc, "web"),
-            (
-                "/machine.slice/machine-web.scope/payload",
-                Engine::Nspawn,
-                "web",
-            ),
-            (
-                "/machine.slice/systemd-nspawn@web.service/payload",
-                Engine::Nspawn,
-                "web",
-            ),
-        ] {
-            let id = id.to_owned();
-            assert_eq!(labelled(path), Some(Label { engine, id }), "{path}");
+            let expected = match engine {
+                Some(engine) => container(*engine, id),
+                None => CgroupShape::Beside,
+            };
+            let path = example.replace("<ID>", ID);
+            assert_eq!(shape_of(&path), expected, "{path} of the shape {shape}");
         }
     }
 
     #[test]
-    fn what_watches_over_a_container_is_none() {
-        let id = "0".repeat(64);
-        for path in [
-            format!("/machine.slice/libpod-conmon-{id}.scope"),
-            format!("/kubepods.slice/crio-conmon-{id}.scope"),
-            "/lxc.monitor.web".to_owned(),
-            "/machine.slice/machine-qemu-1.scope".to_owned(),
-            "/system.slice/docker.service".to_owned(),
-            "/".to_owned(),
+    fn the_parent_that_an_administrator_chose_does_not_hide_a_container() {
+        for parent in ["", "/a.slice", "/a.slice/a-b.slice", "/user.slice/b.scope"] {
+            for (name, engine) in [
+                (format!("docker-{ID}.scope"), Engine::Docker),
+                (format!("libpod-{ID}.scope"), Engine::Podman),
+                (format!("nerdctl-{ID}.scope"), Engine::Containerd),
+                (format!("cri-containerd-{ID}.scope"), Engine::Containerd),
+                (format!("crio-{ID}"), Engine::Crio),
+                (format!("engine-{ID}.scope"), Engine::Other),
+                (ID.to_owned(), Engine::Other),
+            ] {
+                let path = format!("{parent}/{name}");
+                assert_eq!(shape_of(&path), container(engine, ID), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_systemd_has_escaped_is_shown_as_its_engine_shows_it() {
+        for (path, engine, id) in [
+            (
+                r"/machine.slice/machine-my\x2dweb.scope/payload",
+                Engine::Nspawn,
+                "my-web",
+            ),
+            (
+                r"/machine.slice/systemd-nspawn@my\x2dweb.service",
+                Engine::Nspawn,
+                "my-web",
+            ),
+            (
+                r"/machine.slice/machine-lxc\x2d7\x2dmy\x2dweb.scope",
+                Engine::Libvirt,
+                "my-web",
+            ),
+            (
+                r"/machine.slice/machine-odd\xzz\x.scope",
+                Engine::Nspawn,
+                r"odd\xzz\x",
+            ),
+            (
+                "/machine.slice/machine-qemubox.scope",
+                Engine::Nspawn,
+                "qemubox",
+            ),
         ] {
-            assert_eq!(labelled(&path), None, "{path}");
+            assert_eq!(shape_of(path), container(engine, id), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_cgroup_of_the_host_has_no_shape() {
+        for path in [
+            "/",
+            "",
+            "/init.scope",
+            "/system.slice/docker.service",
+            "/system.slice/lxc.service",
+            "/machine.slice/libpod_pod_x.slice",
+            "/kubepods.slice",
+            "/lxc",
+            "/docker",
+            "/user.slice/user-1000.slice/session-2.scope",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.x-7.scope",
+        ] {
+            assert_eq!(shape_of(path), CgroupShape::Unknown, "{path}");
         }
     }
 
     #[test]
     fn a_container_in_a_container_is_the_inner_one() {
-        let (outer, inner) = ("0".repeat(64), "1".repeat(64));
-        let label = labelled(&format!("/docker/{outer}/docker/{inner}"));
-        assert_eq!(label.map(|label| label.id), Some(inner));
+        let inner = "1".repeat(64);
+        let path = format!("/docker/{ID}/docker/{inner}");
+        assert_eq!(shape_of(&path), container(Engine::Docker, &inner));
+        let path = format!("/docker/{ID}/system.slice/web.service");
+        assert_eq!(shape_of(&path), container(Engine::Docker, ID));
     }
 
     proptest! {
         #[test]
         fn no_path_makes_it_panic(path in any::<String>()) {
-            let _ = labelled(&path);
+            let _ = shape_of(&path);
+            let _ = unescaped(&path);
         }
     }
 }

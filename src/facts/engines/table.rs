@@ -1,7 +1,7 @@
 //! Pure. The table of engines: one row for each way in which an engine is packaged.
 //!
 //! `plimsoll install` and `plimsoll doctor` find an engine and its configuration by this table.
-//! The cgroups of an engine's containers are rows of a table of their own, in `shapes`.
+//! The cgroups of an engine's containers are rows of a table of their own, `shape_table`.
 
 /// A program that runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -21,10 +21,31 @@ pub enum Engine {
     Incus,
     /// systemd-nspawn.
     Nspawn,
+    /// libvirt's driver for containers.
+    Libvirt,
+    /// Garden, of Cloud Foundry and Concourse.
+    Garden,
+    /// BuildKit, for the steps of an image's build.
+    Buildkit,
+    /// Mesos.
+    Mesos,
+    /// Nomad, for tasks that no other engine runs.
+    Nomad,
+    /// Apptainer, and Singularity before it.
+    Apptainer,
+    /// runc, called without an engine.
+    Runc,
+    /// crun, called without an engine.
+    Crun,
+    /// youki, called without an engine.
+    Youki,
+    /// An engine that is not known: a container is known by its namespaces, and named by its cgroup.
+    Other,
 }
 
 impl Engine {
-    /// Every engine, in the order in which `plimsoll install --all` sets them up.
+    /// The engines of the table, in the order in which `plimsoll install --all` sets them up. Of the
+    /// others only the containers are known, by their cgroups.
     pub const ALL: [Engine; 7] = [
         Engine::Docker,
         Engine::Containerd,
@@ -46,10 +67,20 @@ impl Engine {
             Engine::Lxc => "lxc",
             Engine::Incus => "incus",
             Engine::Nspawn => "nspawn",
+            Engine::Libvirt => "libvirt",
+            Engine::Garden => "garden",
+            Engine::Buildkit => "buildkit",
+            Engine::Mesos => "mesos",
+            Engine::Nomad => "nomad",
+            Engine::Apptainer => "apptainer",
+            Engine::Runc => "runc",
+            Engine::Crun => "crun",
+            Engine::Youki => "youki",
+            Engine::Other => "other",
         }
     }
 
-    /// The rows of the table for this engine; at least one.
+    /// The rows of the table for this engine; none for one of which only `shape_table` knows.
     pub fn packages(self) -> impl Iterator<Item = &'static EnginePackage> {
         PACKAGES.iter().filter(move |row| row.engine == self)
     }

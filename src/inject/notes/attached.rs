@@ -22,9 +22,9 @@ impl AttachedNote {
     /// Writes the note, or writes it again.
     ///
     /// # Errors
-    /// When the kernel refuses, or the id cannot be part of a file's name.
+    /// When the kernel refuses, or the id is longer than a file's name can be.
     pub fn leave(&self) -> io::Result<()> {
-        let path = self.path()?;
+        let path = self.path();
         let mut directory = DirBuilder::new();
         directory
             .recursive(true)
@@ -38,18 +38,16 @@ impl AttachedNote {
     /// # Errors
     /// When the kernel refuses.
     pub fn remove(&self) -> io::Result<()> {
-        match self.path().and_then(fs::remove_file) {
+        match fs::remove_file(self.path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
-    fn path(&self) -> io::Result<PathBuf> {
-        let name = format!("{}-{}", self.engine, self.id);
-        match name.contains('/') {
-            true => Err(io::Error::from(io::ErrorKind::InvalidFilename)),
-            false => Ok(Path::new(ATTACHED_NOTES).join(name)),
-        }
+    fn path(&self) -> PathBuf {
+        // A container without an engine has the path of its cgroup for an id.
+        let id = self.id.replace('%', "%25").replace('/', "%2F");
+        Path::new(ATTACHED_NOTES).join(format!("{}-{id}", self.engine))
     }
 }
 

@@ -1,0 +1,175 @@
+//! The directories in which engines keep the data of their containers.
+
+use serde::Deserialize;
+use std::{
+    fs::OpenOptions,
+    io::{self, BufReader, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// The bytes that are read of a file of an engine; a longer one is not understood.
+pub(super) const MAX_FILE: u64 = 64 << 20;
+
+/// Data directories of Docker: Debian's and Docker's packages, Canonical's snap, balenaEngine.
+const DOCKER: [&str; 3] = [
+    "var/lib/docker",
+    "var/snap/docker/common/var-lib-docker",
+    "var/lib/balena-engine",
+];
+/// State directories of containerd: alone, as a child of dockerd, k3s and RKE2, k0s, MicroK8s.
+const CONTAINERD: [&str; 5] = [
+    "run/containerd",
+    "run/docker/containerd/daemon",
+    "run/k3s/containerd",
+    "run/k0s/containerd",
+    "var/snap/microk8s/common/run/containerd",
+];
+/// Directories of containers of LXC and LXD.
+const LXC: [&str; 3] = [
+    "var/lib/lxc",
+    "var/lib/lxd/containers",
+    "var/snap/lxd/common/lxd/containers",
+];
+
+/// The directories of the engines on one machine.
+#[derive(Debug)]
+pub(super) struct Places {
+    root: PathBuf,
+    /// The data directories of the Docker that runs for all users.
+    docker: Vec<PathBuf>,
+    /// The storage of root's Podman.
+    podman: Vec<PathBuf>,
+    /// `/etc/passwd`.
+    users: String,
+}
+
+impl Places {
+    /// Reads the settings of the engines below the machine's root directory.
+    pub(super) fn of(root: &Path) -> Places {
+        let mut docker: Vec<PathBuf> = DOCKER.map(|path| root.join(path)).into();
+        let settings = text(&root.join("etc/docker/daemon.json"));
+        let settings: Option<DockerSettings> = serde_json::from_str(&settings).ok();
+        let moved = settings.and_then(|settings| settings.data_root);
+        docker.extend(moved.map(|path| below(root, &path)));
+        let mut podman = vec![root.join("var/lib/containers/storage")];
+        let settings: Option<StorageSettings> =
+            toml::from_str(&text(&root.join("etc/containers/storage.conf"))).ok();
+        let moved = settings.and_then(|settings| settings.storage.graphroot);
+        podman.extend(moved.map(|path| below(root, &path)));
+        Places {
+            root: root.to_owned(),
+            docker,
+            podman,
+            users: text(&root.join("etc/passwd")),
+        }
+    }
+
+    /// Returns the machine's root directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns Docker's directories of the container `id` at `cgroup`, which may not exist.
+    pub(super) fn docker(&self, id: &str, cgroup: &str) -> impl Iterator<Item = PathBuf> {
+        let own = self
+            .home(cgroup)
+            .map(|home| home.join(".local/share/docker"));
+        let all = self.docker.iter().cloned().chain(own);
+        all.map(move |data| data.join("containers").join(id))
+    }
+
+    /// Returns the storages of the Podman whose container is at `cgroup`.
+    pub(super) fn podman(&self, cgroup: &str) -> impl Iterator<Item = PathBuf> {
+        let own = self
+            .home(cgroup)
+            .map(|home| home.join(".local/share/containers/storage"));
+        self.podman.iter().cloned().chain(own)
+    }
+
+    /// Returns the data directories of the nerdctl whose container is at `cgroup`.
+    pub(super) fn nerdctl(&self, cgroup: &str) -> impl Iterator<Item = PathBuf> {
+        let own = self
+            .home(cgroup)
+            .map(|home| home.join(".local/share/nerdctl"));
+        [self.root.join("var/lib/nerdctl")].into_iter().chain(own)
+    }
+
+    /// Returns the directories in which containerd keeps a directory for each of its namespaces.
+    pub(super) fn containerd(&self) -> impl Iterator<Item = PathBuf> {
+        let states = CONTAINERD.iter().map(|state| self.root.join(state));
+        states.map(|state| state.join("io.containerd.runtime.v2.task"))
+    }
+
+    /// Returns whether LXC, Proxmox VE or LXD keeps a container of that name.
+    pub(super) fn has_lxc(&self, name: &str) -> bool {
+        let mut kept = LXC.iter().map(|path| self.root.join(path).join(name));
+        let conf = self.root.join(format!("etc/pve/lxc/{name}.conf"));
+        is_name(name) && (conf.exists() || kept.any(|path| path.exists()))
+    }
+
+    /// Returns the home of the user in whose slice the cgroup is.
+    fn home(&self, cgroup: &str) -> Option<PathBuf> {
+        let user = |name: &str| {
+            let service = name.strip_prefix("user@")?.strip_suffix(".service");
+            service?.parse::<u32>().ok()
+        };
+        let user = cgroup.split('/').find_map(user)?;
+        let homes = self.users.lines().filter_map(|line| {
+            let mut fields = line.split(':').skip(2);
+            let id: u32 = fields.next()?.parse().ok()?;
+            (id == user).then(|| fields.nth(2))?
+        });
+        homes
+            .into_iter()
+            .next()
+            .map(|home| below(&self.root, Path::new(home)))
+    }
+}
+
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Returns whether a name is one part of a path.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains('/')
+}
+
+/// Returns the text of a file; an empty one if the file cannot be read.
+pub(super) fn text(path: &Path) -> String {
+    let mut text = String::new();
+    match open(path).and_then(|mut file| file.read_to_string(&mut text)) {
+        Ok(_) => text,
+        Err(_) => String::new(),
+    }
+}
+
+/// Opens a regular file to be read once. Users may own the file, and make it a pipe: the opening
+/// does not wait, and a file of another kind is refused.
+pub(super) fn open(path: &Path) -> io::Result<impl Read + use<>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(BufReader::new(file.take(MAX_FILE))),
+        false => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+    }
+}
+
+#[derive(Deserialize)]
+struct DockerSettings {
+    #[serde(rename = "data-root", alias = "graph")]
+    data_root: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct StorageSettings {
+    storage: StorageTable,
+}
+
+#[derive(Deserialize)]
+struct StorageTable {
+    graphroot: Option<PathBuf>,
+}

@@ -1,0 +1,127 @@
+//! The containers of engines that are not known, by the namespaces of their first processes.
+//!
+//! A process is the first one of a container if it
+//!
+//! - is the init of a pid namespace that is not the host's,
+//! - has a mount namespace that is not the host's, and
+//! - is in a cgroup of its own: one that is not the root, and in which the process that made the
+//!   mount namespace is not.
+//!
+//! The last rule is for the sandboxes of browsers, of Flatpak and of other users of bubblewrap. Such a
+//! sandbox has both namespaces, but no limits: it shares the cgroup of the session or the service that
+//! started it, whose other processes are the host's. Only engines make cgroups.
+
+use super::{shapes::Label, table::Engine};
+use crate::{
+    base::units::Pid,
+    facts::{cgroup::Membership, host::parse::ns_pids},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The maximum number of ancestors of a process that are looked at.
+const MAX_ANCESTORS: usize = 32;
+
+/// The pid and the mount namespace of the host.
+#[derive(Debug)]
+pub(super) struct HostNamespaces {
+    pid: Option<PathBuf>,
+    mount: Option<PathBuf>,
+}
+
+impl HostNamespaces {
+    /// Reads the namespaces of PID 1 in the directory `proc`, or, where PID 1 is protected even from
+    /// root, those of this process.
+    pub(super) fn of(proc: &Path) -> HostNamespaces {
+        let of = |name: &str| {
+            let first = namespace(&proc.join("1"), name);
+            first.or_else(|| namespace(&proc.join("self"), name))
+        };
+        HostNamespaces {
+            pid: of("pid"),
+            mount: of("mnt"),
+        }
+    }
+
+    /// Returns whether the process is one of the host itself, by both namespaces. False if the
+    /// namespaces cannot be read.
+    pub(super) fn has(&self, process: &Path) -> bool {
+        let is_own =
+            |own: &Option<PathBuf>, name| own.is_some() && namespace(process, name) == *own;
+        is_own(&self.pid, "pid") && is_own(&self.mount, "mnt")
+    }
+
+    /// Returns the label of the container whose first process has the directory `process` in `/proc`;
+    /// `None` if the process is not the first one of a container.
+    pub(super) fn stranger(&self, process: &Path) -> Option<Label> {
+        let differs = |own: &Option<PathBuf>, name| {
+            let other = namespace(process, name);
+            own.is_some() && other.is_some() && other != *own
+        };
+        if !differs(&self.pid, "pid") || !differs(&self.mount, "mnt") || !is_init(process) {
+            return None;
+        }
+        let cgroup = own_cgroup(process)?;
+        let is_odd = |letter: char| letter.is_control();
+        Some(Label {
+            engine: Engine::Other,
+            id: cgroup.replace(is_odd, "?"),
+        })
+    }
+}
+
+/// Returns whether the process is the init of its pid namespace.
+pub(super) fn is_init(process: &Path) -> bool {
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    ns_pids(&status).last() == Some(&Pid(1))
+}
+
+/// Returns the paths of the cgroups of a process, first that of the hierarchy which counts memory.
+pub(super) fn cgroups(process: &Path) -> Vec<String> {
+    let text = fs::read_to_string(process.join("cgroup")).unwrap_or_default();
+    let membership = Membership::parse(&text);
+    let living: Vec<&Path> = membership.living().collect();
+    let first = [membership.v1("memory"), membership.v2()]
+        .into_iter()
+        .flatten();
+    let first = first
+        .map(PathBuf::as_path)
+        .filter(|path| living.contains(path));
+    let all = first.chain(living.iter().copied()).filter_map(Path::to_str);
+    all.map(str::to_owned).collect()
+}
+
+/// Returns the cgroup of a process that is not the root, and not one of the process that made its
+/// mount namespace.
+fn own_cgroup(process: &Path) -> Option<String> {
+    let proc = process.parent()?;
+    let mount = namespace(process, "mnt");
+    let mut outside = parent(proc, process);
+    for _ in 0..MAX_ANCESTORS {
+        match outside {
+            Some(above) if namespace(&above, "mnt") == mount => outside = parent(proc, &above),
+            _ => break,
+        }
+    }
+    let outside = outside.map(|process| cgroups(&process)).unwrap_or_default();
+    let mut own = cgroups(process).into_iter();
+    own.find(|cgroup| cgroup != "/" && !outside.contains(cgroup))
+}
+
+/// Returns the directory of the process's parent; `None` if the parent is not visible.
+fn parent(proc: &Path, process: &Path) -> Option<PathBuf> {
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    let mut lines = status.lines();
+    let parent: Pid = lines
+        .find_map(|line| line.strip_prefix("PPid:"))?
+        .trim()
+        .parse()
+        .ok()?;
+    (parent != Pid(0)).then(|| proc.join(parent.to_string()))
+}
+
+fn namespace(process: &Path, name: &str) -> Option<PathBuf> {
+    fs::read_link(process.join("ns").join(name)).ok()
+}
