@@ -6,6 +6,7 @@ mod pressure;
 mod readers;
 mod selinux;
 mod served;
+mod sizes;
 mod survival;
 mod system;
 mod time;

@@ -200,6 +200,18 @@ impl Dir {
         Ok(names)
     }
 
+    /// Returns the size in bytes and the permission bits that `stat(2)` states of the file at `path`
+    /// below this directory.
+    ///
+    /// # Errors
+    /// The errors of `fstatat(2)`.
+    pub fn size_and_mode(&self, path: &Path) -> io::Result<(u64, u16)> {
+        let stat = fstatat(self.fd.as_fd(), relative(path), AtFlags::empty())?;
+        let size = u64::try_from(stat.st_size).map_err(io::Error::other)?;
+        let mode = u16::try_from(stat.st_mode & 0o7777).map_err(io::Error::other)?;
+        Ok((size, mode))
+    }
+
     /// Returns true when a file or directory exists at `path` below this directory.
     #[must_use]
     pub fn has(&self, path: &Path) -> bool {

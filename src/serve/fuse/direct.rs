@@ -4,7 +4,7 @@
 use super::{
     reply::{PERMANENT_TTL, slice},
     request::guarded,
-    server::Server,
+    server::{Server, content_owner, kind},
 };
 use crate::{
     base::units::Tid,
@@ -13,10 +13,15 @@ use crate::{
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
     OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, Request,
-    TimeOrNow, WriteFlags,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs,
+    ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
-use std::{ffi::OsStr, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    ffi::OsStr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// The file system of the direct connection. Each OPEN finds out the caller, and each READ comes
 /// here: the kernel caches no content.
@@ -29,16 +34,30 @@ impl Filesystem for Direct {
         guarded(|| match self.find_child(parent, name, Tid(request.pid())) {
             Ok((ttl, entry)) => {
                 let attributes = self.0.attributes(entry);
-                reply.entry_with_ttls(&PERMANENT_TTL, &ttl, &attributes, Generation(0));
+                // The size of the content is asked for by a GETATTR, which comes before any use.
+                let attributes_ttl = match content_owner(entry) {
+                    Some(_) => Duration::ZERO,
+                    None => PERMANENT_TTL,
+                };
+                reply.entry_with_ttls(&attributes_ttl, &ttl, &attributes, Generation(0));
             }
             Err(error) => reply.error(error.errno()),
         });
     }
 
-    fn getattr(&self, request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(
+        &self,
+        request: &Request,
+        inode: INodeNo,
+        handle: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
         self.0.note_request(Side::Direct, request, inode);
         guarded(|| match Entry::from_inode(inode.0) {
-            Some(entry) => reply.attr(&PERMANENT_TTL, &self.0.attributes(entry)),
+            Some(entry) => {
+                let (ttl, attributes) = self.attributes(entry, handle, Tid(request.pid()));
+                reply.attr(&ttl, &attributes);
+            }
             None => reply.error(Errno::ENOENT),
         });
     }
@@ -117,8 +136,7 @@ impl Filesystem for Direct {
                 Err(error) => return reply.error(error.errno()),
             };
             for (at, name, entry) in list.into_iter().filter(|(at, ..)| *at > offset) {
-                let kind = self.0.attributes(entry).kind;
-                if reply.add(INodeNo(entry.inode()), at, kind, name) {
+                if reply.add(INodeNo(entry.inode()), at, kind(entry), name) {
                     break;
                 }
             }
@@ -160,9 +178,27 @@ impl Filesystem for Direct {
         });
     }
 
-    fn setattr(
+    fn lseek(
         &self,
         _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        guarded(|| match Entry::from_inode(inode.0) {
+            Some(entry) => match self.seek(entry, offset, whence) {
+                Ok(offset) => reply.offset(offset),
+                Err(errno) => reply.error(errno),
+            },
+            None => reply.error(Errno::ENOENT),
+        });
+    }
+
+    fn setattr(
+        &self,
+        request: &Request,
         inode: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -182,7 +218,8 @@ impl Filesystem for Direct {
         guarded(|| match Entry::from_inode(inode.0) {
             // A shell that redirects to a pressure file truncates the file first, to no effect.
             Some(entry) if size.is_some() && !other && entry.is_pressure() => {
-                reply.attr(&PERMANENT_TTL, &self.0.attributes(entry));
+                let (ttl, attributes) = self.attributes(entry, None, Tid(request.pid()));
+                reply.attr(&ttl, &attributes);
             }
             _ => reply.error(Errno::EROFS),
         });

@@ -2,12 +2,16 @@
 
 use super::{direct::Direct, error::ReplyError, open_files::OpenFile, triggers::READY};
 use crate::{
-    base::units::Tid,
+    base::units::{Micros, Tid},
     facts::container::Caller,
     serve::tree::{Entry, Owner},
 };
 use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, PollEvents, PollNotifier};
 use std::sync::Arc;
+
+// Maximum age of the content in which a descriptor reads that has not read the start of the file:
+// the reader took the offset from a size, which the kernel kept for 1 ms and two jiffies.
+const SIZE_MAX_AGE: Micros = Micros(25_000);
 
 impl Direct {
     /// Opens a file for the thread `tid`, and returns the handle. Only pressure files open for
@@ -104,7 +108,11 @@ impl Direct {
         };
         caller
             .and_then(|caller| {
-                let content = self.0.content_for(entry, &caller)?;
+                let max_age = match offset {
+                    0 => self.0.answers.max_age(),
+                    _ => self.0.answers.max_age().max(SIZE_MAX_AGE),
+                };
+                let content = self.0.content_for(entry, &caller, max_age)?;
                 let open = OpenFile {
                     caller,
                     content: Some(Arc::clone(&content)),

@@ -4,6 +4,7 @@
 //! direct         Direct: replies to the requests of the direct connection, with
 //! direct_names     names: looks one up, lists a directory
 //! direct_files     open files: opens, reads, writes a trigger, polls, closes
+//! direct_sizes     sizes: that of the content that a thread would read now
 //! cached         Cached: replies to the requests of the cached connection
 //! server         Server: the state that both file systems share
 //! content_cache  ContentCache: the latest contents of the files, by inode number
@@ -19,6 +20,7 @@ mod content_cache;
 mod direct;
 mod direct_files;
 mod direct_names;
+mod direct_sizes;
 mod error;
 mod open_files;
 mod reply;

@@ -10,6 +10,24 @@ pub(super) const REMOVABLE_TTL: Duration = Duration::from_secs(1);
 /// TTL of a name that one caller sees and another does not, such as that of a CPU.
 pub(super) const PER_CALLER_TTL: Duration = Duration::ZERO;
 
+/// TTL of the attributes of a file whose size is that of its present content.
+pub(super) const SIZE_TTL: Duration = Duration::from_millis(1);
+
+// Smallest and largest block size in attributes. The kernel keeps the binary logarithm of a block
+// size (`fuse_fillattr` in fs/fuse/dir.c), and a program may allocate a buffer of a whole block.
+const MIN_BLOCK_SIZE: u64 = 4096;
+const MAX_BLOCK_SIZE: u64 = 1 << 20;
+
+/// Returns the block size of a file whose content has at most `max_size` bytes: the next power of
+/// two, at least a page of 4096 bytes, at most 1 MiB.
+///
+/// coreutils (`tail -c`, `head -c -N`, `wc -c`) read a file to its end, as they do in procfs, if its
+/// size is not larger than a block. Only in larger files do they seek by the size.
+pub(super) fn block_size(max_size: u64) -> u32 {
+    let size = max_size.clamp(MIN_BLOCK_SIZE, MAX_BLOCK_SIZE);
+    u32::try_from(size.next_power_of_two()).unwrap_or(u32::MAX)
+}
+
 /// Builds the attributes of an empty file of root's, whose times are all `time`. The file has one
 /// link and no blocks, and is readable for every user: mode 555 for a directory, 777 for a link,
 /// else 444.
@@ -52,6 +70,14 @@ pub fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_holds_the_whole_content_of_all_but_the_largest_files() {
+        assert_eq!(block_size(0), 4096);
+        assert_eq!(block_size(4096), 4096);
+        assert_eq!(block_size(12288), 16384);
+        assert_eq!(block_size(u64::MAX), 1 << 20);
+    }
 
     #[test]
     fn a_slice_ends_where_the_content_ends() {

@@ -4,7 +4,7 @@ use super::{
     content_cache::{Content, ContentCache},
     error::ReplyError,
     open_files::OpenFiles,
-    reply::attributes,
+    reply::{attributes, block_size},
     request::set_inode,
     triggers::Triggers,
 };
@@ -13,7 +13,7 @@ use crate::{
         metrics,
         state::Store,
         sys::chain,
-        units::{Key, Tid},
+        units::{Key, Micros, Tid},
     },
     facts::container::{Caller, Container},
     serve::{
@@ -37,8 +37,6 @@ pub struct Server {
     began: SystemTime,
     /// Size that no content exceeds, for each file by its row.
     max_sizes: Vec<u64>,
-    /// Size that no attribute exceeds.
-    max_attribute_size: u64,
     pub(super) contents: ContentCache,
     pub(super) open_files: OpenFiles,
     pub(super) triggers: Triggers,
@@ -55,7 +53,6 @@ impl Server {
             began: SystemTime::now(),
             max_sizes: FILES.iter().map(|file| answers.max_size(*file)).collect(),
             contents: ContentCache::default(),
-            max_attribute_size: answers.max_attribute_size(),
             answers,
             open_files: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
@@ -71,23 +68,32 @@ impl Server {
         set_inode(inode.0);
     }
 
-    /// Returns the attributes of an entry; a file's size is the maximum.
+    /// Returns the attributes of an entry. A file of sysfs has the size of the kernel's own file, a
+    /// file of procfs the maximum of its size.
     pub(super) fn attributes(&self, entry: Entry) -> FileAttr {
-        let of = |kind| attributes(INodeNo(entry.inode()), kind, self.began);
-        match entry {
-            entry if entry.is_directory() => of(FileType::Directory),
-            Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
-                of(FileType::Symlink)
+        let constant = attributes(INodeNo(entry.inode()), kind(entry), self.began);
+        let path = match entry {
+            Entry::File(_, file) if !file.is_in_sysfs() => {
+                let size = self.max_sizes.get(file.row()).copied().unwrap_or(0);
+                return FileAttr {
+                    perm: file.mode(),
+                    size,
+                    blksize: block_size(size),
+                    ..constant
+                };
             }
-            Entry::System(..) => FileAttr {
-                size: self.max_attribute_size,
-                ..of(FileType::RegularFile)
-            },
-            Entry::File(_, file) => FileAttr {
-                perm: file.mode(),
-                size: self.max_sizes.get(file.row()).copied().unwrap_or(0),
-                ..of(FileType::RegularFile)
-            },
+            Entry::File(..) | Entry::System(..) if !entry.is_directory() => entry.path(),
+            _ => return constant,
+        };
+        let kernel = self.answers.kernel_size_and_mode(&path);
+        let (size, mode) = kernel.unwrap_or((0, constant.perm));
+        // Kernels from 5.15 to 5.19 state no size of lists and masks of CPUs.
+        let size = size.max(u64::from(constant.blksize));
+        FileAttr {
+            perm: mode & constant.perm,
+            size,
+            blksize: block_size(size),
+            ..constant
         }
     }
 
@@ -100,22 +106,27 @@ impl Server {
         })
     }
 
-    /// Returns the content of a file for that caller; for a container, a content that is younger
-    /// than [`Answers::max_age`].
+    /// Returns the content of a file for that caller: one that is younger than `max_age`, or a new
+    /// one.
     pub(super) fn content_for(
         &self,
         entry: Entry,
         caller: &Caller,
+        max_age: Micros,
     ) -> Result<Arc<[u8]>, ReplyError> {
-        let host = match (entry, caller) {
+        let now = self.answers.now();
+        // No container's entry has the inode number of the shared tree, so that the host's content
+        // is cached under it.
+        let own = match caller {
+            Caller::Container(container) => entry.in_tree_of(container.key),
+            Caller::Host => entry,
+        };
+        if let Some(young) = self.contents.get_younger(own.inode(), max_age, now) {
+            return Ok(young.bytes);
+        }
+        let host = match (own, caller) {
             (_, Caller::Container(container)) => {
-                let own = entry.in_tree_of(container.key);
-                let now = self.answers.now();
-                let young = self
-                    .contents
-                    .get_younger(own.inode(), self.answers.max_age(), now);
-                let content = young.map_or_else(|| self.make_content(own, container), Ok)?;
-                return Ok(content.bytes);
+                return Ok(self.make_content(own, container)?.bytes);
             }
             (Entry::File(_, file), Caller::Host) => self.answers.read_host(file)?,
             (Entry::System(_, attribute), Caller::Host) => {
@@ -123,7 +134,7 @@ impl Server {
             }
             _ => return Err(ReplyError::Absent),
         };
-        Ok(host.into())
+        Ok(self.contents.put(own.inode(), host.into(), now).bytes)
     }
 
     /// Makes and caches the content that a file of the container has now.
@@ -158,5 +169,24 @@ impl Server {
             tracing::warn!(file = path, error = %error_text, "answered by an error");
         }
         error.errno()
+    }
+}
+
+/// Returns the type of an entry's inode, which never changes.
+pub(super) fn kind(entry: Entry) -> FileType {
+    match entry {
+        entry if entry.is_directory() => FileType::Directory,
+        Entry::File(..) | Entry::System(..) => FileType::RegularFile,
+        Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
+            FileType::Symlink
+        }
+    }
+}
+
+/// Returns the owner of a file whose size is that of its content; `None` for any other entry.
+pub(super) fn content_owner(entry: Entry) -> Option<Owner> {
+    match entry {
+        Entry::File(owner, file) if !file.is_in_sysfs() => Some(owner),
+        _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Files and directories below `/sys/devices/system`: which ones a caller sees, and their bytes.
 
-use super::{answers::Answers, error::AnswerError, layout};
+use super::{answers::Answers, error::AnswerError};
 use crate::{
     base::{metrics, sys::ReadError, units::CpuSet},
     facts::{
@@ -51,15 +51,14 @@ impl Answers {
         })
     }
 
-    /// Returns a size that no attribute exceeds, in bytes: the size of a list in which no two of
-    /// the possible CPUs are neighbours, in whole pages.
+    /// Returns the size in bytes and the permission bits that the kernel states of its own file at
+    /// `path` below `/`, if the file is there.
+    ///
+    /// A file of sysfs has the size of its largest content, mostly one page (`fs/sysfs/file.c`,
+    /// `sysfs_add_file_mode_ns`).
     #[must_use]
-    pub fn max_attribute_size(&self) -> u64 {
-        // Five digits and a comma.
-        const MAX_CPU_WIDTH: usize = 6;
-        let possible = self.machine.list(&format!("{CPUS}/possible"));
-        let cpus = possible.map_or(0, |cpus: CpuSet| cpus.len());
-        layout::whole_pages(cpus * MAX_CPU_WIDTH)
+    pub fn kernel_size_and_mode(&self, path: &str) -> Option<(u64, u16)> {
+        self.machine.root().size_and_mode(path.as_ref()).ok()
     }
 
     /// Returns the bytes of the host's own attribute.

@@ -81,8 +81,7 @@ impl Answers {
     /// Returns a size that no content of the file exceeds, in bytes: twice the size of the host's
     /// own file with all possible CPUs online, in whole pages.
     ///
-    /// busybox copies no more bytes than the size; other tools take a size of whole pages for an
-    /// estimate.
+    /// coreutils take the size of a file for an estimate if `st_blksize` is not smaller.
     #[must_use]
     pub fn max_size(&self, file: File) -> u64 {
         let cpus = |list: &str| {

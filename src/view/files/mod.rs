@@ -118,6 +118,12 @@ impl File {
             .find(|file| file.path() == text || file.name() == text)
     }
 
+    /// Returns whether the file lies in sysfs, and not in procfs.
+    #[must_use]
+    pub fn is_in_sysfs(self) -> bool {
+        self.path().starts_with("sys/")
+    }
+
     /// Returns the permission bits of the kernel's own file.
     #[must_use]
     pub fn mode(self) -> u16 {
