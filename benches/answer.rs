@@ -99,10 +99,11 @@ fn memory_files(bench: &mut Criterion, machine: &Captured) {
         parse::vmstat,
         |names| {
             let counts = model::vmstat::VmstatFacts {
-                sizes: model::memory::sizes(&memory, &host),
+                sizes: model::memory::sizes(&memory, &[], &host),
                 usage: &memory.usage,
                 events: &[],
                 devices: &[],
+                hugetlb: Bytes::ZERO,
                 page: Bytes(4096),
                 huge_page: Bytes(2 << 20),
             };
@@ -167,7 +168,12 @@ fn other_files(bench: &mut Criterion, machine: &Captured) {
         machine,
         "proc/loadavg",
         str::len,
-        |_| model::load::loadavg(Averages::starting_at(1).after(2), &Tasks::default()),
+        |_| {
+            model::load::loadavg(
+                Averages::starting_at(1, Micros::SECOND).after(2),
+                &Tasks::default(),
+            )
+        },
         render::load::loadavg,
     );
     let disks = parse::diskstats(&machine.text("proc/diskstats"));

@@ -57,11 +57,13 @@ fn level() -> impl Strategy<Value = MemoryLevel> {
         limit().prop_map(SwapLimit::Alone),
         limit().prop_map(SwapLimit::WithMemory),
     ];
-    let swap = (max, bytes()).prop_map(|(max, current)| SwapLevel { max, current });
+    let swap =
+        (max, limit(), bytes()).prop_map(|(max, high, current)| SwapLevel { max, high, current });
     (limit(), bytes(), bytes(), prop::option::of(swap)).prop_map(
         |(max, current, reclaimable, swap)| MemoryLevel {
             steps: 0,
             max,
+            high: Limit::Unlimited,
             current,
             reclaimable,
             swap,
@@ -77,8 +79,11 @@ fn memory() -> impl Strategy<Value = Memory> {
         slab_reclaimable: slab,
         ..MemoryUse::default()
     });
-    (prop::collection::vec(level(), 0..5), usage)
-        .prop_map(|(levels, usage)| Memory { levels, usage })
+    (prop::collection::vec(level(), 0..5), usage).prop_map(|(levels, usage)| Memory {
+        levels,
+        usage,
+        is_unswappable: false,
+    })
 }
 
 fn cpus() -> impl Strategy<Value = CpuSet> {
@@ -144,12 +149,29 @@ fn grew(before: &Times, now: &Times) -> bool {
 proptest! {
     #[test]
     fn free_is_at_most_available_and_that_at_most_the_total(memory in memory(), host in machine()) {
-        let sizes = model::memory::sizes(&memory, &host);
+        let sizes = model::memory::sizes(&memory, &[], &host);
         prop_assert!(sizes.free <= sizes.available);
         prop_assert!(sizes.available <= sizes.total);
         prop_assert!(sizes.total <= host.size("MemTotal"));
         prop_assert!(sizes.swap_free <= sizes.swap_total);
         prop_assert!(sizes.swap_total <= host.size("SwapTotal"));
+    }
+
+    #[test]
+    fn memory_high_bounds_what_is_available_and_never_more_than_a_limit_the_total(
+        memory in memory(), host in machine(), at in any::<prop::sample::Index>(), high in bytes(),
+    ) {
+        let before = model::memory::sizes(&memory, &[], &host);
+        let mut memory = memory;
+        if !memory.levels.is_empty() {
+            let level = at.index(memory.levels.len());
+            memory.levels[level].high = Limit::At(high);
+        }
+        let after = model::memory::sizes(&memory, &[], &host);
+        prop_assert!(after.available <= before.available);
+        prop_assert!(after.free <= before.free);
+        prop_assert!(after.total == before.total || after.total == high);
+        prop_assert!(memory.levels.is_empty() || after.available <= high);
     }
 
     #[test]
@@ -159,14 +181,14 @@ proptest! {
         at in any::<prop::sample::Index>(),
         lowered in bytes(),
     ) {
-        let before = model::memory::sizes(&memory, &host);
+        let before = model::memory::sizes(&memory, &[], &host);
         let mut memory = memory;
         if !memory.levels.is_empty() {
             let level = at.index(memory.levels.len());
             let level = &mut memory.levels[level];
             level.max = level.max.stricter(Limit::At(lowered));
         }
-        let after = model::memory::sizes(&memory, &host);
+        let after = model::memory::sizes(&memory, &[], &host);
         prop_assert!(after.total <= before.total);
         prop_assert!(after.available <= before.available);
         prop_assert!(after.free <= before.free);
@@ -189,10 +211,10 @@ proptest! {
                 current: Bytes(current.min(max)),
                 ..MemoryLevel::default()
             }],
-            usage: MemoryUse::default(),
+            ..Memory::default()
         };
-        let before = model::memory::sizes(&under(used), &host);
-        let after = model::memory::sizes(&under(used + more), &host);
+        let before = model::memory::sizes(&under(used), &[], &host);
+        let after = model::memory::sizes(&under(used + more), &[], &host);
         let taken = (used + more).min(max) - used.min(max);
         prop_assert_eq!(before.available.less(after.available), Bytes(taken));
         prop_assert_eq!(before.total, after.total);

@@ -1,8 +1,11 @@
 //! Containers on captured machines. The expected bytes stand beside each fixture.
 
 mod cases;
+mod counts;
 mod expected;
 mod explained;
+mod limits;
+mod sums;
 
 use crate::harness::{fixture, fixture_copy, fixture_root};
 use plimsoll::{

@@ -5,6 +5,8 @@
 pub enum Fact {
     /// The limit of memory.
     MemoryMax,
+    /// The use of memory above which the kernel throttles; on v1, no file states one.
+    MemoryHigh,
     /// The memory in use.
     MemoryCurrent,
     /// The use of memory by purpose.
@@ -19,6 +21,8 @@ pub enum Fact {
     CpuUse,
     /// The time for which the quota throttled the cgroup.
     Throttled,
+    /// The time for which a quota of the cgroup or of an ancestor throttled the cgroup.
+    ThrottledLocal,
     /// The effective CPUs.
     Cpus,
     /// The effective memory nodes.
@@ -33,6 +37,7 @@ pub enum Fact {
 #[must_use]
 pub(super) fn v1(fact: Fact) -> &'static str {
     match fact {
+        Fact::MemoryHigh => "memory.high",
         Fact::MemoryMax => "memory.limit_in_bytes",
         Fact::MemoryCurrent => "memory.usage_in_bytes",
         Fact::MemoryStat => "memory.stat",
@@ -41,6 +46,7 @@ pub(super) fn v1(fact: Fact) -> &'static str {
         Fact::Quota => "cpu.cfs_quota_us",
         Fact::CpuUse => "cpuacct.usage_percpu",
         Fact::Throttled => "cpu.stat",
+        Fact::ThrottledLocal => "cpu.stat.local",
         Fact::Cpus => "cpuset.effective_cpus",
         Fact::Mems => "cpuset.effective_mems",
         Fact::Devices => "blkio.throttle.io_service_bytes_recursive",
@@ -53,12 +59,14 @@ pub(super) fn v1(fact: Fact) -> &'static str {
 pub(super) fn v2(fact: Fact) -> &'static str {
     match fact {
         Fact::MemoryMax => "memory.max",
+        Fact::MemoryHigh => "memory.high",
         Fact::MemoryCurrent => "memory.current",
         Fact::MemoryStat => "memory.stat",
         Fact::SwapMax => "memory.swap.max",
         Fact::SwapCurrent => "memory.swap.current",
         Fact::Quota => "cpu.max",
         Fact::CpuUse | Fact::Throttled => "cpu.stat",
+        Fact::ThrottledLocal => "cpu.stat.local",
         Fact::Cpus => "cpuset.cpus.effective",
         Fact::Mems => "cpuset.mems.effective",
         Fact::Devices => "io.stat",

@@ -209,11 +209,11 @@ impl Layout {
         key: Option<&str>,
     ) -> Option<(PathBuf, Option<String>)> {
         let (hierarchy, path) = match asked {
-            Fact::MemoryMax | Fact::MemoryCurrent | Fact::MemoryStat => {
+            Fact::MemoryMax | Fact::MemoryHigh | Fact::MemoryCurrent | Fact::MemoryStat => {
                 (&self.memory, &paths.memory)
             }
             Fact::SwapMax | Fact::SwapCurrent => (&self.memory, &paths.memory),
-            Fact::Quota | Fact::Throttled => (&self.cpu, &paths.cpu),
+            Fact::Quota | Fact::Throttled | Fact::ThrottledLocal => (&self.cpu, &paths.cpu),
             Fact::CpuUse => (&self.cpuacct, &paths.cpuacct),
             Fact::Cpus | Fact::Mems => (&self.cpuset, &paths.cpuset),
             Fact::Devices => (&self.io, &paths.io),

@@ -27,6 +27,10 @@ pub struct Memory {
     pub levels: Vec<MemoryLevel>,
     /// The memory that the container's own cgroup uses, its descendants included.
     pub usage: MemoryUse,
+    /// The kernel swaps nothing more of the container's own cgroup: a `memory.swappiness` of 0 on
+    /// v1; on v2, no write-back from zswap and no zswap (`memory.zswap.writeback`,
+    /// `memory.zswap.max`).
+    pub is_unswappable: bool,
 }
 
 /// Limit and use of memory in one cgroup.
@@ -36,6 +40,9 @@ pub struct MemoryLevel {
     pub steps: usize,
     /// `memory.max`, `memory.limit_in_bytes`.
     pub max: Limit<Bytes>,
+    /// `memory.high`: the use above which the kernel throttles the cgroup. Unlimited on v1, whose
+    /// `memory.soft_limit_in_bytes` throttles nobody.
+    pub high: Limit<Bytes>,
     /// `memory.current`, `memory.usage_in_bytes`.
     pub current: Bytes,
     /// The memory that the kernel can take back without swapping: page cache and reclaimable slab.
@@ -49,6 +56,8 @@ pub struct MemoryLevel {
 pub struct SwapLevel {
     /// The limit.
     pub max: SwapLimit,
+    /// `memory.swap.high`: the use above which the kernel throttles the cgroup. Unlimited on v1.
+    pub high: Limit<Bytes>,
     /// `memory.swap.current`; v1: `memory.memsw.usage_in_bytes` less the memory in use.
     pub current: Bytes,
 }
@@ -156,10 +165,15 @@ pub struct Numa {
 /// Limit and use of huge pages of one size in one cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HugetlbLevel {
-    /// `hugetlb.SIZE.max`, `hugetlb.SIZE.limit_in_bytes`.
+    /// The lower of the limits of use and of reservations: `hugetlb.SIZE.max` and
+    /// `hugetlb.SIZE.rsvd.max`; v1: `hugetlb.SIZE.limit_in_bytes` and
+    /// `hugetlb.SIZE.rsvd.limit_in_bytes`.
     pub max: Limit<Bytes>,
     /// `hugetlb.SIZE.current`, `hugetlb.SIZE.usage_in_bytes`.
     pub current: Bytes,
+    /// The part of the reservations that is not in use yet: `hugetlb.SIZE.rsvd.current` (v1:
+    /// `hugetlb.SIZE.rsvd.usage_in_bytes`) less `current`.
+    pub reserved: Bytes,
 }
 
 /// The requests of a container to one block device, since its cgroup was made.
@@ -229,21 +243,27 @@ impl Quota {
     }
 }
 
-/// The strictest quota so far, with the number of steps up to its cgroup.
-#[derive(Debug, Clone, Copy, Default)]
-struct Strictest {
-    quota: Limit<Quota>,
+/// The quotas of a container and its ancestors.
+#[derive(Debug, Clone, Default)]
+struct Quotas {
+    /// The strictest quota, and the number of steps up to its cgroup.
+    strictest: Limit<Quota>,
     steps: usize,
+    /// The numbers of steps up to the ancestors that have a quota.
+    above: Vec<usize>,
 }
 
-impl Strictest {
-    /// Returns this quota, unless the other is stricter.
-    fn or(self, quota: Limit<Quota>, steps: usize) -> Strictest {
-        let strictest = self.quota.stricter(quota);
-        match strictest == self.quota {
-            true => self,
-            false => Strictest { quota, steps },
+impl Quotas {
+    /// Adds the quota of the cgroup `steps` above the container's own.
+    fn and(mut self, quota: Limit<Quota>, steps: usize) -> Quotas {
+        if steps > 0 && quota != Limit::Unlimited {
+            self.above.push(steps);
         }
+        let strictest = self.strictest.stricter(quota);
+        if strictest != self.strictest {
+            (self.strictest, self.steps) = (strictest, steps);
+        }
+        self
     }
 }
 
@@ -284,10 +304,36 @@ pub struct CpuUse {
     pub system: Micros,
     /// The part of `user` that was niced (v2, Linux 6.11 and later).
     pub nice: Micros,
-    /// The time for which the quota throttled the cgroup, summed over the CPUs.
+    /// The time for which the quota throttled the cgroup, summed over the CPUs; where the kernel
+    /// counts (Linux 6.6 and later), also the time for which a quota of an ancestor did.
     pub throttled: Micros,
+    /// The ancestors with a quota, from the inside out; none where `throttled` includes their time.
+    pub above: Vec<AncestorThrottle>,
     /// The time on each of the machine's CPUs (v1, which counts by CPU only).
     pub per_cpu: Option<Vec<CpuShare>>,
+}
+
+/// The time for which the quota of an ancestor throttled all cgroups below, and their use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AncestorThrottle {
+    /// The number of steps from the container's own cgroup up to the ancestor.
+    pub steps: usize,
+    /// The time for which the quota throttled the ancestor, summed over the CPUs.
+    pub throttled: Micros,
+    /// The CPU time that the ancestor and its descendants used.
+    pub used: Micros,
+}
+
+impl AncestorThrottle {
+    fn latest(&self, others: &[AncestorThrottle]) -> AncestorThrottle {
+        let same = others.iter().find(|other| other.steps == self.steps);
+        let other = same.unwrap_or(self);
+        AncestorThrottle {
+            steps: self.steps,
+            throttled: self.throttled.max(other.throttled),
+            used: self.used.max(other.used),
+        }
+    }
 }
 
 impl CpuUse {
@@ -307,6 +353,9 @@ impl CpuUse {
             system: self.system.max(other.system),
             nice: self.nice.max(other.nice),
             throttled: self.throttled.max(other.throttled),
+            above: (other.above.iter())
+                .map(|level| level.latest(&self.above))
+                .collect(),
             per_cpu,
         }
     }

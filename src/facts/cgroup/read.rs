@@ -1,13 +1,17 @@
 //! Reads the facts of a container's cgroups, of either version.
 
 use super::{
-    Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Paths, layout::Version, parse, v1, v2,
+    AncestorThrottle, Cpu, CpuUse, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Paths, Quotas,
+    layout::Version, parse, v1, v2,
 };
 use crate::base::{
     sys::{Dir, ReadError},
     units::{Bytes, Pid, Tid},
 };
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 impl Layout {
     /// Reads the memory of the container at `paths`; no limit and no use where no controller counts.
@@ -44,18 +48,62 @@ impl Layout {
             };
         }
         if let Some(hierarchy) = &self.cpu {
-            let strictest;
-            match hierarchy.version {
+            let quotas = match hierarchy.version {
                 Version::V1 => {
-                    strictest = v1::quota(&hierarchy.root, &paths.cpu)?;
                     cpu.usage.throttled = v1::throttled(&hierarchy.root, &paths.cpu)?;
+                    v1::quotas(&hierarchy.root, &paths.cpu)?
                 }
-                Version::V2 => strictest = v2::quota(&hierarchy.root, &paths.cpu)?,
-            }
-            cpu.quota = strictest.quota;
-            cpu.quota_steps = strictest.steps;
+                Version::V2 => v2::quotas(&hierarchy.root, &paths.cpu)?,
+            };
+            self.throttled_above(paths, &quotas, &mut cpu.usage)?;
+            cpu.quota = quotas.strictest;
+            cpu.quota_steps = quotas.steps;
         }
         Ok(cpu)
+    }
+
+    /// Adds the time for which the quotas of ancestors throttled the container.
+    fn throttled_above(
+        &self,
+        paths: &Paths,
+        quotas: &Quotas,
+        usage: &mut CpuUse,
+    ) -> Result<(), ReadError> {
+        let Some(hierarchy) = self.cpu.as_ref().filter(|_| !quotas.above.is_empty()) else {
+            return Ok(());
+        };
+        let local = match hierarchy.version {
+            Version::V1 => v1::throttled_local(&hierarchy.root, &paths.cpu)?,
+            Version::V2 => v2::throttled_local(&hierarchy.root, &paths.cpu)?,
+        };
+        if let Some(local) = local {
+            usage.throttled = usage.throttled.max(local);
+            return Ok(());
+        }
+        for &steps in &quotas.above {
+            if let Some(throttle) = self.throttle(paths, steps)? {
+                usage.above.push(throttle);
+            }
+        }
+        Ok(())
+    }
+
+    fn throttle(&self, paths: &Paths, steps: usize) -> Result<Option<AncestorThrottle>, ReadError> {
+        let (Some(cpu), Some(cpuacct)) = (&self.cpu, &self.cpuacct) else {
+            return Ok(None);
+        };
+        let above = |path: &PathBuf| path.ancestors().nth(steps).map(Path::to_owned);
+        let (Some(path), Some(counted)) = (above(&paths.cpu), above(&paths.cpuacct)) else {
+            return Ok(None);
+        };
+        Ok(Some(match cpu.version {
+            Version::V2 => v2::throttle(&cpu.root, &path, steps)?,
+            Version::V1 => AncestorThrottle {
+                steps,
+                throttled: v1::throttled(&cpu.root, &path)?,
+                used: v1::cpu_used(&cpuacct.root, &counted)?,
+            },
+        }))
     }
 
     /// Reads the counts of the container's memory (`memory.stat`), by the names of v2; none where no

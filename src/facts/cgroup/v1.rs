@@ -2,8 +2,7 @@
 //! (`Documentation/admin-guide/cgroup-v1/`).
 
 use super::{
-    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Strictest, SwapLevel,
-    SwapLimit,
+    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quotas, SwapLevel, SwapLimit,
     fact::{Fact, v1},
     layout::{fact, nearest, optional},
     parse,
@@ -38,12 +37,14 @@ pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, 
         memory.levels.push(MemoryLevel {
             steps,
             max,
+            high: Limit::Unlimited,
             current,
             reclaimable: stat.reclaimable(),
             swap: match memsw {
                 None => None,
                 Some(memsw) => Some(SwapLevel {
                     max: SwapLimit::WithMemory(memsw),
+                    high: Limit::Unlimited,
                     current: bytes(root, &level.join(v1(Fact::SwapCurrent)))?.less(current),
                 }),
             },
@@ -54,6 +55,10 @@ pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, 
     }
     if memory.levels.is_empty() {
         memory.usage = stat(root, path)?;
+    } else if has_swap {
+        // A swappiness of 0 is meant to disable swapping (mm/vmscan.c, get_scan_count).
+        let swappiness = fact(root, &path.join("memory.swappiness"), parse::number)?;
+        memory.is_unswappable = swappiness == Some(0);
     }
     Ok(memory)
 }
@@ -64,14 +69,18 @@ fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {
 }
 
 /// Reads the counts in `memory.stat` of the cgroup at `path` that include descendants, by their names
-/// in v2. `pgpgin` and `pgpgout` are left out: v1 counts charged pages under these names.
+/// in v2, and the processes of the cgroup itself that were killed for lack of memory. `pgpgin` and
+/// `pgpgout` are left out: v1 counts charged pages under these names.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
     let text = optional(root, &path.join(v1(Fact::MemoryStat)))?.unwrap_or_default();
     let total = parse::flat(&text).filter_map(|(name, count)| {
         let name = name.strip_prefix("total_")?;
         (!name.starts_with("pgpg")).then(|| (name.to_owned(), count))
     });
-    Ok(total.collect())
+    let control = optional(root, &path.join("memory.oom_control"))?.unwrap_or_default();
+    let killed = parse::flat(&control).filter(|(name, _)| *name == "oom_kill");
+    let killed = killed.map(|(name, count)| (name.to_owned(), count));
+    Ok(total.chain(killed).collect())
 }
 
 /// Reads the requests of the cgroup at `path` and its descendants to block devices.
@@ -90,10 +99,15 @@ pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadErr
 pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
     let mut levels = Vec::new();
     for level in path.ancestors() {
-        let max = level.join(format!("hugetlb.{size}.limit_in_bytes"));
-        if let Some(max) = fact(root, &max, parse::limit_in_bytes)? {
-            let current = bytes(root, &level.join(format!("hugetlb.{size}.usage_in_bytes")))?;
-            levels.push(HugetlbLevel { max, current });
+        let file = |name: &str| level.join(format!("hugetlb.{size}.{name}_in_bytes"));
+        if let Some(max) = fact(root, &file("limit"), parse::limit_in_bytes)? {
+            let reservable = fact(root, &file("rsvd.limit"), parse::limit_in_bytes)?;
+            let current = bytes(root, &file("usage"))?;
+            levels.push(HugetlbLevel {
+                max: max.stricter(reservable.unwrap_or_default()),
+                current,
+                reserved: bytes(root, &file("rsvd.usage"))?.less(current),
+            });
         }
     }
     Ok(levels)
@@ -124,12 +138,12 @@ pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError
     nearest(root, path, &[v1(Fact::Mems), "cpuset.mems"])
 }
 
-/// Reads the strictest quota from the cgroup at `path` up; the root has none.
-pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
+/// Reads each quota from the cgroup at `path` up; the root has none.
+pub(super) fn quotas(root: &Dir, path: &Path) -> Result<Quotas, ReadError> {
     let mut levels = path.ancestors().enumerate();
-    levels.try_fold(Strictest::default(), |strictest, (steps, level)| {
+    levels.try_fold(Quotas::default(), |quotas, (steps, level)| {
         let Some(quota) = optional(root, &level.join(v1(Fact::Quota)))? else {
-            return Ok(strictest);
+            return Ok(quotas);
         };
         let period = match quota.starts_with('-') {
             true => None,
@@ -137,7 +151,7 @@ pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
         };
         let period = period.unwrap_or_default();
         let quota = parse::cfs(&quota, &period).ok_or_else(|| ReadError::garbled(level))?;
-        Ok(strictest.or(quota, steps))
+        Ok(quotas.and(quota, steps))
     })
 }
 
@@ -150,6 +164,19 @@ pub(super) fn cpu_use(root: &Dir, path: &Path) -> Result<CpuUse, ReadError> {
         per_cpu: Some(parse::cpuacct(&totals, &all)),
         ..CpuUse::default()
     })
+}
+
+/// Reads the CPU time that the cgroup at `path` has used, as a sum.
+pub(super) fn cpu_used(root: &Dir, path: &Path) -> Result<Micros, ReadError> {
+    let nanos = fact(root, &path.join("cpuacct.usage"), parse::number)?;
+    Ok(Micros::from_nanos(nanos.unwrap_or_default()))
+}
+
+/// Reads the time for which a quota of the cgroup at `path` or of an ancestor throttled the cgroup;
+/// `None` where the kernel does not count.
+pub(super) fn throttled_local(root: &Dir, path: &Path) -> Result<Option<Micros>, ReadError> {
+    let text = optional(root, &path.join(v1(Fact::ThrottledLocal)))?;
+    Ok(text.map(|text| parse::throttled_time(&text)))
 }
 
 /// Reads the time for which the quota throttled the cgroup at `path`.

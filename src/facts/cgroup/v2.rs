@@ -1,15 +1,15 @@
 //! Reads a v2 directory and its ancestors (`Documentation/admin-guide/cgroup-v2.rst`).
 
 use super::{
-    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Strictest, SwapLevel,
-    SwapLimit,
+    AncestorThrottle, CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quotas,
+    SwapLevel, SwapLimit,
     fact::{Fact, v2},
     layout::{fact, nearest, optional},
     parse,
 };
 use crate::base::{
     sys::{Dir, ReadError},
-    units::{Bytes, CpuSet, Limit, NodeId, NodeSet},
+    units::{Bytes, CpuSet, Limit, Micros, NodeId, NodeSet},
 };
 use std::path::Path;
 
@@ -28,11 +28,13 @@ pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, 
             }
             continue;
         };
-        let swap_max = match has_swap {
-            true => swap_max(root, level)?,
-            false => Limit::Unlimited,
+        let high = limit(root, &level.join(v2(Fact::MemoryHigh)))?;
+        let swap = match has_swap {
+            true => swap_limits(root, level)?,
+            false => SwapLimits::default(),
         };
-        if usage.is_some() && max == Limit::Unlimited && swap_max == Limit::Unlimited {
+        let limits = [max, high, swap.max, swap.high];
+        if usage.is_some() && limits == [Limit::Unlimited; 4] {
             continue;
         }
         let stat = optional(root, &level.join(v2(Fact::MemoryStat)))?.unwrap_or_default();
@@ -40,15 +42,17 @@ pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, 
         memory.levels.push(MemoryLevel {
             steps,
             max,
+            high,
             current: bytes(root, &level.join(v2(Fact::MemoryCurrent)))?,
             reclaimable: stat.reclaimable(),
             swap: match has_swap {
-                true => swap(root, level, swap_max)?,
+                true => swap_level(root, level, swap)?,
                 false => None,
             },
         });
         usage.get_or_insert(stat);
     }
+    memory.is_unswappable = has_swap && is_unswappable(root, path)?;
     memory.usage = match usage {
         Some(usage) => usage,
         // The root has no limit, and counts the memory of no other cgroup.
@@ -59,16 +63,55 @@ pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, 
     Ok(memory)
 }
 
-fn swap(root: &Dir, level: &Path, max: Limit<Bytes>) -> Result<Option<SwapLevel>, ReadError> {
+#[derive(Default, Clone, Copy)]
+struct SwapLimits {
+    max: Limit<Bytes>,
+    high: Limit<Bytes>,
+}
+
+fn swap_limits(root: &Dir, level: &Path) -> Result<SwapLimits, ReadError> {
+    Ok(SwapLimits {
+        max: limit(root, &level.join(v2(Fact::SwapMax)))?,
+        high: limit(root, &level.join("memory.swap.high"))?,
+    })
+}
+
+fn swap_level(
+    root: &Dir,
+    level: &Path,
+    limits: SwapLimits,
+) -> Result<Option<SwapLevel>, ReadError> {
     let current = fact(root, &level.join(v2(Fact::SwapCurrent)), parse::number)?;
     Ok(current.map(|current| SwapLevel {
-        max: SwapLimit::Alone(max),
+        max: SwapLimit::Alone(limits.max),
+        high: limits.high,
         current: Bytes(current),
     }))
 }
 
-fn swap_max(root: &Dir, level: &Path) -> Result<Limit<Bytes>, ReadError> {
-    Ok(fact(root, &level.join(v2(Fact::SwapMax)), parse::limit)?.unwrap_or_default())
+// Without write-back a page is swapped to zswap only (mem_cgroup_zswap_writeback_enabled in
+// mm/memcontrol.c), and to nowhere if zswap may hold nothing.
+fn is_unswappable(root: &Dir, path: &Path) -> Result<bool, ReadError> {
+    Ok(
+        has_zero(root, path, "memory.zswap.writeback")?
+            && has_zero(root, path, "memory.zswap.max")?,
+    )
+}
+
+// Looks no further up than the first cgroup without the file: an older kernel has none.
+fn has_zero(root: &Dir, path: &Path, file: &str) -> Result<bool, ReadError> {
+    for level in path.ancestors() {
+        match fact(root, &level.join(file), parse::limit)? {
+            Some(limit) if limit == Limit::At(Bytes::ZERO) => return Ok(true),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(false)
+}
+
+fn limit(root: &Dir, path: &Path) -> Result<Limit<Bytes>, ReadError> {
+    Ok(fact(root, path, parse::limit)?.unwrap_or_default())
 }
 
 fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
@@ -79,13 +122,16 @@ fn exists(root: &Dir, path: &Path) -> Result<(), ReadError> {
     root.dir(path).map(drop).map_err(ReadError::refused(path))
 }
 
-/// Reads the counts in `memory.stat` of the cgroup at `path`, or of the nearest ancestor that has
-/// them.
+/// Reads the counts in `memory.stat` and `memory.events` of the cgroup at `path`, or of the nearest
+/// ancestor that has them.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
     for level in path.ancestors() {
-        if let Some(text) = optional(root, &level.join(v2(Fact::MemoryStat)))? {
-            let counts = parse::flat(&text).map(|(name, count)| (name.to_owned(), count));
-            return Ok(counts.collect());
+        if let Some(stat) = optional(root, &level.join(v2(Fact::MemoryStat)))? {
+            let events = optional(root, &level.join("memory.events"))?.unwrap_or_default();
+            let counts = parse::flat(&stat).chain(parse::flat(&events));
+            return Ok(counts
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect());
         }
     }
     Ok(Vec::new())
@@ -103,10 +149,14 @@ pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadErr
 pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
     let mut levels = Vec::new();
     for level in path.ancestors() {
-        let max = level.join(format!("hugetlb.{size}.max"));
-        if let Some(max) = fact(root, &max, parse::limit)? {
-            let current = bytes(root, &level.join(format!("hugetlb.{size}.current")))?;
-            levels.push(HugetlbLevel { max, current });
+        let file = |name: &str| level.join(format!("hugetlb.{size}.{name}"));
+        if let Some(max) = fact(root, &file("max"), parse::limit)? {
+            let current = bytes(root, &file("current"))?;
+            levels.push(HugetlbLevel {
+                max: max.stricter(limit(root, &file("rsvd.max"))?),
+                current,
+                reserved: bytes(root, &file("rsvd.current"))?.less(current),
+            });
         }
     }
     Ok(levels)
@@ -134,12 +184,34 @@ pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError
     nearest(root, path, &[v2(Fact::Mems)])
 }
 
-/// Reads the strictest `cpu.max` from the cgroup at `path` up.
-pub(super) fn quota(root: &Dir, path: &Path) -> Result<Strictest, ReadError> {
+/// Reads each `cpu.max` from the cgroup at `path` up.
+pub(super) fn quotas(root: &Dir, path: &Path) -> Result<Quotas, ReadError> {
     let mut levels = path.ancestors().enumerate();
-    levels.try_fold(Strictest::default(), |strictest, (steps, level)| {
+    levels.try_fold(Quotas::default(), |quotas, (steps, level)| {
         let max = fact(root, &level.join(v2(Fact::Quota)), parse::cpu_max)?;
-        Ok(strictest.or(max.unwrap_or_default(), steps))
+        Ok(quotas.and(max.unwrap_or_default(), steps))
+    })
+}
+
+/// Reads the time for which a quota of the cgroup at `path` or of an ancestor throttled the cgroup;
+/// `None` where the kernel does not count.
+pub(super) fn throttled_local(root: &Dir, path: &Path) -> Result<Option<Micros>, ReadError> {
+    let text = optional(root, &path.join(v2(Fact::ThrottledLocal)))?;
+    Ok(text.map(|text| parse::cpu_stat(&text).throttled))
+}
+
+/// Reads the throttled time and the use of the cgroup at `level`, which is `steps` above the
+/// container's.
+pub(super) fn throttle(
+    root: &Dir,
+    level: &Path,
+    steps: usize,
+) -> Result<AncestorThrottle, ReadError> {
+    let usage = cpu_use(root, level)?;
+    Ok(AncestorThrottle {
+        steps,
+        throttled: usage.throttled,
+        used: usage.user.plus(usage.system),
     })
 }
 

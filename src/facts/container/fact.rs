@@ -7,7 +7,7 @@ use crate::base::units::Micros;
 pub struct Tasks {
     /// The number of tasks that run or are ready to run (state `R`).
     pub running: u64,
-    /// The number of tasks in uninterruptible sleep (state `D`).
+    /// The number of tasks in uninterruptible sleep (state `D`) that no freezer holds.
     pub blocked: u64,
     /// The number of tasks in any state.
     pub total: u64,

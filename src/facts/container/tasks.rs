@@ -21,6 +21,13 @@ pub struct Youngest {
     own: Pid,
 }
 
+// The kernel shows a task that the freezer holds in state D, and leaves it out of its own load
+// (__task_state_index in include/linux/sched.h, task_contributes_to_load before Linux 5.14).
+fn is_frozen(machine: &Machine, tid: Tid) -> bool {
+    let place = machine.proc_text(format!("{tid}/wchan"));
+    place.is_ok_and(|function| function.trim() == "__refrigerator")
+}
+
 /// Counts the tasks of the container and its descendants. A task that ends during the count is left
 /// out. `youngest` is the youngest task of the last count, and becomes the youngest of this one.
 ///
@@ -48,7 +55,7 @@ pub fn count(
         tasks.total += weight;
         match task.state {
             'R' => tasks.running += weight,
-            'D' => tasks.blocked += weight,
+            'D' if !is_frozen(machine, tid) => tasks.blocked += weight,
             _ => {}
         }
         last = last.max(Some((task.started, tid)));

@@ -3,7 +3,7 @@
 use super::{Cpuinfo, Disk, Meminfo, Node, Stat, TaskStat, Vmstat, parse};
 use crate::base::{
     sys::{Budget, Dir, ReadError, Records},
-    units::{CpuSet, Id, IdSet, NodeId, NodeSet, Pid, Tid},
+    units::{Bytes, CpuSet, Id, IdSet, NodeId, NodeSet, Pid, Tid},
 };
 use std::path::{Path, PathBuf};
 
@@ -134,6 +134,15 @@ impl Machine {
             true => Err(ReadError::garbled(Path::new(path))),
             false => Ok(online),
         }
+    }
+
+    /// Returns the size of a transparent huge page. A kernel without such pages states none: then the
+    /// memory that one page of page table entries maps, each of 8 bytes.
+    #[must_use]
+    pub fn huge_page_size(&self, page: Bytes) -> Bytes {
+        let stated = self.text("sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+        let stated = stated.ok().and_then(|size| size.trim().parse().ok());
+        stated.map_or(Bytes(page.0.saturating_mul(page.0 / 8)), Bytes)
     }
 
     /// Returns whether anything lies at `path` below the machine's root.

@@ -14,19 +14,24 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 
 impl Answers {
-    /// Returns `/proc/loadavg` as the container sees it. The first read returns the present number
-    /// of active tasks as all three averages, and starts the sampling.
+    /// Returns `/proc/loadavg` as the container sees it. The first read returns averages as if the
+    /// present number of active tasks had been active since the container's birth, and starts the
+    /// sampling.
     ///
     /// # Errors
     /// When the tasks of the container cannot be counted, and no earlier count is known.
     pub fn loadavg(&self, container: &Container) -> Result<Loadavg, AnswerError> {
         let tasks = self.tasks(container)?;
+        let birth = self.birth(container);
         let now = (self.now)();
         let state = self.containers.entry(container.key);
         let mut state = state.lock();
         let is_sampled = |load: &SampledLoad| now.less(load.sampled) < SAMPLE_PERIOD.times(3);
         let load = state.load.filter(is_sampled).unwrap_or(SampledLoad {
-            averages: Averages::starting_at(model::load::active(&tasks)),
+            averages: Averages::starting_at(
+                model::load::active(&tasks),
+                model::time::uptime(birth, now),
+            ),
             sampled: now,
             read: now,
         });

@@ -88,7 +88,7 @@ mod tests {
             clock: Some(Clock::started(&cpus, &CpuUse::default(), now, now)),
             birth: Some(Birth::Offset(offset)),
             load: Some(SampledLoad {
-                averages: Averages::starting_at(load),
+                averages: Averages::starting_at(load, now),
                 sampled: now,
                 read: now,
             }),

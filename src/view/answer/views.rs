@@ -8,7 +8,7 @@ use super::{answers::Answers, error::AnswerError};
 use crate::{
     base::{
         sys,
-        units::{CpuSet, NodeId, NodeSet},
+        units::{Bytes, CpuSet, NodeId, NodeSet},
     },
     facts::container::Container,
     view::model::{
@@ -29,8 +29,10 @@ impl Answers {
     /// # Errors
     /// When neither the present facts nor earlier ones are known.
     pub fn memory(&self, container: &Container) -> Result<Sizes, AnswerError> {
+        let host = self.host_meminfo()?;
+        let hugetlb = self.hugetlb_facts(container, &host)?;
         let memory = self.memory_facts(container)?;
-        Ok(model::memory::sizes(&memory, &*self.host_meminfo()?))
+        Ok(model::memory::sizes(&memory, &hugetlb, &host))
     }
 
     /// Returns `/proc/meminfo`.
@@ -62,13 +64,16 @@ impl Answers {
         let events = self.memory_counts(container)?;
         let devices = self.device_facts(container)?;
         let meminfo = self.host_meminfo()?;
+        let hugetlb = self.hugetlb_facts(container, &meminfo)?;
+        let page = sys::page_size();
         let facts = model::vmstat::VmstatFacts {
-            sizes: model::memory::sizes(&memory, &meminfo),
+            sizes: model::memory::sizes(&memory, &hugetlb, &meminfo),
+            hugetlb: hugetlb.first().map_or(Bytes::ZERO, |own| own.current),
             usage: &memory.usage,
             events: &events,
             devices: &devices,
-            page: sys::page_size(),
-            huge_page: meminfo.size("Hugepagesize"),
+            page,
+            huge_page: self.machine.huge_page_size(page),
         };
         Ok(model::vmstat::vmstat(&facts, &self.machine.vmstat()?))
     }

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod disk;
+pub mod hugetlb;
 pub mod load;
 pub mod memory;
 pub mod node;

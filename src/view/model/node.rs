@@ -9,6 +9,7 @@
 //! | `MemUsed` | `MemTotal` less `MemFree` | the container's use of each node (`memory.numa_stat`), at most the node's `MemTotal` |
 //! | `MemFree` | | the node's `MemTotal` less its `MemUsed` |
 //! | `FilePages` | `Cached`, `SwapCached` and `Buffers` | the container's file pages on each |
+//! | `Active`, `Inactive`, `Slab` | | the node's parts of the two lines that `/proc/meminfo` adds |
 //! | a line that `/proc/meminfo` has too | that line | the same kind of memory on each node, or all use of each node |
 //! | all other lines, and lines of future kernels | 0 | |
 
@@ -46,9 +47,17 @@ pub fn meminfo(
         &parted(used, shares, |share| total_use(share).kib()),
         &totals,
     );
+    let like_part = |name: &str| {
+        part(&parted(number(whole, name), shares, |share| {
+            like(name, share).kib()
+        }))
+    };
     let line = |line: &MeminfoLine| {
         let name = line.name.as_str();
         let size = match name {
+            "Active" => like_part("Active(anon)") + like_part("Active(file)"),
+            "Inactive" => like_part("Inactive(anon)") + like_part("Inactive(file)"),
+            "Slab" => like_part("SReclaimable") + like_part("SUnreclaim"),
             "MemTotal" => part(&totals),
             "MemUsed" => part(&used),
             "MemFree" => part(&totals).saturating_sub(part(&used)),
@@ -57,9 +66,7 @@ pub fn meminfo(
                 let pages = names.map(|name| number(whole, name)).iter().sum();
                 part(&parted(pages, shares, |share| share.usage.file.kib()))
             }
-            name => part(&parted(number(whole, name), shares, |share| {
-                like(name, share).kib()
-            })),
+            name => like_part(name),
         };
         MeminfoLine {
             name: line.name.clone(),
@@ -94,12 +101,12 @@ fn total_use(share: &NodeShare) -> Bytes {
 /// Returns the use of a node by the kind of memory in the line `name`; all use of the node where no
 /// cgroup counts the kind.
 fn like(name: &str, share: &NodeShare) -> Bytes {
-    match MeminfoSource::of(name) {
-        MeminfoSource::Use(keys) => {
+    match MeminfoSource::of(name).keys() {
+        [] => total_use(share),
+        keys => {
             let amounts = keys.iter().map(|key| share.usage.of(key));
             amounts.fold(Bytes::ZERO, Bytes::plus)
         }
-        _ => total_use(share),
     }
 }
 

@@ -4,9 +4,19 @@
 //! |---|---|
 //! | `nr_free_pages` | `MemFree` in pages |
 //! | `nr_anon_pages`, `nr_dirty`, `nr_slab_*`, ... | `memory.stat` of the container's own cgroup in pages |
+//! | `nr_*_hugepages`, `nr_anon_transparent_hugepages` | the same in transparent huge pages |
+//! | `nr_hugetlb` | the huge pages of the default size that the container uses, in pages |
 //! | `pgpgin`, `pgpgout` | KiB that the container read from and wrote to block devices |
-//! | lines with the name of a counter in `memory.stat` (`pgfault`, `pgscan_direct`, `thp_fault_alloc`, ...) | that counter |
-//! | all other lines, and lines of future kernels | 0 |
+//! | `oom_kill` | `oom_kill` of `memory.events` (v1: of `memory.oom_control`, without descendants) |
+//! | `allocstall_normal` | `max` and `high` of `memory.events`: the allocations that a limit made reclaim memory first |
+//! | `pgscan_direct`, `pgsteal_direct` | the counter of that name; before Linux 6.1 `pgscan`, `pgsteal`, since a limit makes the allocating task reclaim |
+//! | `pswpin` | the counter of that name; before Linux 6.13 `workingset_refault_anon`, the pages that came back from the swap |
+//! | lines with the name of a counter in `memory.stat` (`pgfault`, `workingset_*`, `pgsteal_*`, `thp_swpout`, `numa_*`, `zswpin`, ...) | that counter |
+//! | `pswpout` before Linux 6.13; `pgscan_anon`, `pgsteal_file`, ... | 0: a cgroup counts pages in the swap, and reclaimed pages without their kind |
+//! | `pgalloc_*`, `pgfree`, `pgskip_*`, `nr_zone_*` of other zones, `numa_hit`, ... | 0: a cgroup has no zones, and counts memory in use, not allocations |
+//! | `nr_dirtied`, `nr_written`, `nr_mlock`, `nr_isolated_*`, `nr_vmscan_*`, `pgrotated`, `unevictable_*`, `slabs_scanned`, `swap_ra*`, `thp_split_*`, `compact_*`, `pgmigrate_*` | 0: no cgroup counts them |
+//! | `drop_*`, `kswapd_*`, `pageoutrun`, `balloon_*`, `htlb_*`, `direct_map_*`, `nr_dirty_threshold`, `nr_memmap_*` | 0: the machine's own work |
+//! | all other lines, and lines of future kernels | 0: nothing is known of them |
 
 use super::memory::Sizes;
 use crate::{
@@ -24,13 +34,15 @@ pub struct VmstatFacts<'facts> {
     pub sizes: Sizes,
     /// Memory use of the cgroup.
     pub usage: &'facts MemoryUse,
-    /// Counters of `memory.stat`, by name.
+    /// Counters of `memory.stat` and `memory.events`, by name.
     pub events: &'facts [(String, u64)],
+    /// Use of huge pages of the default size by the cgroup.
+    pub hugetlb: Bytes,
     /// Use of block devices by the cgroup.
     pub devices: &'facts [DeviceUse],
     /// Size of a page.
     pub page: Bytes,
-    /// Size of a huge page (`Hugepagesize`).
+    /// Size of a transparent huge page.
     pub huge_page: Bytes,
 }
 
@@ -50,7 +62,11 @@ pub enum VmstatSource {
     Free,
     /// Sum of these keys of `memory.stat` (by their names in v2), in pages.
     Pages(&'static [&'static str]),
-    /// Key of `memory.stat`, in huge pages.
+    /// Pages in the swap cache.
+    SwapCached,
+    /// Huge pages of the default size that the container uses, in pages.
+    Hugetlb,
+    /// Key of `memory.stat`, in transparent huge pages.
     HugePages(&'static str),
     /// Key of `memory.stat`, in KiB.
     Kib(&'static str),
@@ -58,7 +74,11 @@ pub enum VmstatSource {
     Read,
     /// Bytes written to block devices, in KiB.
     Written,
-    /// Counter of `memory.stat` with the name of the line; 0 without one.
+    /// Counter of `memory.stat` with the name of the line; without one, the counter with this name.
+    EventOr(&'static str),
+    /// Sum of the counters with these names in `memory.events`.
+    Events(&'static [&'static str]),
+    /// Counter of `memory.stat` or `memory.events` with the name of the line; 0 without one.
     Event,
 }
 
@@ -82,7 +102,8 @@ impl VmstatSource {
             "nr_dirty" => &["file_dirty"],
             "nr_writeback" => &["file_writeback"],
             "nr_shmem" => &["shmem"],
-            "nr_swapcached" => &["swapcached"],
+            "nr_swapcached" => return VmstatSource::SwapCached,
+            "nr_hugetlb" => return VmstatSource::Hugetlb,
             "nr_page_table_pages" => &["pagetables"],
             "nr_sec_page_table_pages" => &["sec_pagetables"],
             // mm/vmstat.c counts stacks in KiB, and huge pages one by one.
@@ -92,6 +113,11 @@ impl VmstatSource {
             "nr_anon_transparent_hugepages" => return VmstatSource::HugePages("anon_thp"),
             "pgpgin" => return VmstatSource::Read,
             "pgpgout" => return VmstatSource::Written,
+            "pswpin" => return VmstatSource::EventOr("workingset_refault_anon"),
+            "pgscan_direct" => return VmstatSource::EventOr("pgscan"),
+            "pgsteal_direct" => return VmstatSource::EventOr("pgsteal"),
+            // mm/vmscan.c, try_to_free_pages: the stalls of one zone, which every machine has.
+            "allocstall_normal" => return VmstatSource::Events(&["max", "high"]),
             _ => return VmstatSource::Event,
         })
     }
@@ -102,36 +128,62 @@ impl VmstatSource {
         match self {
             VmstatSource::Free => "MemFree of /proc/meminfo in pages",
             VmstatSource::Pages(_) => "the container's own use in pages",
-            VmstatSource::HugePages(_) => "the container's own use in huge pages",
+            VmstatSource::SwapCached => "SwapCached of /proc/meminfo in pages",
+            VmstatSource::Hugetlb => "the container's huge pages of the default size, in pages",
+            VmstatSource::HugePages(_) => "the container's own use in transparent huge pages",
             VmstatSource::Kib(_) => "the container's own use in KiB",
             VmstatSource::Read => "bytes that the container read from block devices, in KiB",
             VmstatSource::Written => "bytes that the container wrote to block devices, in KiB",
-            VmstatSource::Event => "the counter of the same name in memory.stat; 0 without one",
+            VmstatSource::EventOr("pgscan" | "pgsteal") => {
+                "the counter of the same name in memory.stat, or of all reclaim on an older kernel"
+            }
+            VmstatSource::EventOr(_) => {
+                "the counter of the same name in memory.stat, or workingset_refault_anon on an older kernel"
+            }
+            VmstatSource::Events(_) => "max + high of memory.events",
+            VmstatSource::Event => {
+                "the counter of the same name in memory.stat or memory.events; 0 without one"
+            }
         }
     }
 
     fn count(self, name: &str, counts: &VmstatFacts<'_>) -> u64 {
         let usage = counts.usage;
+        let pages = |bytes: Bytes| bytes.0 / counts.page.0.max(1);
         let moved = |bytes: fn(&DeviceUse) -> Bytes| {
             let sum = counts.devices.iter().map(bytes);
             sum.fold(Bytes::ZERO, Bytes::plus).kib()
         };
         match self {
-            VmstatSource::Free => counts.sizes.free.0 / counts.page.0.max(1),
+            VmstatSource::Free => pages(counts.sizes.free),
             VmstatSource::Pages(keys) => {
                 let sum = keys.iter().map(|key| usage.of(key));
-                sum.fold(Bytes::ZERO, Bytes::plus).0 / counts.page.0.max(1)
+                pages(sum.fold(Bytes::ZERO, Bytes::plus))
             }
+            VmstatSource::SwapCached => pages(counts.sizes.swap_cached(usage)),
+            VmstatSource::Hugetlb => pages(counts.hugetlb),
             VmstatSource::HugePages(key) => usage.of(key).0 / counts.huge_page.0.max(1),
             VmstatSource::Kib(key) => usage.of(key).kib(),
             VmstatSource::Read => moved(|device| device.read.bytes),
             VmstatSource::Written => moved(|device| device.written.bytes),
-            VmstatSource::Event => {
-                let mut events = counts.events.iter();
-                let known = events.find(|(event, _)| event == name);
-                known.map_or(0, |(_, count)| *count)
+            VmstatSource::EventOr(other) => {
+                let known = counts.event(name).or_else(|| counts.event(other));
+                known.unwrap_or(0)
             }
+            VmstatSource::Events(names) => {
+                let known = names.iter().filter_map(|name| counts.event(name));
+                known.fold(0, u64::saturating_add)
+            }
+            VmstatSource::Event => counts.event(name).unwrap_or(0),
         }
+    }
+}
+
+impl VmstatFacts<'_> {
+    fn event(&self, name: &str) -> Option<u64> {
+        let mut events = self.events.iter();
+        let known = events.find(|(event, _)| event == name);
+        known.map(|(_, count)| *count)
     }
 }
 
@@ -140,14 +192,10 @@ mod tests {
     use super::*;
     use crate::facts::{cgroup::Transfers, host::parse};
 
-    #[test]
-    fn pages_events_and_transfers_are_the_containers_and_the_rest_is_nothing() {
-        let usage = MemoryUse {
-            anon: Bytes(8192),
-            kernel_stack: Bytes(16384),
-            anon_thp: Bytes(2 << 20),
-            ..MemoryUse::default()
-        };
+    fn shown(usage: MemoryUse, events: &[(&str, u64)], names: &str) -> Vec<u64> {
+        let events: Vec<(String, u64)> = (events.iter())
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect();
         let device = DeviceUse {
             read: Transfers {
                 requests: 1,
@@ -161,19 +209,54 @@ mod tests {
                 ..Sizes::default()
             },
             usage: &usage,
-            events: &[("pgfault".to_owned(), 7)],
+            hugetlb: Bytes(4 << 20),
+            events: &events,
             devices: &[device],
             page: Bytes(4096),
             huge_page: Bytes(2 << 20),
         };
-        let host = parse::vmstat(
-            "nr_free_pages 9\nnr_anon_pages 9\nnr_kernel_stack 9\n\
-             nr_anon_transparent_hugepages 9\npgpgin 9\npgfault 9\noom_kill 9\n",
-        );
-        let values: Vec<u64> = vmstat(&counts, &host)
-            .iter()
-            .map(|(_, count)| *count)
-            .collect();
-        assert_eq!(values, [3, 2, 16, 1, 4, 7, 0]);
+        let host: String = names.split(' ').map(|name| format!("{name} 9\n")).collect();
+        let view = vmstat(&counts, &parse::vmstat(&host));
+        view.iter().map(|(_, count)| *count).collect()
+    }
+
+    #[test]
+    fn pages_events_and_transfers_are_the_containers_and_the_rest_is_nothing() {
+        let usage = MemoryUse {
+            anon: Bytes(8192),
+            kernel_stack: Bytes(16384),
+            anon_thp: Bytes(2 << 20),
+            ..MemoryUse::default()
+        };
+        let names = "nr_free_pages nr_anon_pages nr_kernel_stack nr_anon_transparent_hugepages \
+                     nr_hugetlb pgpgin pgfault nr_mlock";
+        let values = shown(usage, &[("pgfault", 7)], names);
+        assert_eq!(values, [3, 2, 16, 1, 1024, 4, 7, 0]);
+    }
+
+    #[test]
+    fn kills_and_stalls_of_a_limit_are_those_of_a_machine_without_memory() {
+        let events = [("max", 5), ("high", 2), ("oom", 4), ("oom_kill", 3)];
+        let names = "oom_kill allocstall_dma allocstall_normal";
+        assert_eq!(shown(MemoryUse::default(), &events, names), [3, 0, 7]);
+    }
+
+    #[test]
+    fn an_older_kernel_counts_reclaim_and_swapping_under_other_names() {
+        let names = "pgscan_direct pgsteal_direct pgscan_kswapd pswpin pswpout";
+        let old = [
+            ("pgscan", 9),
+            ("pgsteal", 8),
+            ("workingset_refault_anon", 6),
+        ];
+        assert_eq!(shown(MemoryUse::default(), &old, names), [9, 8, 0, 6, 0]);
+        let new = [
+            ("pgscan", 9),
+            ("pgscan_direct", 5),
+            ("pgscan_kswapd", 4),
+            ("pswpin", 3),
+            ("pswpout", 2),
+        ];
+        assert_eq!(shown(MemoryUse::default(), &new, names), [5, 0, 4, 3, 2]);
     }
 }

@@ -21,12 +21,15 @@ pub fn loadavg(view: &Loadavg, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::model::load::{Averages, Tasks};
+    use crate::{
+        base::units::Micros,
+        view::model::load::{Averages, Tasks},
+    };
 
     #[test]
     fn loadavg_is_written_as_the_kernel_writes_it() {
         let view = Loadavg {
-            averages: Averages::starting_at(2).after(0),
+            averages: Averages::starting_at(2, Micros(u64::MAX)).after(0),
             tasks: Tasks {
                 running: 1,
                 blocked: 0,

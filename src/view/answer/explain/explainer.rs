@@ -188,11 +188,9 @@ impl<'a> Explainer<'a> {
                 let names = ["CommitLimit", "SwapTotal", "MemTotal"];
                 reason.with(names.map(|name| self.host(name)))
             }
-            MeminfoSource::CommittedAs => {
-                reason.with(["anon", "shmem"].iter().filter_map(|key| self.used(key)))
-            }
             MeminfoSource::HugePagesTotal
             | MeminfoSource::HugePagesFree
+            | MeminfoSource::HugePagesRsvd
             | MeminfoSource::Hugetlb => {
                 let count = self.host.count("HugePages_Total");
                 reason.with([
@@ -201,22 +199,20 @@ impl<'a> Explainer<'a> {
                 ])
             }
             MeminfoSource::Fact => reason.with([self.host(name)]),
-            MeminfoSource::Use(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
-            MeminfoSource::Less(first, second) => {
-                reason.with([first, second].iter().filter_map(|key| self.used(key)))
-            }
-            MeminfoSource::Nothing => reason,
+            source => reason.with(source.keys().iter().filter_map(|key| self.used(key))),
         }
     }
 
     fn limits(&self, with_use: bool) -> Vec<Input> {
         let mut inputs = Vec::new();
         for level in &self.memory.levels {
-            let Limit::At(Bytes(max)) = level.max else {
-                continue;
-            };
-            inputs.extend(self.cgroup(Fact::MemoryMax, level.steps, None, max));
-            if with_use {
+            let limits = [(Fact::MemoryMax, level.max), (Fact::MemoryHigh, level.high)];
+            for (fact, limit) in limits {
+                if let Limit::At(Bytes(limit)) = limit {
+                    inputs.extend(self.cgroup(fact, level.steps, None, limit));
+                }
+            }
+            if with_use && level.max.stricter(level.high) != Limit::Unlimited {
                 let steps = level.steps;
                 let reclaimable = format!("{} reclaimable", level.reclaimable.0);
                 inputs.extend(self.cgroup(Fact::MemoryCurrent, steps, None, level.current.0));
@@ -257,10 +253,14 @@ impl<'a> Explainer<'a> {
             }
             VmstatSource::Pages(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
             VmstatSource::HugePages(key) | VmstatSource::Kib(key) => reason.with(self.used(key)),
+            VmstatSource::SwapCached => reason.with(self.used("swapcached")),
             VmstatSource::Read | VmstatSource::Written => {
                 reason.with(self.cgroup(Fact::Devices, 0, None, "the container's requests"))
             }
-            VmstatSource::Event => reason,
+            VmstatSource::Hugetlb
+            | VmstatSource::EventOr(_)
+            | VmstatSource::Events(_)
+            | VmstatSource::Event => reason,
         }
     }
 
@@ -306,7 +306,7 @@ impl<'a> Explainer<'a> {
         Ok(match name {
             name if name.starts_with("cpu") => {
                 let mut reason = Reason::new(
-                    "user, nice, system: the cgroup's own CPU time, spread over the seen CPUs; steal: throttled time; idle: the rest of the time",
+                    "user, nice, system: the cgroup's own CPU time, spread over the seen CPUs; steal: time throttled by the quota of the cgroup or an ancestor; idle: the rest of the time",
                 );
                 let total = match &cpu.usage.per_cpu {
                     Some(shares) => shares.iter().map(|share| share.total.0).sum(),

@@ -3,28 +3,37 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `MemTotal` | the lowest of the machine's memory and every limit from the container up |
-//! | `MemFree` | the lowest, over the same levels, of limit less use; for the machine: its `MemAvailable` less the container's own cache, so that free and cached never count the same page twice |
+//! | `MemTotal` | the lowest of the machine's memory and every `memory.max` from the container up; where none is lower than the machine's memory, the lowest `memory.high` |
+//! | `MemFree` | the lowest, over the same levels, of limit less use; for the machine: its `MemAvailable` less the container's own cache, so that free and cached never count the same page twice. Never more than `MemTotal` leaves beside the container's cache and huge pages |
 //! | `MemAvailable` | the lowest, over the same levels, of limit less use plus reclaimable memory; for the machine: its own `MemAvailable` |
-//! | `SwapTotal` | the lowest of the machine's swap and every swap limit; on v1, where limits hold for memory and swap together, the lowest of them less `MemTotal` |
-//! | `SwapFree` | `SwapTotal` less the container's own swap, at most the free swap of every level and of the machine |
-//! | use (`AnonPages`, `Cached`, `Slab`, ...) | `memory.stat` of the container's own cgroup |
+//! | limit | the lower of `memory.max` and `memory.high`: the kernel throttles a cgroup above `memory.high`. `memory.soft_limit_in_bytes` of v1 is no limit: nobody waits above it |
+//! | `SwapTotal` | the lowest of the machine's swap and every swap limit; on v1, where limits hold for memory and swap together, the lowest of them less `MemTotal`; the swap in use, where the kernel swaps no more of the container |
+//! | `SwapFree` | `SwapTotal` less the container's own swap, at most the free swap of every level (also below `memory.swap.high`) and of the machine |
+//! | use (`AnonPages`, `Mapped`, `Slab`, ...) | `memory.stat` of the container's own cgroup; a sum adds the whole KiB of its parts, so that it is the sum of the lines of the parts |
+//! | `Cached`, `SwapCached` | file pages less `SwapCached`; pages in the swap cache, at most the swap in use |
+//! | `Shmem` | shared memory, at most `Cached`, which includes it |
 //! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
 //! | `Committed_AS` | anonymous and shared memory and swap in use, for no cgroup counts commitments |
-//! | `HugePages_Total`, `HugePages_Free` | the machine's pool of huge pages, at most every hugetlb limit; free: at most every limit less the use of its level |
+//! | `HugePages_Total`, `HugePages_Free`, `HugePages_Rsvd` | see [`hugetlb`](super::hugetlb) |
 //! | `Hugetlb` | `HugePages_Total` as a size |
 //! | `Hugepagesize`, `VmallocTotal`, `DirectMap*` | facts of the machine |
-//! | all other lines, and lines of future kernels | 0 |
+//! | `Buffers` | 0: a cgroup counts the pages of block devices as file pages, in `Cached` |
+//! | `Mlocked` | 0: a cgroup counts locked pages with all unevictable ones, in `Unevictable` |
+//! | `Slab`, `KernelStack`, `PageTables`, `Percpu`, ... on v1 | 0: v1 counts kernel memory as one sum, which only `MemFree` and `MemAvailable` contain |
+//! | `HugePages_Surp` | 0: the pages of the container are taken for permanent ones |
+//! | `ShmemPmdMapped`, `FilePmdMapped`, `Balloon`, `NFS_Unstable`, `Bounce`, `WritebackTmp`, `HardwareCorrupted`, `Unaccepted`, `Cma*` | 0: no cgroup counts them |
+//! | all other lines, and lines of future kernels | 0: nothing is known of them |
 
 mod source;
 
 pub use crate::facts::host::{Amount, MeminfoLine};
 pub use source::MeminfoSource;
 
+use super::hugetlb::{self, HugePages};
 use crate::{
     base::units::{Bytes, Limit},
     facts::{
-        cgroup::{HugetlbLevel, Memory, MemoryUse, SwapLimit},
+        cgroup::{HugetlbLevel, Memory, MemoryLevel, MemoryUse, SwapLimit},
         host,
     },
 };
@@ -102,34 +111,53 @@ pub struct DecidedSizes {
     pub swap_free: Lowest,
 }
 
+impl Sizes {
+    /// Returns the swap in use.
+    #[must_use]
+    pub fn swapped(&self) -> Bytes {
+        self.swap_total.less(self.swap_free)
+    }
+
+    /// Returns the pages in the swap cache: each has a place in the swap.
+    #[must_use]
+    pub fn swap_cached(&self, usage: &MemoryUse) -> Bytes {
+        usage.swapcached.min(usage.file).min(self.swapped())
+    }
+}
+
 /// Returns the sizes of a container from the facts of its cgroups and of the machine.
 #[must_use]
-pub fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
+pub fn sizes(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Sizes {
     let decided = decided(memory, host);
+    let total = decided.total.amount;
+    let pages = huge_pages(hugetlb, total, host).bytes();
     Sizes {
-        total: decided.total.amount,
-        free: decided.free.amount,
+        total,
+        free: (decided.free.amount).min(total.less(cache(&memory.usage)).less(pages)),
         available: decided.available.amount,
         swap_total: decided.swap_total.amount,
         swap_free: decided.swap_free.amount,
     }
 }
 
+// Programs take these parts of MemTotal and MemFree away from MemTotal, some without a sign.
+fn cache(usage: &MemoryUse) -> Bytes {
+    usage.file.plus(usage.slab_reclaimable)
+}
+
 /// Returns the sizes of a container, each with the level that decided about it.
 #[must_use]
 pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
     let host_available = host.size("MemAvailable");
-    let mut total = Lowest::machine(host.size("MemTotal"));
+    let total = total(memory, host);
     let mut free = Lowest::machine(host_available.less(memory.usage.reclaimable()));
     let mut available = Lowest::machine(host_available);
     for level in &memory.levels {
-        if let Limit::At(max) = level.max {
-            let left = max.less(level.current);
+        if let Limit::At(limit) = level.max.stricter(level.high) {
             // Reclaimable memory is part of the use, but the kernel reads the two at two moments.
-            let reclaimed = left.plus(level.reclaimable.min(level.current)).min(max);
-            total = total.or(max, level.steps);
-            free = free.or(left, level.steps);
-            available = available.or(reclaimed, level.steps);
+            let kept = level.current.less(level.reclaimable);
+            free = free.or(limit.less(level.current), level.steps);
+            available = available.or(limit.less(kept), level.steps);
         }
     }
     let available = available.at_most(total.amount);
@@ -140,6 +168,21 @@ pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
         available,
         swap_total,
         swap_free,
+    }
+}
+
+fn total(memory: &Memory, host: &host::Meminfo) -> Lowest {
+    let lowest = |limit: fn(&MemoryLevel) -> Limit<Bytes>| {
+        let machine = Lowest::machine(host.size("MemTotal"));
+        memory.levels.iter().fold(machine, |lowest, level| {
+            let limit = limit(level).value();
+            limit.map_or(lowest, |limit| lowest.or(limit, level.steps))
+        })
+    };
+    let max = lowest(|level| level.max);
+    match max.steps {
+        Some(_) => max,
+        None => lowest(|level| level.high),
     }
 }
 
@@ -158,37 +201,33 @@ fn swap(memory: &Memory, mem_total: Bytes, host: &host::Meminfo) -> (Lowest, Low
             }
             SwapLimit::Alone(Limit::Unlimited) | SwapLimit::WithMemory(Limit::Unlimited) => {}
         }
+        if let Limit::At(high) = swap.high {
+            free = free.or(high.less(swap.current), level.steps);
+        }
     }
-    let own = memory.levels.first().and_then(|level| level.swap);
-    let used = own.map_or(Bytes::ZERO, |own| own.current);
+    let own = memory.levels.first();
+    let used = own
+        .and_then(|own| own.swap)
+        .map_or(Bytes::ZERO, |swap| swap.current);
+    if memory.is_unswappable {
+        let steps = own.map_or(0, |own| own.steps);
+        total = total.or(used, steps);
+    }
     (total, free.at_most(total.amount.less(used)))
 }
 
-/// Huge pages of the machine's default size that a container may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct HugePages {
-    total: u64,
-    free: u64,
-    size: Bytes,
-}
-
-fn huge_pages(levels: &[HugetlbLevel], host: &host::Meminfo) -> HugePages {
-    let size = host.size("Hugepagesize");
-    let mut pages = HugePages {
+/// Returns the huge pages of the machine's default size in `/proc/meminfo` of a container with that
+/// `MemTotal`.
+#[must_use]
+pub fn huge_pages(levels: &[HugetlbLevel], total: Bytes, host: &host::Meminfo) -> HugePages {
+    let pool = HugePages {
         total: host.count("HugePages_Total"),
         free: host.count("HugePages_Free"),
-        size,
+        reserved: 0,
+        size: host.size("Hugepagesize"),
     };
-    for level in levels {
-        if let Limit::At(max) = level.max {
-            pages.total = pages.total.min(max.0 / size.0.max(1));
-            pages.free = pages.free.min(max.less(level.current).0 / size.0.max(1));
-        }
-    }
-    HugePages {
-        free: pages.free.min(pages.total),
-        ..pages
-    }
+    let is_limited = total < host.size("MemTotal");
+    hugetlb::shown(levels, pool, is_limited.then_some(total))
 }
 
 /// Facts that the lines are made from.
@@ -202,9 +241,10 @@ struct MeminfoFacts<'a> {
 /// Returns `/proc/meminfo` of a container.
 #[must_use]
 pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Meminfo {
+    let sizes = sizes(memory, hugetlb, host);
     let facts = MeminfoFacts {
-        sizes: sizes(memory, host),
-        huge: huge_pages(hugetlb, host),
+        huge: huge_pages(hugetlb, sizes.total, host),
+        sizes,
         usage: &memory.usage,
         host,
     };
@@ -223,6 +263,7 @@ fn amount(source: MeminfoSource, fact: Amount, facts: &MeminfoFacts<'_>) -> Amou
     let size = match (source, fact) {
         (MeminfoSource::HugePagesTotal, _) => return Amount::Count(facts.huge.total),
         (MeminfoSource::HugePagesFree, _) => return Amount::Count(facts.huge.free),
+        (MeminfoSource::HugePagesRsvd, _) => return Amount::Count(facts.huge.reserved),
         (_, Amount::Count(_)) => return Amount::Count(0),
         (MeminfoSource::Fact, fact) => return fact,
         (MeminfoSource::Total, _) => sizes.total,
@@ -231,19 +272,25 @@ fn amount(source: MeminfoSource, fact: Amount, facts: &MeminfoFacts<'_>) -> Amou
         (MeminfoSource::SwapTotal, _) => sizes.swap_total,
         (MeminfoSource::SwapFree, _) => sizes.swap_free,
         (MeminfoSource::CommitLimit, _) => commit_limit(sizes, facts.host),
-        (MeminfoSource::CommittedAs, _) => {
-            let swapped = sizes.swap_total.less(sizes.swap_free);
-            usage.anon.plus(usage.shmem).plus(swapped)
-        }
-        (MeminfoSource::Hugetlb, _) => Bytes(facts.huge.size.0.saturating_mul(facts.huge.total)),
+        (MeminfoSource::CommittedAs, _) => usage.anon.plus(usage.shmem).plus(sizes.swapped()),
+        (MeminfoSource::Hugetlb, _) => facts.huge.bytes(),
+        (MeminfoSource::Cached, _) => cached(sizes, usage),
+        (MeminfoSource::SwapCached, _) => sizes.swap_cached(usage),
+        (MeminfoSource::Shmem, _) => usage.shmem.min(cached(sizes, usage)),
         (MeminfoSource::Use(keys), _) => {
-            let amounts = keys.iter().map(|key| usage.of(key));
-            amounts.fold(Bytes::ZERO, Bytes::plus)
+            // The kernel counts the parts of a sum in pages, so that no fraction of a KiB is lost.
+            let kib = keys.iter().map(|key| usage.of(key).kib());
+            Bytes::from_kib(kib.fold(0, u64::saturating_add))
         }
-        (MeminfoSource::Less(first, second), _) => usage.of(first).less(usage.of(second)),
         (MeminfoSource::Nothing, _) => Bytes::ZERO,
     };
     Amount::Size(size)
+}
+
+// fs/proc/meminfo.c: file pages less the pages of the swap cache.
+fn cached(sizes: &Sizes, usage: &MemoryUse) -> Bytes {
+    let kib = usage.file.kib() - sizes.swap_cached(usage).kib();
+    Bytes::from_kib(kib)
 }
 
 // mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio) plus all swap.
@@ -264,7 +311,7 @@ pub struct Swaps {
 /// Returns `/proc/swaps`, with the sizes of `/proc/meminfo`.
 #[must_use]
 pub fn swaps(memory: &Memory, host: &host::Meminfo) -> Swaps {
-    let sizes = sizes(memory, host);
+    let sizes = sizes(memory, &[], host);
     Swaps {
         device: (sizes.swap_total > Bytes::ZERO).then_some(sizes),
     }
@@ -281,7 +328,7 @@ mod tests {
     fn machine() -> host::Meminfo {
         parse::meminfo(
             "MemTotal: 1000 kB\nMemFree: 500 kB\nMemAvailable: 800 kB\nCached: 300 kB\n\
-             SwapTotal: 400 kB\nSwapFree: 300 kB\nCommitLimit: 900 kB\nHugePages_Total: 7\n\
+             SwapTotal: 400 kB\nSwapFree: 300 kB\nCommitLimit: 900 kB\nHugePages_Total: 0\n\
              Hugepagesize: 2048 kB\nFuture: 12 kB\n",
         )
     }
@@ -290,6 +337,7 @@ mod tests {
         MemoryLevel {
             steps: 0,
             max: Limit::At(Bytes::from_kib(max)),
+            high: Limit::Unlimited,
             current: Bytes::from_kib(current),
             reclaimable: Bytes::from_kib(reclaimable),
             swap: None,
@@ -299,8 +347,12 @@ mod tests {
     fn under(levels: Vec<MemoryLevel>) -> Memory {
         Memory {
             levels,
-            usage: MemoryUse::default(),
+            ..Memory::default()
         }
+    }
+
+    fn sizes(memory: &Memory, host: &host::Meminfo) -> Sizes {
+        super::sizes(memory, &[], host)
     }
 
     #[test]
@@ -347,6 +399,7 @@ mod tests {
         let swap = |max: u64, current: u64| {
             Some(SwapLevel {
                 max: SwapLimit::Alone(Limit::At(Bytes::from_kib(max))),
+                high: Limit::Unlimited,
                 current: Bytes::from_kib(current),
             })
         };
@@ -363,6 +416,7 @@ mod tests {
         let swap = |both: u64, current: u64| {
             Some(SwapLevel {
                 max: SwapLimit::WithMemory(Limit::At(Bytes::from_kib(both))),
+                high: Limit::Unlimited,
                 current: Bytes::from_kib(current),
             })
         };
@@ -379,6 +433,7 @@ mod tests {
         let mut memory = under(vec![level(100, 0, 0)]);
         memory.levels[0].swap = Some(SwapLevel {
             max: SwapLimit::Alone(Limit::At(Bytes::ZERO)),
+            high: Limit::Unlimited,
             current: Bytes::ZERO,
         });
         assert_eq!(swaps(&memory, &machine()).device, None);
@@ -400,24 +455,135 @@ mod tests {
     }
 
     #[test]
-    fn huge_pages_are_the_machines_as_far_as_every_limit_allows() {
+    fn above_memory_high_nothing_is_available_and_below_it_what_is_left() {
+        let throttled = |current: u64| {
+            let mut memory = under(vec![level(400, current, 20), level(900, current, 20)]);
+            memory.levels[0].high = Limit::At(Bytes::from_kib(200));
+            sizes(&memory, &machine())
+        };
+        let below = throttled(150);
+        assert_eq!(below.total, Bytes::from_kib(400));
+        assert_eq!(below.free, Bytes::from_kib(50));
+        assert_eq!(below.available, Bytes::from_kib(70));
+        let above = throttled(210);
+        assert_eq!(above.free, Bytes::ZERO);
+        assert_eq!(above.available, Bytes::from_kib(10));
+    }
+
+    #[test]
+    fn memory_high_of_an_ancestor_binds_too() {
+        let mut memory = under(vec![level(400, 10, 0), level(900, 250, 0)]);
+        memory.levels[1].high = Limit::At(Bytes::from_kib(300));
+        assert_eq!(sizes(&memory, &machine()).available, Bytes::from_kib(50));
+    }
+
+    #[test]
+    fn without_a_max_below_the_machines_memory_the_lowest_high_is_the_total() {
+        let mut memory = under(vec![level(5000, 10, 0), level(5000, 20, 0)]);
+        memory.levels[0].max = Limit::Unlimited;
+        memory.levels[0].high = Limit::At(Bytes::from_kib(300));
+        memory.levels[1].high = Limit::At(Bytes::from_kib(200));
+        let sizes = sizes(&memory, &machine());
+        assert_eq!(sizes.total, Bytes::from_kib(200));
+        assert_eq!(sizes.available, Bytes::from_kib(180));
+    }
+
+    #[test]
+    fn a_container_that_the_kernel_does_not_swap_has_no_more_swap_than_it_uses() {
+        let unswappable = |used: u64| {
+            let mut memory = under(vec![level(100, 0, 0)]);
+            memory.is_unswappable = true;
+            memory.levels[0].swap = Some(SwapLevel {
+                max: SwapLimit::WithMemory(Limit::At(Bytes::from_kib(300))),
+                high: Limit::Unlimited,
+                current: Bytes::from_kib(used),
+            });
+            let sizes = sizes(&memory, &machine());
+            (sizes.swap_total.kib(), sizes.swap_free.kib())
+        };
+        assert_eq!(unswappable(0), (0, 0));
+        assert_eq!(unswappable(30), (30, 0));
+    }
+
+    #[test]
+    fn swap_above_memory_swap_high_is_not_free() {
+        let mut memory = under(vec![level(100, 0, 0)]);
+        memory.levels[0].swap = Some(SwapLevel {
+            max: SwapLimit::Alone(Limit::At(Bytes::from_kib(200))),
+            high: Limit::At(Bytes::from_kib(80)),
+            current: Bytes::from_kib(50),
+        });
+        let sizes = sizes(&memory, &machine());
+        assert_eq!(sizes.swap_total, Bytes::from_kib(200));
+        assert_eq!(sizes.swap_free, Bytes::from_kib(30));
+    }
+
+    fn kib(view: &Meminfo, name: &str) -> u64 {
+        let line = view.lines.iter().find(|line| line.name == name).unwrap();
+        match line.amount {
+            Amount::Size(size) => size.kib(),
+            Amount::Count(count) => count,
+        }
+    }
+
+    #[test]
+    fn slab_is_the_sum_of_its_two_lines() {
+        let mut memory = under(Vec::new());
+        memory.usage.slab_reclaimable = Bytes(1024 + 700);
+        memory.usage.slab_unreclaimable = Bytes(5 * 1024 + 900);
+        let host = parse::meminfo("Slab: 9 kB\nSReclaimable: 9 kB\nSUnreclaim: 9 kB\n");
+        let view = meminfo(&memory, &[], &host);
+        let parts = ["Slab", "SReclaimable", "SUnreclaim"].map(|name| kib(&view, name));
+        assert_eq!(parts, [6, 1, 5]);
+    }
+
+    #[test]
+    fn htop_finds_no_more_swap_cached_than_swap_used() {
+        let mut memory = under(Vec::new());
+        memory.usage.file = Bytes::from_kib(90);
+        memory.usage.swapcached = Bytes::from_kib(70);
         let host = parse::meminfo(
-            "HugePages_Total: 100\nHugePages_Free: 60\nHugePages_Rsvd: 5\nHugepagesize: 2048 kB\n\
-             Hugetlb: 204800 kB\n",
+            "MemTotal: 1000 kB\nCached: 9 kB\nSwapCached: 9 kB\nSwapTotal: 40 kB\nSwapFree: 10 kB\n",
         );
-        let level = |max: u64, current: u64| HugetlbLevel {
-            max: Limit::At(Bytes::from_mib(max)),
-            current: Bytes::from_mib(current),
+        let view = meminfo(&memory, &[], &host);
+        assert_eq!((kib(&view, "SwapCached"), kib(&view, "Cached")), (30, 60));
+    }
+
+    #[test]
+    fn a_pool_of_the_machine_is_no_part_of_a_small_containers_memory() {
+        let host = parse::meminfo(
+            "MemTotal: 2982844 kB\nMemFree: 2361732 kB\nMemAvailable: 2457144 kB\n\
+             HugePages_Total: 512\nHugePages_Free: 512\nHugePages_Rsvd: 5\n\
+             Hugepagesize: 2048 kB\nHugetlb: 1048576 kB\n",
+        );
+        let small = under(vec![level(256 << 10, 100 << 10, 0)]);
+        let view = meminfo(&small, &[], &host);
+        let names = [
+            "HugePages_Total",
+            "HugePages_Free",
+            "HugePages_Rsvd",
+            "Hugetlb",
+        ];
+        assert_eq!(names.map(|name| kib(&view, name)), [0, 0, 0, 0]);
+        let whole = meminfo(&under(Vec::new()), &[], &host);
+        assert_eq!(names.map(|name| kib(&whole, name)), [512, 512, 0, 1 << 20]);
+    }
+
+    #[test]
+    fn huge_pages_that_a_limit_grants_are_taken_from_the_free_memory() {
+        let host = parse::meminfo(
+            "MemTotal: 2982844 kB\nMemFree: 2361732 kB\nMemAvailable: 2457144 kB\n\
+             HugePages_Total: 512\nHugePages_Free: 512\nHugepagesize: 2048 kB\nHugetlb: 1048576 kB\n",
+        );
+        let granted = HugetlbLevel {
+            max: Limit::At(Bytes::from_mib(200)),
+            ..HugetlbLevel::default()
         };
-        let values = |levels: &[HugetlbLevel]| -> Vec<Amount> {
-            let view = meminfo(&under(Vec::new()), levels, &host);
-            view.lines.iter().map(|line| line.amount).collect()
-        };
-        let limited = values(&[level(40, 4), level(64, 60)]);
-        assert_eq!(limited[..2], [Amount::Count(20), Amount::Count(2)]);
-        assert_eq!(limited[2], Amount::Count(0));
-        assert_eq!(limited[4], Amount::Size(Bytes::from_mib(40)));
-        assert_eq!(values(&[])[..2], [Amount::Count(100), Amount::Count(60)]);
+        let small = under(vec![level(256 << 10, 100 << 10, 0)]);
+        let view = meminfo(&small, &[granted], &host);
+        assert_eq!(kib(&view, "HugePages_Total"), 100);
+        assert_eq!(kib(&view, "MemFree"), 56 << 10);
+        assert_eq!(kib(&view, "MemAvailable"), 156 << 10);
     }
 
     #[test]

@@ -13,13 +13,15 @@ pub enum MeminfoSource {
     CommittedAs,
     HugePagesTotal,
     HugePagesFree,
+    HugePagesRsvd,
     Hugetlb,
+    Cached,
+    SwapCached,
+    Shmem,
     /// The machine's own amount.
     Fact,
     /// Use of the container: the sum of these keys of `memory.stat` (by their names in v2).
     Use(&'static [&'static str]),
-    /// Use of the container: the first key less the second.
-    Less(&'static str, &'static str),
     /// Zero, for no cgroup counts it.
     Nothing,
 }
@@ -38,7 +40,11 @@ impl MeminfoSource {
             "Committed_AS" => MeminfoSource::CommittedAs,
             "HugePages_Total" => MeminfoSource::HugePagesTotal,
             "HugePages_Free" => MeminfoSource::HugePagesFree,
+            "HugePages_Rsvd" => MeminfoSource::HugePagesRsvd,
             "Hugetlb" => MeminfoSource::Hugetlb,
+            "Cached" => MeminfoSource::Cached,
+            "SwapCached" => MeminfoSource::SwapCached,
+            "Shmem" => MeminfoSource::Shmem,
             "Hugepagesize" | "VmallocTotal" => MeminfoSource::Fact,
             name if name.starts_with("DirectMap") => MeminfoSource::Fact,
             name => MeminfoSource::of_use(name),
@@ -47,9 +53,6 @@ impl MeminfoSource {
 
     fn of_use(name: &str) -> MeminfoSource {
         MeminfoSource::Use(match name {
-            // fs/proc/meminfo.c: file pages less the pages of the swap cache.
-            "Cached" => return MeminfoSource::Less("file", "swapcached"),
-            "SwapCached" => &["swapcached"],
             "Active" => &["active_anon", "active_file"],
             "Inactive" => &["inactive_anon", "inactive_file"],
             "Active(anon)" => &["active_anon"],
@@ -63,7 +66,6 @@ impl MeminfoSource {
             "Writeback" => &["file_writeback"],
             "AnonPages" => &["anon"],
             "Mapped" => &["file_mapped"],
-            "Shmem" => &["shmem"],
             "KReclaimable" | "SReclaimable" => &["slab_reclaimable"],
             "Slab" => &["slab_reclaimable", "slab_unreclaimable"],
             "SUnreclaim" => &["slab_unreclaimable"],
@@ -79,21 +81,34 @@ impl MeminfoSource {
         })
     }
 
+    /// Returns the keys of `memory.stat` that the source contains.
+    #[must_use]
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            MeminfoSource::Use(keys) => keys,
+            MeminfoSource::Cached => &["file", "swapcached"],
+            MeminfoSource::SwapCached => &["swapcached"],
+            MeminfoSource::Shmem => &["shmem"],
+            MeminfoSource::CommittedAs => &["anon", "shmem"],
+            _ => &[],
+        }
+    }
+
     /// Returns the formula in words, for `plimsoll show --explain`.
     #[must_use]
     pub fn formula(self) -> &'static str {
         match self {
             MeminfoSource::Total => {
-                "the lowest of the machine's memory and every limit of the container and its ancestors"
+                "the lowest of the machine's memory and every limit of the container and its ancestors; without a limit, the lowest memory.high"
             }
             MeminfoSource::Free => {
-                "the lowest of limit - use at every level; on the machine: MemAvailable - the container's own cache"
+                "the lowest of limit or memory.high - use at every level; on the machine: MemAvailable - the container's own cache; at most MemTotal - Hugetlb - file - reclaimable slab"
             }
             MeminfoSource::Available => {
-                "the lowest of limit - use + reclaimable at every level; on the machine: MemAvailable"
+                "the lowest of limit or memory.high - use + reclaimable at every level; on the machine: MemAvailable"
             }
             MeminfoSource::SwapTotal => {
-                "the lowest of the machine's swap and every swap limit (v1: limit of memory and swap - MemTotal)"
+                "the lowest of the machine's swap and every swap limit (v1: limit of memory and swap - MemTotal); the swap in use if the kernel swaps no more of the container"
             }
             MeminfoSource::SwapFree => {
                 "SwapTotal - the container's swap in use, at most the free swap of every level and of the machine"
@@ -102,14 +117,19 @@ impl MeminfoSource {
                 "the machine's (CommitLimit - SwapTotal) x MemTotal / the machine's MemTotal + SwapTotal"
             }
             MeminfoSource::CommittedAs => "anon + shmem + SwapTotal - SwapFree",
-            MeminfoSource::HugePagesTotal => "the machine's pool, at most every hugetlb limit",
-            MeminfoSource::HugePagesFree => {
-                "the machine's free pages, at most every hugetlb limit - use"
+            MeminfoSource::HugePagesTotal => {
+                "the machine's pool, at most every hugetlb limit and MemTotal; under a limit of memory only, the pages in use"
             }
+            MeminfoSource::HugePagesFree => {
+                "the machine's free pages, at most every hugetlb limit - use; under a limit of memory only, 0"
+            }
+            MeminfoSource::HugePagesRsvd => "the container's reservations - its pages in use",
             MeminfoSource::Hugetlb => "HugePages_Total x Hugepagesize",
             MeminfoSource::Fact => "the machine's own value",
             MeminfoSource::Use(_) => "the container's own use",
-            MeminfoSource::Less(..) => "the first input - the second",
+            MeminfoSource::Cached => "file - SwapCached",
+            MeminfoSource::SwapCached => "swapcached, at most the swap in use",
+            MeminfoSource::Shmem => "the container's own use, at most Cached",
             MeminfoSource::Nothing => "0: no cgroup counts it",
         }
     }

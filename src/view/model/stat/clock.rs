@@ -2,7 +2,7 @@
 
 use crate::{
     base::units::{CpuId, CpuSet, Micros},
-    facts::cgroup::{CpuShare, CpuUse},
+    facts::cgroup::{AncestorThrottle, CpuShare, CpuUse},
 };
 use std::collections::BTreeMap;
 
@@ -18,6 +18,18 @@ pub struct Times {
 }
 
 impl Times {
+    /// Returns the columns, each rounded down to whole ticks.
+    fn in_ticks(self) -> Times {
+        let whole = |time: Micros| time.ticks().micros();
+        Times {
+            user: whole(self.user),
+            nice: whole(self.nice),
+            system: whole(self.system),
+            idle: whole(self.idle),
+            steal: whole(self.steal),
+        }
+    }
+
     fn plus(self, other: Times) -> Times {
         Times {
             user: self.user.plus(other.user),
@@ -132,7 +144,7 @@ impl Clock {
             loose = loose.less(placed);
         }
         let owed = loose.less(interval.spread(loose));
-        interval.steal(usage.throttled.less(self.usage.throttled));
+        interval.steal(throttled(&self.usage, usage, used.total()));
         let mut times = self.times.clone();
         for (cpu, passed) in interval.finished() {
             let sum = times.entry(cpu).or_default();
@@ -153,6 +165,14 @@ impl Clock {
         self.seen.iter().map(move |cpu| (cpu, times(cpu)))
     }
 
+    /// Returns the columns in whole ticks, summed over every CPU that was ever seen: the sum of the
+    /// numbers that the lines of the CPUs have.
+    #[must_use]
+    pub fn total_of_ticks(&self) -> Times {
+        let sum = |sum: Times, times: &Times| sum.plus(times.in_ticks());
+        self.times.values().fold(Times::default(), sum)
+    }
+
     /// Returns the columns summed over every CPU that was ever seen.
     #[must_use]
     pub fn total(&self) -> Times {
@@ -160,6 +180,26 @@ impl Clock {
             .values()
             .fold(Times::default(), |sum, times| sum.plus(*times))
     }
+}
+
+// An ancestor's throttled time is that of all cgroups below it: the container's part is as large as
+// its part of the ancestor's use. Two levels do not throttle a CPU at the same time: a throttled
+// level has nothing left to run that another level could throttle.
+fn throttled(before: &CpuUse, now: &CpuUse, used: Micros) -> Micros {
+    let own = now.throttled.less(before.throttled);
+    let above = now.above.iter().map(|level| {
+        let same = before.above.iter().find(|other| other.steps == level.steps);
+        let earlier = same.copied().unwrap_or_default();
+        part(level, &earlier, used)
+    });
+    above.fold(own, Micros::plus)
+}
+
+fn part(now: &AncestorThrottle, before: &AncestorThrottle, used: Micros) -> Micros {
+    let throttled = now.throttled.less(before.throttled);
+    let all = now.used.less(before.used).max(used);
+    let part = u128::from(throttled.0) * u128::from(used.0) / u128::from(all.0.max(1));
+    Micros(u64::try_from(part).unwrap_or(u64::MAX))
 }
 
 // Niced time is part of user time in the facts, but a column beside it in /proc/stat.
@@ -344,6 +384,38 @@ mod tests {
         let clock = started("0").at(&cpus("0"), &usage, Micros(SECOND));
         assert_eq!(clock.total().steal, Micros(500_000));
         assert_eq!(clock.total().idle, Micros::ZERO);
+    }
+
+    fn under_a_pod(used_here: u64, throttled: u64, used_in_pod: u64) -> CpuUse {
+        CpuUse {
+            above: vec![AncestorThrottle {
+                steps: 1,
+                throttled: Micros(throttled),
+                used: Micros(used_in_pod),
+            }],
+            ..used(used_here, 0)
+        }
+    }
+
+    #[test]
+    fn the_throttled_time_of_an_ancestor_is_steal_of_the_container_that_burns() {
+        // Four burners under 1.5 CPUs of the pod, on two seen CPUs.
+        let before = under_a_pod(0, 7 * SECOND, 3 * SECOND);
+        let start = Clock::started(&cpus("0-1"), &before, Micros::ZERO, Micros::ZERO);
+        let start = start.at(&cpus("0-1"), &before, Micros(1));
+        let after = under_a_pod(1_500_000, 7 * SECOND + 2_500_000, 4_500_000);
+        let clock = start.at(&cpus("0-1"), &after, Micros(SECOND + 1));
+        let (before, total) = (start.total(), clock.total());
+        assert_eq!(total.user.less(before.user), Micros(1_500_000));
+        assert_eq!(total.steal.less(before.steal), Micros(500_000));
+        assert_eq!(total.idle.less(before.idle), Micros::ZERO);
+    }
+
+    #[test]
+    fn an_idle_container_beside_a_throttled_sibling_is_idle() {
+        let usage = under_a_pod(1_000, 2_500_000, 1_500_000);
+        let clock = started("0-1").at(&cpus("0-1"), &usage, Micros(SECOND));
+        assert_eq!(clock.total().steal, Micros(1_666));
     }
 
     #[test]

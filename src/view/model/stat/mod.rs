@@ -3,17 +3,18 @@
 //! | column | meaning, over any interval |
 //! |---|---|
 //! | `user`, `nice`, `system` | the cgroup's own use, spread over the seen CPUs; v1: on the CPU that it ran on, if that CPU is seen |
-//! | `steal` | throttled time of the cgroup, as far as it fits |
+//! | `steal` | time for which the quota of the cgroup or of an ancestor throttled the cgroup, as far as it fits; before Linux 6.6 the cgroup's part of an ancestor's time is as large as its part of the ancestor's use |
 //! | `idle` | the rest: the columns of a CPU grow by exactly the time that has passed |
-//! | `iowait`, `irq`, `softirq`, `guest`, `guest_nice` | 0: no cgroup counts them |
+//! | `iowait`, `irq`, `softirq`, `guest`, `guest_nice`; `nice` on v1 and before Linux 6.11 | 0: no cgroup counts them, but the busy ones are part of `user` and `system` |
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `cpu` | the sum over every CPU that was ever seen, as the kernel sums over possible CPUs |
+//! | `cpu` | the sum of the lines of every CPU that was ever seen, in whole ticks, as the kernel sums over possible CPUs |
 //! | `btime` | see [`time`](super::time) |
-//! | `procs_running`, `procs_blocked` | the container's tasks; at least the reader is running |
-//! | `intr` | 0, without the host's hundreds of interrupts by number |
-//! | `ctxt`, `processes`, `softirq`, lines of future kernels | 0 in the same format |
+//! | `procs_running`, `procs_blocked` | the container's tasks that run, and that wait without being frozen; at least the reader is running |
+//! | `intr` | 0, without the host's hundreds of interrupts by number: interrupts are the machine's |
+//! | `ctxt`, `processes` | 0 in the same format: a cgroup counts neither switches nor forks |
+//! | `softirq`, lines of future kernels | 0 in the same format |
 //!
 //! Use that does not fit (four threads burn a quota of one CPU in a quarter of the period) is owed:
 //! later intervals show it.
@@ -32,7 +33,7 @@ use crate::{
 /// `/proc/stat` of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
-    /// Line `cpu`.
+    /// Line `cpu`: whole ticks.
     pub total: Times,
     /// Lines `cpuN`.
     pub cpus: Vec<(CpuId, Times)>,
@@ -63,7 +64,7 @@ pub fn stat(clock: &Clock, tasks: &Tasks, birth: Birth, host: &host::Stat) -> St
         })
         .collect();
     Stat {
-        total: clock.total(),
+        total: clock.total_of_ticks(),
         cpus: clock.cpus().collect(),
         columns: host.columns,
         lines,
@@ -77,6 +78,22 @@ mod tests {
         base::units::{CpuSet, Micros},
         facts::{cgroup::CpuUse, host::parse},
     };
+
+    #[test]
+    fn the_first_line_is_the_sum_of_the_lines_of_the_cpus() {
+        let host = parse::stat("cpu 9 9 9 9 9 9 9 9\n");
+        let cpus = CpuSet::parse("0-2").unwrap();
+        let usage = CpuUse {
+            user: Micros(1_000_000),
+            ..CpuUse::default()
+        };
+        let clock = Clock::started(&cpus, &usage, Micros(777_777), Micros(777_777));
+        let view = stat(&clock, &Tasks::default(), Birth::Offset(0), &host);
+        let users = view.cpus.iter().map(|(_, times)| times.user.ticks().0);
+        assert_eq!(view.total.user.ticks().0, users.sum::<u64>());
+        let idle = view.cpus.iter().map(|(_, times)| times.idle.ticks().0);
+        assert_eq!(view.total.idle.ticks().0, idle.sum::<u64>());
+    }
 
     #[test]
     fn nothing_of_the_machines_counters_is_shown() {

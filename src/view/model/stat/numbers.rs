@@ -60,6 +60,8 @@ impl Clock {
             system: time(numbers)?,
             nice: time(numbers)?,
             throttled: time(numbers)?,
+            // Without earlier counts of an ancestor the clock goes by the ancestor's average.
+            above: Vec::new(),
             per_cpu: match numbers.next()?.checked_sub(1) {
                 Some(length) => Some((0..length).map(|_| share(numbers)).collect::<Option<_>>()?),
                 None => None,
@@ -133,6 +135,7 @@ mod tests {
             nice: Micros(times[0].0 / 2),
             system: times[1],
             throttled: times[2],
+            above: Vec::new(),
             per_cpu: is_v1.then(|| (0..).zip(&times).map(share).collect()),
         }
     }

@@ -1,0 +1,221 @@
+//! Sums that hold on a kernel hold for every state of a container's cgroups.
+
+use super::{Captured, attributes};
+use plimsoll::{facts::host::parse, view::files::File};
+use proptest::{
+    prelude::{Strategy, any, prop, prop_assert, prop_assert_eq},
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use std::collections::BTreeMap;
+
+/// Keys of `memory.stat` that lines of meminfo show.
+const KEYS: [&str; 15] = [
+    "anon",
+    "file",
+    "shmem",
+    "file_mapped",
+    "swapcached",
+    "inactive_anon",
+    "active_anon",
+    "inactive_file",
+    "active_file",
+    "unevictable",
+    "slab_reclaimable",
+    "slab_unreclaimable",
+    "kernel_stack",
+    "pagetables",
+    "anon_thp",
+];
+
+/// A state of a container's memory, in bytes.
+#[derive(Debug, Clone)]
+struct State {
+    counts: Vec<u64>,
+    /// Use, limits and pool: `current`, `max`, `high`, the hugetlb limit, pages in use.
+    sizes: [u64; 5],
+    swap: [u64; 2],
+    is_granted: bool,
+    pool: u64,
+}
+
+fn state() -> impl Strategy<Value = State> {
+    (
+        prop::collection::vec(0u64..1 << 34, KEYS.len()),
+        any::<[u32; 5]>(),
+        any::<[u32; 2]>(),
+        any::<bool>(),
+        0u64..4096,
+    )
+        .prop_map(|(counts, sizes, swap, is_granted, pool)| State {
+            counts,
+            sizes: sizes.map(|size| u64::from(size) * 3),
+            swap: swap.map(u64::from),
+            is_granted,
+            pool,
+        })
+}
+
+fn write(captured: &Captured, app: &str, state: &State) {
+    let stat: String = KEYS
+        .iter()
+        .zip(&state.counts)
+        .map(|(key, count)| format!("{key} {count}\n"))
+        .collect();
+    let nodes: String = KEYS
+        .iter()
+        .zip(&state.counts)
+        .map(|(key, count)| format!("{key} N0={} N1={}\n", count / 3, count - count / 3))
+        .collect();
+    let [current, max, high, huge, in_use] = state.sizes;
+    let huge = if state.is_granted {
+        huge.to_string()
+    } else {
+        "max".to_owned()
+    };
+    let files = [
+        ("memory.stat", stat),
+        ("memory.numa_stat", nodes),
+        ("memory.current", current.to_string()),
+        ("memory.max", max.to_string()),
+        ("memory.high", high.to_string()),
+        ("memory.swap.max", state.swap[0].to_string()),
+        ("memory.swap.current", state.swap[1].to_string()),
+        ("hugetlb.2MB.max", huge),
+        ("hugetlb.2MB.current", in_use.to_string()),
+    ];
+    for (file, text) in files {
+        captured.write(&format!("{app}/{file}"), &text);
+    }
+    let text = std::fs::read_to_string(captured.path.join("proc/meminfo")).unwrap();
+    let lines = text.lines().map(|line| match line.split(':').next() {
+        Some(name @ ("HugePages_Total" | "HugePages_Free")) => format!("{name}: {}\n", state.pool),
+        _ => format!("{line}\n"),
+    });
+    captured.write("proc/meminfo", &lines.collect::<String>());
+}
+
+fn lines(text: &str) -> BTreeMap<String, u64> {
+    let value = |line: &str| {
+        let (name, rest) = line.split_once(':')?;
+        let number = rest.split_whitespace().next()?.parse().ok()?;
+        Some((name.to_owned(), number))
+    };
+    text.lines().filter_map(value).collect()
+}
+
+/// Returns meminfo of each memory node, without the node in front.
+fn nodes(captured: &Captured) -> Vec<BTreeMap<String, u64>> {
+    let files = attributes(captured).into_iter();
+    let files = files.filter(|attribute| attribute.path().ends_with("/meminfo"));
+    files
+        .map(|attribute| {
+            let read = captured
+                .answers
+                .render_attribute(attribute, &captured.container);
+            let text = String::from_utf8(read.unwrap()).unwrap();
+            let line = |line: &str| format!("{}\n", line.splitn(3, ' ').nth(2).unwrap());
+            lines(&text.lines().map(line).collect::<String>())
+        })
+        .collect()
+}
+
+/// Compares the sums in the files of a container in many states.
+fn in_every_state(machine: &str, compare: impl Fn(&Captured) -> Result<(), TestCaseError>) {
+    let captured = Captured::copy(machine);
+    let app = "sys/fs/cgroup".to_owned() + &app_of(&captured);
+    let mut runner = TestRunner::new(Config::with_cases(64));
+    let result = runner.run(&state(), |state| {
+        write(&captured, &app, &state);
+        compare(&captured)
+    });
+    result.unwrap();
+}
+
+#[test]
+fn the_lines_of_meminfo_add_up() {
+    in_every_state("v2-4cpu", |captured| {
+        let view = lines(&captured.read(File::Meminfo));
+        let of = |name: &str| view[name];
+        prop_assert_eq!(of("Slab"), of("SReclaimable") + of("SUnreclaim"));
+        prop_assert_eq!(of("KReclaimable"), of("SReclaimable"));
+        prop_assert_eq!(of("Active"), of("Active(anon)") + of("Active(file)"));
+        prop_assert_eq!(of("Inactive"), of("Inactive(anon)") + of("Inactive(file)"));
+        let pages = vmstat(captured, "nr_file_pages ");
+        let file = of("Cached") + of("SwapCached") + of("Buffers");
+        prop_assert!((pages * 4..pages * 4 + 4).contains(&file));
+        prop_assert!(of("Shmem") <= of("Cached"));
+        prop_assert!(of("MemFree") <= of("MemAvailable") && of("MemAvailable") <= of("MemTotal"));
+        prop_assert_eq!(of("Hugetlb"), of("HugePages_Total") * of("Hugepagesize"));
+        prop_assert!(of("Hugetlb") <= of("MemTotal"));
+        prop_assert!(of("HugePages_Free") + of("HugePages_Rsvd") <= of("HugePages_Total"));
+        // htop: the swap in use, without a sign.
+        prop_assert!(of("SwapCached") <= of("SwapTotal") - of("SwapFree"));
+        // netdata and atop take the free memory and the cache away from the whole.
+        let cache = of("Cached") + of("SReclaimable") + of("Buffers");
+        let taken = of("MemFree") + cache + of("Hugetlb");
+        prop_assert!(of("MemFree") == 0 || taken <= of("MemTotal"));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_lines_of_the_nodes_add_up_to_the_machines() {
+    in_every_state("big-128cpu", |captured| {
+        let view = lines(&captured.read(File::Meminfo));
+        let nodes = nodes(captured);
+        prop_assert_eq!(nodes.len(), 2);
+        for (name, whole) in &view {
+            if nodes[0].contains_key(name) {
+                let sum: u64 = nodes.iter().map(|node| node[name]).sum();
+                prop_assert_eq!(sum, *whole, "{}", name);
+            }
+        }
+        for node in &nodes {
+            prop_assert_eq!(node["MemUsed"] + node["MemFree"], node["MemTotal"]);
+            prop_assert_eq!(node["Active"], node["Active(anon)"] + node["Active(file)"]);
+            prop_assert_eq!(
+                node["Inactive"],
+                node["Inactive(anon)"] + node["Inactive(file)"]
+            );
+            prop_assert_eq!(node["Slab"], node["SReclaimable"] + node["SUnreclaim"]);
+        }
+        let pages: u64 = nodes.iter().map(|node| node["FilePages"]).sum();
+        prop_assert_eq!(pages, view["Cached"] + view["SwapCached"] + view["Buffers"]);
+        Ok(())
+    });
+}
+
+fn vmstat(captured: &Captured, name: &str) -> u64 {
+    let text = captured.read(File::Vmstat);
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().parse().unwrap()
+}
+
+fn app_of(captured: &Captured) -> String {
+    let paths = std::fs::read_to_string(captured.path.join("container")).unwrap();
+    paths.trim().split_once("::").unwrap().1.to_owned()
+}
+
+#[test]
+fn the_first_line_of_stat_is_the_sum_of_the_lines_of_the_cpus() {
+    for name in super::MACHINES {
+        let text = Captured::open(name).read(File::Stat);
+        let numbers = |line: &str| -> Vec<u64> {
+            let words = line.split_whitespace().skip(1);
+            words.map(|word| word.parse().unwrap()).collect()
+        };
+        let first = numbers(text.lines().next().unwrap());
+        let mut sum = vec![0; first.len()];
+        for line in text
+            .lines()
+            .skip(1)
+            .take_while(|line| line.starts_with("cpu"))
+        {
+            for (sum, number) in sum.iter_mut().zip(numbers(line)) {
+                *sum += number;
+            }
+        }
+        assert_eq!(first, sum, "{name}");
+        assert!(parse::stat(&text).columns == first.len());
+    }
+}
