@@ -39,8 +39,9 @@
 //! kernel <- serve::fuse      a slice of the bytes
 //! ```
 //!
-//! The daemon has two FUSE connections. On the *cached* one a file has a constant size and lies on
-//! one page, which the kernel keeps and reads without the daemon until a TTL of 1 ms is over. On the
+//! Every file is byte for byte what a kernel could have printed. The daemon has two FUSE
+//! connections. On the *cached* one a file has a constant size and lies on one page, which the
+//! kernel keeps and reads without the daemon until a TTL of 1 ms is over (`view::answer`). On the
 //! *direct* one the daemon answers every open. A container's directory is on the cached connection;
 //! its files that may not be cached are links to the direct one (`serve::tree`).
 //!

@@ -3,6 +3,7 @@
 mod compliance;
 mod lifecycle;
 mod pressure;
+mod printed;
 mod readers;
 mod selinux;
 mod served;

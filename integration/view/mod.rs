@@ -1,4 +1,6 @@
 //! The numbers that a container sees.
 
 mod captured;
+pub(crate) mod grammar;
+mod kernel_bytes;
 mod properties;

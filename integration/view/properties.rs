@@ -38,7 +38,7 @@ fn limit() -> impl Strategy<Value = Limit<Bytes>> {
     prop_oneof![Just(Limit::Unlimited), bytes().prop_map(Limit::At)]
 }
 
-fn machine() -> impl Strategy<Value = host::Meminfo> {
+pub(super) fn machine() -> impl Strategy<Value = host::Meminfo> {
     prop::collection::vec(bytes(), SIZES.len()).prop_map(|sizes| host::Meminfo {
         lines: SIZES
             .iter()
@@ -71,7 +71,7 @@ fn level() -> impl Strategy<Value = MemoryLevel> {
     )
 }
 
-fn memory() -> impl Strategy<Value = Memory> {
+pub(super) fn memory() -> impl Strategy<Value = Memory> {
     let usage = (bytes(), bytes(), bytes()).prop_map(|(anon, file, slab)| MemoryUse {
         anon,
         file,
@@ -86,7 +86,7 @@ fn memory() -> impl Strategy<Value = Memory> {
     })
 }
 
-fn cpus() -> impl Strategy<Value = CpuSet> {
+pub(super) fn cpus() -> impl Strategy<Value = CpuSet> {
     prop::collection::vec((0u32..64).prop_map(CpuId), 1..9)
         .prop_map(|cpus| cpus.into_iter().collect())
 }

@@ -88,7 +88,7 @@ impl Show {
                 self.format(&answers.explain_attribute(attribute, &container)?)?
             }
             (ShowTarget::File(file), Caller::Container(container)) => {
-                answers.render_padded(file, &container)?
+                answers.render(file, &container)?
             }
             (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
                 answers.render_attribute(attribute, &container)?

@@ -90,8 +90,11 @@ impl Content {
         if !text.ends_with('\n') {
             return Err(fault("the last line is cut"));
         }
-        // A file of constant size may have padding behind its last line.
-        let text = text.trim_end_matches([' ', '\n']);
+        // cpuinfo ends in an empty line.
+        let text = match self {
+            Content::Cpuinfo => text.trim_end_matches('\n'),
+            _ => text,
+        };
         let mut names = Vec::new();
         for line in text.lines() {
             if !self.is_line(line) {

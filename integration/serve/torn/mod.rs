@@ -23,6 +23,7 @@ use std::{
 };
 
 mod content;
+mod digit;
 mod size;
 
 use content::{Content, Fault, Past};

@@ -91,8 +91,16 @@ fn a_typed_view_has_the_numbers_of_the_bytes() {
         let total = stat.total;
         let times = [total.user, total.nice, total.system, total.idle];
         assert_eq!(times.map(|time| time.ticks().0), columns[..4], "{name}");
-        let lines: Vec<StatLine> = parse::stat(&text).lines;
-        assert_eq!(stat.lines, lines, "{name}");
+        // The line of interrupts is filled up to a constant size.
+        let others = |lines: &[StatLine]| -> Vec<StatLine> {
+            let others = lines.iter().filter(|line| line.name != "intr");
+            others.cloned().collect()
+        };
+        assert_eq!(
+            others(&stat.lines),
+            others(&parse::stat(&text).lines),
+            "{name}"
+        );
 
         let uptime = answers.uptime(container).unwrap();
         let text = captured.read(File::Uptime);

@@ -42,6 +42,11 @@ pub(super) fn now() -> Micros {
     NOW.get()
 }
 
+/// Sets the boot clock of the machines that this thread opens.
+pub(super) fn set_now(now: Micros) {
+    NOW.set(now);
+}
+
 /// A captured machine and the container on it.
 pub(super) struct Captured {
     pub(super) path: PathBuf,

@@ -42,7 +42,7 @@
 use super::{
     content_cache::Content,
     error::ReplyError,
-    reply::{REMOVABLE_TTL, slice},
+    reply::{PAGE_OF_NEWLINES, REMOVABLE_TTL, page_of, slice},
     request::guarded,
     server::Server,
 };
@@ -156,14 +156,8 @@ impl Cached {
         let CachedEntry::Served(entry @ Entry::File(_, file)) = node else {
             return None;
         };
-        if self.0.contents.changed_since(entry.inode()).is_some() {
-            return None;
-        }
-        let size = self.0.answers.padded_size(file)?;
-        Some(FileAttr {
-            size: u64::try_from(size).ok()?,
-            ..self.constant_attributes(node)
-        })
+        let is_unread = self.0.contents.changed_since(entry.inode()).is_none();
+        (is_unread && self.0.answers.is_cacheable(file)).then(|| self.constant_attributes(node))
     }
 
     /// Returns the attributes without those that depend on the content.
@@ -325,7 +319,7 @@ impl Filesystem for Cached {
         _: FileHandle,
         offset: u64,
         size: u32,
-        _: OpenFlags,
+        flags: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
@@ -333,7 +327,11 @@ impl Filesystem for Cached {
         guarded(|| match CachedEntry::from_inode(inode.0) {
             Some(node @ CachedEntry::Served(entry)) => {
                 match self.content(entry, self.held_max_age()) {
-                    Ok(content) => reply.data(slice(&content.bytes, offset, size)),
+                    Ok(content) => {
+                        let mut page = PAGE_OF_NEWLINES;
+                        let filled = page_of(&content.bytes, flags, &mut page);
+                        reply.data(slice(filled, offset, size));
+                    }
                     Err(error) => reply.error(self.report(node, &error)),
                 }
             }

@@ -1,6 +1,7 @@
 //! Parts of a reply: attributes, TTLs, and the slice of the content that a read gets.
 
-use fuser::{FileAttr, FileType, INodeNo};
+use crate::view::answer::MIN_PAGE_SIZE;
+use fuser::{FileAttr, FileType, INodeNo, OpenFlags};
 use std::time::{Duration, SystemTime};
 
 /// TTL of the attributes and names that do not change in the life of a daemon.
@@ -57,6 +58,30 @@ pub fn attributes(inode: INodeNo, kind: FileType, time: SystemTime) -> FileAttr 
     }
 }
 
+/// Room for a page of the kernel's cache, full of newlines.
+pub(super) const PAGE_OF_NEWLINES: [u8; MIN_PAGE_SIZE] = [b'\n'; MIN_PAGE_SIZE];
+
+/// Returns the content with the newlines of `page` behind its end, for a page of the kernel's cache.
+/// Returns the bare content for a program that reads past the cache (`O_DIRECT` in `flags`), and if
+/// the content is longer than the page.
+///
+/// No reader sees bytes behind the size of a file. But the kernel looks up the size apart from the
+/// page, so that the reader of a file that has just grown may find the earlier page too short, and
+/// gets a newline in place of a NUL.
+pub(super) fn page_of<'page>(
+    content: &'page [u8],
+    flags: OpenFlags,
+    page: &'page mut [u8; MIN_PAGE_SIZE],
+) -> &'page [u8] {
+    match page.get_mut(..content.len()) {
+        Some(start) if flags.0 & libc::O_DIRECT == 0 => {
+            start.copy_from_slice(content);
+            page
+        }
+        _ => content,
+    }
+}
+
 /// Returns the part of the content that a read of `size` bytes at that offset gets; empty from the
 /// end of the content on.
 #[must_use]
@@ -85,5 +110,22 @@ mod tests {
         assert_eq!(slice(b"abc", 1, 100), b"bc");
         assert_eq!(slice(b"abc", 3, 1), b"");
         assert_eq!(slice(b"abc", u64::MAX, 1), b"");
+    }
+
+    #[test]
+    fn newlines_follow_the_content_in_a_page_of_the_cache_only() {
+        let mut page = PAGE_OF_NEWLINES;
+        let filled = page_of(b"abc", OpenFlags(libc::O_RDONLY), &mut page);
+        assert_eq!(
+            (filled.len(), &filled[..5]),
+            (MIN_PAGE_SIZE, &b"abc\n\n"[..])
+        );
+        let mut page = PAGE_OF_NEWLINES;
+        assert_eq!(
+            page_of(b"abc", OpenFlags(libc::O_DIRECT), &mut page),
+            b"abc"
+        );
+        let long = [b'a'; MIN_PAGE_SIZE + 1];
+        assert_eq!(page_of(&long, OpenFlags(0), &mut page), long);
     }
 }

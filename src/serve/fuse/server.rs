@@ -145,7 +145,7 @@ impl Server {
     ) -> Result<Content, ReplyError> {
         let taken = self.answers.now();
         let bytes = match own {
-            Entry::File(_, file) => self.answers.render_padded(file, container)?,
+            Entry::File(_, file) => self.answers.render(file, container)?,
             Entry::System(_, attribute) => self.answers.render_attribute(attribute, container)?,
             _ => return Err(ReplyError::Absent),
         };

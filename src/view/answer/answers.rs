@@ -1,8 +1,8 @@
 //! [`Answers`]: the facts, the state and the settings that answers are made from.
 
 use super::{
+    cacheable::Cacheable,
     load_watch::LoadWatch,
-    padded_sizes::PaddedSizes,
     state::{ContainerState, HostState},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub struct Answers {
     pub(super) host: HostState,
     pub(super) store: Option<Arc<Store>>,
     pub(super) load_watch: LoadWatch,
-    pub(super) padded_sizes: PaddedSizes,
+    pub(super) cacheable: Cacheable,
     pub(super) max_age: Micros,
     pub(super) now: fn() -> Micros,
 }
@@ -59,7 +59,7 @@ impl Answers {
             host: HostState::default(),
             store: None,
             load_watch: LoadWatch::default(),
-            padded_sizes: PaddedSizes::of(&machine),
+            cacheable: Cacheable::of(&machine),
             max_age: Micros::ZERO,
             machine,
             now,

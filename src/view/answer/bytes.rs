@@ -1,6 +1,6 @@
 //! Bytes of a file below `/proc`: its view, rendered as the kernel would have written it.
 
-use super::{answers::Answers, error::AnswerError, layout, padded_sizes::read_host_text};
+use super::{answers::Answers, cacheable::read_host_text, error::AnswerError, layout};
 use crate::{
     base::{metrics, units::CpuSet},
     facts::container::Container,
@@ -28,7 +28,7 @@ impl Answers {
             File::Vmstat => render::vmstat::vmstat(&self.vmstat(container)?, &mut out),
             File::Cpuinfo => render::cpu::cpuinfo(&self.cpuinfo(container)?, &mut out),
             File::CpuOnline => render::cpu::list(&self.cpus(container)?, &mut out),
-            File::Stat => render::stat::stat(&self.stat(container)?, &mut out),
+            File::Stat => self.render_stat(container, &mut out)?,
             File::Uptime => render::time::uptime(&self.uptime(container)?, &mut out),
             File::Loadavg => render::load::loadavg(&self.loadavg(container)?, &mut out),
             File::Diskstats => render::disk::diskstats(&self.diskstats(container)?, &mut out),
@@ -43,31 +43,18 @@ impl Answers {
         Ok(out)
     }
 
-    /// Returns the bytes of [`Answers::render`], filled up with spaces at the ends of lines to
-    /// [`Answers::padded_size`] if the file is [cacheable](Answers::is_cacheable).
-    ///
-    /// # Errors
-    /// As for [`Answers::render`].
-    pub fn render_padded(&self, file: File, container: &Container) -> Result<Vec<u8>, AnswerError> {
-        let bytes = self.render(file, container)?;
-        Ok(match self.padded_sizes.grow(file, bytes.len()) {
-            Some(size) => layout::pad(file, &bytes, size),
-            None => bytes,
-        })
+    /// Writes `/proc/stat` in the constant size that the file has on this machine.
+    fn render_stat(&self, container: &Container, out: &mut Vec<u8>) -> Result<(), AnswerError> {
+        let view = self.stat(container)?;
+        render::stat::stat_of_size(&view, self.cacheable.stat_size(), out);
+        self.cacheable.grow_stat(out.len());
+        Ok(())
     }
 
-    /// Returns whether the kernel may cache the file: its size and the places of its lines never
-    /// change.
+    /// Returns whether the kernel may cache the file: its size never changes, or hardly ever.
     #[must_use]
     pub fn is_cacheable(&self, file: File) -> bool {
-        self.padded_sizes.has(file)
-    }
-
-    /// Returns the constant size of a [cacheable](Answers::is_cacheable) file in bytes; `None` for
-    /// other files, and before the first answer if the size cannot be computed.
-    #[must_use]
-    pub fn padded_size(&self, file: File) -> Option<usize> {
-        self.padded_sizes.get(file)
+        self.cacheable.has(file)
     }
 
     /// Returns the bytes of the host's own file.

@@ -5,7 +5,8 @@
 //! cached_facts   facts of the container and the machine, not older than the maximum age
 //! clock, load    state that goes on from one read to the next
 //! views          facts and state -> typed views, for every other user of the numbers
-//! bytes          view -> bytes, padded where the kernel caches the file
+//! bytes          view -> bytes, which are bytes that a kernel could have printed
+//! cacheable      the files that the kernel may cache
 //! attributes     the same below /sys/devices/system
 //! pressure       the cgroup's own pressure files, without a view
 //! explain        formula and inputs of each line
@@ -19,6 +20,7 @@
 mod answers;
 mod attributes;
 mod bytes;
+mod cacheable;
 mod cached_facts;
 mod clock;
 mod containers;
@@ -28,7 +30,6 @@ mod explain;
 mod layout;
 mod load;
 mod load_watch;
-mod padded_sizes;
 mod persistence;
 mod pressure;
 mod saved_counters;
@@ -38,4 +39,5 @@ mod views;
 pub use answers::Answers;
 pub use error::AnswerError;
 pub use explain::{Explained, Input};
+pub(crate) use layout::MIN_PAGE_SIZE;
 pub use load::sample_loads;

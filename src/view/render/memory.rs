@@ -1,21 +1,42 @@
 //! Pure. `/proc/meminfo` and `/proc/swaps`.
 
 use super::put;
-use crate::view::model::memory::{Amount, Meminfo, Swaps};
+use crate::view::model::memory::{Amount, Meminfo, MeminfoLine, Swaps};
 
-// Every line of fs/proc/meminfo.c and mm/hugetlb.c ends its number in this column.
-const LAST_COLUMN: usize = 24;
+/// The columns of a line: of the name with its colon, and of the number.
+pub(super) type Widths = (usize, usize);
 
-/// Writes `/proc/meminfo` (`fs/proc/meminfo.c`).
+/// Columns of nearly every size: "%8lu" behind the longest usual name.
+pub(super) const SIZE_WIDTHS: Widths = (16, 8);
+// The counts of huge pages (mm/hugetlb.c), and HardwareCorrupted: "%5lu".
+const COUNT_WIDTHS: Widths = (19, 5);
+// The path of a device or file that no program in the container can open, as the kernel fills it.
+const SWAP_PATH: &str = "/dev/swap";
+
+/// Writes `/proc/meminfo` (`fs/proc/meminfo.c`). A number with more digits than its columns makes
+/// the line longer.
 pub fn meminfo(view: &Meminfo, out: &mut Vec<u8>) {
     for line in &view.lines {
-        let (number, unit) = match line.amount {
-            Amount::Size(size) => (size.kib(), " kB"),
-            Amount::Count(count) => (count, ""),
+        let (name_width, _) = SIZE_WIDTHS;
+        let widths = match line.amount {
+            Amount::Size(_) if line.name.len() < name_width => SIZE_WIDTHS,
+            Amount::Size(_) | Amount::Count(_) => COUNT_WIDTHS,
         };
-        let width = LAST_COLUMN.saturating_sub(line.name.len() + 2);
-        put(out, format_args!("{}: {number:width$}{unit}\n", line.name));
+        put_line(line, widths, out);
     }
+}
+
+/// Writes a line in those columns.
+pub(super) fn put_line(line: &MeminfoLine, (name, number): Widths, out: &mut Vec<u8>) {
+    let (value, unit) = match line.amount {
+        Amount::Size(size) => (size.kib(), " kB"),
+        Amount::Count(count) => (count, ""),
+    };
+    let blank = name.saturating_sub(line.name.len() + 1);
+    put(
+        out,
+        format_args!("{}:{:blank$}{value:number$}{unit}\n", line.name, ""),
+    );
 }
 
 /// Writes `/proc/swaps` (`mm/swapfile.c`, `swap_show`).
@@ -32,8 +53,7 @@ pub fn swaps(view: &Swaps, out: &mut Vec<u8>) {
         put(
             out,
             format_args!(
-                "{:<40}virtual\t\t{size}\t{}{used}\t{}-2\n",
-                "none",
+                "{SWAP_PATH:<40}partition\t{size}\t{}{used}\t{}-2\n",
                 tab(size),
                 tab(used),
             ),
@@ -49,7 +69,9 @@ mod tests {
     #[test]
     fn meminfo_is_aligned_as_the_kernel_aligns_it() {
         let text = "MemTotal:       24684584 kB\nHardwareCorrupted:     0 kB\n\
-                    HugePages_Total:       0\nCmaFree:               0 kB\nActive(anon):      12345 kB\n";
+                    HugePages_Total:       0\nCmaFree:               0 kB\nActive(anon):      12345 kB\n\
+                    ShadowCallStack:   12345 kB\nMemFree:        263856264 kB\nVmallocTotal:   34359738367 kB\n\
+                    HugePages_Free:    123456\n";
         let view = Meminfo {
             lines: parse::meminfo(text).lines,
         };
@@ -74,7 +96,7 @@ mod tests {
         );
         let text = String::from_utf8(out).unwrap();
         let words: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(words, ["none", "virtual", "136314876", "6", "-2"]);
+        assert_eq!(words, ["/dev/swap", "partition", "136314876", "6", "-2"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | `cpu` | the sum of the lines of every CPU that was ever seen, in whole ticks, as the kernel sums over possible CPUs |
 //! | `btime` | see [`time`](super::time) |
 //! | `procs_running`, `procs_blocked` | the container's tasks that run, and that wait without being frozen; at least the reader is running |
-//! | `intr` | 0, without the host's hundreds of interrupts by number: interrupts are the machine's |
+//! | `intr` | 0 in all, and for the interrupts that every machine has, without the host's hundreds of others: interrupts are the machine's |
 //! | `ctxt`, `processes` | 0 in the same format: a cgroup counts neither switches nor forks |
 //! | `softirq`, lines of future kernels | 0 in the same format |
 //!
@@ -29,6 +29,10 @@ use crate::{
     base::units::CpuId,
     facts::host::{self, StatLine},
 };
+
+/// Maximum number of interrupts in the line `intr`: those that every machine has (`NR_IRQS_LEGACY`,
+/// `include/asm-generic/irq.h` and `arch/x86/include/asm/irq_vectors.h`).
+pub const LEGACY_INTERRUPTS: usize = 16;
 
 /// `/proc/stat` of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +62,7 @@ pub fn stat(clock: &Clock, tasks: &Tasks, birth: Birth, host: &host::Stat) -> St
                 )],
                 "procs_running" => vec![tasks.running.max(1)],
                 "procs_blocked" => vec![tasks.blocked],
-                "intr" => vec![0],
+                "intr" => vec![0; line.values.len().min(1 + LEGACY_INTERRUPTS)],
                 _ => vec![0; line.values.len()],
             },
         })
@@ -109,7 +113,7 @@ mod tests {
         let clock = Clock::started(&cpus, &CpuUse::default(), now, now);
         let view = stat(&clock, &tasks, Birth::Started(Micros::ZERO), &host);
         let values: Vec<&[u64]> = view.lines.iter().map(|line| &line.values[..]).collect();
-        assert_eq!(values, [&[0][..], &[0], &[50], &[2], &[0]]);
+        assert_eq!(values, [&[0, 0, 0][..], &[0], &[50], &[2], &[0]]);
         assert_eq!(view.columns, 2);
     }
 }
