@@ -75,6 +75,12 @@ impl Bundle {
         self
     }
 
+    /// Has this file of cgroup v2 as the only limit.
+    pub(crate) fn only_limit(mut self, file: &str, value: &str) -> Bundle {
+        self.config["linux"]["resources"] = json!({"unified": {file: value}});
+        self
+    }
+
     /// Removes every limit.
     pub(crate) fn unlimited(mut self) -> Bundle {
         self.config["linux"]["resources"] = json!({});

@@ -111,6 +111,17 @@ fn a_container_without_a_limit_keeps_the_hosts_files_unless_it_is_configured() {
     assert!(mounts("unlimited = true") > 5);
 }
 
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroup v2, busybox and crun"]
+fn a_container_with_memory_high_alone_sees_that_much_memory() {
+    let daemon = Daemon::start();
+    let bundle = Bundle::new("crun").only_limit("memory.high", "209715200");
+    let bundle = bundle.script("cat /proc/meminfo");
+    let view = daemon.mountpoint.to_str().unwrap();
+    let text = stdout_of(&bundle.hook(&["--view", view, "--require"]).run());
+    assert_eq!(field(&text, "MemTotal"), 200 << 10);
+}
+
 fn without_a_daemon(view: &Path, config: &str) -> Output {
     let text = format!("mountpoint = {view:?}\n{config}");
     let (_directory, config) = configured(&text);

@@ -3,7 +3,10 @@
 use plimsoll::{
     base::units::{Bytes, CpuId, CpuSet, Limit, Micros},
     facts::{
-        cgroup::{Cpu, CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel, SwapLimit},
+        cgroup::{
+            AncestorThrottle, Cpu, CpuUse, Memory, MemoryLevel, MemoryUse, Quota, SwapLevel,
+            SwapLimit,
+        },
         host::{self, Amount, MeminfoLine},
     },
     view::{
@@ -100,6 +103,7 @@ struct Step {
     user: u64,
     system: u64,
     throttled: u64,
+    siblings: u64,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -109,19 +113,28 @@ fn step() -> impl Strategy<Value = Step> {
         0u64..9_000_000,
         0u64..9_000_000,
         0u64..9_000_000,
+        0u64..9_000_000,
     )
-        .prop_map(|(seen, elapsed, user, system, throttled)| Step {
+        .prop_map(|(seen, elapsed, user, system, throttled, siblings)| Step {
             seen,
             elapsed,
             user,
             system,
             throttled,
+            siblings,
         })
 }
 
 /// Returns the facts and the moment after a step.
 fn after(step: &Step, usage: &CpuUse, now: Micros) -> (CpuUse, Micros) {
+    let above = usage.above.first().copied().unwrap_or_default();
+    let used = Micros(step.user).plus(Micros(step.system));
     let usage = CpuUse {
+        above: vec![AncestorThrottle {
+            steps: 1,
+            throttled: above.throttled.plus(Micros(step.throttled)),
+            used: above.used.plus(used).plus(Micros(step.siblings)),
+        }],
         user: usage.user.plus(Micros(step.user)),
         system: usage.system.plus(Micros(step.system)),
         throttled: usage.throttled.plus(Micros(step.throttled)),
@@ -292,6 +305,40 @@ proptest! {
                 }
             }
             clock = next;
+        }
+    }
+
+    #[test]
+    fn steal_is_at_most_the_time_for_which_quotas_throttled_the_container(
+        seen in cpus(), steps in prop::collection::vec(step(), 1..8),
+    ) {
+        let (mut usage, mut now) = (CpuUse::default(), Micros::SECOND);
+        let mut clock = Clock::started(&seen, &usage, Micros::ZERO, now);
+        let mut throttled = Micros::ZERO;
+        for step in &steps {
+            (usage, now) = after(step, &usage, now);
+            clock = clock.at(&seen, &usage, now);
+            throttled = throttled.plus(Micros(step.throttled));
+            // The container's own quota and that of an ancestor.
+            prop_assert!(clock.total().steal <= throttled.times(2));
+        }
+    }
+
+    #[test]
+    fn the_line_of_all_cpus_is_the_sum_of_their_lines(seen in cpus(), step in step()) {
+        let (usage, now) = after(&step, &CpuUse::default(), Micros::SECOND);
+        let clock = Clock::started(&seen, &usage, now, now);
+        let host = host::parse::stat("cpu  1 2 3 4 5 6 7 8 9 10\n");
+        let view = model::stat::stat(&clock, &Tasks::default(), Birth::Offset(0), &host);
+        let mut out = Vec::new();
+        render::stat::stat(&view, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let column = |line: &str, at: usize| -> u64 {
+            line.split_whitespace().nth(at).unwrap().parse().unwrap()
+        };
+        for at in 1..=10 {
+            let sum: u64 = text.lines().skip(1).map(|line| column(line, at)).sum();
+            prop_assert_eq!(column(text.lines().next().unwrap(), at), sum);
         }
     }
 

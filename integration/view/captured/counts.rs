@@ -1,7 +1,7 @@
 //! Counts that a cgroup knows: of memory, huge pages, kills, and tasks.
 
 use super::Captured;
-use plimsoll::view::files::File;
+use plimsoll::{base::units::Micros, view::files::File};
 
 const APP: &str = "sys/fs/cgroup/stage/pod/app";
 
@@ -127,6 +127,27 @@ fn a_young_container_has_the_load_of_its_own_time_only() {
     let captured = Captured::open("v2-4cpu");
     // Three tasks run, 23.52 s after the start of the init.
     assert_eq!(captured.read(File::Loadavg), "0.97 0.23 0.08 3/5 0\n");
+}
+
+#[test]
+fn a_reader_that_comes_every_two_minutes_finds_averages() {
+    let captured = Captured::copy("v2-4cpu");
+    captured.read(File::Loadavg);
+    for tid in [258, 259, 262] {
+        let file = format!("proc/{tid}/task/{tid}/stat");
+        let text = std::fs::read_to_string(captured.path.join(&file)).unwrap();
+        captured.write(&file, &text.replacen(") R ", ") S ", 1));
+    }
+    let now = super::NOW.get();
+    super::NOW.set(now.plus(Micros(120_000_000)));
+    // 0.97 * exp(-2), 0.226 * exp(-2 / 5), 0.0774 * exp(-2 / 15).
+    let load = captured.read(File::Loadavg);
+    super::NOW.set(now.plus(Micros(4 * 3600 * 1_000_000)));
+    let later = captured.read(File::Loadavg);
+    assert_eq!(
+        (load.as_str(), later.as_str()),
+        ("0.13 0.15 0.07 1/5 0\n", "0.00 0.00 0.00 1/5 0\n")
+    );
 }
 
 #[test]

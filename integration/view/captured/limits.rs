@@ -131,12 +131,26 @@ fn under_the_pods_quota() -> Captured {
     captured
 }
 
+/// Returns the files that an explanation names for the throttled time.
+fn throttled_files(captured: &Captured) -> Vec<String> {
+    let explained = captured.answers.explain(File::Stat, &captured.container);
+    let inputs = explained.unwrap().swap_remove(0).inputs.into_iter();
+    let throttled = inputs.filter(|input| input.value.ends_with("throttled"));
+    throttled
+        .map(|input| {
+            let names: Vec<&str> = input.file.rsplitn(3, '/').collect();
+            format!("{}/{}", names[1], names[0])
+        })
+        .collect()
+}
+
 #[test]
 fn a_quota_of_the_pod_takes_its_time_as_steal() {
     let captured = under_the_pods_quota();
     write_app(&captured, "cpu.stat.local", "throttled_usec 2000000");
     let [user, _, steal] = times(&captured);
     assert_eq!((user, steal), (900, 200));
+    assert_eq!(throttled_files(&captured), ["app/cpu.stat.local"]);
 }
 
 #[test]
@@ -145,6 +159,7 @@ fn an_older_kernel_has_the_steal_in_the_pods_count() {
     fs::remove_file(captured.path.join(APP).join("cpu.stat.local")).unwrap();
     let [user, _, steal] = times(&captured);
     assert_eq!((user, steal), (900, 1200));
+    assert_eq!(throttled_files(&captured), ["app/cpu.stat", "pod/cpu.stat"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use proptest::{
 use std::collections::BTreeMap;
 
 /// Keys of `memory.stat` that lines of meminfo show.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "anon",
     "file",
     "shmem",
@@ -25,6 +25,7 @@ const KEYS: [&str; 15] = [
     "kernel_stack",
     "pagetables",
     "anon_thp",
+    "zswapped",
 ];
 
 /// A state of a container's memory, in bytes.
@@ -148,6 +149,9 @@ fn the_lines_of_meminfo_add_up() {
         prop_assert_eq!(of("Hugetlb"), of("HugePages_Total") * of("Hugepagesize"));
         prop_assert!(of("Hugetlb") <= of("MemTotal"));
         prop_assert!(of("HugePages_Free") + of("HugePages_Rsvd") <= of("HugePages_Total"));
+        prop_assert!(
+            view.get("Zswapped").copied().unwrap_or(0) <= of("SwapTotal") - of("SwapFree")
+        );
         // htop: the swap in use, without a sign.
         prop_assert!(of("SwapCached") <= of("SwapTotal") - of("SwapFree"));
         // netdata and atop take the free memory and the cache away from the whole.

@@ -207,6 +207,8 @@ pub struct Cpu {
     pub quota: Limit<Quota>,
     /// The number of steps from the container's own cgroup up to the cgroup with that quota.
     pub quota_steps: usize,
+    /// `usage.throttled` is from `cpu.stat.local`, and includes the time of ancestors.
+    pub counts_ancestors: bool,
     /// The time used by the container's own cgroup and its descendants, since its creation.
     pub usage: CpuUse,
 }

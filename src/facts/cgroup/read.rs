@@ -1,7 +1,7 @@
 //! Reads the facts of a container's cgroups, of either version.
 
 use super::{
-    AncestorThrottle, Cpu, CpuUse, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Paths, Quotas,
+    AncestorThrottle, Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Paths, Quotas,
     layout::Version, parse, v1, v2,
 };
 use crate::base::{
@@ -55,7 +55,7 @@ impl Layout {
                 }
                 Version::V2 => v2::quotas(&hierarchy.root, &paths.cpu)?,
             };
-            self.throttled_above(paths, &quotas, &mut cpu.usage)?;
+            self.throttled_above(paths, &quotas, &mut cpu)?;
             cpu.quota = quotas.strictest;
             cpu.quota_steps = quotas.steps;
         }
@@ -67,7 +67,7 @@ impl Layout {
         &self,
         paths: &Paths,
         quotas: &Quotas,
-        usage: &mut CpuUse,
+        cpu: &mut Cpu,
     ) -> Result<(), ReadError> {
         let Some(hierarchy) = self.cpu.as_ref().filter(|_| !quotas.above.is_empty()) else {
             return Ok(());
@@ -77,12 +77,13 @@ impl Layout {
             Version::V2 => v2::throttled_local(&hierarchy.root, &paths.cpu)?,
         };
         if let Some(local) = local {
-            usage.throttled = usage.throttled.max(local);
+            cpu.usage.throttled = cpu.usage.throttled.max(local);
+            cpu.counts_ancestors = true;
             return Ok(());
         }
         for &steps in &quotas.above {
             if let Some(throttle) = self.throttle(paths, steps)? {
-                usage.above.push(throttle);
+                cpu.usage.above.push(throttle);
             }
         }
         Ok(())

@@ -1,8 +1,7 @@
 //! The load averages: sampled every five seconds, for containers whose load was read recently.
 
 use super::{
-    answers::Answers, cached_facts::SLOW_FACT_MAX_AGE, error::AnswerError,
-    load_watch::SAMPLE_PERIOD, state::SampledLoad,
+    answers::Answers, cached_facts::SLOW_FACT_MAX_AGE, error::AnswerError, state::SampledLoad,
 };
 use crate::{
     facts::container::{self, Container, Youngest},
@@ -26,15 +25,16 @@ impl Answers {
         let now = (self.now)();
         let state = self.containers.entry(container.key);
         let mut state = state.lock();
-        let is_sampled = |load: &SampledLoad| now.less(load.sampled) < SAMPLE_PERIOD.times(3);
-        let load = state.load.filter(is_sampled).unwrap_or(SampledLoad {
-            averages: Averages::starting_at(
-                model::load::active(&tasks),
-                model::time::uptime(birth, now),
-            ),
-            sampled: now,
-            read: now,
-        });
+        let active = model::load::active(&tasks);
+        let load = match state.load {
+            Some(load) if load.is_sampled(now) => load,
+            Some(load) if load.is_known(now) => load.sampled_until(now, active),
+            _ => SampledLoad {
+                averages: Averages::starting_at(active, model::time::uptime(birth, now)),
+                sampled: now,
+                read: now,
+            },
+        };
         state.load = Some(SampledLoad { read: now, ..load });
         self.save(container.key, &state);
         drop(state);

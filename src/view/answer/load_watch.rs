@@ -14,6 +14,9 @@ pub(super) const SAMPLE_PERIOD: Micros = Micros(PERIOD_SECONDS * 1_000_000);
 // A monitor that reads every minute should find averages, not the load of the moment.
 const LOAD_WATCH_TIMEOUT: Micros = Micros(90 * 1_000_000);
 
+// After this time the oldest average has forgotten nearly all that it knew.
+const LOAD_MEMORY: Micros = Micros(2 * 3600 * 1_000_000);
+
 /// Containers whose load is sampled.
 #[derive(Debug, Default)]
 pub(super) struct LoadWatch {
@@ -53,6 +56,16 @@ impl SampledLoad {
     /// Returns whether a reader asked for this load so recently that sampling goes on.
     pub(super) fn is_watched(&self, now: Micros) -> bool {
         now.less(self.read) < LOAD_WATCH_TIMEOUT
+    }
+
+    /// Returns whether the samples go on, so that no reader needs to take one.
+    pub(super) fn is_sampled(&self, now: Micros) -> bool {
+        now.less(self.sampled) < SAMPLE_PERIOD.times(3)
+    }
+
+    /// Returns whether the last sample still counts for the averages.
+    pub(super) fn is_known(&self, now: Micros) -> bool {
+        now.less(self.sampled) < LOAD_MEMORY
     }
 
     /// Takes the samples that are due at `now`, each with `active` tasks. A late sample stands for

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | active | the tasks that the kernel's own load would count: running or ready to run, or in uninterruptible sleep; a frozen, stopped, idle or dead task is not active, a throttled one is |
 //! | averages at the first sample | as if the present number of active tasks had been active since the start of the container: number x (1 - exp(-age / 60 s, 300 s, 900 s)) |
-//! | averages later | the kernel's formula, every five seconds |
+//! | averages later | the kernel's formula, every five seconds; after a time without samples, as if the present number had been active in that time |
 //! | running / all tasks, last pid | the container's tasks in any state; its youngest task |
 
 pub use crate::facts::container::Tasks;

@@ -2,7 +2,7 @@
 
 use super::explained::{Explained, Input};
 use crate::{
-    base::units::{Bytes, Limit},
+    base::units::{Bytes, Limit, Micros},
     facts::{
         cgroup::{Fact, Memory, SwapLimit},
         container::{Birth, Container},
@@ -305,7 +305,7 @@ impl<'a> Explainer<'a> {
         let cpu = self.answers.cpu_facts(self.container)?.value.cpu;
         Ok(match name {
             name if name.starts_with("cpu") => {
-                let mut reason = Reason::new(
+                let reason = Reason::new(
                     "user, nice, system: the cgroup's own CPU time, spread over the seen CPUs; steal: time throttled by the quota of the cgroup or an ancestor; idle: the rest of the time",
                 );
                 let total = match &cpu.usage.per_cpu {
@@ -313,12 +313,19 @@ impl<'a> Explainer<'a> {
                     None => cpu.usage.user.plus(cpu.usage.system).0,
                 };
                 let used = self.cgroup(Fact::CpuUse, 0, None, format!("{total} us used"));
-                let throttled = format!("{} us throttled", cpu.usage.throttled.0);
-                reason.inputs.extend(used);
-                reason
-                    .inputs
-                    .extend(self.cgroup(Fact::Throttled, 0, None, throttled));
-                reason.with(self.seen_cpus()?)
+                let throttled = |fact, steps, time: Micros| {
+                    self.cgroup(fact, steps, None, format!("{} us throttled", time.0))
+                };
+                let own = match cpu.counts_ancestors {
+                    true => Fact::ThrottledLocal,
+                    false => Fact::Throttled,
+                };
+                let own = throttled(own, 0, cpu.usage.throttled);
+                let above = cpu.usage.above.iter();
+                let above = above
+                    .filter_map(|level| throttled(Fact::Throttled, level.steps, level.throttled));
+                let inputs = used.into_iter().chain(own).chain(above);
+                reason.with(inputs).with(self.seen_cpus()?)
             }
             "btime" => {
                 Reason::new("the machine's btime less the offset of the container's time namespace")

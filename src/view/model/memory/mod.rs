@@ -11,6 +11,7 @@
 //! | `SwapFree` | `SwapTotal` less the container's own swap, at most the free swap of every level (also below `memory.swap.high`) and of the machine |
 //! | use (`AnonPages`, `Mapped`, `Slab`, ...) | `memory.stat` of the container's own cgroup; a sum adds the whole KiB of its parts, so that it is the sum of the lines of the parts |
 //! | `Cached`, `SwapCached` | file pages less `SwapCached`; pages in the swap cache, at most the swap in use |
+//! | `Zswapped` | pages in zswap, which are part of the swap in use |
 //! | `Shmem` | shared memory, at most `Cached`, which includes it |
 //! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
 //! | `Committed_AS` | anonymous and shared memory and swap in use, for no cgroup counts commitments |
@@ -276,6 +277,7 @@ fn amount(source: MeminfoSource, fact: Amount, facts: &MeminfoFacts<'_>) -> Amou
         (MeminfoSource::Hugetlb, _) => facts.huge.bytes(),
         (MeminfoSource::Cached, _) => cached(sizes, usage),
         (MeminfoSource::SwapCached, _) => sizes.swap_cached(usage),
+        (MeminfoSource::Zswapped, _) => usage.zswapped.min(sizes.swapped()),
         (MeminfoSource::Shmem, _) => usage.shmem.min(cached(sizes, usage)),
         (MeminfoSource::Use(keys), _) => {
             // The kernel counts the parts of a sum in pages, so that no fraction of a KiB is lost.
