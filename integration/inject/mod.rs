@@ -5,5 +5,6 @@ mod hook;
 mod hostile;
 mod install;
 mod lxc;
+mod nested;
 mod repair;
 mod wrapper;

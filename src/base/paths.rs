@@ -27,6 +27,9 @@ pub const CONTAINER_DIRS: [&str; 2] = ["/var/lib/plimsoll-run", "/run/plimsoll-r
 /// The file system type of every mount of the view, as `/proc/PID/mountinfo` shows the type.
 pub const FS_TYPE: &str = "fuse.plimsoll";
 
+/// The source of the tmpfs below a served directory that holds uncovered copies of `/proc` and `/sys`.
+pub const UNCOVERED_SOURCE: &str = "plimsoll-uncovered";
+
 /// The directory of a view with one directory for each container, named by the container's key.
 pub const CONTAINERS: &str = "containers";
 

@@ -8,7 +8,7 @@ use crate::{
     },
     inject::{
         Delivery,
-        hook::{self, HookError, OciState, Stage},
+        hook::{self, HookError, NewRoot, OciState, Stage},
         notes::PendingNote,
     },
 };
@@ -105,7 +105,11 @@ fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Stage, HookError>)> {
     }
     let variable =
         |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
-    let stage = Stage::Inside(variable("LXC_ROOTFS_MOUNT")?.into());
+    // LXC calls the hook when it has made every mount.
+    let stage = Stage::Inside(NewRoot {
+        path: variable("LXC_ROOTFS_MOUNT")?.into(),
+        later: Vec::new(),
+    });
     Ok((variable("LXC_NAME")?, Ok(stage)))
 }
 

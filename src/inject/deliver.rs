@@ -4,9 +4,16 @@ use super::{
     Bind, binds,
     target::{ContainerRoot, MountTarget},
     tree::{ContainerTree, DetachedMount, TreeError, TreeOwner},
+    uncovered::UncoveredPlan,
 };
-use crate::base::{mountinfo::Mount, sys::chain};
-use std::path::Path;
+use crate::{
+    base::{mountinfo::Mount, sys::chain},
+    view::files::CPUS,
+};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 /// The outcome for one container.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -67,6 +74,7 @@ pub(super) struct MountPlan<'a> {
     mounts: Vec<(Bind, DetachedMount, MountTarget<'a>)>,
     unchanged: usize,
     refused: Vec<String>,
+    uncovered: Option<UncoveredPlan>,
 }
 
 impl MountPlan<'_> {
@@ -77,33 +85,43 @@ impl MountPlan<'_> {
             mounts: Vec::new(),
             unchanged: 0,
             refused: Vec::new(),
+            uncovered: None,
         };
+        let mut top = None;
+        let mut covered = Vec::new();
         for bind in binds() {
             let mount = tree.tree(bind).map_err(|error| chain(&error));
             let target = root.target(bind).map_err(|error| chain(&error));
             match (mount, target) {
                 (Ok(Some(mount)), Ok(Some(target))) if tree.is_at(&mount, target.mount) => {
                     plan.unchanged += 1;
+                    keep_top(&mut top, bind, target.file);
                 }
-                (Ok(Some(mount)), Ok(Some(target))) => plan.mounts.push((bind, mount, target)),
+                (Ok(Some(mount)), Ok(Some(target))) => {
+                    keep_top(&mut top, bind, &mount.fd);
+                    covered.push(target.mount.id);
+                    plan.mounts.push((bind, mount, target));
+                }
                 (Err(error), Ok(Some(_)) | Err(_)) | (Ok(Some(_)), Err(error)) => {
                     plan.refused.push(error);
                 }
                 (_, Ok(None)) | (Ok(None), _) => {}
             }
         }
+        plan.uncovered = top.and_then(|top| UncoveredPlan::of(root, &covered, top));
         plan
     }
 
-    /// Returns true if every file that can be mounted is mounted.
+    /// Returns true if every mount that can be made is there.
     pub(super) fn is_empty(&self) -> bool {
-        self.mounts.is_empty()
+        self.mounts.is_empty() && self.uncovered.is_none()
     }
 
-    /// Calls `put` for each mount and its target.
+    /// Calls `put` for each mount and its target, and `keep` for the uncovered copies.
     pub(super) fn carry_out(
         self,
         put: impl Fn(&DetachedMount, &MountTarget<'_>) -> nix::Result<()>,
+        keep: impl Fn(&UncoveredPlan) -> nix::Result<()>,
     ) -> Delivery {
         let mut mounts = 0;
         let mut refused = self.refused;
@@ -115,10 +133,21 @@ impl MountPlan<'_> {
                 }
             }
         }
+        if let Some(Err(error)) = self.uncovered.as_ref().map(keep) {
+            let error = error.desc();
+            refused.push(format!("cannot keep /proc and /sys uncovered: {error}"));
+        }
         Delivery::Mounted {
             mounts,
             unchanged: self.unchanged,
             refused,
         }
+    }
+}
+
+/// Keeps the mount of the CPUs' directory, below which the uncovered copies can lie.
+fn keep_top(top: &mut Option<OwnedFd>, bind: Bind, mount: impl AsFd) {
+    if bind.path == CPUS {
+        *top = mount.as_fd().try_clone_to_owned().ok();
     }
 }

@@ -16,6 +16,7 @@ use super::{
     subprocess,
     target::{self, ContainerRoot},
     tree::{ContainerTree, TreeOwner},
+    uncovered::UncoveredPlan,
 };
 use crate::{
     base::{mountinfo, sys::chain, units::Pid},
@@ -41,15 +42,25 @@ const MAX_CONFIGURATION: u64 = 64 << 20;
 /// The place from which the hook reaches the container that a runtime makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// A hook in the container; with the directory that will be the container's root.
-    Inside(PathBuf),
+    /// A hook in the container.
+    Inside(NewRoot),
     /// A hook outside of the container.
     Outside {
         /// A process in the container, by its number in this process's pid namespace.
         pid: Pid,
-        /// The directory that will be the container's root, as its mount namespace names it.
-        root: PathBuf,
+        /// The container's root, as its mount namespace names it.
+        root: NewRoot,
     },
+}
+
+/// The root of a container that a runtime makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoot {
+    /// The directory that will be the root.
+    pub path: PathBuf,
+    /// The paths, as the container names them, that the runtime may cover after the hook: `/` where
+    /// nobody knows.
+    pub later: Vec<PathBuf>,
 }
 
 impl Stage {
@@ -146,11 +157,14 @@ impl OciState {
         (pid != Pid(0) && is_own && namespace::is_elsewhere(pid)).then_some(pid)
     }
 
-    fn root(&self) -> Result<PathBuf, HookError> {
+    fn root(&self) -> Result<NewRoot, HookError> {
         match root(&self.bundle) {
             Err(HookError::Refused { source, path }) if source.kind() == PermissionDenied => {
                 // Podman keeps bundles where the root of a user namespace may not look.
-                let found = self.root_beside();
+                let found = self.root_beside().map(|path| NewRoot {
+                    path,
+                    later: vec![PathBuf::from("/")],
+                });
                 found.ok_or(HookError::Refused { source, path })
             }
             root => root,
@@ -172,6 +186,15 @@ impl OciState {
 #[derive(serde::Deserialize)]
 struct BundleConfiguration {
     root: Option<ConfiguredRoot>,
+    linux: Option<ConfiguredMasks>,
+}
+
+/// The paths that a runtime covers; runc does so after the hooks.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ConfiguredMasks {
+    masked_paths: Option<Vec<PathBuf>>,
+    readonly_paths: Option<Vec<PathBuf>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -197,8 +220,9 @@ pub fn bind(view: &Path, stage: &Stage, unlimited: bool, timeout: Duration) -> O
     })
 }
 
-fn bind_there(view: &Path, pid: Pid, root: &Path, unlimited: bool) -> Delivery {
-    let namespace = match MountNamespace::of_new_container(pid, root) {
+fn bind_there(view: &Path, pid: Pid, root: &NewRoot, unlimited: bool) -> Delivery {
+    let namespace = MountNamespace::of_new_container(pid, &root.path, &root.later);
+    let namespace = match namespace {
         Ok(namespace) => namespace,
         Err(error) => return Delivery::Failed(chain(&error)),
     };
@@ -211,11 +235,14 @@ fn bind_there(view: &Path, pid: Pid, root: &Path, unlimited: bool) -> Delivery {
 }
 
 fn cover(tree: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
-    MountPlan::of(tree, root).carry_out(|mount, target| target.cover(mount.fd.as_fd()))
+    MountPlan::of(tree, root).carry_out(
+        |mount, target| target.cover(mount.fd.as_fd()),
+        UncoveredPlan::mount,
+    )
 }
 
 /// Returns the root of the container from the bundle's configuration: not every state names it.
-fn root(bundle: &Path) -> Result<PathBuf, HookError> {
+fn root(bundle: &Path) -> Result<NewRoot, HookError> {
     let path = bundle.join("config.json");
     let refused = |source| HookError::Refused {
         path: path.clone(),
@@ -232,11 +259,22 @@ fn root(bundle: &Path) -> Result<PathBuf, HookError> {
         Err(source) => return Err(HookError::Garbled { path, source }),
     };
     let root = configuration.root.ok_or(HookError::NoRoot { path })?;
-    Ok(bundle.join(root.path))
+    let ConfiguredMasks {
+        masked_paths,
+        readonly_paths,
+    } = configuration.linux.unwrap_or_default();
+    Ok(NewRoot {
+        path: bundle.join(root.path),
+        later: [masked_paths, readonly_paths]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect(),
+    })
 }
 
 /// Opens the root of the container around this process.
-fn open_root(path: &Path) -> Result<ContainerRoot, HookError> {
+fn open_root(NewRoot { path, later }: &NewRoot) -> Result<ContainerRoot, HookError> {
     let refused = |path: &Path, source| HookError::Refused {
         path: path.to_owned(),
         source,
@@ -256,6 +294,7 @@ fn open_root(path: &Path) -> Result<ContainerRoot, HookError> {
         path,
         mounts,
         shared,
+        later: later.clone(),
     })
 }
 
@@ -274,9 +313,18 @@ mod tests {
     fn a_root_is_found_relative_to_its_bundle_or_anywhere() {
         let relative = bundle(r#"{"root": {"path": "rootfs"}, "mounts": []}"#);
         let expected = relative.path().join("rootfs");
-        assert_eq!(root(relative.path()).unwrap(), expected);
+        assert_eq!(root(relative.path()).unwrap().path, expected);
         let elsewhere = bundle(r#"{"root": {"path": "/merged", "readonly": true}}"#);
-        assert_eq!(root(elsewhere.path()).unwrap(), Path::new("/merged"));
+        assert_eq!(root(elsewhere.path()).unwrap().path, Path::new("/merged"));
+    }
+
+    #[test]
+    fn the_paths_that_a_runtime_covers_after_the_hook_are_its_masked_and_read_only_ones() {
+        let text = r#"{"root": {"path": "/"}, "linux": {"maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"]}}"#;
+        let later = root(bundle(text).path()).unwrap().later;
+        assert_eq!(later, ["/proc/kcore", "/proc/sys"].map(PathBuf::from));
+        let text = r#"{"root": {"path": "/"}, "linux": {"maskedPaths": null}}"#;
+        assert!(root(bundle(text).path()).unwrap().later.is_empty());
     }
 
     #[test]

@@ -14,9 +14,15 @@ pub mod target;
 /// Uses [`plan`], [`target`].
 pub mod tree;
 
+/// Uncovered copies of `/proc` and `/sys`, with which user namespaces in a container can mount their
+/// own.
+///
+/// Uses [`plan`], [`target`].
+pub mod uncovered;
+
 /// Mounts the container's files over the kernel's: every file that can be mounted.
 ///
-/// Uses [`plan`], [`target`], [`tree`].
+/// Uses [`plan`], [`target`], [`tree`], [`uncovered`].
 pub mod deliver;
 
 /// Work in a child process, because it may wait for ever.
@@ -42,7 +48,7 @@ pub mod attach;
 
 /// The OCI hook: binds a container's own files over the kernel's before it starts.
 ///
-/// Uses [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`], [`attach`].
+/// Uses [`target`], [`tree`], [`uncovered`], [`deliver`], [`subprocess`], [`namespace`], [`attach`].
 pub mod hook;
 
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.

@@ -98,12 +98,21 @@ fn refused(path: &str) -> impl FnOnce(io::Error) -> EnterError {
 impl MountNamespace {
     /// Looks at the namespace of the container that runs around process `pid`.
     pub(super) fn of_container(pid: Pid) -> Result<MountNamespace, EnterError> {
-        MountNamespace::of_process(pid)?.must_be_container()
+        let mut namespace = MountNamespace::of_process(pid)?.must_be_container()?;
+        if namespace.runs_own_program() {
+            namespace.root.later.clear();
+        }
+        Ok(namespace)
     }
 
     /// Looks at the namespace of a container that a runtime makes around process `pid`; `root` is the
-    /// directory that becomes its root, or is its root already.
-    pub(super) fn of_new_container(pid: Pid, root: &Path) -> Result<MountNamespace, EnterError> {
+    /// directory that becomes its root, or is its root already, and `later` are the paths that the
+    /// runtime still covers.
+    pub(super) fn of_new_container(
+        pid: Pid,
+        root: &Path,
+        later: &[PathBuf],
+    ) -> Result<MountNamespace, EnterError> {
         let mut namespace = MountNamespace::of_process(pid)?.must_be_container()?;
         if is_being_made(pid) {
             let ContainerRoot {
@@ -118,6 +127,7 @@ impl MountNamespace {
                 root: root.to_owned(),
             });
         }
+        namespace.root.later = later.to_vec();
         // A runtime may change the root before it mounts anything.
         namespace.must_live()
     }
@@ -149,6 +159,7 @@ impl MountNamespace {
                 path: PathBuf::from("/"),
                 mounts,
                 shared: outside.into_iter().flatten().collect(),
+                later: vec![PathBuf::from("/")],
             },
             fds: FdDirectory::open().map_err(refused("/proc/self/fd"))?,
             here,
@@ -175,6 +186,18 @@ impl MountNamespace {
             true => Ok(self),
             false => Err(EnterError::Ended(self.pid)),
         }
+    }
+
+    /// Returns whether the process runs a program of the container, and not that of a runtime which
+    /// still makes the container.
+    fn runs_own_program(&self) -> bool {
+        let path = format!("/proc/{}/exe", self.pid);
+        let program = open(
+            path.as_str(),
+            OFlag::O_PATH | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        );
+        program.is_ok_and(|program| target::mount_of(&program, &self.root.mounts).is_some())
     }
 
     fn is_alive(&self) -> bool {
@@ -236,6 +259,7 @@ fn root_within(
         path,
         mounts,
         shared,
+        later: Vec::new(),
     })
 }
 

@@ -7,7 +7,7 @@
 use super::{Below, Bind};
 use crate::base::{
     mountinfo::Mount,
-    paths::FS_TYPE,
+    paths::{FS_TYPE, UNCOVERED_SOURCE},
     sys::mount::{self, Depth, Forbid},
 };
 use nix::{
@@ -85,6 +85,9 @@ pub(super) struct ContainerRoot {
     pub(super) mounts: Vec<Mount>,
     /// The peer groups that have a member outside of the container.
     pub(super) shared: BTreeSet<u32>,
+    /// The paths, as the container names them, that the runtime may still cover before the container
+    /// starts; `/` where nobody knows.
+    pub(super) later: Vec<PathBuf>,
 }
 
 /// A file or directory of a container, held open with the mount that it lies in.
@@ -225,6 +228,12 @@ impl ContainerRoot {
     }
 }
 
+/// Returns whether Plimsoll made a mount: a file of a view, or the tmpfs below one. A mount that a
+/// container made to look so counts too.
+pub(super) fn is_ours(mount: &Mount) -> bool {
+    mount.kind == FS_TYPE || (mount.kind == "tmpfs" && mount.source == UNCOVERED_SOURCE)
+}
+
 /// Returns a path relative to a container's root as the container names it.
 fn shown(path: &Path) -> PathBuf {
     Path::new("/").join(path)
@@ -347,6 +356,7 @@ mod tests {
             path: "/merged".into(),
             mounts: mountinfo::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),
             shared: BTreeSet::new(),
+            later: Vec::new(),
         };
         let kind = root.in_the_way(Path::new("/merged/proc/meminfo"));
         kind.map(str::to_owned)
@@ -375,6 +385,7 @@ mod tests {
             path: "/".into(),
             mounts: mountinfo::own().unwrap(),
             shared: BTreeSet::new(),
+            later: Vec::new(),
         }
     }
 

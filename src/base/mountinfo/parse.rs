@@ -8,7 +8,8 @@ use std::{ffi::OsString, path::PathBuf};
 pub struct Mount {
     /// The id of the mount, unique on the machine while the mount exists.
     pub id: u32,
-    pub(super) parent: u32,
+    /// The id of the mount on which this one lies.
+    pub parent: u32,
     /// The device number of the file system, as `MAJOR:MINOR`: the same for each of its mounts.
     pub device: String,
     /// The directory or file of the file system that is mounted: `/` unless a part was bound.

@@ -5,7 +5,10 @@ use super::errno;
 use nix::errno::Errno;
 use rustix::{
     fs::{AtFlags, StatxFlags},
-    mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+        fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    },
 };
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
@@ -71,6 +74,24 @@ pub fn clone_tree(source: BorrowedFd<'_>, depth: Depth) -> nix::Result<OwnedFd> 
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     open_tree(source, c"", flags).map_err(errno)
+}
+
+/// Makes a detached, empty tmpfs with that source, whose root only its owner, this process's user, may
+/// search. The kernel removes the tmpfs when the descriptor is dropped, unless the tmpfs was attached.
+///
+/// # Errors
+///
+/// The errors of `fsopen(2)`, `fsconfig(2)` and `fsmount(2)`: EPERM without CAP_SYS_ADMIN.
+pub fn new_tmpfs(source: &str) -> nix::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
+    for (key, value) in [("source", source), ("mode", "700"), ("nr_inodes", "16")] {
+        fsconfig_set_string(&context, key, value).map_err(errno)?;
+    }
+    fsconfig_create(&context).map_err(errno)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(errno)
 }
 
 /// Adds restrictions to the mount whose top is open as `mount`.

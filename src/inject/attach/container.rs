@@ -7,7 +7,6 @@
 
 use crate::{
     base::{
-        mountinfo::Mount,
         paths::FS_TYPE,
         sys::chain,
         units::{Key, Pid},
@@ -16,8 +15,9 @@ use crate::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
         namespace::MountNamespace,
-        subprocess, target,
-        tree::{ContainerTree, TreeOwner},
+        subprocess,
+        target::{self, MountTarget},
+        tree::{ContainerTree, DetachedMount, TreeOwner},
     },
 };
 use std::{
@@ -111,24 +111,26 @@ pub(in crate::inject) fn put(
     {
         return Delivery::Failed(chain(&error));
     }
-    plan.carry_out(|mount, target| match execution {
+    let put = |mount: &DetachedMount, target: &MountTarget<'_>| match execution {
         Execution::DryRun => Ok(()),
         Execution::Apply if target.mount.kind == FS_TYPE => {
             target.replace(mount.fd.as_fd(), &namespace.fds)
         }
         Execution::Apply => target.cover(mount.fd.as_fd()),
+    };
+    plan.carry_out(put, |uncovered| match execution {
+        Execution::DryRun => Ok(()),
+        Execution::Apply => uncovered.mount(),
     })
 }
 
 fn remove(namespace: &MountNamespace, execution: Execution) -> Delivery {
-    // A file system of the container itself that has Plimsoll's type is removed too.
-    let is_ours = |mount: &Mount| mount.kind == FS_TYPE;
     let root = &namespace.root;
     let mut found = Vec::new();
     for bind in binds() {
         let path = Path::new(bind.path);
         if let Ok(Some(target)) = root.find(path)
-            && is_ours(target.mount)
+            && target::is_ours(target.mount)
         {
             found.push((path, target::hosts_own(path)));
         }
@@ -144,7 +146,7 @@ fn remove(namespace: &MountNamespace, execution: Execution) -> Delivery {
     for (path, hosts) in &found {
         let taken = match execution {
             Execution::DryRun => Ok(1),
-            Execution::Apply => root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds),
+            Execution::Apply => root.uncover(path, target::is_ours, hosts.as_ref(), &namespace.fds),
         };
         match taken {
             Ok(taken) => mounts += taken,

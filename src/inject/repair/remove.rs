@@ -5,7 +5,7 @@ use super::{
     namespaces::device,
 };
 use crate::{
-    base::{mountinfo::Mount, sys::chain},
+    base::{mountinfo::Mount, paths::FS_TYPE, sys::chain},
     inject::{namespace::MountNamespace, target},
 };
 use std::{
@@ -33,7 +33,11 @@ fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize
     if let Err(error) = namespace.enter() {
         return vec![Err(chain(&error))];
     }
-    let is_ours = |mount: &Mount| mounts.iter().any(|ours| ours.id == mount.id);
+    let is_wanted = |mount: &Mount| mounts.iter().any(|ours| ours.id == mount.id);
+    let is_ours = |mount: &Mount| match mount.kind == FS_TYPE {
+        true => is_wanted(mount),
+        false => target::is_ours(mount),
+    };
     let results = places.iter().map(|(path, hosts)| {
         let root = &namespace.root;
         root.uncover(path, is_ours, hosts.as_ref(), &namespace.fds)

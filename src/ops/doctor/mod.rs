@@ -13,6 +13,7 @@ mod fuse;
 mod kernel;
 mod limits;
 mod lxcfs;
+mod nested;
 mod probe;
 mod selinux;
 mod service;
@@ -60,6 +61,7 @@ pub fn examine(
     found.extend(selinux::read(root, mountpoint, &mounts).map(selinux::find));
     if is_here {
         found.extend(containers::find(mountpoint, daemon.is_serving()));
+        found.extend(nested::find());
     }
     for engine in engines::read(root, &mounts, is_here) {
         found.push(engines::find(&engine));
