@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::{base::units::Bytes, facts::cgroup::{Membership, Trigger, parse}};
+use plimsoll::{base::units::Bytes, facts::cgroup::{Membership, Trigger, devices, parse}};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(trigger) = Trigger::parse(bytes, true) {
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = (parse::number(text), parse::limit(text), parse::limit_in_bytes(text));
     let _ = (parse::cpu_max(text), parse::cfs(text, text), parse::cpu_stat(text));
     let _ = (parse::memory_stat(text), parse::memory_stat_v1(text), parse::throttled_time(text));
-    let _ = (parse::cpuacct(text, text), parse::io_stat(text), parse::blkio(text, text));
+    let _ = (parse::cpuacct(text, text), devices::io_stat(text), devices::blkio(text, text));
     let _ = (parse::numa_stat(text), parse::numa_stat_v1(text, Bytes(4096)));
     let _ = Membership::parse(text).v1("memory");
 });

@@ -5,12 +5,13 @@ use libfuzzer_sys::fuzz_target;
 use plimsoll::base::units::CpuSet;
 
 fuzz_target!(|text: &str| {
+    let _ = CpuSet::listed(text);
     let Some(set) = CpuSet::parse(text) else {
         return;
     };
     assert_eq!(CpuSet::parse(&set.to_string()), Some(set.clone()));
     for mask in [text, "ffffffff,ffffffff", "3"] {
-        if let Some(masked) = set.masked(mask) {
+        for (masked, mask) in set.masked(mask).lines().zip(mask.lines()) {
             assert_eq!(masked.chars().count(), mask.chars().count());
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Captured;
 use plimsoll::view::files::{Attribute, File};
-use std::fs;
+use std::{fs, path::Path};
 
 #[test]
 fn a_pod_on_a_big_machine_sees_three_of_its_cpus_by_their_numbers() {
@@ -191,4 +191,78 @@ fn a_mask_of_many_words_is_whole() {
     let text = String::from_utf8(read.unwrap()).unwrap();
     assert_eq!(text.matches(',').count(), 255);
     assert!(text.ends_with(",00000700,00000000\n"), "{text}");
+}
+
+/// Renames the files of cpuset as a hierarchy has them that is mounted with `noprefix`.
+fn remove_prefix(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            remove_prefix(&path);
+        } else if let Some(bare) = name.strip_prefix("cpuset.") {
+            fs::rename(&path, path.with_file_name(bare)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_cpuset_that_is_mounted_without_prefix_is_the_containers() {
+    for has_effective in [true, false] {
+        let captured = Captured::copy("v1-2cpu");
+        captured.write(
+            "sys/fs/cgroup/cpuset/stage/web/cpuset.effective_cpus",
+            "1\n",
+        );
+        captured.write("sys/fs/cgroup/cpuset/stage/web/cpuset.cpus", "1\n");
+        captured.write(
+            "sys/fs/cgroup/cpuset/stage/web/cpuset.effective_mems",
+            "1\n",
+        );
+        captured.write("sys/fs/cgroup/cpuset/stage/web/cpuset.mems", "1\n");
+        let nodes = captured.path.join("sys/devices/system/node");
+        for node in ["node0", "node1"] {
+            fs::create_dir_all(nodes.join(node)).unwrap();
+            fs::write(nodes.join(node).join("cpulist"), &node[4..]).unwrap();
+        }
+        for list in ["online", "has_memory"] {
+            fs::write(nodes.join(list), "0-1\n").unwrap();
+        }
+        let cpuset = captured.path.join("sys/fs/cgroup/cpuset");
+        remove_prefix(&cpuset);
+        if !has_effective {
+            for cgroup in ["", "stage", "stage/web"] {
+                let cgroup = cpuset.join(cgroup);
+                fs::remove_file(cgroup.join("effective_cpus")).unwrap();
+                fs::remove_file(cgroup.join("effective_mems")).unwrap();
+            }
+        }
+        assert_eq!(captured.processors(), [1]);
+        let nodes = Attribute::at("sys/devices/system/node/online").unwrap();
+        let nodes = captured
+            .answers
+            .render_attribute(nodes, &captured.container);
+        assert_eq!(nodes.unwrap(), b"1\n");
+    }
+}
+
+#[test]
+fn a_hierarchy_is_found_in_any_order_of_its_controllers_and_at_any_place() {
+    let captured = Captured::copy("v1-2cpu");
+    let expected = captured.read(File::Stat);
+    let mountinfo = captured.path.join("proc/self/mountinfo");
+    let text = fs::read_to_string(&mountinfo).unwrap();
+    let root = captured.path.join("sys/fs/cgroup");
+    fs::create_dir_all(captured.path.join("cg")).unwrap();
+    fs::rename(root.join("cpuacct"), captured.path.join("cg/time")).unwrap();
+    let text = text.replace(
+        "33 31 0:30 / /sys/fs/cgroup/cpuacct rw,relatime - cgroup cgroup rw,cpuacct",
+        "33 27 0:30 /docker/x /part rw - cgroup cgroup rw,cpuacct,name=x\n\
+         34 27 0:30 / /cg/time rw - cgroup none rw,xattr,release_agent=/a,cpuacct,name=x\n\
+         35 27 0:39 / /cg/named rw - cgroup cpuacct rw,name=cpuacct,cpuacct.x",
+    );
+    fs::write(&mountinfo, text).unwrap();
+    let again = plimsoll::view::answer::Answers::at(&captured.path, super::now).unwrap();
+    let bytes = again.render(File::Stat, &captured.container).unwrap();
+    assert_eq!(String::from_utf8(bytes).unwrap(), expected);
 }

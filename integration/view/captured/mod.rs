@@ -5,6 +5,7 @@ mod counts;
 mod expected;
 mod explained;
 mod limits;
+mod odd_lines;
 mod sums;
 
 use crate::harness::{fixture, fixture_copy, fixture_root};

@@ -1,6 +1,6 @@
 //! Pure. CPUs and memory nodes by the host's numbers, and sets of them.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 /// The number of a CPU on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,16 +66,18 @@ impl<I: Id> IdSet<I> {
         if text.is_empty() {
             return Some(IdSet::default());
         }
-        let mut ids = Vec::new();
-        for range in text.split(',') {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-            if first > last || last > MAX_ID {
-                return None;
-            }
-            ids.extend((first..=last).map(I::from));
-        }
-        Some(ids.into_iter().collect())
+        let ranges = text.split(',').map(range).collect::<Option<Vec<_>>>()?;
+        Some(ranges.into_iter().flatten().map(I::from).collect())
+    }
+
+    /// Parses a list that the kernel prints, as [`parse`](Self::parse) does, without the words that
+    /// are no numbers: some kernels print `(null)` for an empty list. A range may have a stride, as
+    /// the kernel reads it (`lib/bitmap-str.c`): `0-6:2/8` are the first 2 of each 8.
+    #[must_use]
+    pub fn listed(text: &str) -> IdSet<I> {
+        let words = text.lines().flat_map(|line| line.split(','));
+        let words = words.map(|word| word.trim_matches(|c: char| c.is_whitespace() || c == '\0'));
+        words.flat_map(strided).map(I::from).collect()
     }
 
     /// Returns the number of members.
@@ -126,11 +128,16 @@ impl<I: Id> IdSet<I> {
     }
 
     /// Clears the bits of all non-members in a mask of the kernel's format (`lib/bitmap-str.c`:
-    /// hexadecimal, a comma before each 32 bits). The mask keeps its width.
-    ///
-    /// Returns `None` when the text is no such mask.
+    /// hexadecimal, a comma before each 32 bits). The mask keeps its width, and a line that is no
+    /// mask is kept as it is.
     #[must_use]
-    pub fn masked(&self, mask: &str) -> Option<String> {
+    pub fn masked(&self, text: &str) -> String {
+        let lines = text.lines();
+        let lines = lines.map(|line| self.masked_line(line).unwrap_or_else(|| line.to_owned()));
+        lines.collect::<Vec<String>>().join("\n")
+    }
+
+    fn masked_line(&self, mask: &str) -> Option<String> {
         let mut masked: Vec<char> = Vec::with_capacity(mask.len());
         let mut bit = 0;
         for letter in mask.chars().rev() {
@@ -146,6 +153,29 @@ impl<I: Id> IdSet<I> {
         }
         Some(masked.into_iter().rev().collect())
     }
+}
+
+/// Parses a number or a range of numbers.
+fn range(text: &str) -> Option<RangeInclusive<u32>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last && last <= MAX_ID).then_some(first..=last)
+}
+
+/// Parses a range that may have a stride: `RANGE:USED/GROUP`. Any other text has no numbers.
+fn strided(text: &str) -> impl Iterator<Item = u32> {
+    let (numbers, stride) = match text.split_once(':') {
+        Some((numbers, stride)) => (numbers, stride.split_once('/')),
+        None => (text, Some(("1", "1"))),
+    };
+    let numbers = range(numbers)
+        .zip(stride)
+        .and_then(|(numbers, (used, group))| {
+            let (used, group): (u32, u32) = (used.parse().ok()?, group.parse().ok()?);
+            let first = *numbers.start();
+            (group > 0).then(|| numbers.filter(move |number| (number - first) % group < used))
+        });
+    numbers.into_iter().flatten()
 }
 
 impl<I> Default for IdSet<I> {
@@ -206,9 +236,27 @@ mod tests {
     #[test]
     fn a_mask_keeps_its_width_and_only_the_bits_of_the_set() {
         let set = CpuSet::parse("0,33-34").unwrap();
-        assert_eq!(set.masked("f,ffffffff").as_deref(), Some("6,00000001"));
-        assert_eq!(set.masked("3").as_deref(), Some("1"));
-        assert_eq!(set.masked("0x3"), None);
+        assert_eq!(set.masked("f,ffffffff"), "6,00000001");
+        assert_eq!(set.masked("3"), "1");
+        assert_eq!(set.masked("(null)\n3"), "(null)\n1");
+    }
+
+    #[test]
+    fn a_word_of_a_kernels_list_that_is_no_number_costs_only_itself() {
+        for (text, numbers) in [
+            ("        (null)\n", ""),
+            ("", ""),
+            ("0-3,8", "0-3,8"),
+            (" 0-3, 8 ,\r\n", "0-3,8"),
+            ("0-3\0\n", "0-3"),
+            ("3-1,x,0-4294967295,7", "7"),
+            ("0-6:2/8,9", "0-1,9"),
+            ("0-7:1/4", "0,4"),
+            ("0-7:1/0,0-7:x,5", "5"),
+            ("no list\n0-1\n", "0-1"),
+        ] {
+            assert_eq!(CpuSet::listed(text).to_string(), numbers, "{text:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod clocks;
+mod count;
 mod ids;
 mod limit;
 mod process;
@@ -9,6 +10,7 @@ mod time;
 
 pub use bytes::{Bytes, SizeError};
 pub use clocks::{Clocks, Offset};
+pub use count::count;
 pub use ids::{CpuId, CpuSet, Id, IdSet, NodeId, NodeSet};
 pub use limit::Limit;
 pub use process::{Key, Pid, Tid};

@@ -54,6 +54,14 @@ pub(super) fn v1(fact: Fact) -> &'static str {
     }
 }
 
+/// Returns the names that the fact's file of v1 may have, the usual one first: in a hierarchy that is
+/// mounted with `noprefix`, the files of cpuset lack the name of
+/// their controller (`cgroup_file_name` in `kernel/cgroup/cgroup.c`).
+pub(super) fn v1_names(fact: Fact) -> [&'static str; 2] {
+    let name = v1(fact);
+    [name, name.strip_prefix("cpuset.").unwrap_or(name)]
+}
+
 /// Returns the name of the fact's file on cgroup v2.
 #[must_use]
 pub(super) fn v2(fact: Fact) -> &'static str {

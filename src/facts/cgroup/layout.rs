@@ -221,23 +221,21 @@ impl Layout {
         };
         let hierarchy = hierarchy.as_ref()?;
         let level = path.ancestors().nth(steps)?;
-        let (file, key) = match hierarchy.version {
-            Version::V1 => (
-                facts::v1(asked),
-                key.map(|key| parse::v1_key(key).map(str::to_owned)),
-            ),
-            Version::V2 => (facts::v2(asked), key.map(|key| Some(key.to_owned()))),
+        let key = match (hierarchy.version, key) {
+            (Version::V1, Some(key)) => Some(parse::v1_key(key)?.to_owned()),
+            (_, key) => key.map(str::to_owned),
         };
-        let key = match key {
-            Some(None) => return None,
-            key => key.flatten(),
+        let has = |file: &&str| hierarchy.root.has(&level.join(file));
+        let file = match hierarchy.version {
+            Version::V1 => facts::v1_names(asked)
+                .into_iter()
+                .find(has)
+                .unwrap_or(facts::v1(asked)),
+            Version::V2 => facts::v2(asked),
         };
-        let root = hierarchy.root.path().ok()?;
-        Some((
-            root.join(level.strip_prefix("/").unwrap_or(level))
-                .join(file),
-            key,
-        ))
+        let directory = hierarchy.root.path().ok()?;
+        let directory = directory.join(level.strip_prefix("/").unwrap_or(level));
+        Some((directory.join(file), key))
     }
 }
 
@@ -287,7 +285,7 @@ pub(super) fn fact<T>(
 /// lists any number.
 ///
 /// # Errors
-/// When a file is there and cannot be read or parsed.
+/// When a file is there and cannot be read.
 pub(super) fn nearest<I: Id>(
     root: &Dir,
     path: &Path,
@@ -295,7 +293,7 @@ pub(super) fn nearest<I: Id>(
 ) -> Result<Option<IdSet<I>>, ReadError> {
     for level in path.ancestors() {
         for file in files {
-            match fact(root, &level.join(file), IdSet::parse)? {
+            match optional(root, &level.join(file))?.map(|text| IdSet::listed(&text)) {
                 Some(ids) if ids.is_empty() => break,
                 Some(ids) => return Ok(Some(ids)),
                 None => {}

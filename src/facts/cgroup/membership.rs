@@ -22,9 +22,10 @@ impl Membership {
         let hierarchies = text
             .lines()
             .filter_map(|line| {
-                let mut parts = line.splitn(3, ':').skip(1);
+                let mut parts = line.splitn(3, ':');
+                let _id: u32 = parts.next()?.parse().ok()?;
                 let controllers = parts.next()?.to_owned();
-                let path = parts.next()?;
+                let path = parts.next().filter(|path| path.starts_with('/'))?;
                 // cgroup_show_path: a cgroup that was removed under a zombie is marked so.
                 let left = path.strip_suffix(" (deleted)");
                 Some(Line {
@@ -68,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_membership_names_each_hierarchy() {
-        let text = "4:cpu,cpuacct:/a:b\n3:name=systemd:/s\n0::/u (deleted)\n";
+        let text =
+            "(null)\n:::\n5::\nx::/\n4:cpu,cpuacct:/a:b\n3:name=systemd:/s\n0::/u (deleted)\n";
         let membership = Membership::parse(text);
         assert_eq!(membership.v1("cpuacct"), Some(&PathBuf::from("/a:b")));
         assert_eq!(membership.v1("memory"), None);

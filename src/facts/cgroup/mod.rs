@@ -1,5 +1,6 @@
 //! The limits and the use of a cgroup: the same facts for v1, v2 and hybrid hosts.
 
+pub mod devices;
 mod fact;
 mod layout;
 mod membership;

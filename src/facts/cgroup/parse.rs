@@ -1,34 +1,42 @@
 //! Pure. The shapes of cgroup files: one value, flat keys, a quota.
 
-use super::{CpuShare, CpuUse, DeviceUse, MemoryUse, Quota, Transfers};
-use crate::base::units::{Bytes, CpuId, Limit, Micros, NodeId};
+use super::{CpuShare, CpuUse, MemoryUse, Quota};
+use crate::base::units::{Bytes, CpuId, Limit, Micros, NodeId, count};
 use std::collections::BTreeMap;
 
-/// Parses a file of one number.
+/// Parses a file of one number, in the first line that is one.
 #[must_use]
 pub fn number(text: &str) -> Option<u64> {
-    text.trim().parse().ok()
+    text.lines().find_map(|line| count(plain(line)))
 }
 
-/// Parses a limit of v2 in bytes: a number, or `max`.
+/// Parses a limit of v2 in bytes: a number, or `max`, in the first line that is one of them.
 #[must_use]
 pub fn limit(text: &str) -> Option<Limit<Bytes>> {
-    match text.trim() {
+    text.lines().find_map(|line| match plain(line) {
         "max" => Some(Limit::Unlimited),
-        text => text.parse().ok().map(|limit| Limit::At(Bytes(limit))),
-    }
+        line => count(line).map(|limit| Limit::At(Bytes(limit))),
+    })
 }
 
 /// Parses a limit of v1: a number of bytes. The kernel prints no limit as the largest page counter
 /// times the page size, which differs by architecture but is far beyond any machine
-/// (`PAGE_COUNTER_MAX`).
+/// (`PAGE_COUNTER_MAX`). `-1`, which the kernel accepts for no limit, is none either.
 #[must_use]
 pub fn limit_in_bytes(text: &str) -> Option<Limit<Bytes>> {
     const BEYOND: u64 = 1 << 60;
-    match number(text)? {
-        limit if limit >= BEYOND => Some(Limit::Unlimited),
-        limit => Some(Limit::At(Bytes(limit))),
-    }
+    text.lines().find_map(|line| match plain(line) {
+        "-1" => Some(Limit::Unlimited),
+        line => count(line).map(|limit| match limit >= BEYOND {
+            true => Limit::Unlimited,
+            false => Limit::At(Bytes(limit)),
+        }),
+    })
+}
+
+/// Removes white space and NUL bytes from both ends.
+fn plain(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\0')
 }
 
 /// Returns the size of a huge page as the names of hugetlb's files have it: `2MB`
@@ -42,32 +50,45 @@ pub fn huge_page_name(size: Bytes) -> String {
     }
 }
 
-/// Parses `cpu.max`: the quota or `max`, and the period, in microseconds.
+/// The period of a quota that names none, as the kernel has it for a new cgroup
+/// (`default_cfs_period` in `kernel/sched/fair.c`).
+const DEFAULT_PERIOD: Micros = Micros(100_000);
+
+/// Parses `cpu.max`: the quota or `max`, and the period, in microseconds, in the first line that has
+/// them.
 #[must_use]
 pub fn cpu_max(text: &str) -> Option<Limit<Quota>> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    if quota == "max" {
-        return Some(Limit::Unlimited);
-    }
-    Quota::new(Micros(quota.parse().ok()?), Micros(period.parse().ok()?)).map(Limit::At)
+    text.lines().find_map(|line| {
+        let mut words = plain(line).split_ascii_whitespace();
+        let quota = words.next()?;
+        if quota == "max" {
+            return Some(Limit::Unlimited);
+        }
+        let period = words.next().map_or(Some(DEFAULT_PERIOD.0), count);
+        Quota::new(Micros(count(quota)?), Micros(period?)).map(Limit::At)
+    })
 }
 
 /// Parses `cpu.cfs_quota_us` (-1: no quota) and `cpu.cfs_period_us`.
 #[must_use]
 pub fn cfs(quota: &str, period: &str) -> Option<Limit<Quota>> {
-    let quota: i64 = quota.trim().parse().ok()?;
-    match u64::try_from(quota) {
-        Err(_) => Some(Limit::Unlimited),
-        Ok(quota) => Quota::new(Micros(quota), Micros(number(period)?)).map(Limit::At),
+    let line = quota
+        .lines()
+        .map(plain)
+        .find(|line| count(line).is_some())?;
+    if line.starts_with('-') {
+        return Some(Limit::Unlimited);
     }
+    let period = number(period).unwrap_or(DEFAULT_PERIOD.0);
+    Quota::new(Micros(count(line)?), Micros(period)).map(Limit::At)
 }
 
 /// Parses flat keys (`memory.stat`, `cpu.stat`): one key and one number a line. Other lines are left
-/// out.
+/// out, and words behind the number.
 pub fn flat(text: &str) -> impl Iterator<Item = (&str, u64)> {
     text.lines().filter_map(|line| {
-        let (key, value) = line.split_once(' ')?;
-        Some((key, value.trim().parse().ok()?))
+        let mut words = line.split_ascii_whitespace();
+        Some((words.next()?, count(words.next()?)?))
     })
 }
 
@@ -201,10 +222,13 @@ pub fn throttled_time(text: &str) -> Micros {
 /// (`kernel/sched/cpuacct.c`, `cpuacct_cpuusage_read`).
 #[must_use]
 pub fn cpuacct(usage_percpu: &str, usage_all: &str) -> Vec<CpuShare> {
-    let totals: Vec<Option<u64>> = usage_percpu
-        .split_ascii_whitespace()
-        .map(|nanos| nanos.parse().ok())
-        .collect();
+    // The line is the one with the most numbers.
+    let totals = usage_percpu.lines().map(|line| -> Vec<Option<u64>> {
+        let words = plain(line).split_ascii_whitespace();
+        words.map(count).collect()
+    });
+    let numbers = |totals: &Vec<Option<u64>>| totals.iter().flatten().count();
+    let totals = totals.max_by_key(numbers).unwrap_or_default();
     usage_all
         .lines()
         .filter_map(|line| {
@@ -224,76 +248,6 @@ pub fn cpuacct(usage_percpu: &str, usage_all: &str) -> Vec<CpuShare> {
             })
         })
         .collect()
-}
-
-/// Parses `io.stat` of v2: a line has a device, then nested keys (`rbytes=1 wbytes=2 rios=3 ...`).
-#[must_use]
-pub fn io_stat(text: &str) -> Vec<DeviceUse> {
-    text.lines()
-        .filter_map(|line| {
-            let mut words = line.split_ascii_whitespace();
-            let mut device = DeviceUse {
-                number: device_number(words.next()?)?,
-                ..DeviceUse::default()
-            };
-            for (key, value) in words.filter_map(|word| word.split_once('=')) {
-                let value: u64 = value.parse().ok()?;
-                match key {
-                    "rbytes" => device.read.bytes = Bytes(value),
-                    "wbytes" => device.written.bytes = Bytes(value),
-                    "dbytes" => device.discarded.bytes = Bytes(value),
-                    "rios" => device.read.requests = value,
-                    "wios" => device.written.requests = value,
-                    "dios" => device.discarded.requests = value,
-                    _ => {}
-                }
-            }
-            Some(device)
-        })
-        .collect()
-}
-
-/// Parses `blkio.throttle.io_service_bytes_recursive` and `blkio.throttle.io_serviced_recursive` of
-/// v1: a line has a device, a kind of request and a number.
-#[must_use]
-pub fn blkio(bytes: &str, serviced: &str) -> Vec<DeviceUse> {
-    let mut devices: Vec<DeviceUse> = Vec::new();
-    let mut add = |text: &str, set: fn(&mut Transfers, u64)| {
-        for line in text.lines() {
-            let mut words = line.split_ascii_whitespace();
-            let number = words.next().and_then(device_number);
-            let kind = words.next();
-            let value = words.next().and_then(|value| value.parse().ok());
-            let (Some(number), Some(kind), Some(value)) = (number, kind, value) else {
-                continue;
-            };
-            let known = devices.iter().position(|device| device.number == number);
-            let at = known.unwrap_or_else(|| {
-                devices.push(DeviceUse {
-                    number,
-                    ..DeviceUse::default()
-                });
-                devices.len() - 1
-            });
-            let Some(device) = devices.get_mut(at) else {
-                continue;
-            };
-            match kind {
-                "Read" => set(&mut device.read, value),
-                "Write" => set(&mut device.written, value),
-                "Discard" => set(&mut device.discarded, value),
-                _ => {}
-            }
-        }
-    };
-    add(bytes, |transfers, value| transfers.bytes = Bytes(value));
-    add(serviced, |transfers, value| transfers.requests = value);
-    devices
-}
-
-fn device_number(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.split_once(':')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -317,6 +271,47 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_no_number_does_not_lose_the_number() {
+        for text in [
+            "4096",
+            " 4096 \r\n",
+            "4096\0\n",
+            "(null)\n4096\n",
+            "4096\nx\n",
+            "\n4096",
+        ] {
+            assert_eq!(number(text), Some(4096), "{text:?}");
+            assert_eq!(limit(text), Some(Limit::At(Bytes(4096))), "{text:?}");
+            assert_eq!(
+                limit_in_bytes(text),
+                Some(Limit::At(Bytes(4096))),
+                "{text:?}"
+            );
+        }
+        assert_eq!(number("99999999999999999999\n"), Some(u64::MAX));
+        assert_eq!(number("-5\n"), Some(0));
+        assert_eq!((number(""), number("\n"), number("-")), (None, None, None));
+        assert_eq!(limit(" max \n"), Some(Limit::Unlimited));
+        assert_eq!(
+            limit_in_bytes("18446744073709551616\n"),
+            Some(Limit::Unlimited)
+        );
+        assert_eq!(limit_in_bytes("-1\n"), Some(Limit::Unlimited));
+    }
+
+    #[test]
+    fn an_odd_line_of_flat_keys_costs_only_itself() {
+        let text =
+            "anon 1\r\n\nanon\n(null)\nkey x\nslab_reclaimable\t7\nfile -3\nzswap 4 5\0\nshmem 6";
+        let usage = memory_stat(text);
+        assert_eq!(
+            (usage.anon, usage.file, usage.shmem),
+            (Bytes(1), Bytes(0), Bytes(6))
+        );
+        assert_eq!((usage.slab_reclaimable, usage.zswap), (Bytes(7), Bytes(4)));
+    }
+
+    #[test]
     fn a_huge_page_is_named_in_its_largest_unit() {
         let names = [64 << 10, 2 << 20, 1 << 30].map(|size| huge_page_name(Bytes(size)));
         assert_eq!(names, ["64KB", "2MB", "1GB"]);
@@ -325,7 +320,12 @@ mod tests {
     #[test]
     fn a_quota_is_read_from_either_version() {
         let half = Quota::new(Micros(50_000), Micros(100_000)).map(Limit::At);
-        assert_eq!(cpu_max("50000 100000\n"), half);
+        for text in ["50000 100000\n", "50000", "(null)\n 50000\t100000 x\r\n"] {
+            assert_eq!(cpu_max(text), half, "{text:?}");
+        }
+        assert_eq!(cpu_max("max\n"), Some(Limit::Unlimited));
+        assert_eq!(cpu_max("50000 0\n"), None);
+        assert_eq!(cfs("x\n50000", "x"), half);
         assert_eq!(cfs("50000\n", "100000\n"), half);
         assert_eq!(cpu_max("max 100000\n"), Some(Limit::Unlimited));
         assert_eq!(cfs("-1\n", "100000\n"), Some(Limit::Unlimited));
@@ -350,27 +350,12 @@ mod tests {
         assert_eq!((shares[0].user, shares[0].system), (Micros(5), Micros(1)));
         assert_eq!(shares[0].total, Micros(9));
         assert_eq!(cpuacct("", "0 5000 1000\n")[0].total, Micros(6));
-    }
-
-    #[test]
-    fn both_versions_tell_the_same_of_a_device() {
-        let device = DeviceUse {
-            number: (259, 0),
-            read: Transfers {
-                requests: 3,
-                bytes: Bytes(4096),
-            },
-            written: Transfers {
-                requests: 1,
-                bytes: Bytes(512),
-            },
-            ..DeviceUse::default()
-        };
-        let v2 = "259:0 rbytes=4096 wbytes=512 rios=3 wios=1 dbytes=0 dios=0 new=7\n";
-        assert_eq!(io_stat(v2), [device]);
-        let bytes = "259:0 Read 4096\n259:0 Write 512\n259:0 Total 4608\nTotal 4608\n";
-        let serviced = "259:0 Read 3\n259:0 Write 1\nTotal 4\n";
-        assert_eq!(blkio(bytes, serviced), [device]);
+        let odd = cpuacct(
+            "(null)\n9000 x \n",
+            "no\n0 1000 x\n1 2000 0\n0 5000 1999 7\n",
+        );
+        let totals: Vec<Micros> = odd.iter().map(|share| share.total).collect();
+        assert_eq!(totals, [Micros(2), Micros(9)]);
     }
 
     #[test]
@@ -388,7 +373,7 @@ mod tests {
             let _ = (number(&text), limit(&text), limit_in_bytes(&text), cpu_max(&text));
             let _ = (memory_stat(&text), memory_stat_v1(&text), cpu_stat(&text), cpuacct(&text, &text));
             let _ = (numa_stat(&text), numa_stat_v1(&text, Bytes(4096)));
-            let _ = (throttled_time(&text), io_stat(&text), blkio(&text, &text));
+            let _ = throttled_time(&text);
         }
     }
 }

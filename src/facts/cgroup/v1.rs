@@ -3,7 +3,8 @@
 
 use super::{
     CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quotas, SwapLevel, SwapLimit,
-    fact::{Fact, v1},
+    devices as devices_of,
+    fact::{Fact, v1, v1_names},
     layout::{fact, nearest, optional},
     parse,
 };
@@ -89,7 +90,7 @@ pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadErr
         let path = path.join(format!("blkio.throttle.{file}_recursive"));
         Ok::<_, ReadError>(optional(root, &path)?.unwrap_or_default())
     };
-    Ok(parse::blkio(
+    Ok(devices_of::blkio(
         &text("io_service_bytes")?,
         &text("io_serviced")?,
     ))
@@ -114,7 +115,8 @@ pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<Hugetlb
 }
 
 fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
-    Ok(Bytes(fact(root, path, parse::number)?.unwrap_or_default()))
+    let text = optional(root, path)?.unwrap_or_default();
+    Ok(Bytes(parse::number(&text).unwrap_or_default()))
 }
 
 fn gone(path: &Path) -> ReadError {
@@ -130,12 +132,14 @@ pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse
 /// Reads the effective CPUs of the cgroup at `path`, or of the nearest ancestor that has any: a new
 /// cpuset has no CPU, and no process, until it gets some.
 pub(super) fn cpuset(root: &Dir, path: &Path) -> Result<Option<CpuSet>, ReadError> {
-    nearest(root, path, &[v1(Fact::Cpus), "cpuset.cpus"])
+    let [effective, bare] = v1_names(Fact::Cpus);
+    nearest(root, path, &[effective, bare, "cpuset.cpus", "cpus"])
 }
 
 /// Reads the effective memory nodes of the cgroup at `path`, or of the nearest ancestor that has any.
 pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError> {
-    nearest(root, path, &[v1(Fact::Mems), "cpuset.mems"])
+    let [effective, bare] = v1_names(Fact::Mems);
+    nearest(root, path, &[effective, bare, "cpuset.mems", "mems"])
 }
 
 /// Reads each quota from the cgroup at `path` up; the root has none.

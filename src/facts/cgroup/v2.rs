@@ -2,7 +2,7 @@
 
 use super::{
     AncestorThrottle, CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quotas,
-    SwapLevel, SwapLimit,
+    SwapLevel, SwapLimit, devices as devices_of,
     fact::{Fact, v2},
     layout::{fact, nearest, optional},
     parse,
@@ -115,7 +115,8 @@ fn limit(root: &Dir, path: &Path) -> Result<Limit<Bytes>, ReadError> {
 }
 
 fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
-    Ok(Bytes(fact(root, path, parse::number)?.unwrap_or_default()))
+    let text = optional(root, path)?.unwrap_or_default();
+    Ok(Bytes(parse::number(&text).unwrap_or_default()))
 }
 
 fn exists(root: &Dir, path: &Path) -> Result<(), ReadError> {
@@ -141,7 +142,7 @@ pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)
 /// enabled, since the counts of an ancestor include other cgroups.
 pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadError> {
     let text = optional(root, &path.join(v2(Fact::Devices)))?;
-    Ok(parse::io_stat(&text.unwrap_or_default()))
+    Ok(devices_of::io_stat(&text.unwrap_or_default()))
 }
 
 /// Reads limit and use of huge pages of that size, of the cgroup at `path` and its ancestors that

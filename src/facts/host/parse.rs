@@ -4,26 +4,31 @@ use super::{
     Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine,
     TaskStat, Vmstat,
 };
-use crate::base::units::{Bytes, CpuId, Pid, Ticks};
+use crate::base::units::{Bytes, CpuId, Pid, Ticks, count};
+use std::iter;
 
-/// Parses `/proc/meminfo` (`fs/proc/meminfo.c`). A line without a colon or a number is left out.
+/// Parses `/proc/meminfo` (`fs/proc/meminfo.c`). A line without a colon or a number, or with a unit
+/// other than `kB`, is left out.
 #[must_use]
 pub fn meminfo(text: &str) -> Meminfo {
-    let lines = text
-        .lines()
-        .filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let mut words = value.split_ascii_whitespace();
-            let number: u64 = words.next()?.parse().ok()?;
-            let amount = match words.next() {
-                Some(_) => Amount::Size(Bytes::from_kib(number)),
-                None => Amount::Count(number),
-            };
-            let name = name.to_owned();
-            Some(MeminfoLine { name, amount })
-        })
-        .collect();
-    Meminfo { lines }
+    Meminfo {
+        lines: text.lines().filter_map(meminfo_line).collect(),
+    }
+}
+
+fn meminfo_line(line: &str) -> Option<MeminfoLine> {
+    let (name, value) = line.split_once(':')?;
+    let mut words = value.split_ascii_whitespace();
+    let number = count(words.next()?)?;
+    let amount = match words.next() {
+        Some("kB") => Amount::Size(Bytes::from_kib(number)),
+        Some(_) => return None,
+        None => Amount::Count(number),
+    };
+    (!name.is_empty()).then(|| MeminfoLine {
+        name: name.to_owned(),
+        amount,
+    })
 }
 
 /// Parses `meminfo` in the directory of a memory node (`drivers/base/node.c`): lines as of
@@ -32,25 +37,32 @@ pub fn meminfo(text: &str) -> Meminfo {
 pub fn node_meminfo(text: &str) -> Meminfo {
     let lines = text.lines().filter_map(|line| {
         let (_, line) = line.strip_prefix("Node ")?.split_once(' ')?;
-        Some(line)
+        meminfo_line(line.trim_start())
     });
-    let lines: Vec<MeminfoLine> = lines.flat_map(|line| meminfo(line).lines).collect();
-    Meminfo { lines }
+    Meminfo {
+        lines: lines.collect(),
+    }
 }
 
-/// Parses `/proc/stat` (`fs/proc/stat.c`). A value that is no number is left out.
+/// Parses `/proc/stat` (`fs/proc/stat.c`). A value that is no number is left out, and a line whose
+/// first value is none.
 #[must_use]
 pub fn stat(text: &str) -> Stat {
     let mut stat = Stat::default();
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
         let Some(name) = words.next() else { continue };
+        let Some(first) = words.next().and_then(count) else {
+            continue;
+        };
+        let values: Vec<u64> = iter::once(first).chain(words.filter_map(count)).collect();
         match name.strip_prefix("cpu") {
-            Some("") => stat.columns = words.count(),
+            Some("") if stat.columns == 0 => stat.columns = values.len(),
+            Some("") => {}
             Some(number) => stat.cpus.extend(number.parse().ok().map(CpuId)),
             None => stat.lines.push(StatLine {
                 name: name.to_owned(),
-                values: words.filter_map(|word| word.parse().ok()).collect(),
+                values,
             }),
         }
     }
@@ -58,29 +70,50 @@ pub fn stat(text: &str) -> Stat {
 }
 
 /// Parses `/proc/cpuinfo` of any architecture: empty lines separate the blocks, and the line
-/// `processor` (`cpu number` on s390) names the CPU of a block.
+/// `processor` (`cpu number` on s390) names the CPU of a block. A block without such a line is a
+/// header before the first CPU, a trailer after the last one, and else the rest of the CPU before.
 #[must_use]
 pub fn cpuinfo(text: &str) -> Cpuinfo {
-    let blocks = text.split_inclusive("\n\n").map(cpuinfo_block);
-    let blocks = blocks.filter(|block| !block.lines.is_empty()).collect();
+    let mut blocks: Vec<CpuinfoBlock> = Vec::new();
+    let mut lines = text.lines().peekable();
+    while lines.peek().is_some() {
+        let within: Vec<&str> = lines
+            .by_ref()
+            .take_while(|line| !line.trim().is_empty())
+            .collect();
+        if !within.is_empty() {
+            blocks.push(cpuinfo_block(&within));
+        }
+    }
+    if let Some(last) = blocks.last_mut() {
+        last.ended = text
+            .lines()
+            .next_back()
+            .is_some_and(|line| line.trim().is_empty());
+    }
+    let last = blocks.iter().rposition(|block| block.cpu.is_some());
+    let mut before = None;
+    for block in blocks.iter_mut().take(last.unwrap_or_default()) {
+        block.cpu = block.cpu.or(before);
+        before = block.cpu;
+    }
     Cpuinfo { blocks }
 }
 
-fn cpuinfo_block(text: &str) -> CpuinfoBlock {
-    let lines: Vec<CpuinfoLine> = text
-        .lines()
-        .filter(|line| !line.is_empty())
+fn cpuinfo_block(lines: &[&str]) -> CpuinfoBlock {
+    let lines: Vec<CpuinfoLine> = lines
+        .iter()
         .map(|text| CpuinfoLine {
             key: text.split(':').next().unwrap_or(text).trim().to_owned(),
-            text: text.to_owned(),
+            text: (*text).to_owned(),
         })
         .collect();
     CpuinfoBlock {
         cpu: lines
             .iter()
-            .find(|line| line.key == "processor" || line.key == "cpu number")
-            .and_then(|line| line.value().parse().ok().map(CpuId)),
-        ended: text.ends_with("\n\n"),
+            .filter(|line| line.key == "processor" || line.key == "cpu number")
+            .find_map(|line| line.value().parse().ok().map(CpuId)),
+        ended: true,
         lines,
     }
 }
@@ -102,23 +135,27 @@ pub fn diskstats(text: &str) -> Vec<Disk> {
         .collect()
 }
 
-/// Parses the names in `/proc/vmstat`, which has a name and a number a line (`mm/vmstat.c`).
+/// Parses the names in `/proc/vmstat`, which has a name and a number a line (`mm/vmstat.c`). A line
+/// of another shape is left out.
 #[must_use]
 pub fn vmstat(text: &str) -> Vmstat {
-    let names = text.lines().filter_map(|line| line.split(' ').next());
+    let names = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let name = words.next()?;
+        count(words.next()?).map(|_| name.to_owned())
+    });
     Vmstat {
-        names: names.map(str::to_owned).collect(),
+        names: names.collect(),
     }
 }
 
-/// Returns the lines of `/proc/slabinfo` before the first slab cache: the version and the columns'
-/// names.
+/// Returns the first two lines of `/proc/slabinfo`: the version and the columns' names.
 #[must_use]
 pub fn slabinfo_header(text: &str) -> Vec<String> {
-    let header = text
-        .lines()
-        .take_while(|line| line.starts_with("slabinfo") || line.starts_with('#'));
-    header.map(str::to_owned).collect()
+    let mut lines = text.lines();
+    let mut line = |start: &str| lines.find(|line| line.starts_with(start));
+    let header = [line("slabinfo - version"), line("#")];
+    header.into_iter().flatten().map(str::to_owned).collect()
 }
 
 /// Parses `/proc/PID/stat` (`fs/proc/array.c`). The name may hold anything, parentheses too, so the
@@ -187,11 +224,40 @@ mod tests {
 
     #[test]
     fn meminfo_keeps_lines_that_nobody_knows() {
-        let facts = meminfo("MemTotal:  1024 kB\nFuture:   7\nno colon\n");
+        let facts = meminfo("MemTotal:  1024 kB\nFuture:   7\nno colon\nOdd: 5 MB\nOdd: x kB\n");
         assert_eq!(facts.lines.len(), 2);
         assert_eq!(facts.size("MemTotal"), Bytes(1 << 20));
         assert_eq!(facts.lines[1].amount, Amount::Count(7));
         assert_eq!(facts.size("Absent"), Bytes::ZERO);
+    }
+
+    #[test]
+    fn a_number_that_the_kernel_cannot_mean_is_the_nearest_that_it_can() {
+        let facts = meminfo("A: -5 kB\r\nB: 99999999999999999999\r\nC: 3 kB (null)\r\nD: +4");
+        let amounts: Vec<Amount> = facts.lines.iter().map(|line| line.amount).collect();
+        let size = |kib| Amount::Size(Bytes::from_kib(kib));
+        assert_eq!(amounts, [size(0), Amount::Count(u64::MAX), size(3)]);
+    }
+
+    #[test]
+    fn a_line_of_stat_or_vmstat_without_a_number_is_none() {
+        let facts = stat("cpu  (null)\nfailed to read\n\ncpu  1 2 3\ncpu 1\nctxt 4 x\nbtime\n");
+        assert_eq!((facts.columns, facts.lines.len()), (3, 1));
+        assert_eq!(facts.value("ctxt"), Some(4));
+        let facts = vmstat("nr_free_pages 5\n\nno number\nnr_zone -3\nnr_last 7");
+        assert_eq!(facts.names, ["nr_free_pages", "nr_zone", "nr_last"]);
+    }
+
+    #[test]
+    fn an_empty_line_within_a_cpu_makes_no_trailer_of_the_rest() {
+        let text = "Machine: X\n\nprocessor: 3\n\nflags: a\n\nprocessor: 4\n\nSerial: 7\n";
+        let cpus = |text: &str| -> Vec<Option<CpuId>> {
+            cpuinfo(text).blocks.iter().map(|block| block.cpu).collect()
+        };
+        let (three, four) = (Some(CpuId(3)), Some(CpuId(4)));
+        assert_eq!(cpus(text), [None, three, three, four, None]);
+        assert_eq!(cpus(&text.replace('\n', "\r\n")), cpus(text));
+        assert!(!cpuinfo(text).blocks[4].ended && cpuinfo(text).blocks[3].ended);
     }
 
     #[test]
@@ -229,7 +295,7 @@ mod tests {
 
     #[test]
     fn of_slabinfo_only_the_header_is_read() {
-        let text = "slabinfo - version: 2.1\n# name <a>\nkmalloc-8 1 2\n";
+        let text = "slabinfo - version: 2.1\n(null)\n# name <a>\nkmalloc-8 1 2\n# x\n";
         assert_eq!(
             slabinfo_header(text),
             ["slabinfo - version: 2.1", "# name <a>"]

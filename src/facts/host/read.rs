@@ -123,13 +123,17 @@ impl Machine {
             .map_err(ReadError::refused(Path::new("proc/slabinfo")))
     }
 
-    /// Reads the online CPUs, from `/sys/devices/system/cpu/online`.
+    /// Reads the online CPUs, from `/sys/devices/system/cpu/online`; where that file names none, from
+    /// `/proc/stat`.
     ///
     /// # Errors
-    /// When the file cannot be read, or lists no CPU.
+    /// When a file cannot be read, or none names a CPU.
     pub fn online(&self) -> Result<CpuSet, ReadError> {
         let path = "sys/devices/system/cpu/online";
-        let online: CpuSet = self.list(path)?;
+        let mut online: CpuSet = self.list(path)?;
+        if online.is_empty() {
+            online = self.stat()?.cpus.into_iter().collect();
+        }
         match online.is_empty() {
             true => Err(ReadError::garbled(Path::new(path))),
             false => Ok(online),
@@ -166,13 +170,13 @@ impl Machine {
         &self.root
     }
 
-    /// Reads the list of numbers at `path` below the machine's root.
+    /// Reads the list of numbers at `path` below the machine's root. A word that is no number is left
+    /// out.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no list.
+    /// When the file cannot be read.
     pub fn list<I: Id>(&self, path: &str) -> Result<IdSet<I>, ReadError> {
-        let list = IdSet::parse(&self.text(path)?);
-        list.ok_or_else(|| ReadError::garbled(Path::new(path)))
+        self.text(path).map(|text| IdSet::listed(&text))
     }
 
     /// Reads the online memory nodes, each with its CPUs; none where the kernel has no nodes.

@@ -25,7 +25,7 @@ use crate::{
     base::units::{Bytes, Limit},
     run::{
         cgroups::{
-            hierarchies::{Hierarchies, PARENT_CGROUP},
+            hierarchies::{Hierarchies, PARENT_CGROUP, file_of},
             remove::{REMOVAL_TIMEOUT, remove},
         },
         error::{RunError, at},
@@ -195,7 +195,7 @@ impl ContainerCgroups {
     fn file(&self, cgroup: &Path, file: &str) -> PathBuf {
         let controller = file.split('.').next().unwrap_or(file);
         let directory = self.hierarchies.directory(controller, cgroup);
-        directory.unwrap_or_default().join(file)
+        file_of(&directory.unwrap_or_default(), file)
     }
 }
 

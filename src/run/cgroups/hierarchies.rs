@@ -221,6 +221,15 @@ fn enable(cgroup: &Path, limits: &Limits) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Returns the path of a file of a cgroup, whose name begins with its controller unless the hierarchy
+/// is one of v1 that is mounted with `noprefix`.
+pub(crate) fn file_of(cgroup: &Path, file: &str) -> PathBuf {
+    let path = cgroup.join(file);
+    let bare = file.split_once('.').map(|(_, bare)| cgroup.join(bare));
+    bare.filter(|bare| !path.exists() && bare.exists())
+        .unwrap_or(path)
+}
+
 /// Copies CPUs and memory nodes from the parent of a v1 cpuset: a fresh one has none and accepts no
 /// process.
 fn copy_cpuset(found: &BTreeMap<String, PathBuf>, cgroup: &Path) -> Result<(), RunError> {
@@ -230,7 +239,7 @@ fn copy_cpuset(found: &BTreeMap<String, PathBuf>, cgroup: &Path) -> Result<(), R
     let cgroup = top.join(PARENT_CGROUP).join(cgroup);
     let parent = cgroup.parent().unwrap_or(top);
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let (from, to) = (parent.join(file), cgroup.join(file));
+        let (from, to) = (file_of(parent, file), file_of(&cgroup, file));
         let current = fs::read_to_string(&to).map_err(at("read", &to))?;
         if current.trim().is_empty() {
             let value = fs::read_to_string(&from).map_err(at("read", &from))?;
@@ -238,4 +247,30 @@ fn copy_cpuset(found: &BTreeMap<String, PathBuf>, cgroup: &Path) -> Result<(), R
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpuset_without_prefix_is_filled_from_its_parent() {
+        let top = tempfile::tempdir().unwrap();
+        let (parent, name) = (top.path().join(PARENT_CGROUP), Path::new("x"));
+        fs::create_dir_all(parent.join(name)).unwrap();
+        for (cgroup, text) in [
+            (top.path().to_owned(), "0-3\n"),
+            (parent.clone(), "\n"),
+            (parent.join(name), "\n"),
+        ] {
+            fs::write(cgroup.join("cpus"), text).unwrap();
+            fs::write(cgroup.join("mems"), text).unwrap();
+        }
+        let found = BTreeMap::from([("cpuset".to_owned(), top.path().to_owned())]);
+        copy_cpuset(&found, Path::new("")).unwrap();
+        copy_cpuset(&found, name).unwrap();
+        assert_eq!(fs::read_to_string(parent.join("x/cpus")).unwrap(), "0-3");
+        assert_eq!(file_of(&parent, "cpuset.cpus"), parent.join("cpus"));
+        assert_eq!(file_of(&parent, "memory.max"), parent.join("memory.max"));
+    }
 }

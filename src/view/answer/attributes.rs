@@ -2,7 +2,7 @@
 
 use super::{answers::Answers, error::AnswerError};
 use crate::{
-    base::{metrics, sys::ReadError, units::CpuSet},
+    base::{metrics, units::CpuSet},
     facts::{
         container::{Caller, Container},
         host::Node,
@@ -106,8 +106,7 @@ impl Answers {
             }
             Rule::CpuMask => {
                 let mask = own()?;
-                let masked = seen.masked(mask.trim_end());
-                masked.ok_or_else(|| ReadError::garbled(path.as_ref()))?
+                seen.masked(mask.trim_end())
             }
             Rule::CpuWords => model::topology::words(&own()?, seen),
             Rule::Online => "1".to_owned(),

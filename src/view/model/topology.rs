@@ -61,11 +61,13 @@ impl Nodes {
         with.map(|(id, _)| *id).collect()
     }
 
-    /// Returns the row of distances without the distances to unseen nodes. `row` has a distance for
-    /// each node of the host, in ascending order.
+    /// Returns the row of distances without the distances to unseen nodes. The row, the first line of
+    /// `text` that begins with a number, has a distance for each node of the host, in ascending order.
     #[must_use]
-    pub fn distances(&self, row: &str, host: &[Node]) -> String {
+    pub fn distances(&self, text: &str, host: &[Node]) -> String {
         let ids = self.ids();
+        let is_row = |line: &&str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+        let row = text.lines().find(is_row).unwrap_or_default();
         let columns = row.split_ascii_whitespace().zip(host);
         let kept: Vec<&str> = columns
             .filter(|(_, node)| ids.contains(node.id))
@@ -93,10 +95,14 @@ pub fn words(text: &str, seen: &CpuSet) -> String {
 }
 
 /// Returns the text, lines of a name and a count, with a count of 0 in each line and without the last
-/// newline.
+/// newline. A line without a count is left out.
 #[must_use]
 pub fn zeros(text: &str) -> String {
-    let names = text.lines().filter_map(|line| line.split(' ').next());
+    let names = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let name = words.next()?;
+        words.next()?.parse::<u64>().ok().map(|_| name)
+    });
     let lines: Vec<String> = names.map(|name| format!("{name} 0")).collect();
     lines.join("\n")
 }
@@ -132,7 +138,7 @@ mod tests {
         assert_eq!(ids(&nodes.ids()), "0,2");
         assert_eq!(ids(&nodes.memory), "2");
         assert_eq!(ids(&nodes.with_cpus()), "0");
-        assert_eq!(nodes.distances("10 21 40\n", &machine()), "10 21");
+        assert_eq!(nodes.distances("(null)\n10 21 40\n", &machine()), "10 21");
     }
 
     #[test]
@@ -147,6 +153,14 @@ mod tests {
         let cores = || ["0,2", "1,3"].map(|core| CpuSet::parse(core).unwrap());
         assert!(!is_smt(&CpuSet::parse("0-1").unwrap(), cores()));
         assert!(is_smt(&CpuSet::parse("0,2").unwrap(), cores()));
+    }
+
+    #[test]
+    fn of_the_counts_only_the_names_are_kept() {
+        assert_eq!(
+            zeros("numa_hit 5\n(null)\n\nnuma_miss 7"),
+            "numa_hit 0\nnuma_miss 0"
+        );
     }
 
     #[test]
