@@ -248,3 +248,173 @@ fn lxc_and_incus_are_set_up_only_without_lxcfs() {
     );
     assert_eq!(snapshot(&root), before);
 }
+
+/// The mounts of a machine, without which doctor does not judge.
+const MOUNTS: (&str, &str) = ("proc/self/mountinfo", "");
+
+#[test]
+fn a_flag_of_dockers_service_that_docker_refuses_beside_the_file_is_refused_and_nothing_is_written()
+{
+    let unit = "usr/lib/systemd/system/docker.service";
+    let reads =
+        "EnvironmentFile=-/etc/sysconfig/docker\nExecStart=/usr/bin/dockerd -H fd:// $OPTIONS\n";
+    let plain = "ExecStart=/usr/bin/dockerd -H fd://\n";
+    let options = "OPTIONS='--selinux-enabled --default-runtime=oci'\n";
+    let drop_in = "etc/systemd/system/docker.service.d/nvidia.conf";
+    let nvidia = "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd --add-runtime=nvidia=/n\n";
+    for (files, flag, place) in [
+        (
+            vec![(unit, reads), ("etc/sysconfig/docker", options)],
+            "--default-runtime",
+            "/etc/sysconfig/docker",
+        ),
+        (
+            vec![("etc/sysconfig/docker", options)],
+            "--default-runtime",
+            "/etc/sysconfig/docker",
+        ),
+        (
+            vec![(
+                "etc/default/docker",
+                "DOCKER_OPTS=\"--default-runtime oci\"",
+            )],
+            "--default-runtime",
+            "/etc/default/docker",
+        ),
+        (
+            vec![(unit, plain), (drop_in, nvidia)],
+            "--add-runtime",
+            "/etc/systemd/system/docker.service.d/nvidia.conf",
+        ),
+    ] {
+        let root = machine(&["dockerd"], &[&files[..], &[MOUNTS]].concat());
+        let before = snapshot(&root);
+        for line in [
+            "install docker",
+            "install docker --dry-run",
+            "install --all",
+        ] {
+            let said = refusal(&root, line);
+            assert!(said.contains(flag) && said.contains(place), "{said}");
+            assert!(said.contains("/etc/docker/daemon.json"), "{said}");
+        }
+        assert_eq!(snapshot(&root), before);
+        let doctor = output(&root, "doctor");
+        let said = String::from_utf8(doctor.stdout).unwrap();
+        assert!(
+            flag == "--add-runtime" || said.contains(&format!("remove {flag} from {place}")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_that_a_flag_moves_is_followed() {
+    let unit = (
+        "usr/lib/systemd/system/docker.service",
+        "ExecStart=/usr/bin/dockerd --config-file=/srv/docker.json\n",
+    );
+    let other = (
+        "etc/systemd/system/containerd.service",
+        "ExecStart=/usr/bin/containerd -c /srv/containerd.toml\n",
+    );
+    let root = machine(
+        &["dockerd", "containerd"],
+        &[unit, other, ("srv/docker.json", "{}\n")],
+    );
+    let before = snapshot(&root);
+    stdout(&root, "install docker containerd");
+    assert!(text(&root, "srv/docker.json").contains("\"default-runtime\": \"plimsoll\""));
+    assert!(text(&root, "srv/containerd.toml").contains("plimsoll-runtime"));
+    for default in ["etc/docker/daemon.json", "etc/containerd/config.toml"] {
+        assert!(!root.path().join(default).exists(), "{default}");
+    }
+    stdout(&root, "uninstall docker containerd");
+    assert_eq!(snapshot(&root), before);
+}
+
+#[test]
+fn a_hook_is_written_where_the_engine_reads_hooks() {
+    let podman = (
+        "etc/containers/containers.conf.d/1.conf",
+        "[engine]\nhooks_dir = [\"/etc/containers/oci/hooks.d\"]\n",
+    );
+    let crio = (
+        "etc/crio/crio.conf",
+        "[crio.runtime]\nhooks_dir = [\"/srv/hooks\"]\n",
+    );
+    let root = machine(&["podman", "crio"], &[podman, crio, MOUNTS]);
+    let before = snapshot(&root);
+    stdout(&root, "install podman crio");
+    for path in [
+        "etc/containers/oci/hooks.d/plimsoll.json",
+        "srv/hooks/plimsoll.json",
+    ] {
+        assert!(text(&root, path).contains("createRuntime"), "{path}");
+    }
+    assert!(!root.path().join("usr/share/containers").exists());
+    let said = String::from_utf8(output(&root, "doctor").stdout).unwrap();
+    assert_eq!(
+        said.matches("every container gets the view").count(),
+        2,
+        "{said}"
+    );
+    stdout(&root, "uninstall podman crio");
+    assert_eq!(snapshot(&root), before);
+}
+
+#[test]
+fn doctor_names_a_hook_that_is_not_read() {
+    let root = machine(&["podman"], &[MOUNTS]);
+    stdout(&root, "install podman");
+    let settings = root.path().join("etc/containers");
+    fs::create_dir_all(&settings).unwrap();
+    fs::write(
+        settings.join("containers.conf"),
+        "[engine]\nhooks_dir = [\"/srv/hooks\"]\n",
+    )
+    .unwrap();
+    let said = String::from_utf8(output(&root, "doctor").stdout).unwrap();
+    assert!(
+        said.contains("the hook in /usr/share/containers/oci/hooks.d is not read"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn with_a_read_only_usr_the_hook_is_below_etc_and_the_engine_reads_it() {
+    let root = machine(&["podman", "crio"], &[MOUNTS]);
+    let before = snapshot(&root);
+    let in_read_only = |line: &str| {
+        let script = "mount --bind -o ro \"$R/usr\" \"$R/usr\" && mount -o remount,bind,ro \"$R/usr\" && exec \"$@\" --root \"$R\"";
+        let mut command = std::process::Command::new("unshare");
+        command
+            .args(["-m", "sh", "-ec", script, "sh"])
+            .env("R", root.path());
+        command.arg(plimsoll().get_program()).args(line.split(' '));
+        stdout_of(&command.output().unwrap())
+    };
+    in_read_only("install podman crio");
+    let hook = text(&root, "etc/containers/oci/hooks.d/plimsoll.json");
+    assert!(hook.contains("createRuntime"), "{hook}");
+    for path in [
+        "etc/containers/containers.conf.d/99-plimsoll.conf",
+        "etc/crio/crio.conf.d/99-plimsoll.conf",
+    ] {
+        let said = text(&root, path);
+        let both =
+            "hooks_dir = [\"/usr/share/containers/oci/hooks.d\", \"/etc/containers/oci/hooks.d\"]";
+        assert!(said.contains(both), "{said}");
+    }
+    let said = String::from_utf8(output(&root, "doctor").stdout).unwrap();
+    assert_eq!(
+        said.matches("every container gets the view").count(),
+        2,
+        "{said}"
+    );
+    let said = in_read_only("install podman crio");
+    assert_eq!(said.matches("nothing to change").count(), 2, "{said}");
+    in_read_only("uninstall podman crio");
+    assert_eq!(snapshot(&root), before);
+}

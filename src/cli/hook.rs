@@ -20,7 +20,8 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 /// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its
 /// files starts all the same, with the host's; a line on standard error and in the system log
 /// (journalctl -t plimsoll) says why. The daemon gives the container its files when the daemon is
-/// back. The settings come from /etc/plimsoll/config.toml and the options. Of its environment the
+/// back. A container with the annotation plimsoll.io/view=false keeps the host's files. The settings come
+/// from /etc/plimsoll/config.toml and the options. Of its environment the
 /// hook reads only LXC_ROOTFS_MOUNT and LXC_NAME, and only with --lxc.
 ///
 /// Exit status: 0, or 1 if the container must not start.
@@ -59,7 +60,10 @@ const REFUSED: u8 = 1;
 impl Hook {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = self.config();
-        let delivered = called(self.lxc).and_then(|(id, stage)| deliver(&id, stage, &config));
+        let delivered = called(self.lxc).and_then(|call| match call {
+            Some((id, stage)) => deliver(&id, stage, &config),
+            None => Ok(()),
+        });
         let Err(error) = delivered else {
             return Ok(0);
         };
@@ -96,12 +100,15 @@ impl Hook {
 }
 
 /// Returns the name of the container, and the stage of the hook, or the error if the stage cannot be
-/// found.
-fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Stage, HookError>)> {
+/// found; `None` for a container that declines the view.
+fn called(by_lxc: bool) -> anyhow::Result<Option<(String, Result<Stage, HookError>)>> {
     if !by_lxc {
         let state = OciState::read(io::stdin())?;
+        if state.declines_view() {
+            return Ok(None);
+        }
         let stage = state.stage();
-        return Ok((state.id, stage));
+        return Ok(Some((state.id, stage)));
     }
     let variable =
         |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
@@ -110,7 +117,7 @@ fn called(by_lxc: bool) -> anyhow::Result<(String, Result<Stage, HookError>)> {
         path: variable("LXC_ROOTFS_MOUNT")?.into(),
         later: Vec::new(),
     });
-    Ok((variable("LXC_NAME")?, Ok(stage)))
+    Ok(Some((variable("LXC_NAME")?, Ok(stage))))
 }
 
 fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow::Result<()> {

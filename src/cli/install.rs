@@ -70,10 +70,12 @@ enum InstallFormat {
 
 const INSTALL: &str = "\
 Engines:
-  docker      the runtime plimsoll in /etc/docker/daemon.json, as the default
+  docker      the runtime plimsoll in /etc/docker/daemon.json, or where --config-file of the service
+              leads, as the default; refused where the service has --default-runtime
   containerd  the runtime handler plimsoll in /etc/containerd/config.toml, or beside it where it
               imports conf.d (containerd 2), for a Kubernetes RuntimeClass
-  podman      a hook in /usr/share/containers/oci/hooks.d
+  podman      a hook in a directory of hooks_dir, by default /usr/share/containers/oci/hooks.d; where
+              /usr is read-only, below /etc with a drop-in that names the directory
   crio        the same hook
   lxc         a mount hook in /usr/share/lxc/config/common.conf.d, unless lxcfs has one there
   incus       the same hook; below /opt/incus for the package of Zabbly

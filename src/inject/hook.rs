@@ -27,6 +27,7 @@ use nix::{
     sys::stat::Mode,
 };
 use std::{
+    collections::HashMap,
     env,
     fs::{self, File},
     io::{self, BufReader, ErrorKind::PermissionDenied, Read},
@@ -124,7 +125,13 @@ pub struct OciState {
     /// The directory that will be the container's root; only crun names it.
     #[serde(default)]
     root: Option<PathBuf>,
+    /// The annotations of the container.
+    #[serde(default)]
+    annotations: Option<HashMap<String, String>>,
 }
+
+/// The annotation with which a container declines the view, by the value `false`.
+const VIEW_ANNOTATION: &str = "plimsoll.io/view";
 
 impl OciState {
     /// Reads the state that a runtime hands over.
@@ -133,6 +140,14 @@ impl OciState {
     /// When the bytes are no OCI state.
     pub fn read(from: impl Read) -> Result<OciState, HookError> {
         serde_json::from_reader(from.take(MAX_CONFIGURATION)).map_err(HookError::State)
+    }
+
+    /// Returns whether the container declines the view: its annotation `plimsoll.io/view` is `false`.
+    #[must_use]
+    pub fn declines_view(&self) -> bool {
+        let annotations = self.annotations.as_ref();
+        let value = annotations.and_then(|all| all.get(VIEW_ANNOTATION));
+        value.is_some_and(|value| value == "false")
     }
 
     /// Finds the place from which this process reaches the container.
@@ -358,7 +373,22 @@ mod tests {
             (state.id.as_str(), state.bundle.as_path()),
             ("box", Path::new("/b"))
         );
+        assert!(!state.declines_view());
         let said = OciState::read(&b"nonsense"[..]).unwrap_err().to_string();
         assert_eq!(said, "cannot read the container's state on standard input");
+    }
+
+    #[test]
+    fn an_annotation_declines_the_view() {
+        for (annotations, declines) in [
+            (r#"{"plimsoll.io/view":"false"}"#, true),
+            (r#"{"plimsoll.io/view":"true"}"#, false),
+            ("{}", false),
+            ("null", false),
+        ] {
+            let state = format!(r#"{{"id":"x","bundle":"/b","annotations":{annotations}}}"#);
+            let state = OciState::read(state.as_bytes()).unwrap();
+            assert_eq!(state.declines_view(), declines, "{annotations}");
+        }
     }
 }

@@ -22,6 +22,7 @@ mod installed;
 mod names;
 mod places;
 mod running;
+mod services;
 #[rustfmt::skip] // One row a line.
 mod shape_table;
 mod shapes;
@@ -30,4 +31,7 @@ mod table;
 
 pub use installed::{InstalledEngine, installed};
 pub use running::{FindError, RunningContainer, all, find};
-pub use table::{CDI_DIRECTORIES, Engine, EnginePackage, HookMethod, PACKAGES};
+pub use services::{CommandLines, Flag};
+pub use table::{
+    ADMINISTRATORS_HOOKS, CDI_DIRECTORIES, Engine, EnginePackage, HookMethod, PACKAGES,
+};

@@ -136,6 +136,8 @@ pub enum HookMethod {
         settings: &'static [&'static str],
         /// The keys in the settings down to the list of directories.
         key: &'static [&'static str],
+        /// A drop-in of the settings, which only Plimsoll writes.
+        drop_in: &'static str,
     },
     /// The engine's containers include every file of a directory, which may name a mount hook.
     LxcInclude {
@@ -153,6 +155,9 @@ const PATH: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/
 
 // Podman reads the directory below /etc only if its hooks_dir names it, and so does CRI-O.
 const OCI_HOOKS: &str = "/usr/share/containers/oci/hooks.d";
+/// The directory of hooks of the administrator, which engines read only if their settings name it, or
+/// name no directory at all.
+pub const ADMINISTRATORS_HOOKS: &str = "/etc/containers/oci/hooks.d";
 
 /// The directories of devices of the Container Device Interface.
 pub const CDI_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
@@ -184,10 +189,12 @@ pub const PACKAGES: &[EnginePackage] = &[
             directory: OCI_HOOKS,
             settings: &[
                 "/usr/share/containers/containers.conf",
+                "/usr/share/containers/containers.conf.d",
                 "/etc/containers/containers.conf",
                 "/etc/containers/containers.conf.d",
             ],
             key: &["engine", "hooks_dir"],
+            drop_in: "/etc/containers/containers.conf.d/99-plimsoll.conf",
         },
     },
     EnginePackage {
@@ -196,8 +203,13 @@ pub const PACKAGES: &[EnginePackage] = &[
         directories: PATH,
         hook: HookMethod::OciHooks {
             directory: OCI_HOOKS,
-            settings: &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d"],
+            settings: &[
+                "/usr/share/crio/crio.conf.d",
+                "/etc/crio/crio.conf",
+                "/etc/crio/crio.conf.d",
+            ],
             key: &["crio", "runtime", "hooks_dir"],
+            drop_in: "/etc/crio/crio.conf.d/99-plimsoll.conf",
         },
     },
     EnginePackage {

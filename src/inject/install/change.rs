@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::unistd::{AccessFlags, access};
 use similar::TextDiff;
 
 use super::InstallError;
@@ -103,6 +104,13 @@ impl Change {
 /// Returns the path of the machine's file `path` below another root.
 pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Returns whether files can be made in the directory, which is made first if it is not there.
+pub(super) fn can_write(root: &Path, directory: &Path) -> bool {
+    let mut all = directory.ancestors().map(|path| below(root, path));
+    let there = all.find(|path| path.exists());
+    there.is_some_and(|path| access(&path, AccessFlags::W_OK).is_ok())
 }
 
 /// Reads the content of a file of that kind below that root; `None` if the file is not there.

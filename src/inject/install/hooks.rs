@@ -12,6 +12,13 @@ pub(super) fn oci(program: &str) -> String {
     HookSpec::of_engines(program).hooks_d()
 }
 
+/// Returns the settings that name these directories of hooks under the key.
+pub(super) fn directories(key: &[&str], directories: &[String]) -> String {
+    let (name, tables) = key.split_last().unwrap_or((&"", &[]));
+    let directories: toml_edit::Array = directories.iter().collect();
+    format!("[{}]\n{name} = {directories}\n", tables.join("."))
+}
+
 /// Returns the file with our device of the Container Device Interface.
 pub(super) fn cdi(program: &str) -> String {
     HookSpec::of_engines(program).cdi()

@@ -1,12 +1,13 @@
 //! The engines that `plimsoll install` sets up, and the files by which it does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
-    InstallError, TargetHost, change, containerd,
+    InstallError, TargetHost, change, containerd, service,
     setup_file::{self, SetUpFile},
+    state,
 };
-use crate::facts::engines::{self, Engine, EnginePackage, HookMethod};
+use crate::facts::engines::{self, ADMINISTRATORS_HOOKS, Engine, EnginePackage, HookMethod};
 
 /// A thing that `plimsoll install` sets up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,27 +112,34 @@ impl Installable {
             return Ok(Vec::new());
         };
         let link = SetUpFile::RuntimeLink(host.runtime());
-        Ok(match installed.package.hook {
+        let package = installed.package;
+        Ok(match package.hook {
             HookMethod::DockerRuntime { configuration } => {
-                vec![link, SetUpFile::Docker(configuration)]
+                let path = service::configuration(&host.root, package, configuration);
+                vec![link, SetUpFile::Docker(path)]
             }
             HookMethod::ContainerdRuntime {
                 configuration,
                 imported,
-            } => match setup_file::containerd_table(host, configuration)? {
-                containerd::RuntimeTable::Configuration => {
-                    vec![link, SetUpFile::Containerd(configuration)]
+            } => {
+                let path = service::configuration(&host.root, package, configuration);
+                match setup_file::containerd_table(host, &path)? {
+                    containerd::RuntimeTable::Configuration => {
+                        vec![link, SetUpFile::Containerd(path)]
+                    }
+                    containerd::RuntimeTable::DropIn => {
+                        let file = SetUpFile::ContainerdDropIn {
+                            configuration: path,
+                            imported,
+                        };
+                        vec![link, file]
+                    }
+                    containerd::RuntimeTable::Disabled => Vec::new(),
                 }
-                containerd::RuntimeTable::DropIn => {
-                    let file = SetUpFile::ContainerdDropIn {
-                        configuration,
-                        imported,
-                    };
-                    vec![link, file]
-                }
-                containerd::RuntimeTable::Disabled => Vec::new(),
-            },
-            HookMethod::OciHooks { directory, .. } => vec![SetUpFile::OciHook(directory)],
+            }
+            HookMethod::OciHooks { drop_in, key, .. } => {
+                oci_hook_files(&host.root, package, drop_in, key)
+            }
             HookMethod::LxcInclude { directory, .. } => match has_lxcfs_hook(host, directory) {
                 true => Vec::new(),
                 false => vec![SetUpFile::LxcHook(directory)],
@@ -149,23 +157,69 @@ impl Installable {
         let link = || SetUpFile::RuntimeLink(host.runtime());
         let of_package = |package: &EnginePackage| match package.hook {
             HookMethod::DockerRuntime { configuration } => {
-                vec![SetUpFile::Docker(configuration), link()]
+                let moved = service::configuration(&host.root, package, configuration);
+                let mut paths = vec![PathBuf::from(configuration), moved];
+                paths.dedup();
+                let files = paths.into_iter().map(SetUpFile::Docker);
+                files.chain([link()]).collect()
             }
             HookMethod::ContainerdRuntime {
                 configuration,
                 imported,
             } => {
+                let moved = service::configuration(&host.root, package, configuration);
+                let mut paths = vec![PathBuf::from(configuration), moved];
+                paths.dedup();
                 let drop_in = SetUpFile::ContainerdDropIn {
-                    configuration,
+                    configuration: configuration.into(),
                     imported,
                 };
-                vec![SetUpFile::Containerd(configuration), drop_in, link()]
+                let files = paths.into_iter().map(SetUpFile::Containerd);
+                files.chain([drop_in, link()]).collect()
             }
-            HookMethod::OciHooks { directory, .. } => vec![SetUpFile::OciHook(directory)],
+            HookMethod::OciHooks {
+                directory,
+                drop_in,
+                key,
+                ..
+            } => {
+                let mut paths = state::hook_directories(&host.root, package);
+                paths.extend([directory, ADMINISTRATORS_HOOKS].map(str::to_owned));
+                paths.sort();
+                paths.dedup();
+                let files = paths
+                    .into_iter()
+                    .map(|path| SetUpFile::OciHook(path.into()));
+                let setting = SetUpFile::HookDirectories {
+                    path: drop_in.into(),
+                    key,
+                    directories: Vec::new(),
+                };
+                files.chain([setting]).collect()
+            }
             HookMethod::LxcInclude { directory, .. } => vec![SetUpFile::LxcHook(directory)],
             HookMethod::AttachOnly => Vec::new(),
         };
         engine.packages().flat_map(of_package).collect()
+    }
+
+    /// Makes sure that the engine starts with that content of its file.
+    ///
+    /// # Errors
+    /// [`InstallError::Flag`], [`InstallError::Unproven`].
+    pub(super) fn check(
+        self,
+        host: &TargetHost,
+        file: &SetUpFile,
+        text: &str,
+    ) -> Result<(), InstallError> {
+        let (Installable::Engine(engine), SetUpFile::Docker(path)) = (self, file) else {
+            return Ok(());
+        };
+        match engines::installed(engine, &host.root) {
+            Some(it) => service::check_docker(host, (it.package, &it.program), path, text),
+            None => Ok(()),
+        }
     }
 
     /// Makes sure that the engine is installed, and that its containers do not take the files of
@@ -189,6 +243,43 @@ impl Installable {
                 })
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the files that give the containers of Podman or CRI-O our hook: a hook in a directory that
+/// the engine reads and that can be written. Where there is none, as on systems with a read-only
+/// `/usr`, the engine is told to read the administrator's directory too.
+fn oci_hook_files(
+    root: &Path,
+    package: &EnginePackage,
+    drop_in: &str,
+    key: &'static [&'static str],
+) -> Vec<SetUpFile> {
+    let mut read = state::hook_directories(root, package);
+    let has_ours = |directory: &&String| {
+        let file = Path::new(directory).join("plimsoll.json");
+        change::below(root, &file).exists()
+    };
+    let can_write = |directory: &&String| change::can_write(root, Path::new(directory));
+    let best = read.iter().find(has_ours).filter(can_write);
+    let best = best.or_else(|| read.iter().find(can_write)).cloned();
+    // `uninstall` finds the setting by the directory that only the setting names.
+    let setting = |directories| SetUpFile::HookDirectories {
+        path: drop_in.into(),
+        key,
+        directories,
+    };
+    let is_set = change::below(root, Path::new(drop_in)).exists();
+    match best {
+        Some(directory) if is_set => vec![SetUpFile::OciHook(directory.into()), setting(read)],
+        Some(directory) => vec![SetUpFile::OciHook(directory.into())],
+        None => {
+            read.push(ADMINISTRATORS_HOOKS.to_owned());
+            vec![
+                SetUpFile::OciHook(ADMINISTRATORS_HOOKS.into()),
+                setting(read),
+            ]
         }
     }
 }

@@ -12,13 +12,14 @@ mod installable;
 mod plan;
 mod record;
 mod runtimes;
+mod service;
 mod setup_file;
 mod state;
 
 pub use change::Change;
 pub use installable::Installable;
 pub use plan::{Plan, carry_out, plan_install, plan_uninstall};
-pub use state::{LxcHooks, SetUp, lxc_hooks, set_up};
+pub use state::{LxcHooks, SetUp, docker_flag, lxc_hooks, set_up};
 
 use crate::facts::engines::Engine;
 use std::{io, path::PathBuf};
@@ -45,6 +46,29 @@ pub enum InstallError {
         hook: String,
         /// The mount point of lxcfs.
         lxcfs: &'static str,
+    },
+    /// The engine's service has a flag that does not go with our part of its configuration.
+    #[error(
+        "{flag} in {} forbids a runtime in {}: remove the flag, and name its program as runtime.path in \
+         /etc/plimsoll/config.toml if containers need that runtime",
+        file.display(),
+        configuration.display()
+    )]
+    Flag {
+        /// The flag.
+        flag: String,
+        /// The file that holds the flag.
+        file: PathBuf,
+        /// The configuration.
+        configuration: PathBuf,
+    },
+    /// Docker refuses the configuration with our part.
+    #[error("dockerd refuses {} with the runtime plimsoll: {said}", path.display())]
+    Unproven {
+        /// The configuration.
+        path: PathBuf,
+        /// The answer of dockerd.
+        said: String,
     },
     /// A file is there and cannot be read.
     #[error("cannot read {}", path.display())]

@@ -113,6 +113,7 @@ pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Pl
         for file in files {
             let text = preview.text(&file)?;
             let after = file.set(host, text.as_deref())?;
+            engine.check(host, &file, &after)?;
             let change = Change {
                 path: file.path(),
                 kind: file.kind(),

@@ -14,18 +14,27 @@ pub(super) enum SetUpFile {
     /// The link `plimsoll-runtime`, which engines execute.
     RuntimeLink(PathBuf),
     /// Docker's configuration.
-    Docker(&'static str),
+    Docker(PathBuf),
     /// containerd's configuration.
-    Containerd(&'static str),
+    Containerd(PathBuf),
     /// A file that only Plimsoll writes, and that containerd's configuration imports.
     ContainerdDropIn {
         /// The configuration.
-        configuration: &'static str,
+        configuration: PathBuf,
         /// The directory that the configuration imports.
         imported: &'static str,
     },
     /// A hook in the directory of hooks that Podman and CRI-O read.
-    OciHook(&'static str),
+    OciHook(PathBuf),
+    /// A drop-in of the settings of Podman or CRI-O that names the directories of hooks.
+    HookDirectories {
+        /// The file.
+        path: PathBuf,
+        /// The keys down to the list.
+        key: &'static [&'static str],
+        /// The directories.
+        directories: Vec<String>,
+    },
     /// A mount hook in the directory that the containers of LXC or Incus include.
     LxcHook(&'static str),
     /// A device of the Container Device Interface.
@@ -37,11 +46,13 @@ impl SetUpFile {
     pub(super) fn path(&self) -> PathBuf {
         match self {
             SetUpFile::RuntimeLink(path) => path.clone(),
-            SetUpFile::Docker(path) | SetUpFile::Containerd(path) => path.into(),
+            SetUpFile::Docker(path)
+            | SetUpFile::Containerd(path)
+            | SetUpFile::HookDirectories { path, .. } => path.clone(),
             SetUpFile::ContainerdDropIn { imported, .. } => {
                 Path::new(imported).join("plimsoll.toml")
             }
-            SetUpFile::OciHook(directory) => Path::new(directory).join("plimsoll.json"),
+            SetUpFile::OciHook(directory) => directory.join("plimsoll.json"),
             SetUpFile::LxcHook(directory) => Path::new(directory).join("plimsoll.conf"),
             SetUpFile::CdiDevice => "/etc/cdi/plimsoll.json".into(),
         }
@@ -78,6 +89,9 @@ impl SetUpFile {
                 containerd::drop_in(&content(host, configuration)?, &runtime)
             }
             SetUpFile::OciHook(_) => Ok(hooks::oci(&program)),
+            SetUpFile::HookDirectories {
+                key, directories, ..
+            } => Ok(hooks::directories(key, directories)),
             SetUpFile::LxcHook(_) => Ok(hooks::lxc(&program)),
             SetUpFile::CdiDevice => Ok(hooks::cdi(&program)),
         };
@@ -101,7 +115,10 @@ impl SetUpFile {
             SetUpFile::Containerd(_) | SetUpFile::ContainerdDropIn { .. } => {
                 containerd::unset(text)
             }
-            SetUpFile::OciHook(_) | SetUpFile::LxcHook(_) | SetUpFile::CdiDevice => Ok(None),
+            SetUpFile::OciHook(_)
+            | SetUpFile::HookDirectories { .. }
+            | SetUpFile::LxcHook(_)
+            | SetUpFile::CdiDevice => Ok(None),
         };
         unset.map_err(self.edit_error())
     }
@@ -118,13 +135,13 @@ impl SetUpFile {
 /// When the configuration cannot be read, or is not valid.
 pub(super) fn containerd_table(
     host: &TargetHost,
-    configuration: &'static str,
+    configuration: &Path,
 ) -> Result<containerd::RuntimeTable, InstallError> {
     let table = containerd::runtime_table(&content(host, configuration)?);
-    table.map_err(SetUpFile::Containerd(configuration).edit_error())
+    table.map_err(SetUpFile::Containerd(configuration.to_owned()).edit_error())
 }
 
-fn content(host: &TargetHost, path: &str) -> Result<String, InstallError> {
-    let text = change::read(&host.root, Path::new(path), FileKind::Text)?;
+fn content(host: &TargetHost, path: &Path) -> Result<String, InstallError> {
+    let text = change::read(&host.root, path, FileKind::Text)?;
     Ok(text.unwrap_or_default())
 }

@@ -11,8 +11,11 @@ use super::{
     change::below,
     containerd, docker, hooks,
     runtimes::{Runtimes, is_our_program},
+    service,
 };
-use crate::facts::engines::{CDI_DIRECTORIES, EnginePackage, HookMethod};
+use crate::facts::engines::{
+    ADMINISTRATORS_HOOKS, CDI_DIRECTORIES, CommandLines, EnginePackage, Flag, HookMethod,
+};
 
 /// The part of an engine's containers that gets the view, with the file or directory by which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub enum SetUp {
     All(PathBuf),
     /// Only containers that ask for the view get it: by the name of a runtime, or by a device.
     OnRequest(PathBuf),
+    /// No container gets the view: the engine does not read the directory that has our hook.
+    Unread(PathBuf),
     /// No container gets the view.
     No,
 }
@@ -32,16 +37,17 @@ pub enum SetUp {
 #[must_use]
 pub fn set_up(root: &Path, package: &EnginePackage) -> SetUp {
     let own = match &package.hook {
-        HookMethod::DockerRuntime { configuration } => docker_set_up(root, configuration),
+        HookMethod::DockerRuntime { configuration } => {
+            docker_set_up(root, &service::configuration(root, package, configuration))
+        }
         HookMethod::ContainerdRuntime {
             configuration,
             imported,
-        } => containerd_set_up(root, configuration, imported),
-        HookMethod::OciHooks {
-            directory,
-            settings,
-            key,
-        } => oci_hook_set_up(root, &hook_directories(root, directory, settings, key)),
+        } => {
+            let path = service::configuration(root, package, configuration);
+            containerd_set_up(root, &path, Path::new(imported))
+        }
+        HookMethod::OciHooks { directory, .. } => oci_hook_set_up(root, package, directory),
         HookMethod::LxcInclude { directory, .. } => {
             return match lxc_hooks(root, directory).has_ours {
                 true => SetUp::All(directory.into()),
@@ -69,7 +75,7 @@ pub struct LxcHooks {
 /// `root`.
 #[must_use]
 pub fn lxc_hooks(root: &Path, directory: &str) -> LxcHooks {
-    let texts = texts(root, directory, "conf");
+    let texts = texts(root, Path::new(directory), "conf");
     let has = |is_hook: fn(&str) -> bool| {
         let mut programs = texts.iter().flat_map(|text| hooks::lxc_programs(text));
         programs.any(is_hook)
@@ -80,7 +86,17 @@ pub fn lxc_hooks(root: &Path, directory: &str) -> LxcHooks {
     }
 }
 
-fn docker_set_up(root: &Path, configuration: &str) -> SetUp {
+/// Returns the flag of Docker's service with which Docker takes no default runtime from its
+/// configuration.
+#[must_use]
+pub fn docker_flag(root: &Path, package: &EnginePackage) -> Option<Flag> {
+    match package.hook {
+        HookMethod::DockerRuntime { .. } => service::docker_conflict(root, package),
+        _ => None,
+    }
+}
+
+fn docker_set_up(root: &Path, configuration: &Path) -> SetUp {
     let runtimes = docker::runtimes(&text(root, configuration));
     let runtimes = runtimes.unwrap_or_default();
     match (runtimes.is_ours_default(), runtimes.ours.is_empty()) {
@@ -90,7 +106,7 @@ fn docker_set_up(root: &Path, configuration: &str) -> SetUp {
     }
 }
 
-fn containerd_set_up(root: &Path, configuration: &str, imported: &str) -> SetUp {
+fn containerd_set_up(root: &Path, configuration: &Path, imported: &Path) -> SetUp {
     let main = text(root, configuration);
     let mut files = vec![(configuration, main.clone())];
     if containerd::runtime_table(&main) == Ok(containerd::RuntimeTable::DropIn) {
@@ -120,19 +136,24 @@ fn containerd_set_up(root: &Path, configuration: &str, imported: &str) -> SetUp 
     }
 }
 
-fn oci_hook_set_up(root: &Path, directories: &[String]) -> SetUp {
-    let has_ours = |directory: &&String| {
-        let hooks = texts(root, directory, "json");
+fn oci_hook_set_up(root: &Path, package: &EnginePackage, default: &str) -> SetUp {
+    let has_ours = |directory: &&str| {
+        let hooks = texts(root, Path::new(directory), "json");
         hooks.iter().any(|text| hooks::is_our_oci_hook(text))
     };
-    match directories.iter().find(has_ours) {
-        Some(directory) => SetUp::All(directory.into()),
-        None => SetUp::No,
+    let read = hook_directories(root, package);
+    let mut read = read.iter().map(String::as_str);
+    let mut unread = [default, ADMINISTRATORS_HOOKS].into_iter();
+    match (read.find(has_ours), unread.find(has_ours)) {
+        (Some(directory), _) => SetUp::All(directory.into()),
+        (None, Some(directory)) => SetUp::Unread(directory.into()),
+        (None, None) => SetUp::No,
     }
 }
 
 fn cdi_set_up(root: &Path) -> SetUp {
     let has_ours = |directory: &&&str| {
+        let directory = Path::new(directory);
         let devices = ["json", "yaml"].map(|extension| texts(root, directory, extension));
         devices.iter().flatten().any(|text| hooks::is_our_cdi(text))
     };
@@ -142,39 +163,76 @@ fn cdi_set_up(root: &Path) -> SetUp {
     }
 }
 
-/// Returns the directories of hooks that the engine reads: the list under `key` of the last of the
-/// settings that has one, else `default`.
-fn hook_directories(root: &Path, default: &str, settings: &[&str], key: &[&str]) -> Vec<String> {
-    let files = settings
-        .iter()
-        .flat_map(|path| match path.ends_with(".conf") {
-            true => vec![text(root, path)],
-            false => texts(root, path, "conf"),
-        });
-    let list = |text: String| {
-        let document: DocumentMut = text.parse().ok()?;
-        let mut item = Some(document.as_item());
-        for key in key {
-            item = item.and_then(|item| item.get(key));
-        }
-        let list = item.and_then(Item::as_array)?.iter();
-        Some(
-            list.filter_map(|it| it.as_str().map(str::to_owned))
-                .collect(),
-        )
+/// Returns the directories of hooks that the engine reads, in ascending order of precedence; none for
+/// an engine without such hooks.
+///
+/// A flag of the engine's service counts first, then the list in the last of the settings that has
+/// one; a list with `{append=true}` adds to those before. The engine reads both directories of its
+/// packages if the list is empty, and the default one if there is no list.
+pub(super) fn hook_directories(root: &Path, package: &EnginePackage) -> Vec<String> {
+    let HookMethod::OciHooks {
+        directory,
+        settings,
+        key,
+        ..
+    } = &package.hook
+    else {
+        return Vec::new();
     };
-    let last = files.rev().find_map(list);
-    last.unwrap_or_else(|| vec![default.to_owned()])
+    let lines = CommandLines::of(root, package);
+    if let Some(flag) = lines.flag(&["hooks-dir"]) {
+        return flag.value.split(',').map(str::to_owned).collect();
+    }
+    let moved = [
+        lines.flag(&["config", "c"]),
+        lines.flag(&["config-dir", "d"]),
+    ];
+    let moved = moved.into_iter().flatten().map(|flag| flag.value);
+    let mut paths: Vec<String> = settings.iter().map(|path| (*path).to_owned()).collect();
+    paths.extend(moved);
+    let mut found: Option<Vec<String>> = None;
+    for path in &paths {
+        let texts = match below(root, Path::new(path)).is_dir() {
+            true => texts(root, Path::new(path), "conf"),
+            false => vec![text(root, Path::new(path))],
+        };
+        for (list, appends) in texts.iter().filter_map(|text| directories(text, key)) {
+            let mut all = found.filter(|_| appends).unwrap_or_default();
+            all.extend(list);
+            found = Some(all);
+        }
+    }
+    match found {
+        None => vec![(*directory).to_owned()],
+        Some(none) if none.is_empty() => {
+            [*directory, ADMINISTRATORS_HOOKS].map(str::to_owned).into()
+        }
+        Some(found) => found,
+    }
+}
+
+/// Returns the list of directories under the key, and whether the list adds to earlier ones.
+fn directories(text: &str, key: &[&str]) -> Option<(Vec<String>, bool)> {
+    let document: DocumentMut = text.parse().ok()?;
+    let mut item = Some(document.as_item());
+    for key in key {
+        item = item.and_then(|item| item.get(key));
+    }
+    let list = item.and_then(Item::as_array)?;
+    let names = list.iter().filter_map(|it| it.as_str().map(str::to_owned));
+    let attributes = list.iter().filter_map(|it| it.as_inline_table());
+    let mut appends = attributes.filter_map(|table| table.get("append")?.as_bool());
+    Some((names.collect(), appends.any(|appends| appends)))
 }
 
 /// Returns the text of a file; an empty one if the file cannot be read.
-fn text(root: &Path, path: &str) -> String {
-    fs::read_to_string(below(root, Path::new(path))).unwrap_or_default()
+fn text(root: &Path, path: &Path) -> String {
+    fs::read_to_string(below(root, path)).unwrap_or_default()
 }
 
 /// Returns the texts of the files with that extension in a directory, ordered by name.
-fn texts(root: &Path, directory: &str, extension: &str) -> Vec<String> {
-    let files = fs::read_dir(below(root, Path::new(directory)));
+fn texts(root: &Path, directory: &Path, extension: &str) -> Vec<String> {
+    let files = fs::read_dir(below(root, directory));
     let files = files.into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|it| it == extension));
@@ -246,8 +304,9 @@ mod tests {
     #[test]
     fn a_hook_in_a_directory_that_podman_does_not_read_sets_nothing_up() {
         let etc = ("/etc/containers/oci/hooks.d/plimsoll.json", OCI_HOOK);
-        assert_eq!(of(Engine::Podman, &[etc]), SetUp::No);
-        assert_eq!(of(Engine::Crio, &[etc]), SetUp::No);
+        let unread = SetUp::Unread("/etc/containers/oci/hooks.d".into());
+        assert_eq!(of(Engine::Podman, &[etc]), unread);
+        assert_eq!(of(Engine::Crio, &[etc]), unread);
         let read = ("/usr/share/containers/oci/hooks.d/plimsoll.json", OCI_HOOK);
         let all = SetUp::All("/usr/share/containers/oci/hooks.d".into());
         assert_eq!(of(Engine::Podman, &[read]), all);
@@ -263,6 +322,37 @@ mod tests {
         let crio = "[crio.runtime]\nhooks_dir = [\"/etc/containers/oci/hooks.d\"]\n";
         let crio = ("/etc/crio/crio.conf.d/10-hooks.conf", crio);
         assert_eq!(of(Engine::Crio, &[hook, crio]), all);
+    }
+
+    #[test]
+    fn the_engines_last_word_about_its_directories_of_hooks_counts() {
+        let podman = |files: &[(&str, &str)]| {
+            hook_directories(
+                machine(files).path(),
+                Engine::Podman.packages().next().unwrap(),
+            )
+        };
+        let (usr, etc) = ("/usr/share/containers/oci/hooks.d", ADMINISTRATORS_HOOKS);
+        assert_eq!(podman(&[]), [usr]);
+        let empty = (
+            "/etc/containers/containers.conf",
+            "[engine]\nhooks_dir = []\n",
+        );
+        assert_eq!(podman(&[empty]), [usr, etc]);
+        let one = (
+            "/etc/containers/containers.conf",
+            "[engine]\nhooks_dir = [\"/one\"]\n",
+        );
+        let two = "[engine]\nhooks_dir = [\"/two\", {append=true}]\n";
+        let two = ("/etc/containers/containers.conf.d/2.conf", two);
+        assert_eq!(podman(&[one, two]), ["/one", "/two"]);
+        let crio = (
+            "/usr/lib/systemd/system/crio.service",
+            "ExecStart=/usr/bin/crio --hooks-dir /a,/b\n",
+        );
+        let crio = machine(&[crio]);
+        let package = Engine::Crio.packages().next().unwrap();
+        assert_eq!(hook_directories(crio.path(), package), ["/a", "/b"]);
     }
 
     const HANDLER: &str = "version = 3\n\

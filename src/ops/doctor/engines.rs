@@ -3,7 +3,7 @@
 use super::{Finding, Level, probe};
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE},
-    facts::engines::{self, Engine, EnginePackage, HookMethod},
+    facts::engines::{self, Engine, EnginePackage, Flag, HookMethod},
     inject::install::{self, SetUp},
 };
 use std::{path::Path, thread};
@@ -15,6 +15,8 @@ pub(super) struct EngineState {
     /// The version; `None` where the program was not asked, or did not answer.
     version: Option<String>,
     set_up: SetUp,
+    /// The flag with which Docker takes no default runtime from its configuration.
+    flag: Option<Flag>,
 }
 
 /// Reads the state of each engine that is installed below `root` and has hooks. The programs are
@@ -24,17 +26,19 @@ pub(super) fn read(root: &Path, mounts: &[Mount], is_here: bool) -> Vec<EngineSt
     let installed = engines.filter_map(|engine| engines::installed(engine, root));
     let asked = installed.map(|installed| {
         let set_up = set_up(root, mounts, installed.package);
+        let flag = install::docker_flag(root, installed.package);
         // Each program may take its time, so they are asked at once.
         let version = thread::spawn(move || {
             let printed = is_here.then(|| probe::command(installed.program, &["--version"]));
             printed.flatten().as_deref().and_then(version)
         });
-        (installed.package.engine, set_up, version)
+        (installed.package.engine, (set_up, flag), version)
     });
     let asked: Vec<_> = asked.collect();
     let states = asked
         .into_iter()
-        .map(|(engine, set_up, version)| EngineState {
+        .map(|(engine, (set_up, flag), version)| EngineState {
+            flag,
             engine,
             version: version.join().ok().flatten(),
             set_up,
@@ -67,6 +71,9 @@ fn set_up(root: &Path, mounts: &[Mount], package: &EnginePackage) -> SetUp {
 pub(super) fn find(state: &EngineState) -> Finding {
     let version = state.version.as_deref().unwrap_or("unknown version");
     let name = state.engine.name();
+    if let Some(flag) = &state.flag {
+        return flagged(state, version, flag);
+    }
     match &state.set_up {
         SetUp::All(by) => {
             let text = format!(
@@ -80,12 +87,38 @@ pub(super) fn find(state: &EngineState) -> Finding {
             let text = format!("{version}; only containers that ask for the view get it, by {by}");
             Finding::new(Level::Note, name, text)
         }
+        SetUp::Unread(directory) => {
+            let text = format!(
+                "{version}; no container gets the view: the hook in {} is not read, because hooks_dir \
+                 does not name that directory",
+                directory.display()
+            );
+            let fix = format!("plimsoll install {name}, which writes the hook where it is read");
+            Finding::new(Level::Error, name, text).fix(fix)
+        }
         SetUp::No => {
             let text = format!("{version}; no container gets the view");
             let fix = format!("plimsoll install {name}");
             Finding::new(Level::Warning, name, text).fix(fix)
         }
     }
+}
+
+/// Judges a flag that does not go with a default runtime in the configuration.
+fn flagged(state: &EngineState, version: &str, Flag { name, file, .. }: &Flag) -> Finding {
+    let file = file.display();
+    let (level, harm) = match state.set_up {
+        SetUp::All(_) => (Level::Error, "Docker does not start again"),
+        _ => (Level::Warning, "no container gets the view"),
+    };
+    let text = format!(
+        "{version}; {harm}: {name} in {file} forbids a default runtime in the configuration"
+    );
+    let fix = format!(
+        "remove {name} from {file}, then plimsoll install {}",
+        state.engine
+    );
+    Finding::new(level, state.engine.name(), text).fix(fix)
 }
 
 #[cfg(test)]
