@@ -55,7 +55,8 @@ pub fn add_hook(configuration: &mut Value, program: &str) -> Result<bool, ShapeE
 /// Returns whether the configuration has changed. A container that has a time namespace or joins one
 /// stays as it is. So does a container with a user namespace, whose clocks crun cannot set, and a
 /// container that joins a namespace of another one, as in a pod, which crun cannot start with clocks
-/// of its own (1.21).
+/// of its own (1.21). A container without a pid namespace keeps the clocks of the processes that it
+/// sees: those started before its clocks would begin.
 ///
 /// # Errors
 ///
@@ -80,7 +81,8 @@ pub fn add_clocks(configuration: &mut Value, now: Clocks) -> Result<bool, ShapeE
         let kind = text("type").unwrap_or_default();
         ["time", "user"].contains(&kind) || text("path").is_some_and(|path| !path.is_empty())
     };
-    if namespaces.iter().any(forbids_clocks) {
+    let is_pid = |namespace: &Value| namespace.get("type").and_then(Value::as_str) == Some("pid");
+    if namespaces.iter().any(forbids_clocks) || !namespaces.iter().any(is_pid) {
         return Ok(false);
     }
     namespaces.push(json!({ "type": "time" }));
@@ -196,7 +198,7 @@ mod tests {
         for namespaces in [
             json!([{"type": "time"}]),
             json!([{"type": "time", "path": "/proc/1/ns/time"}]),
-            json!([{"type": "user"}]),
+            json!([{"type": "pid"}, {"type": "user"}]),
             json!([{"type": "pid"}, {"type": "ipc", "path": "/proc/7/ns/ipc"}]),
             Value::Null,
         ] {
@@ -206,5 +208,18 @@ mod tests {
             assert_eq!(configuration, before);
         }
         assert_eq!(add_clocks(&mut json!({}), NOW), Ok(false));
+    }
+
+    #[test]
+    fn a_container_among_the_processes_of_the_host_or_of_another_keeps_their_clocks() {
+        for namespaces in [
+            json!([]),
+            json!([{"type": "mount"}, {"type": "ipc"}]),
+            json!([{"type": "mount"}, {"type": "pid", "path": "/proc/7/ns/pid"}]),
+        ] {
+            let mut configuration = json!({"linux": {"namespaces": namespaces}});
+            assert_eq!(add_clocks(&mut configuration, NOW), Ok(false));
+            assert_eq!(configuration["linux"].get("timeOffsets"), None);
+        }
     }
 }
