@@ -17,10 +17,10 @@ use serde_json::json;
 use std::{
     convert::Infallible,
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File, OpenOptions},
     io::{Read, Write},
-    os::unix::process::CommandExt,
+    os::unix::{ffi::OsStrExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -138,9 +138,11 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigurationError> {
 fn own_path() -> PathBuf {
     let own =
         fs::read_link("/proc/self/exe").unwrap_or_else(|_| hook_spec::PACKAGED_PROGRAM.into());
-    // After an upgrade the link ends in ` (deleted)`; the path without it is the new program.
-    match own.to_str().and_then(|own| own.strip_suffix(" (deleted)")) {
-        Some(path) => path.into(),
+    // After an upgrade the link ends in ` (deleted)`; the path without it is the new program. The name
+    // of a program may end so too.
+    let upgraded = own.as_os_str().as_bytes().strip_suffix(b" (deleted)");
+    match upgraded.filter(|_| !own.exists()) {
+        Some(path) => OsStr::from_bytes(path).into(),
         None => own,
     }
 }
