@@ -1,7 +1,12 @@
 //! The container of a reader: nested containers, pods, and the file that another process opened.
 
-use crate::harness::{Cgroup, Daemon, field, hierarchy, stdout_of, wait_until};
-use std::{fs, process::Command};
+use crate::harness::{
+    Cgroup, Daemon, field, hierarchy, plimsoll, read_line, stdout_of, wait_until,
+};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -173,4 +178,130 @@ fn the_number_of_descriptors_is_bounded_for_any_number_of_containers() {
         descriptors()
     );
     assert!(look(&containers[0]).contains("MemTotal"));
+}
+
+/// Python that ends the main thread of a process. Another thread prints the first line of a file.
+const MAIN_THREAD_ENDS: &str = r#"
+import ctypes, threading, time
+def look():
+    while open("/proc/self/stat").read().split()[2] != "Z": time.sleep(0.01)
+    print(open("/proc/meminfo").readline(), end="", flush=True)
+    time.sleep(SECONDS)
+threading.Thread(target=look).start()
+ctypes.CDLL(None).syscall(ctypes.c_long(EXIT), ctypes.c_long(0))
+"#;
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_zombie_main_thread_is_counted_in_its_living_threads_cgroup() {
+    let daemon = Daemon::start();
+    let container = Cgroup::new();
+    container.limit_memory(64 * MIB);
+    let script = MAIN_THREAD_ENDS
+        .replace("SECONDS", "3")
+        .replace("EXIT", &libc::SYS_exit.to_string());
+    let script = format!("cat >/tmp/$$.py <<'END'\n{script}\nEND\nexec python3 /tmp/$$.py\n");
+    let mut shell = container.shell(&daemon, &script);
+    let mut init = shell.stdout(Stdio::piped()).spawn().unwrap();
+    let read = read_line(init.stdout.as_mut().unwrap());
+    let pids = fs::read_to_string(container.directory("memory").join("cgroup.procs")).unwrap();
+    let zombie = pids.lines().last().unwrap();
+    let shown = plimsoll()
+        .args(["show", "--pid", zombie, "meminfo"])
+        .output();
+    let shown = stdout_of(&shown.unwrap());
+    init.wait().unwrap();
+    assert_eq!(field(&read, "MemTotal"), 64 << 10);
+    assert_eq!(field(&shown, "MemTotal"), 64 << 10);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_process_that_has_ended_counts_to_its_inits_container_and_never_to_the_host() {
+    let daemon = Daemon::start();
+    let container = Cgroup::new();
+    container.limit_memory(64 * MIB);
+    let script = "python3 -c '\nimport os, time\nchild = os.fork()\nif not child: os._exit(0)\n\
+        print(\"made\", flush=True)\ntime.sleep(3)'";
+    let mut shell = container.shell(&daemon, script);
+    let mut init = shell.stdout(Stdio::piped()).spawn().unwrap();
+    read_line(init.stdout.as_mut().unwrap());
+    let zombie = || {
+        let all = fs::read_dir("/proc").unwrap();
+        let mut pids = all.filter_map(|one| one.unwrap().file_name().into_string().ok());
+        let is_it = |pid: &String| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat
+                .split_whitespace()
+                .nth(3)
+                .unwrap_or_default()
+                .to_owned();
+            let tree = fs::read_to_string(format!("/proc/{parent}/cmdline")).unwrap_or_default();
+            stat.contains(") Z ") && tree.contains("os.fork()")
+        };
+        pids.find(is_it)
+    };
+    wait_until("the child has ended", || zombie().is_some());
+    let shown = plimsoll()
+        .args(["show", "--pid", &zombie().unwrap(), "meminfo"])
+        .output();
+    let shown = stdout_of(&shown.unwrap());
+    init.wait().unwrap();
+    assert_eq!(field(&shown, "MemTotal"), 64 << 10);
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_living_cgroup_may_have_any_name() {
+    let daemon = Daemon::start();
+    let parent = Cgroup::new();
+    for name in ["web (deleted)", "a:b", "x\\n y ", "init.scope (deleted)"] {
+        let container = parent.child(name);
+        container.limit_memory(48 * MIB);
+        let join = container.procs();
+        let join: String = join
+            .iter()
+            .map(|procs| format!("echo $$ > '{}'\n", procs.display()))
+            .collect();
+        let look = format!(
+            "{join}exec unshare -pfm --kill-child --mount-proc sh -c 'head -1 {}/proc/meminfo; sleep 1'",
+            daemon.mountpoint.display()
+        );
+        let mut shell = Command::new("sh");
+        let mut shell = shell.args(["-ec", &look]).stdout(Stdio::piped()).spawn();
+        let shell = shell.as_mut().unwrap();
+        let read = read_line(shell.stdout.as_mut().unwrap());
+        assert_eq!(field(&read, "MemTotal"), 48 << 10, "{name}");
+        let pids = fs::read_to_string(container.directory("memory").join("cgroup.procs"));
+        let pid = pids.unwrap().lines().nth(1).unwrap().to_owned();
+        let shown = plimsoll().args(["show", "--pid", &pid, "meminfo"]).output();
+        let shown = stdout_of(&shown.unwrap());
+        assert_eq!(field(&shown, "MemTotal"), 48 << 10, "{name}");
+        shell.wait().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_that_moves_itself_into_a_cgroup_below_is_its_cgroup_namespaces_root() {
+    let daemon = Daemon::start();
+    let container = Cgroup::new();
+    let leaf = container.child("init");
+    container.limit_memory(80 * MIB);
+    leaf.limit_memory(32 * MIB);
+    let look = "grep MemTotal /proc/meminfo; sleep 2";
+    let join = leaf.join("$$").replace('$', "\\$");
+    let script = format!("exec unshare --cgroup sh -c \"{join}{look}\"");
+    let mut shell = container.shell(&daemon, &script);
+    let mut init = shell.stdout(Stdio::piped()).spawn().unwrap();
+    let read = read_line(init.stdout.as_mut().unwrap());
+    let pids = fs::read_to_string(leaf.directory("memory").join("cgroup.procs")).unwrap();
+    let shown = plimsoll()
+        .args(["show", "--pid", pids.lines().next().unwrap(), "meminfo"])
+        .output();
+    let shown = stdout_of(&shown.unwrap());
+    init.wait().unwrap();
+    drop(leaf);
+    assert_eq!(field(&read, "MemTotal"), 80 << 10);
+    assert_eq!(field(&shown, "MemTotal"), 80 << 10);
 }

@@ -1,5 +1,6 @@
 //! The numbers that a container sees.
 
+mod callers;
 mod captured;
 pub(crate) mod grammar;
 mod kernel_bytes;

@@ -119,7 +119,7 @@ impl Show {
     fn caller(&self, answers: &Answers) -> Result<Caller> {
         if let Some(pid) = self.pid {
             return answers
-                .caller(pid.main_thread())
+                .caller_process(pid)
                 .with_context(|| format!("cannot find the container of process {pid}"));
         }
         let path = self.cgroup.as_deref().unwrap_or(Path::new("/"));

@@ -9,6 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
         let text = trigger.to_string();
         assert_eq!(Trigger::parse(text.as_bytes(), true), Some(trigger));
     }
+    let _ = Membership::parse(bytes).without_mark();
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
@@ -17,5 +18,4 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = (parse::memory_stat(text), parse::memory_stat_v1(text), parse::throttled_time(text));
     let _ = (parse::cpuacct(text, text), devices::io_stat(text), devices::blkio(text, text));
     let _ = (parse::numa_stat(text), parse::numa_stat_v1(text, Bytes(4096)));
-    let _ = Membership::parse(text).v1("memory");
 });

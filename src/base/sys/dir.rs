@@ -180,6 +180,14 @@ impl Dir {
     /// # Errors
     /// The errors of `openat(2)` and `getdents(2)`.
     pub fn directories(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.first_directories(path, usize::MAX)
+    }
+
+    /// Returns the names of at most `max` directories as [`Dir::directories`] does.
+    ///
+    /// # Errors
+    /// The errors of [`Dir::directories`].
+    pub fn first_directories(&self, path: &Path, max: usize) -> io::Result<Vec<OsString>> {
         use std::os::unix::ffi::OsStrExt;
         // A directory with 2 links has no directory below and need not be read.
         let stat = fstatat(self.fd.as_fd(), relative(path), AtFlags::empty())?;
@@ -190,6 +198,9 @@ impl Dir {
         let entries = nix::dir::Dir::openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
         let mut names = Vec::new();
         for entry in entries {
+            if names.len() >= max {
+                break;
+            }
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             let is_directory = entry.file_type() == Some(nix::dir::Type::Directory);
@@ -273,6 +284,7 @@ mod tests {
         let dir = Dir::open(place.path()).unwrap();
         assert_eq!(dir.text(Path::new("/a/b")).unwrap(), "text");
         assert_eq!(dir.directories(Path::new("/")).unwrap(), ["a"]);
+        assert!(dir.first_directories(Path::new("/"), 0).unwrap().is_empty());
         assert_eq!(
             dir.dir(Path::new("a"))
                 .unwrap()

@@ -1,6 +1,7 @@
 //! System calls that the standard library lacks, each behind a safe signature.
 
 mod budget;
+mod cgroupns;
 mod chain;
 mod clock;
 mod dir;
@@ -23,6 +24,7 @@ mod userns;
 mod write_atomic;
 
 pub use budget::Budget;
+pub use cgroupns::in_cgroup_namespace;
 pub use chain::chain;
 pub use clock::{clocks, since_boot};
 pub use dir::{Dir, text};

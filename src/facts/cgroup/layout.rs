@@ -242,11 +242,22 @@ impl Layout {
 impl Hierarchy {
     fn path(&self, membership: &Membership, controller: &str) -> Option<PathBuf> {
         let path = match self.version {
-            Version::V1 => membership.v1(controller),
-            Version::V2 => membership.v2(),
-        }?;
+            Version::V1 => membership.v1(controller)?.clone(),
+            Version::V2 => self.path_v2(membership)?,
+        };
         let outside = path.components().any(|part| part.as_os_str() == "..");
-        (!outside).then(|| path.clone())
+        (!outside).then_some(path)
+    }
+
+    /// Returns the path in this hierarchy of v2. The text alone does not tell a cgroup that was
+    /// removed from a living one whose name ends like the kernel's mark.
+    fn path_v2(&self, membership: &Membership) -> Option<PathBuf> {
+        let path = membership.v2()?;
+        let unmarked = membership.without_mark();
+        Some(match unmarked.filter(|_| !self.root.has(path)) {
+            Some(removed) => removed,
+            None => path.clone(),
+        })
     }
 
     fn text(&self, path: &str, file: &str) -> Result<Option<String>, ReadError> {

@@ -1,6 +1,6 @@
 //! The start of a container.
 
-use super::{Birth, Container, namespace, pids};
+use super::{Birth, Caller, Callers, Container, namespace, pids, task::SeenTask};
 use crate::{
     base::units::{Micros, Pid},
     facts::{
@@ -9,50 +9,94 @@ use crate::{
     },
 };
 
+/// A process of a container.
+struct Member {
+    pid: Pid,
+    /// The pids from the outermost pid namespace to the process's own.
+    pids: Vec<Pid>,
+    started: Micros,
+}
+
 /// Returns the start of a container, and the init whose start that is, if there is one; `None` for a
 /// container without processes. `known` is the result of the last call: as long as its init lives,
 /// no other process is read.
+///
+/// A container without a pid namespace of its own shares the processes of another container or of the
+/// host, so its clock is the kernel's: `ps` adds the start of a process to `btime`, or subtracts the
+/// start from the uptime, and the kernel counts each start on the clock of the reader.
 #[must_use]
 pub fn birth(
     container: &Container,
-    cgroups: &Layout,
-    machine: &Machine,
+    callers: &Callers,
+    (cgroups, machine): (&Layout, &Machine),
     known: Option<(Pid, Birth)>,
 ) -> Option<(Option<Pid>, Birth)> {
-    if let Some(birth) = container.init.and_then(|init| of_process(machine, init)) {
+    if let Some(birth) = container.init.and_then(|init| of_init(machine, init)) {
         return Some((container.init, birth));
     }
     // The kernel may have reused the pid, but the new process has another start.
     if let Some((init, birth)) =
-        known.filter(|(init, birth)| of_process(machine, *init) == Some(*birth))
+        known.filter(|(init, birth)| of_init(machine, *init) == Some(*birth))
     {
         return Some((Some(init), birth));
     }
-    let processes = cgroups.processes(&container.paths).unwrap_or_default();
+    let members = members(container, cgroups, machine);
+    let oldest = members.iter().min_by_key(|member| member.started)?;
     // A container inside this one has an init too, but in a deeper pid namespace.
-    let init = processes
+    let inits = members
         .iter()
-        .map(|pid| (pids(machine, pid.main_thread()), *pid))
-        .filter(|(pids, _)| pids.last() == Some(&Pid(1)))
-        .min_by_key(|(pids, _)| pids.len());
-    init.and_then(|(_, init)| Some((Some(init), of_process(machine, init)?)))
-        .or_else(|| Some((None, oldest(machine, &processes)?)))
+        .filter(|member| member.pids.last() == Some(&Pid(1)));
+    let init = inits.min_by_key(|init| init.pids.len());
+    let own = init.filter(|init| init.pids.len() <= oldest.pids.len());
+    let outer = || match callers.identify_process(oldest.pid, cgroups, machine) {
+        // A cgroup within a container, whose init is in the container.
+        Ok(Caller::Container(outer)) if outer.paths.contains(&container.paths) => outer.init,
+        _ => None,
+    };
+    let init = own.map(|init| init.pid).or_else(outer);
+    init.and_then(|init| Some((Some(init), of_init(machine, init)?)))
+        .or_else(|| Some((None, kernel_clock(machine, oldest.pid)?)))
 }
 
-fn of_process(machine: &Machine, pid: Pid) -> Option<Birth> {
-    let time = |pid: &str| namespace(machine, pid, "time").ok();
-    if time(&pid.to_string()).is_some_and(|own| Some(own) != time("self")) {
-        let offsets = machine.proc_text(format!("{pid}/timens_offsets")).ok()?;
-        return parse::boottime_offset(&offsets).map(Birth::Offset);
+fn members(container: &Container, cgroups: &Layout, machine: &Machine) -> Vec<Member> {
+    let mut processes = cgroups.processes(&container.paths).unwrap_or_default();
+    if processes.is_empty() {
+        // A threaded cgroup lists no processes.
+        let threads = cgroups.threads(&container.paths).unwrap_or_default();
+        processes = threads.into_iter().map(|tid| Pid(tid.0)).collect();
     }
-    let started = machine.process(pid).ok()?.started;
-    Some(Birth::Started(started))
+    let member = |pid: Pid| {
+        let started = machine.process(pid).ok()?.started;
+        let pids = pids(machine, pid.main_thread());
+        Some(Member { pid, pids, started })
+    };
+    processes.into_iter().filter_map(member).collect()
 }
 
-fn oldest(machine: &Machine, processes: &[Pid]) -> Option<Birth> {
-    let births = processes.iter().filter_map(|pid| of_process(machine, *pid));
-    births.min_by_key(|birth| match birth {
-        Birth::Offset(offset) => Micros(offset.unsigned_abs()),
-        Birth::Started(started) => *started,
-    })
+fn of_init(machine: &Machine, init: Pid) -> Option<Birth> {
+    let started = machine.process(init).ok()?.started;
+    own_offset(machine, init).or(Some(Birth::Started(started)))
+}
+
+/// Returns the offset of the time namespace of a process; `None` for the time namespace of this
+/// process.
+fn own_offset(machine: &Machine, pid: Pid) -> Option<Birth> {
+    let time = |place: &str| namespace(machine, place, "time");
+    let mut tid = pid.main_thread();
+    let mut own = time(&tid.to_string());
+    if own.is_err() {
+        // A main thread that has ended has no time namespace.
+        let living = SeenTask::living(pid, machine).ok()?;
+        (tid, own) = (living.tid, time(&living.place));
+    }
+    if own.ok()? == time("self").ok()? {
+        return None;
+    }
+    let offsets = machine.proc_text(format!("{tid}/timens_offsets")).ok()?;
+    parse::boottime_offset(&offsets).map(Birth::Offset)
+}
+
+fn kernel_clock(machine: &Machine, pid: Pid) -> Option<Birth> {
+    machine.process(pid).ok()?;
+    own_offset(machine, pid).or(Some(Birth::Offset(0)))
 }

@@ -3,32 +3,38 @@
 //! | caller | numbers |
 //! |---|---|
 //! | a process of the host: in the pid and mount namespace of PID 1 | the host's own bytes |
-//! | a process whose pid namespace has its init in the same cgroup or in one above | those of the init's cgroup: the whole container, for each of its services too |
-//! | the same, and the init is in `init.scope` (systemd) | those of the cgroup above `init.scope` |
-//! | a container in a container, with a pid namespace of its own | those of the inner init's cgroup; the limits above it bind as well |
-//! | containers of a pod that share a pid namespace, with the init in another cgroup | those of each one's own cgroup |
-//! | a process in the host's pid namespace, with a mount namespace of its own | those of its own cgroup |
+//! | a process in or below the root of the container of its pid namespace's init | those of that root: the whole container, for each of its services too |
+//! | a container in a container, with a pid namespace of its own | those of the inner init's root; the limits above it bind as well |
+//! | containers of a pod that share a pid namespace, with the init in another cgroup | those of each one's own root |
+//! | a process in the host's pid namespace, with a mount namespace of its own | those of its own root |
+//! | a process whose main thread has ended, as caller or as init | by a living thread of it |
+//! | a process that has ended, on v1 | those of its init's root, or an error |
+//!
+//! The root of a container is found in `root.rs`: systemd's `init.scope` and processes that moved
+//! themselves into a cgroup below count to the cgroup that the engine made.
 //!
 //! An open file shows the numbers of the caller who opened it, whatever cgroup the caller moves to.
 //! For a cgroup that is gone, the last good facts are shown, or an error where there are none.
 
 use super::{
-    Container, namespace, pids,
-    recent::{HeldMembership, Namespace, Recent},
+    Container,
+    inits::Inits,
+    namespace,
+    recent::{Namespace, Recent},
+    root,
+    task::SeenTask,
 };
 use crate::{
     base::{
-        sys::{self, ReadError},
+        sys::ReadError,
         units::{Key, Pid, Tid},
     },
     facts::{
-        cgroup::{Layout, Membership, Paths},
+        cgroup::{Layout, Paths},
         host::Machine,
     },
 };
-use nix::fcntl::OFlag;
-use parking_lot::Mutex;
-use std::{collections::HashMap, fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +59,12 @@ pub enum CallerError {
         /// The caller.
         tid: Tid,
     },
+    /// The process has ended, and the kernel hides its cgroups.
+    #[error("cannot find the container of process {tid}: the process has ended")]
+    Ended {
+        /// The main thread of the process.
+        tid: Tid,
+    },
     /// A file of the kernel about the caller cannot be read.
     #[error("cannot identify thread {tid}")]
     Unread {
@@ -70,6 +82,17 @@ struct Namespaces {
     mount: u64,
 }
 
+/// The namespaces from which a task comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// The host's pid and mount namespace.
+    Host,
+    /// The host's pid namespace and another mount namespace.
+    AmongHosts,
+    /// Another pid namespace, by inode number.
+    PidNamespace(u64),
+}
+
 /// Identifies callers.
 #[derive(Debug)]
 pub struct Callers {
@@ -77,9 +100,7 @@ pub struct Callers {
     recent: Recent,
     /// `/proc` is the kernel's, so a read of an open file fails when its task has ended.
     is_live: bool,
-    /// The inits by pid namespace, for kernels without a way to ask. An init lives as long as its
-    /// namespace has processes, so that its pid is free only once the namespace is gone.
-    inits: Mutex<HashMap<u64, Pid>>,
+    inits: Inits,
 }
 
 impl Callers {
@@ -93,16 +114,12 @@ impl Callers {
             host: namespaces(machine, "1").or_else(|_| namespaces(machine, "self"))?,
             recent: Recent::default(),
             is_live: machine.proc().is_pseudo_fs(),
-            inits: Mutex::default(),
+            inits: Inits::default(),
         })
     }
 
     /// Identifies the thread `tid`, which must wait for the reply until the return: otherwise another
     /// thread could get the id.
-    ///
-    /// A container's root is the cgroup of the init of the caller's pid namespace, if the caller is
-    /// in or below that cgroup; else (pods that share one pid namespace, the host's own) the
-    /// caller's own cgroup.
     ///
     /// # Errors
     /// [`CallerError`] when a file about the caller cannot be read, or the caller lies outside of
@@ -122,36 +139,95 @@ impl Callers {
             return Ok(Caller::Container(container));
         }
         let unread = |source| CallerError::Unread { tid, source };
-        let thread = tid.to_string();
-        let pid = namespace_of(machine, &thread, "pid").map_err(unread)?;
-        // A caller in another pid namespace is no host process, whatever its mount namespace.
-        let is_own = pid != self.host.pid;
-        if !is_own && namespace_of(machine, &thread, "mnt").map_err(unread)? == self.host.mount {
+        let home = self.home(&tid.to_string(), machine).map_err(unread)?;
+        if home == Home::Host {
             return Ok(Caller::Host);
         }
-        let membership = HeldMembership::of(tid, machine).map_err(unread)?;
-        let own = paths(tid, membership.text(), cgroups)?;
-        let namespace = if is_own {
-            // A failed read is no proof that the namespace has no init.
-            self.namespace(tid, pid, machine).map_err(unread)?
-        } else {
-            None
+        let task = SeenTask::calling(tid, machine).map_err(unread)?;
+        self.container_of(task, home, cgroups, machine)
+    }
+
+    /// Identifies the process `pid` by a thread of it that lives. A process that has ended counts to
+    /// the container of its init.
+    ///
+    /// # Errors
+    /// As for [`Callers::identify`]; [`CallerError::Ended`] for a process that has ended and has no
+    /// init.
+    pub fn identify_process(
+        &self,
+        pid: Pid,
+        cgroups: &Layout,
+        machine: &Machine,
+    ) -> Result<Caller, CallerError> {
+        let tid = pid.main_thread();
+        let unread = |source| CallerError::Unread { tid, source };
+        let task = SeenTask::living(pid, machine).map_err(unread)?;
+        let home = match self.home(&task.place, machine) {
+            // A process that has ended has a pid namespace and no other.
+            Err(_) if task.membership.is_none() => return Err(CallerError::Ended { tid }),
+            home => home.map_err(unread)?,
         };
-        let root = namespace
-            .as_ref()
-            .and_then(|known| {
-                paths(known.init.main_thread(), known.membership.text(), cgroups).ok()
-            })
-            .map(Paths::out_of_init_scope)
-            .filter(|root| root.contains(&own))
-            .unwrap_or(own);
-        let key = cgroups.key(&root).map_err(unread)?;
-        let container = Arc::new(Container {
-            key,
-            paths: root,
-            init: namespace.as_ref().map(|known| known.init),
+        match home {
+            Home::Host => Ok(Caller::Host),
+            home => self.container_of(task, home, cgroups, machine),
+        }
+    }
+
+    fn home(&self, place: &str, machine: &Machine) -> Result<Home, ReadError> {
+        let pid = namespace_of(machine, place, "pid")?;
+        // A caller in another pid namespace is no host process, whatever its mount namespace.
+        if pid != self.host.pid {
+            return Ok(Home::PidNamespace(pid));
+        }
+        let mount = namespace_of(machine, place, "mnt")?;
+        Ok(match mount == self.host.mount {
+            true => Home::Host,
+            false => Home::AmongHosts,
+        })
+    }
+
+    /// Finds the container of a task. The init of the task's pid namespace decides, if the task is in
+    /// or below the root of the init's container; else (pods that share one pid namespace, the host's
+    /// own) the task itself.
+    fn container_of(
+        &self,
+        task: SeenTask,
+        home: Home,
+        cgroups: &Layout,
+        machine: &Machine,
+    ) -> Result<Caller, CallerError> {
+        let tid = task.tid;
+        let unread = |source| CallerError::Unread { tid, source };
+        let own = match task.cgroups() {
+            Some(membership) => {
+                let own = cgroups.paths(&membership);
+                Some(own.ok_or(CallerError::Outside { tid })?)
+            }
+            None => None,
+        };
+        let namespace = match home {
+            // A failed read is no proof that the namespace has no init.
+            Home::PidNamespace(inode) => {
+                let namespace = self.namespace(&task, inode, cgroups, machine);
+                namespace.map_err(unread)?
+            }
+            Home::Host | Home::AmongHosts => None,
+        };
+        let holds = |root: &Paths| own.as_ref().is_none_or(|own| root.contains(own));
+        let inits = namespace.as_ref().and_then(|known| {
+            let root = known.root.clone().filter(holds)?;
+            Some((Some(known.init), root))
         });
-        if let Some(namespace) = namespace.filter(|_| self.is_live) {
+        let (init, paths) = match (inits, own) {
+            (Some(inits), _) => inits,
+            (None, Some(own)) => (None, root::of(&task, own, cgroups, machine)),
+            (None, None) => return Err(CallerError::Ended { tid }),
+        };
+        let key = cgroups.key(&paths).map_err(unread)?;
+        let container = Arc::new(Container { key, paths, init });
+        if let (Some(namespace), Some(membership), true) =
+            (namespace, task.membership, self.is_live)
+        {
             (self.recent).remember(tid, membership, namespace, Arc::clone(&container));
         }
         Ok(Caller::Container(container))
@@ -180,97 +256,48 @@ impl Callers {
         }
         // Other hierarchies of v1 may have the container at another path.
         let member = cgroups.processes(&same)?.into_iter().find_map(|pid| {
-            let membership = machine.proc_text(format!("{pid}/cgroup")).ok()?;
-            paths(pid.main_thread(), &membership, cgroups)
-                .ok()?
-                .up_to(&path)
+            let membership = SeenTask::living(pid, machine).ok()?.cgroups()?;
+            cgroups.paths(&membership)?.up_to(&path)
         });
         let is_known = member.is_some();
         Ok((at(member.unwrap_or(same)), is_known))
     }
 
-    /// Returns the pid namespace `inode` of that thread; `None` if its init cannot be found.
+    /// Returns the pid namespace `inode` of that task; `None` if its init cannot be found.
     ///
     /// # Errors
     /// When descriptors or memory are short.
     fn namespace(
         &self,
-        tid: Tid,
+        task: &SeenTask,
         inode: u64,
+        cgroups: &Layout,
         machine: &Machine,
     ) -> Result<Option<Arc<Namespace>>, ReadError> {
         if let Some(known) = self.recent.namespace(inode) {
             return Ok(Some(known));
         }
-        let Some(init) = self.init(tid, inode, machine)? else {
+        let Some(init) = self.inits.of(&task.place, inode, machine)? else {
             return Ok(None);
         };
-        let membership = match HeldMembership::of(init.main_thread(), machine) {
-            Ok(membership) => membership,
+        let found = match SeenTask::living(init, machine) {
+            Ok(found) => found,
             Err(error) if error.is_shortage() => return Err(error),
             Err(_) => return Ok(None),
         };
-        let namespace = Namespace {
+        let own = found.cgroups().and_then(|own| cgroups.paths(&own));
+        let root = own.map(|own| root::of(&found, own, cgroups, machine));
+        let namespace = found.membership.map(|membership| Namespace {
             inode,
             init,
             membership,
-        };
-        Ok(Some(if self.is_live {
-            self.recent.remember_namespace(namespace)
-        } else {
-            Arc::new(namespace)
+            root,
+        });
+        Ok(namespace.map(|namespace| match self.is_live {
+            true => self.recent.remember_namespace(namespace),
+            false => Arc::new(namespace),
         }))
     }
-
-    fn init(&self, tid: Tid, namespace: u64, machine: &Machine) -> Result<Option<Pid>, ReadError> {
-        let link = format!("{tid}/ns/pid");
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let mode = nix::sys::stat::Mode::empty();
-        let ns = match nix::fcntl::openat(machine.proc(), link.as_str(), flags, mode) {
-            Ok(ns) => ns,
-            Err(error) => {
-                let error = ReadError::refused(Path::new(&link))(error.into());
-                return if error.is_shortage() {
-                    Err(error)
-                } else {
-                    Ok(None)
-                };
-            }
-        };
-        Ok(match sys::init_of(&ns) {
-            Ok(init) => Some(Pid(init)),
-            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
-                self.init_among_all(namespace, machine)
-            }
-            Err(_) => None,
-        })
-    }
-
-    // Before Linux 6.11 no ioctl returns the init, so every process is read, once for a namespace.
-    fn init_among_all(&self, wanted: u64, machine: &Machine) -> Option<Pid> {
-        let is_in = |pid: Pid| {
-            namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
-        };
-        let known = self.inits.lock().get(&wanted).copied();
-        if let Some(init) = known.filter(|init| is_in(*init)) {
-            return Some(init);
-        }
-        let all = machine.proc().directories(Path::new("/")).ok()?;
-        let init = all
-            .iter()
-            .filter_map(|name| name.to_str()?.parse::<Pid>().ok())
-            .find(|pid| is_in(*pid) && pids(machine, pid.main_thread()).last() == Some(&Pid(1)))?;
-        let mut inits = self.inits.lock();
-        inits.retain(|_, init| machine.process(*init).is_ok());
-        inits.insert(wanted, init);
-        Some(init)
-    }
-}
-
-fn paths(tid: Tid, membership: &str, cgroups: &Layout) -> Result<Paths, CallerError> {
-    cgroups
-        .paths(&Membership::parse(membership))
-        .ok_or(CallerError::Outside { tid })
 }
 
 fn namespaces(machine: &Machine, pid: &str) -> Result<Namespaces, ReadError> {
@@ -292,20 +319,15 @@ fn namespace_of(machine: &Machine, pid: &str, name: &str) -> Result<u64, ReadErr
 /// [`CallerError`] when a file about the process cannot be read, or the process lies outside of this
 /// one's namespaces.
 pub fn key_of_first(pid: Pid) -> Result<Key, CallerError> {
-    let unread = |source| CallerError::Unread {
-        tid: pid.main_thread(),
-        source,
-    };
-    let path = format!("/proc/{pid}/cgroup");
-    let membership = fs::read_to_string(&path)
-        .map_err(ReadError::refused(Path::new(&path)))
-        .map_err(unread)?;
-    let membership = Membership::parse(&membership);
+    let tid = pid.main_thread();
+    let unread = |source| CallerError::Unread { tid, source };
+    let machine = Machine::at(Path::new("/")).map_err(unread)?;
+    let task = SeenTask::living(pid, &machine).map_err(unread)?;
+    let membership = task.cgroups().ok_or(CallerError::Ended { tid })?;
     let cgroups = Layout::read(Path::new("/")).map_err(unread)?;
-    let paths = cgroups.paths(&membership);
-    let paths = paths.filter(|_| cgroups.has_keys_of(&membership));
-    let paths = paths.ok_or(CallerError::Outside {
-        tid: pid.main_thread(),
-    })?;
-    cgroups.key(&paths.out_of_init_scope()).map_err(unread)
+    let own = cgroups.paths(&membership);
+    let own = own.filter(|_| cgroups.has_keys_of(&membership));
+    let own = own.ok_or(CallerError::Outside { tid })?;
+    let root = root::of(&task, own, &cgroups, &machine);
+    cgroups.key(&root).map_err(unread)
 }

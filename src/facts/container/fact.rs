@@ -18,10 +18,10 @@ pub struct Tasks {
 /// The moment at which a container started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Birth {
-    /// The container has a time namespace of its own: the offset of that namespace's boot clock
-    /// from the machine's, in microseconds (`time_namespaces(7)`).
+    /// The offset of the boot clock of the container's time namespace from the machine's, in
+    /// microseconds (`time_namespaces(7)`): of a time namespace of its own, or, for a container
+    /// without a pid namespace of its own, of any; 0 in the machine's.
     Offset(i64),
-    /// The start of the container's init, or of its oldest process where it has no pid namespace
-    /// of its own, on the machine's boot clock.
+    /// The start of the container's init, on the machine's boot clock.
     Started(Micros),
 }

@@ -3,8 +3,11 @@
 mod birth;
 mod caller;
 mod fact;
+mod inits;
 mod per_container;
 mod recent;
+mod root;
+mod task;
 mod tasks;
 
 pub use birth::birth;
@@ -32,7 +35,7 @@ pub struct Container {
     /// The path of the root cgroup in each hierarchy.
     pub paths: Paths,
     /// The init of the container's pid namespace, in the host's pid namespace; `None` where the
-    /// container has no pid namespace of its own.
+    /// container has no pid namespace of its own: the host's, or that of another container.
     pub init: Option<Pid>,
 }
 
@@ -44,9 +47,10 @@ fn pids(machine: &Machine, tid: Tid) -> Vec<Pid> {
         .unwrap_or_default()
 }
 
-// Returns the inode number by which the kernel identifies the namespace.
-fn namespace(machine: &Machine, pid: &str, name: &str) -> io::Result<u64> {
-    let link = format!("{pid}/ns/{name}");
+// Returns the inode number by which the kernel identifies the namespace of the task whose directory
+// below `/proc` is `place`.
+fn namespace(machine: &Machine, place: &str, name: &str) -> io::Result<u64> {
+    let link = format!("{place}/ns/{name}");
     let stat = fstatat(machine.proc(), link.as_str(), AtFlags::empty())?;
     Ok(stat.st_ino)
 }

@@ -10,10 +10,10 @@
 use super::Container;
 use crate::{
     base::{
-        sys::{self, ReadError},
+        sys::ReadError,
         units::{Pid, Tid},
     },
-    facts::host::Machine,
+    facts::{cgroup::Paths, host::Machine},
 };
 use nix::sys::uio::pread;
 use parking_lot::Mutex;
@@ -32,28 +32,26 @@ const MAX_MEMBERSHIP: usize = 4096;
 #[derive(Debug)]
 pub(super) struct HeldMembership {
     file: OwnedFd,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl HeldMembership {
-    /// Opens and reads the membership of the task `tid`, which must not end before the return.
+    /// Opens and reads the membership of the task whose directory below `/proc` is `place`. The task
+    /// must not end before the return.
     ///
     /// # Errors
-    /// When `/proc/TID/cgroup` cannot be read.
-    pub(super) fn of(tid: Tid, machine: &Machine) -> Result<HeldMembership, ReadError> {
-        let path = format!("{tid}/cgroup");
-        let (file, bytes) = machine
+    /// When the file `cgroup` of the task cannot be read.
+    pub(super) fn at(place: &str, machine: &Machine) -> Result<HeldMembership, ReadError> {
+        let path = format!("{place}/cgroup");
+        let (file, text) = machine
             .proc()
             .read_and_hold(Path::new(&path))
             .map_err(ReadError::refused(Path::new(&path)))?;
-        Ok(HeldMembership {
-            file,
-            text: sys::text(bytes),
-        })
+        Ok(HeldMembership { file, text })
     }
 
-    /// Returns the text of `/proc/TID/cgroup`.
-    pub(super) fn text(&self) -> &str {
+    /// Returns the text of `/proc/TID/cgroup`, in which a path may hold any bytes.
+    pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
@@ -62,7 +60,7 @@ impl HeldMembership {
         let mut buffer = [0; MAX_MEMBERSHIP];
         match pread(&self.file, &mut buffer, 0) {
             Ok(length) if length < MAX_MEMBERSHIP => {
-                buffer.get(..length) == Some(self.text.as_bytes())
+                buffer.get(..length) == Some(self.text.as_slice())
             }
             _ => false,
         }
@@ -74,7 +72,11 @@ impl HeldMembership {
 pub(super) struct Namespace {
     pub(super) inode: u64,
     pub(super) init: Pid,
+    /// The membership of a thread of the init.
     pub(super) membership: HeldMembership,
+    /// The root of the init's container; `None` if the root lies outside of this process's cgroup
+    /// namespace.
+    pub(super) root: Option<Paths>,
 }
 
 /// A thread that read recently, with its container.
@@ -161,7 +163,6 @@ fn slot<T>(slots: &[T], number: u64) -> Option<&T> {
 mod tests {
     use super::*;
     use crate::base::units::Key;
-    use crate::facts::cgroup::Paths;
     use std::{
         os::unix::process::CommandExt,
         process::{Child, Command},
@@ -189,11 +190,13 @@ mod tests {
         for is_inits_turn in [false, true] {
             let (mut thread, mut init) = (sleeper(), sleeper());
             let recent = Recent::default();
-            let membership = |child: &Child| HeldMembership::of(Tid(child.id()), &machine).unwrap();
+            let membership =
+                |child: &Child| HeldMembership::at(&child.id().to_string(), &machine).unwrap();
             let namespace = recent.remember_namespace(Namespace {
                 inode: 7,
                 init: Pid(init.id()),
                 membership: membership(&init),
+                root: None,
             });
             recent.remember(
                 Tid(thread.id()),
@@ -231,11 +234,12 @@ mod tests {
         std::fs::create_dir(&cgroup).unwrap();
         let mut thread = sleeper();
         let recent = Recent::default();
-        let membership = || HeldMembership::of(Tid(thread.id()), &machine).unwrap();
+        let membership = || HeldMembership::at(&thread.id().to_string(), &machine).unwrap();
         let namespace = recent.remember_namespace(Namespace {
             inode: 7,
             init: Pid(thread.id()),
             membership: membership(),
+            root: None,
         });
         recent.remember(Tid(thread.id()), membership(), namespace, container());
         let before = recent.container(Tid(thread.id()));

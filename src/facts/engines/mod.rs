@@ -32,6 +32,7 @@ mod table;
 pub use installed::{InstalledEngine, installed};
 pub use running::{FindError, RunningContainer, all, find};
 pub use services::{CommandLines, Flag};
+pub use shapes::container_cgroups;
 pub use table::{
     ADMINISTRATORS_HOOKS, CDI_DIRECTORIES, Engine, EnginePackage, HookMethod, PACKAGES,
 };

@@ -289,9 +289,18 @@ mod tests {
     #[test]
     fn a_zombie_in_a_cgroup_that_was_removed_is_no_container() {
         let machine = tempfile::tempdir().unwrap();
-        let cgroup = format!("/system.slice/docker-{ID}.scope (deleted)");
-        process(machine.path(), Pid(90), &cgroup, "1");
+        let cgroup = "/lxc.payload.web (deleted)";
+        process(machine.path(), Pid(90), cgroup, "1");
+        let stat = |state: char, flags: u32| {
+            let behind = "0 ".repeat(20);
+            let stat = format!("90 (x) {state} 1 1 1 0 0 {flags} {behind}\n");
+            file(machine.path(), "proc/90/stat", &stat);
+        };
+        stat('Z', 4);
         assert_eq!(all(machine.path()).unwrap(), []);
+        // A living process is in a living cgroup, whatever its name.
+        stat('S', 0);
+        assert_eq!(all(machine.path()).unwrap()[0].id, "web (deleted)");
     }
 
     /// A process with its parent, its namespaces (0 for the host's) and its cgroup.

@@ -4,7 +4,7 @@ use super::{
     shape_table::{Row, SHAPES},
     table::Engine,
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 /// The id of a container, with the engine to which the id belongs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,19 +29,39 @@ pub(super) enum CgroupShape {
 /// Returns the meaning of the cgroup at `path`: the innermost container, if the path holds several.
 #[must_use]
 pub(super) fn shape_of(path: &str) -> CgroupShape {
-    let mut rest = path.trim_end_matches('/');
-    while !rest.is_empty() {
-        let (above, name) = rest.rsplit_once('/').unwrap_or(("", rest));
-        let above = above.trim_end_matches('/');
+    let first = shaped(path).next();
+    first.map_or(CgroupShape::Unknown, |(_, shape)| shape)
+}
+
+/// Returns the cgroups on `path` that engines made for containers, from the innermost out. None if the
+/// cgroup at `path` is beside a container.
+pub fn container_cgroups(path: &str) -> impl Iterator<Item = &str> {
+    let shaped = shaped(path);
+    let containers = shaped.take_while(|(_, shape)| *shape != CgroupShape::Beside);
+    containers.map(|(path, _)| path)
+}
+
+/// Returns the cgroups on `path` with a shape of the table, from the innermost out.
+fn shaped(path: &str) -> impl Iterator<Item = (&str, CgroupShape)> {
+    let whole = path.trim_end_matches('/');
+    let paths = iter::successors(Some(whole), |path| Some(split(path).0));
+    let paths = paths.take_while(|path| !path.is_empty());
+    paths.filter_map(|path| {
+        let (above, name) = split(path);
         let row =
             |(engine, shape, _): &Row| Some((*engine, id_in(shape, above, name)?.into_owned()));
-        match SHAPES.iter().find_map(row) {
-            Some((Some(engine), id)) => return CgroupShape::Container(Label { engine, id }),
-            Some((None, _)) => return CgroupShape::Beside,
-            None => rest = above,
-        }
-    }
-    CgroupShape::Unknown
+        let shape = match SHAPES.iter().find_map(row)? {
+            (Some(engine), id) => CgroupShape::Container(Label { engine, id }),
+            (None, _) => CgroupShape::Beside,
+        };
+        Some((path, shape))
+    })
+}
+
+/// Splits the path of a cgroup into the path above and the name.
+fn split(path: &str) -> (&str, &str) {
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    (above.trim_end_matches('/'), name)
 }
 
 /// Returns the id in the name of a cgroup of that shape, which lies below the path `above`; `None`
@@ -243,6 +263,16 @@ mod tests {
         assert_eq!(shape_of(&path), container(Engine::Docker, &inner));
         let path = format!("/docker/{ID}/system.slice/web.service");
         assert_eq!(shape_of(&path), container(Engine::Docker, ID));
+    }
+
+    #[test]
+    fn each_container_on_a_path_has_a_cgroup_of_its_own() {
+        let inner = format!("/docker/{ID}/docker/{}", "1".repeat(64));
+        let path = format!("{inner}/init");
+        let found: Vec<&str> = container_cgroups(&path).collect();
+        assert_eq!(found, [inner.as_str(), &format!("/docker/{ID}")]);
+        let beside = format!("/docker/{ID}/lxc.monitor.web");
+        assert_eq!(container_cgroups(&beside).next(), None);
     }
 
     proptest! {

@@ -14,7 +14,10 @@
 use super::{shapes::Label, table::Engine};
 use crate::{
     base::units::Pid,
-    facts::{cgroup::Membership, host::parse::ns_pids},
+    facts::{
+        cgroup::Membership,
+        host::parse::{ns_pids, task_stat},
+    },
 };
 use std::{
     fs,
@@ -80,17 +83,23 @@ pub(super) fn is_init(process: &Path) -> bool {
 
 /// Returns the paths of the cgroups of a process, first that of the hierarchy which counts memory.
 pub(super) fn cgroups(process: &Path) -> Vec<String> {
-    let text = fs::read_to_string(process.join("cgroup")).unwrap_or_default();
+    let text = fs::read(process.join("cgroup")).unwrap_or_default();
     let membership = Membership::parse(&text);
-    let living: Vec<&Path> = membership.living().collect();
-    let first = [membership.v1("memory"), membership.v2()]
-        .into_iter()
-        .flatten();
-    let first = first
-        .map(PathBuf::as_path)
-        .filter(|path| living.contains(path));
-    let all = first.chain(living.iter().copied()).filter_map(Path::to_str);
-    all.map(str::to_owned).collect()
+    // The kernel marks a cgroup of v2 that was removed under a zombie. A living process is in a living
+    // cgroup, whose name may end like the mark.
+    let is_removed = membership.without_mark().is_some() && has_ended(process);
+    let v2 = membership.v2().map(PathBuf::as_path);
+    let removed = v2.filter(|_| is_removed);
+    let memory = membership.v1("memory").map(PathBuf::as_path);
+    let first = [memory, v2].into_iter().flatten();
+    let all = first.chain(membership.paths());
+    let living = all.filter(|path| Some(*path) != removed);
+    living.filter_map(Path::to_str).map(str::to_owned).collect()
+}
+
+fn has_ended(process: &Path) -> bool {
+    let stat = fs::read(process.join("stat")).unwrap_or_default();
+    task_stat(&String::from_utf8_lossy(&stat)).is_none_or(|stat| stat.is_exiting)
 }
 
 /// Returns the cgroup of a process that is not the root, and not one of the process that made its

@@ -158,6 +158,9 @@ pub struct Node {
 pub struct TaskStat {
     /// The letter of the state: `R`, `S`, `D`, ...
     pub state: char,
+    /// True when the task ends or has ended: the kernel shows such a task of cgroup v1 in `/`, and
+    /// hides its namespaces.
+    pub is_exiting: bool,
     /// The time from the machine's boot to the start of the task.
     pub started: Micros,
 }

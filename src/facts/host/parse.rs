@@ -158,17 +158,22 @@ pub fn slabinfo_header(text: &str) -> Vec<String> {
     header.into_iter().flatten().map(str::to_owned).collect()
 }
 
+/// The flag of a task that ends or has ended (`include/linux/sched.h`).
+const PF_EXITING: u64 = 0x4;
+
 /// Parses `/proc/PID/stat` (`fs/proc/array.c`). The name may hold anything, parentheses too, so the
 /// fields are counted from the last `)`. `None` for a text of another shape.
 #[must_use]
 pub fn task_stat(text: &str) -> Option<TaskStat> {
     let (_, fields) = text.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
+    // The state is field 3, the flags field 9 and the start field 22.
     let state = fields.next()?.chars().next()?;
-    // The state is field 3 and the start field 22.
-    let started: u64 = fields.nth(18)?.parse().ok()?;
+    let flags: u64 = fields.nth(5)?.parse().ok()?;
+    let started: u64 = fields.nth(12)?.parse().ok()?;
     Some(TaskStat {
         state,
+        is_exiting: flags & PF_EXITING != 0 || state == 'Z' || state == 'X',
         started: Ticks(started).micros(),
     })
 }
@@ -186,6 +191,14 @@ pub fn ns_pids(status: &str) -> Vec<Pid> {
                 .collect()
         })
         .unwrap_or_default()
+}
+
+/// Parses the parent of a process from the line `PPid` of `/proc/PID/status`; `None` without such a
+/// line, or if the parent is outside of the pid namespace in which `/proc` was mounted.
+#[must_use]
+pub fn parent(status: &str) -> Option<Pid> {
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    line.trim().parse().ok().filter(|parent| *parent != Pid(0))
 }
 
 /// Returns whether the capability with that number is effective, by `/proc/PID/status`.

@@ -227,7 +227,15 @@ impl Machine {
     /// # Errors
     /// As for [`Machine::process`].
     pub fn thread(&self, tid: Tid) -> Result<TaskStat, ReadError> {
-        self.task_stat(format!("{tid}/task/{tid}/stat").into())
+        self.thread_of(Pid(tid.0), tid)
+    }
+
+    /// Reads `/proc/PID/task/TID/stat` of the thread `tid` of the process `pid`.
+    ///
+    /// # Errors
+    /// As for [`Machine::process`].
+    pub fn thread_of(&self, pid: Pid, tid: Tid) -> Result<TaskStat, ReadError> {
+        self.task_stat(format!("{pid}/task/{tid}/stat").into())
     }
 
     fn task_stat(&self, path: PathBuf) -> Result<TaskStat, ReadError> {

@@ -106,8 +106,8 @@ impl Attacher {
     }
 
     fn attach_process(&self, pid: Pid, unlimited: bool) -> Delivery {
-        let tid = pid.main_thread();
-        let caller = self.callers.identify(tid, &self.cgroups, &self.machine);
+        let callers = &self.callers;
+        let caller = callers.identify_process(pid, &self.cgroups, &self.machine);
         let key = match caller {
             Ok(Caller::Container(container)) => container.key,
             Ok(Caller::Host) => {

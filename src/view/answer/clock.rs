@@ -37,7 +37,8 @@ impl Answers {
             }
             state.init.zip(state.birth.last())
         };
-        let found = container::birth(container, &self.cgroups, &self.machine, known);
+        let facts = (&self.cgroups, &self.machine);
+        let found = container::birth(container, &self.callers, facts, known);
         let now = (self.now)();
         let mut state = state.lock();
         // The last process may have left, or the first one is still to come.

@@ -4,7 +4,7 @@ use super::{answers::Answers, cached_facts::SLOW_FACT_MAX_AGE};
 use crate::{
     base::{
         sys::ReadError,
-        units::{Key, Tid},
+        units::{Key, Pid, Tid},
     },
     facts::{
         cgroup::Paths,
@@ -21,6 +21,15 @@ impl Answers {
     /// When the kernel does not name the cgroup of the thread.
     pub fn caller(&self, tid: Tid) -> Result<Caller, CallerError> {
         self.callers.identify(tid, &self.cgroups, &self.machine)
+    }
+
+    /// Identifies the process `pid`, by a thread of it that lives.
+    ///
+    /// # Errors
+    /// As for [`Answers::caller`], and when the process has ended.
+    pub fn caller_process(&self, pid: Pid) -> Result<Caller, CallerError> {
+        let (callers, cgroups) = (&self.callers, &self.cgroups);
+        callers.identify_process(pid, cgroups, &self.machine)
     }
 
     /// Returns the container with the key `key`.

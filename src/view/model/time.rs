@@ -2,7 +2,7 @@
 //!
 //! | value | meaning |
 //! |---|---|
-//! | uptime in an own time namespace | the machine's boot clock plus the offset of the namespace, as the kernel says inside |
+//! | uptime in an own time namespace, or without an own pid namespace | the machine's boot clock plus the offset of the time namespace, as the kernel says inside |
 //! | uptime otherwise | the time since the start of the container's init |
 //! | `btime` | the machine's `btime` less the offset of the container's time namespace (`timens_sub_boottime`) |
 
