@@ -6,7 +6,7 @@ use std::{
     io::Write,
     os::unix::process::CommandExt,
     path::Path,
-    process::{Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 /// A machine with Docker that is set up and Podman that is not, on an older kernel with lxcfs.
@@ -244,4 +244,46 @@ fn doctor_looks_for_the_configured_daemon_and_reports_a_mistake_in_the_configura
     assert!(first.starts_with("error    config"), "{found}");
     assert!(first.contains("config.toml: line 1: "), "{found}");
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_that_was_moved_after_its_files_were_mounted_is_found_and_attached_again() {
+    let daemon = Daemon::start();
+    let mountpoint = daemon.mountpoint.to_str().unwrap();
+    let (first, second) = (Cgroup::new(), Cgroup::new());
+    first.limit_memory(64 << 20);
+    second.limit_memory(96 << 20);
+    let script = format!(
+        "{}exec unshare -pfm --kill-child --mount-proc --propagation private sh -ec \
+        'mount --bind {mountpoint}/containers/self/proc/meminfo /proc/meminfo; echo bound; read x; head -1 /proc/meminfo'",
+        first.join("$$")
+    );
+    let mut shell = Command::new("sh");
+    let shell = shell.args(["-ec", &script]);
+    let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    assert_eq!(read_line(shell.stdout.as_mut().unwrap()), "bound\n");
+    assert!(!text(&doctor(&[mountpoint])).contains("was moved to"));
+    let procs = first.directory("memory").join("cgroup.procs");
+    let pids = fs::read_to_string(procs).unwrap();
+    for pid in pids.lines() {
+        for procs in second.procs() {
+            fs::write(procs, pid).unwrap();
+        }
+    }
+    let found = text(&doctor(&[mountpoint]));
+    let moved = format!("and the container was moved to {}", second.path().display());
+    let line = found.lines().find(|line| line.contains(&moved));
+    let fix = line.unwrap_or_else(|| panic!("{found}")).rsplit(' ').next();
+    let attached = plimsoll()
+        .args(["attach", "--view", mountpoint, "--pid", fix.unwrap()])
+        .output()
+        .unwrap();
+    assert!(attached.status.success(), "{attached:?}");
+    assert!(!text(&doctor(&[mountpoint])).contains("was moved to"));
+    shell.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let read = read_line(shell.stdout.as_mut().unwrap());
+    shell.wait().unwrap();
+    assert_eq!(field(&read, "MemTotal"), 96 << 10);
 }

@@ -3,6 +3,7 @@
 //! No call here needs an answer of a container's file system, whose daemon may be dead, except one:
 //! the call that finds out whether a daemon is dead, which a thread of its own makes.
 
+mod bound;
 mod dead;
 mod each;
 mod find;
@@ -10,6 +11,7 @@ mod namespaces;
 mod remove;
 mod replace;
 
+pub use bound::{BoundFiles, find_bound};
 pub use each::RepairedContainer;
 pub use find::{DeadMounts, find_dead};
 pub use remove::remove;

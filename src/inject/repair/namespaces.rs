@@ -94,6 +94,16 @@ impl OccupiedNamespace {
         Ok([own, others].into_iter().flatten().collect())
     }
 
+    /// Returns a process of the namespace and Plimsoll's mounts there; `None` if the namespace has no
+    /// process with mounts any more.
+    pub(super) fn own_mounts(&self) -> Option<(Pid, Vec<Mount>)> {
+        let read = |pid: &Pid| Some((*pid, mountinfo::of(*pid).ok()?));
+        let mut processes = self.pids.iter().filter_map(read);
+        let (pid, mut mounts) = processes.find(|(_, mounts)| !mounts.is_empty())?;
+        mounts.retain(|mount| mount.kind == FS_TYPE);
+        Some((pid, mounts))
+    }
+
     /// Calls `work` with the namespace and Plimsoll's mounts in it that `is_wanted` accepts,
     /// in a thread that may enter the namespace. `None` if there are no such mounts.
     pub(super) fn visit<T: Send + 'static>(

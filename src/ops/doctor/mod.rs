@@ -13,6 +13,7 @@ mod fuse;
 mod kernel;
 mod limits;
 mod lxcfs;
+mod moved;
 mod nested;
 mod probe;
 mod selinux;
@@ -61,6 +62,7 @@ pub fn examine(
     found.extend(selinux::read(root, mountpoint, &mounts).map(selinux::find));
     if is_here {
         found.extend(containers::find(mountpoint, daemon.is_serving()));
+        found.extend(moved::find());
         found.extend(nested::find());
     }
     for engine in engines::read(root, &mounts, is_here) {
