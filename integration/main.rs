@@ -12,6 +12,7 @@
 //! run         the bundled runtime
 //! ops         doctor
 //! observers   the programs that containers run, and the numbers that they print
+//! readers     one of these programs: it prints what strict crates read
 //! harness     the program, a daemon, a cgroup, an OCI bundle: used by all of the above
 //! fixtures    captured machines
 //! fuzz        generated input for the parsers

@@ -7,6 +7,7 @@
 
 mod calls;
 mod runtimes;
+mod strict;
 mod tools;
 
 use crate::harness::{plimsoll, stdout_of};
