@@ -31,7 +31,7 @@ const MACHINE: [(&str, &str); 17] = [
     ),
     ("proc/self/ns/time", ""),
     ("dev/fuse", ""),
-    ("proc/sys/fs/fuse/max_request_timeout", "60\n"),
+    ("proc/sys/fs/fuse/max_request_timeout", "8\n"),
     ("proc/sys/user/max_mnt_namespaces", "95000\n"),
     ("run/plimsoll/daemon-var-lib-plimsoll.lock", "700"),
     ("proc/700/comm", "plimsoll\n"),
@@ -54,7 +54,7 @@ const FOUND: &str = r#"
 ok       kernel      Linux 6.8.0-31-generic: a dead file in a container is replaced at once
 note     kernel      before Linux 6.9 a read that a dying daemon has taken fails with EINTR
 ok       fuse        /dev/fuse is there
-warning  fuse        fs.fuse.max_request_timeout is 60: a daemon that is replaced or hangs for 60 s loses every container -> sysctl -w fs.fuse.max_request_timeout=0, and in /etc/sysctl.d
+warning  fuse        fs.fuse.max_request_timeout is 8: if the daemon hangs, the kernel ends its connections before the watchdog acts, and reads fail until the next daemon has repaired the containers -> sysctl -w fs.fuse.max_request_timeout=0 (or 20), and in /etc/sysctl.d; this holds from the next mount of the daemon on
 ok       cgroup      version 2
 warning  cgroup      a container sees CPUs by its quota alone, not by its cpuset: there is no controller cpuset below the root -> echo +cpuset > /sys/fs/cgroup/cgroup.subtree_control
 ok       daemon      the daemon serves /var/lib/plimsoll: unknown version, pid 700, under systemd

@@ -1,5 +1,6 @@
 //! The death, hang or replacement of a daemon: its readers notice no more than a pause.
 
+mod abort;
 mod handover;
 mod harm;
 mod service;

@@ -39,10 +39,11 @@ impl DeadDevices {
     }
 }
 
-/// Asks the file system of an open file. Returns true if the kernel reports that no daemon answers.
+/// Asks the file system of an open file. Returns true if the kernel reports that no daemon answers,
+/// or that the connection has ended during the question.
 fn nobody_answers(file: OwnedFd) -> bool {
     let answer = sys::with_timeout(ANSWER_TIMEOUT, move || fstatfs(&file).err());
-    answer == Some(Some(Errno::ENOTCONN))
+    matches!(answer, Some(Some(Errno::ENOTCONN | Errno::ECONNABORTED)))
 }
 
 #[cfg(test)]

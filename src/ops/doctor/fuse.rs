@@ -4,10 +4,12 @@ use super::{
     Finding, Level,
     files::{exists, text},
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// The sysctls with the seconds after which the kernel ends a connection; 0 is never.
 const TIMEOUTS: [&str; 2] = ["default_request_timeout", "max_request_timeout"];
+/// The maximum time in which the next daemon takes over from one that hung.
+const MAX_RESTART: Duration = Duration::from_secs(10);
 
 /// The state of FUSE on the machine.
 pub(super) struct FuseState {
@@ -26,16 +28,24 @@ pub(super) fn read(root: &Path) -> FuseState {
     }
 }
 
-pub(super) fn find(fuse: &FuseState) -> Vec<Finding> {
+/// Judges the state. `watchdog` is the time after which a daemon that hangs is replaced.
+pub(super) fn find(fuse: &FuseState, watchdog: Duration) -> Vec<Finding> {
     let mut found = vec![match fuse.has_device {
         true => Finding::new(Level::Ok, "fuse", "/dev/fuse is there"),
         false => Finding::new(Level::Error, "fuse", "there is no /dev/fuse").fix("modprobe fuse"),
     }];
-    for (name, seconds) in fuse.timeouts.iter().filter(|(_, seconds)| *seconds > 0) {
+    let enough = watchdog.saturating_add(MAX_RESTART).as_secs();
+    for (name, seconds) in &fuse.timeouts {
+        if *seconds == 0 || *seconds >= enough {
+            continue;
+        }
         let text = format!(
-            "fs.fuse.{name} is {seconds}: a daemon that is replaced or hangs for {seconds} s loses every container"
+            "fs.fuse.{name} is {seconds}: if the daemon hangs, the kernel ends its connections before the \
+             watchdog acts, and reads fail until the next daemon has repaired the containers"
         );
-        let fix = format!("sysctl -w fs.fuse.{name}=0, and in /etc/sysctl.d");
+        let fix = format!(
+            "sysctl -w fs.fuse.{name}=0 (or {enough}), and in /etc/sysctl.d; this holds from the next mount of the daemon on"
+        );
         found.push(Finding::new(Level::Warning, "fuse", text).fix(fix));
     }
     found
@@ -46,15 +56,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_timeout_is_warned_of() {
-        let fuse = FuseState {
-            has_device: true,
-            timeouts: vec![("default_request_timeout", 0), ("max_request_timeout", 30)],
+    fn a_request_timeout_that_is_shorter_than_a_restart_is_warned_of() {
+        let found = |seconds, watchdog| {
+            let fuse = FuseState {
+                has_device: true,
+                timeouts: vec![
+                    ("default_request_timeout", 0),
+                    ("max_request_timeout", seconds),
+                ],
+            };
+            find(&fuse, Duration::from_secs(watchdog)).split_off(1)
         };
-        let found = find(&fuse);
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[1].level, Level::Warning);
-        assert!(found[1].finding.contains("max_request_timeout is 30"));
+        assert_eq!(found(0, 10), []);
+        assert_eq!(found(20, 10), []);
+        for found in [found(19, 10), found(30, 60)] {
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].level, Level::Warning);
+            assert!(found[0].finding.contains("max_request_timeout is "));
+        }
     }
 
     #[test]
@@ -63,6 +82,6 @@ mod tests {
             has_device: false,
             timeouts: Vec::new(),
         };
-        assert_eq!(find(&fuse)[0].level, Level::Error);
+        assert_eq!(find(&fuse, Duration::ZERO)[0].level, Level::Error);
     }
 }

@@ -48,13 +48,14 @@ pub fn examine(
     let configured = root.join(configuration.strip_prefix("/").unwrap_or(configuration));
     let configured = config::read(&configured);
     let mistake = configured.as_ref().err().map(mistake);
-    let configured = configured.unwrap_or_default().mountpoint;
+    let configured = configured.unwrap_or_default();
+    let (watchdog, configured) = (configured.watchdog, configured.mountpoint);
     let is_configured = mountpoint.as_ref().is_none_or(|point| *point == configured);
     let mountpoint = &mountpoint.unwrap_or(configured);
 
     let mut found: Vec<Finding> = mistake.into_iter().collect();
     found.extend(kernel::find(&kernel::read(root)));
-    found.extend(fuse::find(&fuse::read(root)));
+    found.extend(fuse::find(&fuse::read(root), watchdog));
     found.extend(cgroups::find(&cgroups::read(root, &mounts)));
     found.extend(settings::find(&settings::read(root)));
     let daemon = service::read(root, mountpoint, is_configured, &mounts, is_here);

@@ -6,7 +6,7 @@ use super::{
     settings::{Event, ServeSettings},
 };
 use crate::{
-    base::{paths, state::Store},
+    base::state::Store,
     serve::{
         fuse::{Cached, Direct, Server},
         handover::{Descriptors, Manifest, Name},
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use std::{
     io,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, mpsc::Sender},
     thread,
 };
@@ -220,11 +220,7 @@ impl Instance {
     /// # Errors
     /// When the mounts of this process cannot be listed.
     pub(super) fn is_mounted(&self) -> Result<bool> {
-        let is_ours = |point: &Path| -> Result<bool> {
-            Ok(mountpoint::top_fs_type(point)?.as_deref() == Some(paths::FS_TYPE))
-        };
-        let ours: Result<Vec<bool>> = self.points().iter().map(|point| is_ours(point)).collect();
-        Ok(ours?.into_iter().all(|is_ours| is_ours))
+        Ok(mountpoint::is_view_at(&self.points())?)
     }
 
     /// Returns the number of threads that answer requests.

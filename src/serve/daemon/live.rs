@@ -4,6 +4,7 @@ use super::{
     containers,
     instance::Instance,
     lock,
+    mountpoint::MountWatch,
     pending_attach::PendingAttach,
     settings::{Event, Mode, ServeSettings},
     successor::{Handover, ReplaceListener},
@@ -57,11 +58,20 @@ pub(super) fn live(
         write_ready()?;
     }
     instance.own()?;
+    let lost = events.clone();
     forward_signals(signals, events);
     if settings.mode != Mode::Embedded && !resumed {
         containers::replace_dead_views(&instance.mountpoint, instance.points());
     }
-    attend(settings, &supervisor, &descriptors);
+    let mounts = match settings.mode {
+        Mode::Embedded => None,
+        _ => Some(MountWatch::new(instance.points())?),
+    };
+    attend(settings, &supervisor, &descriptors, move || {
+        if mounts.as_ref().is_some_and(MountWatch::is_view_gone) {
+            let _ = lost.send(Event::Disconnected);
+        }
+    });
     let event = inbox.recv().unwrap_or(Event::Stop);
     let running = ServingDaemon {
         instance,
@@ -102,13 +112,22 @@ fn write_ready() -> Result<()> {
     out.flush().context("cannot write to standard output")
 }
 
-/// Sends the supervisor messages from a thread, and attaches pending containers between messages.
-fn attend(settings: &ServeSettings, supervisor: &Arc<Supervisor>, descriptors: &Arc<Descriptors>) {
+/// Sends the supervisor messages from a thread. Attaches pending containers and calls `watch`
+/// between messages.
+fn attend(
+    settings: &ServeSettings,
+    supervisor: &Arc<Supervisor>,
+    descriptors: &Arc<Descriptors>,
+    watch: impl Fn() + Send + 'static,
+) {
     let (supervisor, descriptors) = (Arc::clone(supervisor), Arc::clone(descriptors));
     let settings = settings.clone();
     thread::spawn(move || {
         let pending = (settings.mode != Mode::Embedded).then(|| PendingAttach::new(&settings));
-        let poll = || pending.iter().for_each(PendingAttach::poll);
+        let poll = || {
+            pending.iter().for_each(PendingAttach::poll);
+            watch();
+        };
         // One poll, because `attend` returns at once without a supervisor.
         poll();
         supervisor.attend(&settings, &descriptors, poll);
@@ -172,6 +191,11 @@ impl ServingDaemon {
             Event::Disconnected if self.instance.is_mounted()? => {
                 self.instance.leave();
                 bail!("the kernel has ended a connection");
+            }
+            // The container of an embedded daemon has no mounts when it has ended.
+            Event::Disconnected if self.socket.is_some() && self.supervisor.restarts() => {
+                self.instance.leave();
+                bail!("the view was unmounted");
             }
             Event::Disconnected => tracing::info!("the mount point was unmounted"),
             Event::Stop => {}

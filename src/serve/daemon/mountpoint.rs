@@ -1,10 +1,18 @@
 //! The directory on which a daemon serves.
 
-use crate::base::{mountinfo, paths};
+use crate::base::{
+    mountinfo::{self, Mount},
+    paths,
+};
 use anyhow::{Context, Result, bail};
-use nix::mount::{MntFlags, umount2};
+use nix::{
+    mount::{MntFlags, umount2},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use std::{
-    fs,
+    fs::{self, File},
+    io,
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
@@ -39,6 +47,45 @@ pub(super) fn clear(mountpoint: &Path) -> Result<()> {
             .context("cannot unmount the file system of a dead daemon")?;
     }
     fs::create_dir_all(mountpoint).context("cannot make the mount point")
+}
+
+/// Returns whether the view is mounted at each of its mount points, perhaps below another mount.
+///
+/// # Errors
+/// When the mounts of this process cannot be listed.
+pub(super) fn is_view_at(points: &[PathBuf]) -> io::Result<bool> {
+    let mounts = mountinfo::own()?;
+    let is_view =
+        |mount: &Mount, point: &PathBuf| mount.kind == paths::FS_TYPE && mount.point == *point;
+    let is_view_at = |point| mounts.iter().any(|mount| is_view(mount, point));
+    Ok(points.iter().all(is_view_at))
+}
+
+/// A watch over the mounts of the view.
+#[derive(Debug)]
+pub(super) struct MountWatch {
+    mountinfo: File,
+    points: Vec<PathBuf>,
+}
+
+impl MountWatch {
+    /// Begins to watch the mount points of the view.
+    ///
+    /// # Errors
+    /// The errors of `open(2)`.
+    pub(super) fn new(points: Vec<PathBuf>) -> io::Result<MountWatch> {
+        let mountinfo = File::open("/proc/self/mountinfo")?;
+        Ok(MountWatch { mountinfo, points })
+    }
+
+    /// Returns whether the view is no longer mounted. Reads the mounts, of which there may be
+    /// thousands, only if one has changed since the last call.
+    pub(super) fn is_view_gone(&self) -> bool {
+        // mounts_poll in fs/proc_namespace.c reports each change once.
+        let mut fds = [PollFd::new(self.mountinfo.as_fd(), PollFlags::POLLPRI)];
+        let has_changed = poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0);
+        has_changed && is_view_at(&self.points).is_ok_and(|is_mounted| !is_mounted)
+    }
 }
 
 /// Returns the type of the file system that was mounted last on `point`, if there is one.

@@ -50,6 +50,6 @@ pub(super) enum Event {
     Restart,
     /// A successor serves.
     Replaced,
-    /// The kernel has ended a connection.
+    /// The kernel has ended a connection, or the view is no longer mounted.
     Disconnected,
 }

@@ -6,7 +6,7 @@ use crate::{
     base::{respawn::Respawn, sys::fd, units::Pid},
     serve::{
         handover::{Channel, Descriptors, Message, Name},
-        wire::{GATE, WorkerProgress, has_waiting_request},
+        wire::{GATE, Side, WorkerProgress, has_waiting_request},
     },
 };
 use anyhow::{Context, Result};
@@ -89,6 +89,33 @@ impl Supervisor {
                 .context("cannot give the keeper the descriptors"),
             Supervisor::Systemd => store(descriptors),
         }
+    }
+
+    /// Makes the supervisor close every descriptor but the lock, so that the kernel ends the
+    /// connections of those before.
+    pub(super) fn hold_only(&self, lock: Option<&OwnedFd>) {
+        let mut descriptors = Descriptors::default();
+        let added = lock.map_or(Ok(()), |lock| descriptors.add(Name::Lock, lock));
+        match self {
+            Supervisor::None => {}
+            Supervisor::Systemd => {
+                let devices = Side::BOTH.map(Name::Device);
+                let names = [Name::Manifest, Name::State].into_iter().chain(devices);
+                names.for_each(|name| remove_stored(&name));
+            }
+            Supervisor::Keeper(_) => {
+                let held = added.map_err(Into::into);
+                if let Err(error) = held.and_then(|()| self.hold(&descriptors)) {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "the connections before do not end");
+                }
+            }
+        }
+    }
+
+    /// Returns whether another daemon starts when this one ends with an error.
+    pub(super) fn restarts(&self) -> bool {
+        !matches!(self, Supervisor::None)
     }
 
     /// Notifies the supervisor that this daemon serves readers from now on. If the daemon then dies,

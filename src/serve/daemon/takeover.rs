@@ -3,18 +3,23 @@
 
 use super::{
     instance::{Instance, Sessions},
-    lock,
+    lock, mountpoint,
     predecessor::Predecessor,
     settings::{Event, Mode, ServeSettings},
     supervisor::Supervisor,
 };
-use crate::serve::handover::{Descriptors, Name};
-use anyhow::Result;
+use crate::serve::{
+    handover::{Descriptors, Name},
+    wire::Side,
+};
+use anyhow::{Result, bail};
 use std::sync::mpsc::Sender;
 
 /// Makes the instance and runs its sessions. `descriptors` are those that the supervisor held for
 /// this daemon; none for a first one. On return the supervisor holds the descriptors of the
 /// instance, and no other daemon serves on the mount point.
+///
+/// Connections that cannot be resumed end: their readers get errors, and do not wait for ever.
 ///
 /// # Errors
 /// When another daemon serves on, or the kernel refuses.
@@ -31,9 +36,11 @@ pub(super) fn start(
         sessions.run(events);
         return Ok(instance);
     }
+    let mut held_lock = None;
     if !descriptors.is_empty() {
         dismiss_predecessor(&mut descriptors, supervisor)?;
-        match resume(settings, &mut descriptors) {
+        held_lock = descriptors.duplicate(&Name::Lock)?;
+        match resume_mounted(settings, &mut descriptors) {
             Ok((instance, sessions)) => {
                 instance.recover();
                 sessions.run(events);
@@ -42,14 +49,15 @@ pub(super) fn start(
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(error, "cannot resume the connections of the predecessor");
+                supervisor.hold_only(held_lock.as_ref());
             }
         }
     }
-    let lock = match descriptors.take(&Name::Lock) {
+    drop(descriptors);
+    let lock = match held_lock {
         Some(lock) => lock,
         None => lock::acquire(&settings.mountpoint)?,
     };
-    drop(descriptors);
     let mut instance = Instance::begin(settings, lock)?;
     instance.sessions()?.run(events);
     instance.extend()?.run(events);
@@ -72,6 +80,18 @@ fn replace(settings: &ServeSettings, supervisor: &Supervisor) -> Result<(Instanc
     dismiss_predecessor(&mut descriptors, supervisor)?;
     instance.recover();
     Ok((instance, sessions))
+}
+
+/// Resumes the instance that `descriptors` belong to, whose mounts must be there still.
+fn resume_mounted(
+    settings: &ServeSettings,
+    descriptors: &mut Descriptors,
+) -> Result<(Instance, Sessions)> {
+    let points = Side::BOTH.map(|side| side.mountpoint(&settings.mountpoint));
+    if !mountpoint::is_view_at(&points)? {
+        bail!("the view was unmounted");
+    }
+    resume(settings, descriptors)
 }
 
 /// Resumes the instance that `descriptors` belong to. Returns its sessions, which do not run yet.

@@ -81,6 +81,15 @@ impl Descriptors {
         Some(self.0.swap_remove(at).1)
     }
 
+    /// Returns a duplicate of the first descriptor with that name.
+    ///
+    /// # Errors
+    /// EMFILE when this process may open no more descriptors.
+    pub fn duplicate(&self, name: &Name) -> io::Result<Option<OwnedFd>> {
+        let found = self.iter().find(|(other, _)| *other == name);
+        found.map(|(_, fd)| fd.try_clone_to_owned()).transpose()
+    }
+
     /// Reads the manifest of the set.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::{
     base::sys::pidfd,
-    serve::handover::{Channel, Descriptors, Message, Received},
+    serve::handover::{Channel, Descriptors, Message, Name, Received},
 };
 use nix::{
     errno::Errno,
@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -26,6 +26,14 @@ const NEXT_START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time after which a killed daemon counts as dead, though threads of it may be left: no such
 /// thread runs again, but one may wait in the kernel for an answer that only the next daemon gives.
 const DEATH_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The interval at which the keeper examines the connections. The keeper does not wait for their
+/// end, because each request would wake the keeper.
+const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The maximum time from the end of a connection, which a daemon that works notices too, to the end
+/// of the daemon.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The end of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +87,8 @@ pub(super) struct Watch<'keeper> {
     end: DaemonEnd,
     /// True once the daemon was killed, by the keeper or by another process.
     is_dying: bool,
+    /// True once the kernel has ended a connection of the daemon.
+    is_disconnected: bool,
     /// True once the daemon has closed its end of the channel.
     is_closed: bool,
     /// True once the daemon has sent [`Message::Serving`]: readers are waiting for an answer.
@@ -113,6 +123,7 @@ impl<'keeper> Watch<'keeper> {
             deadline: Instant::now() + timeouts.start,
             end: DaemonEnd::Ended,
             is_dying: false,
+            is_disconnected: false,
             is_closed: false,
             has_served: false,
         })
@@ -142,7 +153,9 @@ impl<'keeper> Watch<'keeper> {
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             ];
             // Rounds up: `poll` counts whole milliseconds, and 0 would not wait.
-            let timeout = left.saturating_add(Duration::from_millis(1));
+            let timeout = left
+                .min(CONNECTION_CHECK_INTERVAL)
+                .saturating_add(Duration::from_millis(1));
             let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
             match poll(&mut fds, timeout) {
                 Err(Errno::EINTR) => continue,
@@ -160,12 +173,25 @@ impl<'keeper> Watch<'keeper> {
             if signals {
                 self.forward_signal()?;
             }
+            self.expect_end_without_connection(descriptors);
             if left == Duration::ZERO {
                 if self.is_dying {
                     return Ok(self.conclude(descriptors));
                 }
                 self.kill();
             }
+        }
+    }
+
+    /// Gives a daemon whose connection the kernel has ended a short time to end.
+    fn expect_end_without_connection(&mut self, descriptors: &Descriptors) {
+        // A daemon that starts has the connections of the one before, which it may have to give up.
+        if !self.has_served || self.is_dying || self.is_disconnected {
+            return;
+        }
+        if descriptors.iter().any(|(name, fd)| is_ended(name, fd)) {
+            self.is_disconnected = true;
+            self.deadline = self.deadline.min(Instant::now() + DISCONNECT_TIMEOUT);
         }
     }
 
@@ -183,7 +209,7 @@ impl<'keeper> Watch<'keeper> {
     /// dies in the midst of one leaves `descriptors` as they were.
     fn receive(&mut self, descriptors: &mut Descriptors) {
         // The deadline of a daemon that ends does not move, whatever the daemon sends.
-        let is_ending = self.end != DaemonEnd::Ended || self.is_dying;
+        let is_ending = self.end != DaemonEnd::Ended || self.is_dying || self.is_disconnected;
         match self.channel.recv_packet() {
             Ok(Some(Received::Descriptors(all))) => *descriptors = all,
             Ok(Some(Received::Part)) => {}
@@ -228,10 +254,18 @@ impl<'keeper> Watch<'keeper> {
     }
 }
 
+/// Returns whether a descriptor is the device of a connection that the kernel has ended
+/// (`fuse_dev_poll` in `fs/fuse/dev.c`).
+fn is_ended(name: &Name, fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::empty())];
+    matches!(name, Name::Device(_))
+        && poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{base::sys::packet, serve::handover::Name};
+    use crate::base::sys::packet;
     use nix::sys::{signal::SigSet, signalfd::SfdFlags};
     use std::fs::File;
 
