@@ -3,7 +3,7 @@
 use super::container::{
     PROGRAM, Running, entries, kept, output, refusal, root, status, stdout, text,
 };
-use crate::harness::unique;
+use crate::harness::{stdout_of, unique};
 use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 #[test]
@@ -19,6 +19,26 @@ fn a_container_sees_the_hosts_files_and_cannot_change_them() {
     );
     assert_eq!(stdout(&["--", "sh", "-c", &script]), "beforeafter\n");
     assert_eq!(fs::read_to_string(&file).unwrap(), "before");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_starts_where_var_lib_is_read_only() {
+    let script = r#"mount -t tmpfs -o ro none /var/lib && exec "$1" run -m 64m -- sh -c 'echo written > /root/x; cat /root/x'"#;
+    let output = Command::new("unshare")
+        .args([
+            "-m",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            PROGRAM,
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(stdout_of(&output), "written\n");
 }
 
 #[test]

@@ -6,7 +6,11 @@ use super::{
     probe,
 };
 use crate::{
-    base::{mountinfo::Mount, paths::FS_TYPE, units::Pid},
+    base::{
+        mountinfo::Mount,
+        paths::{CONFIG_FILE, FS_TYPE},
+        units::Pid,
+    },
     serve::daemon,
 };
 use std::{
@@ -56,6 +60,8 @@ pub(super) struct DaemonState {
     mountpoint: PathBuf,
     /// The type of the file system that is mounted on the mount point.
     mounted: Option<String>,
+    /// The mount point does not exist, on a file system where nobody can make it.
+    is_unmakeable: bool,
     process: Option<DaemonProcess>,
     read: ReadResult,
     /// The unit is installed, and serves this mount point.
@@ -81,6 +87,7 @@ pub(super) fn read(
     DaemonState {
         mountpoint: mountpoint.to_owned(),
         mounted,
+        is_unmakeable: is_unmakeable(root, mountpoint, mounts),
         process: process(root, mountpoint, is_here),
         read,
         has_unit: is_configured && units.iter().any(|unit| exists(root, unit)),
@@ -89,6 +96,18 @@ pub(super) fn read(
             false => BTreeMap::new(),
         },
     }
+}
+
+/// Returns whether `path` does not exist, and lies on a file system that is mounted read-only.
+fn is_unmakeable(root: &Path, path: &Path, mounts: &[Mount]) -> bool {
+    let below_root = path.strip_prefix("/").unwrap_or(path);
+    let above = mounts.iter().filter(|mount| path.starts_with(&mount.point));
+    let nearest = above.max_by_key(|mount| mount.point.components().count());
+    let is_read_only = |mount: &Mount| {
+        let is_ro = |option: &String| option == "ro";
+        mount.is_read_only || mount.options.iter().any(is_ro)
+    };
+    nearest.is_some_and(is_read_only) && !exists(root, &below_root.to_string_lossy())
 }
 
 fn read_served(mountpoint: &Path) -> ReadResult {
@@ -208,10 +227,7 @@ fn served(service: &DaemonState) -> Finding {
             format!("a file system of type {kind} is mounted on {at}"),
             format!("umount {at}, then {}", service.start()),
         ),
-        (None, _, None) => error(
-            format!("no daemon serves {at}: containers see the machine's files"),
-            service.start(),
-        ),
+        (None, _, None) => nothing_serves(service),
         (None, _, Some(process)) => error(
             format!(
                 "the daemon runs (pid {}), but nothing is mounted on {at}",
@@ -252,6 +268,25 @@ fn served(service: &DaemonState) -> Finding {
     }
 }
 
+/// Describes a mount point at which there is no daemon, and finds out whether one can start.
+fn nothing_serves(service: &DaemonState) -> Finding {
+    let at = service.mountpoint.display();
+    let start = service.start();
+    let (text, fix) = match service.is_unmakeable {
+        true => (
+            format!(
+                "no daemon can serve {at}: nobody can make that directory on a read-only file system"
+            ),
+            format!("mountpoint = \"/run/plimsoll-view\" in {CONFIG_FILE}, then {start}"),
+        ),
+        false => (
+            format!("no daemon serves {at}: containers see the machine's files"),
+            start,
+        ),
+    };
+    Finding::new(Level::Error, "daemon", text).fix(fix)
+}
+
 /// Finds out whether readers would outlive the daemon, and whether the daemon runs this program's
 /// version.
 fn lasting(service: &DaemonState, process: &DaemonProcess) -> Vec<Finding> {
@@ -290,6 +325,7 @@ mod tests {
         DaemonState {
             mountpoint: "/var/lib/plimsoll".into(),
             mounted: Some(FS_TYPE.to_owned()),
+            is_unmakeable: false,
             process: Some(DaemonProcess {
                 pid: Pid(7),
                 restarted_by,
@@ -349,6 +385,34 @@ mod tests {
             assert_eq!(found.fix.as_deref(), Some(fix));
             assert!(!service.is_serving());
         }
+    }
+
+    #[test]
+    fn a_mount_point_that_nobody_can_make_is_named_with_another_one() {
+        let root = tempfile::tempdir().unwrap();
+        let unmakeable = |mounts: &str| {
+            let mounts: Vec<Mount> = crate::base::mountinfo::parse(mounts).collect();
+            is_unmakeable(root.path(), Path::new("/var/lib/plimsoll"), &mounts)
+        };
+        let writable = "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+        let read_only = "25 24 8:2 / /var ro - erofs /dev/sda2 ro\n";
+        let within = "26 25 0:30 / /var/lib rw - tmpfs tmpfs rw\n";
+        assert!(!unmakeable(writable));
+        assert!(unmakeable(&format!("{writable}{read_only}")));
+        assert!(!unmakeable(&format!("{writable}{read_only}{within}")));
+        let service = DaemonState {
+            mounted: None,
+            process: None,
+            is_unmakeable: true,
+            ..serving(RestartedBy::Systemd)
+        };
+        let fix = find(&service).remove(0).fix.unwrap();
+        assert!(
+            fix.starts_with("mountpoint = \"/run/plimsoll-view\" in "),
+            "{fix}"
+        );
+        std::fs::create_dir_all(root.path().join("var/lib/plimsoll")).unwrap();
+        assert!(!unmakeable(&format!("{writable}{read_only}")));
     }
 
     #[test]

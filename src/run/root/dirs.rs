@@ -14,7 +14,10 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
-    sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs},
+    sys::{
+        statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, statfs},
+        statvfs::FsFlags,
+    },
 };
 
 use crate::{
@@ -150,13 +153,17 @@ impl Drop for ContainerDir {
     }
 }
 
-/// Returns the first parent whose file system can hold the upper directory of an overlay.
+/// Returns the first parent whose file system is writable and can hold the upper directory of an
+/// overlay.
 fn choose_parent() -> PathBuf {
     let refused = [OVERLAYFS_SUPER_MAGIC, FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC];
     let fits = |path: &&Path| {
         let existing = path.ancestors().find(|path| path.exists());
         let stat = existing.and_then(|path| statfs(path).ok());
-        stat.is_some_and(|fs| !refused.contains(&FsType(fs.filesystem_type().0)))
+        stat.is_some_and(|fs| {
+            let is_refused = refused.contains(&FsType(fs.filesystem_type().0));
+            !is_refused && !fs.flags().contains(FsFlags::ST_RDONLY)
+        })
     };
     let [_, fallback] = CONTAINER_DIRS.map(Path::new);
     parents().find(fits).unwrap_or(fallback).to_owned()
