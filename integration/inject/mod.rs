@@ -2,7 +2,7 @@
 
 mod attach;
 mod hook;
-mod hostile;
+pub(crate) mod hostile;
 mod install;
 mod lxc;
 mod nested;

@@ -10,3 +10,4 @@ mod inside;
 mod limits;
 mod process;
 mod refusals;
+mod silent;

@@ -19,6 +19,9 @@ pub(crate) mod mountpoints;
 /// The mounts of the host that a root shows.
 pub(crate) mod host_mounts;
 
+/// The mounts of the host that never answer.
+pub(crate) mod silent;
+
 /// Bind mounts between open paths.
 pub(crate) mod bind;
 
@@ -39,6 +42,6 @@ pub(crate) mod etc;
 
 /// The mounts that make a root.
 ///
-/// Uses [`safe_root`], [`undo`], [`dirs`], [`mountpoints`], [`host_mounts`], [`bind`], [`overlay`],
-/// [`volume`], [`etc`].
+/// Uses [`safe_root`], [`undo`], [`dirs`], [`mountpoints`], [`host_mounts`], [`silent`], [`bind`],
+/// [`overlay`], [`volume`], [`etc`].
 pub(crate) mod rootfs;

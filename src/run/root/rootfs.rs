@@ -6,6 +6,7 @@
 //! is missing in the root is created, recorded, and removed from the kept changes.
 
 use std::{
+    io::{self, Write},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     slice,
@@ -29,6 +30,7 @@ use crate::{
             mountpoints::Mountpoints,
             overlay::Overlays,
             safe_root::SafeRoot,
+            silent::silent,
             undo::UndoRecord,
             volume::mount_volume,
         },
@@ -107,7 +109,12 @@ impl Rootfs {
         let upper = overlays.mount(&[PathBuf::from("/")], &self.path, "upper")?;
         self.undo.overlays.push((PathBuf::new(), upper));
         let points = host_mounts::shown_mounts(&mounts, &hidden);
+        let silent = silent(&points);
         for (number, point) in points.iter().enumerate() {
+            if silent.contains(point) {
+                warn_of_silent(point);
+                continue;
+            }
             let below = point.strip_prefix("/").unwrap_or(point);
             let target = self.path.join(below);
             let source = match open_path(point) {
@@ -172,6 +179,15 @@ impl Rootfs {
             })
             .collect()
     }
+}
+
+/// Prints one line on standard error; ignores a closed standard error.
+fn warn_of_silent(point: &Path) {
+    let line = format!("the container lacks {}", point.display()).replace('\n', " ");
+    let _ = writeln!(
+        io::stderr(),
+        "plimsoll: {line}: that mount of the host does not answer"
+    );
 }
 
 impl Drop for Rootfs {
