@@ -15,7 +15,7 @@ use crate::{
         host::{self, CpuinfoBlock, CpuinfoLine},
     },
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Returns the CPUs that the container sees: at least one, as long as the machine has one online.
 #[must_use]
@@ -53,12 +53,13 @@ pub struct Block {
 pub fn cpuinfo(seen: &CpuSet, host: &host::Cpuinfo) -> Cpuinfo {
     let is_seen = |block: &&CpuinfoBlock| block.cpu.is_none_or(|cpu| seen.contains(cpu));
     let shown: Vec<&CpuinfoBlock> = host.blocks.iter().filter(is_seen).collect();
+    let packages = Packages::of(&shown);
     let blocks = shown
         .iter()
         .map(|block| {
             let lines = block.lines.iter().filter(|line| is_shown(line, seen));
             Block {
-                lines: lines.map(|line| shown_line(line, block, &shown)).collect(),
+                lines: lines.map(|line| packages.shown(line, block)).collect(),
                 ended: block.ended,
             }
         })
@@ -74,26 +75,47 @@ fn is_shown(line: &CpuinfoLine, seen: &CpuSet) -> bool {
     }
 }
 
-// show_cpuinfo in arch/x86/kernel/cpu/proc.c counts the online CPUs and cores of the package.
-fn shown_line(line: &CpuinfoLine, block: &CpuinfoBlock, shown: &[&CpuinfoBlock]) -> String {
-    let package = value(block, "physical id");
-    let in_package = || {
-        shown
-            .iter()
-            .filter(|other| other.cpu.is_some() && value(other, "physical id") == package)
-    };
-    let count = match line.key.as_str() {
-        "siblings" => in_package().count(),
-        "cpu cores" => in_package()
-            .map(|other| value(other, "core id"))
-            .collect::<BTreeSet<_>>()
-            .len(),
-        "# processors" => shown.iter().filter(|other| other.cpu.is_some()).count(),
-        _ => return line.text.clone(),
-    };
-    match line.text.split_once(':') {
-        Some((key, _)) => format!("{key}: {count}"),
-        None => line.text.clone(),
+/// Shown CPUs by their package (`physical id`): the number of CPUs, and their cores. Each block is
+/// read once, for a machine may have thousands.
+struct Packages<'host> {
+    by_id: HashMap<Option<&'host str>, (usize, BTreeSet<Option<&'host str>>)>,
+    /// The number of blocks that were looked at.
+    #[cfg(test)]
+    steps: std::cell::Cell<usize>,
+}
+
+impl<'host> Packages<'host> {
+    fn of(shown: &[&'host CpuinfoBlock]) -> Packages<'host> {
+        let mut by_id: HashMap<_, (usize, BTreeSet<_>)> = HashMap::new();
+        for block in shown.iter().filter(|block| block.cpu.is_some()) {
+            let (cpus, cores) = by_id.entry(value(block, "physical id")).or_default();
+            *cpus += 1;
+            cores.insert(value(block, "core id"));
+        }
+        Packages {
+            by_id,
+            #[cfg(test)]
+            steps: std::cell::Cell::new(shown.len()),
+        }
+    }
+
+    // show_cpuinfo in arch/x86/kernel/cpu/proc.c counts the online CPUs and cores of the package.
+    fn shown(&self, line: &CpuinfoLine, block: &CpuinfoBlock) -> String {
+        let package = || {
+            #[cfg(test)]
+            self.steps.update(|steps| steps + 1);
+            self.by_id.get(&value(block, "physical id"))
+        };
+        let count = match line.key.as_str() {
+            "siblings" => package().map_or(0, |(cpus, _)| *cpus),
+            "cpu cores" => package().map_or(0, |(_, cores)| cores.len()),
+            "# processors" => self.by_id.values().map(|(cpus, _)| cpus).sum(),
+            _ => return line.text.clone(),
+        };
+        match line.text.split_once(':') {
+            Some((key, _)) => format!("{key}: {count}"),
+            None => line.text.clone(),
+        }
     }
 }
 
@@ -109,6 +131,37 @@ mod tests {
         base::units::Micros,
         facts::{cgroup::Quota, host::parse},
     };
+
+    #[test]
+    fn four_times_the_cpus_are_four_times_the_work() {
+        let steps = |cpus: u32| {
+            let block = |cpu: u32| {
+                let (package, core) = (cpu / 64, cpu / 2);
+                format!(
+                    "processor: {cpu}\nphysical id: {package}\nsiblings: 9\ncore id: {core}\ncpu cores: 9\n\n"
+                )
+            };
+            let host = parse::cpuinfo(&(0..cpus).map(block).collect::<String>());
+            let shown: Vec<&CpuinfoBlock> = host.blocks.iter().collect();
+            let packages = Packages::of(&shown);
+            let lines = |block: &CpuinfoBlock| -> Vec<String> {
+                let lines = block.lines.iter();
+                lines.map(|line| packages.shown(line, block)).collect()
+            };
+            let first = shown.iter().map(|block| lines(block)).next();
+            assert_eq!(
+                first.unwrap()[2..],
+                ["siblings: 64", "core id: 0", "cpu cores: 32"]
+            );
+            let _: Vec<Vec<String>> = shown.iter().map(|block| lines(block)).collect();
+            packages.steps.get()
+        };
+        let (some, many) = (steps(256), steps(1024));
+        assert!(
+            many <= 4 * some,
+            "{some} steps for 256 CPUs, {many} for 1024"
+        );
+    }
 
     fn cpu(cpuset: &str, quota: Option<u64>) -> Cpu {
         Cpu {

@@ -6,6 +6,7 @@
 //! | merged, milliseconds, in flight, flushes | 0: no cgroup counts them |
 
 use crate::facts::{cgroup::DeviceUse, host};
+use std::collections::HashMap;
 
 /// Line of `/proc/diskstats` of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +25,10 @@ const SECTOR: u64 = 512;
 /// Returns `/proc/diskstats`: the machine's devices that the container used.
 #[must_use]
 pub fn diskstats(devices: &[DeviceUse], host: &[host::Disk]) -> Vec<Disk> {
-    let used = |disk: &host::Disk| devices.iter().find(|device| device.number == disk.number);
+    let used: HashMap<_, _> = devices.iter().map(|one| (one.number, one)).collect();
     host.iter()
         .filter_map(|disk| {
-            let device = used(disk)?;
+            let device = used.get(&disk.number)?;
             let mut columns = vec![0; disk.columns];
             // Documentation/admin-guide/iostats.rst counts the columns from 1.
             let known = [
