@@ -503,6 +503,38 @@ fn a_container_starts_with_its_init_or_at_its_time_namespace() {
 }
 
 #[test]
+fn a_container_starts_with_its_init_though_a_launcher_waits_in_its_cgroup() {
+    let files = Files::v1();
+    files.process(&Process {
+        inside: &[],
+        namespaces: ["host", "box", "host", "host"],
+        ..init(4, "/box")
+    });
+    files.process(&Process {
+        parent: 4,
+        namespaces: ["box", "box", "host", "host"],
+        ..init(5, "/box")
+    });
+    let known = container(files.caller_process(5));
+    let birth_by_cgroup = || {
+        let (machine, cgroups, callers) = files.machine();
+        let container = Container {
+            init: None,
+            ..(*known).clone()
+        };
+        birth(&container, &callers, (&cgroups, &machine), None)
+            .unwrap()
+            .1
+    };
+    assert_eq!(birth_by_cgroup(), Birth::Offset(0));
+    // As unshare --pid --fork leaves it.
+    let children = files.path("proc/4/ns/pid_for_children");
+    hard_link(files.path("namespaces/pid-box"), children).unwrap();
+    let started = plimsoll::base::units::Micros(5_000_000);
+    assert_eq!(birth_by_cgroup(), Birth::Started(started));
+}
+
+#[test]
 fn a_container_among_the_processes_of_another_has_the_clock_of_its_own_kernel() {
     let files = Files::v1();
     files.write("proc/5/timens_offsets", "boottime -9 0\n");

@@ -23,7 +23,8 @@ struct Member {
 ///
 /// A container without a pid namespace of its own shares the processes of another container or of the
 /// host, so its clock is the kernel's: `ps` adds the start of a process to `btime`, or subtracts the
-/// start from the uptime, and the kernel counts each start on the clock of the reader.
+/// start from the uptime, and the kernel counts each start on the clock of the reader. A launcher, which
+/// waits in the cgroup for the init that it started (`unshare --pid --fork`), is no such process.
 #[must_use]
 pub fn birth(
     container: &Container,
@@ -40,8 +41,10 @@ pub fn birth(
     {
         return Some((Some(init), birth));
     }
-    let members = members(container, cgroups, machine);
-    let oldest = members.iter().min_by_key(|member| member.started)?;
+    let mut members = members(container, cgroups, machine);
+    members.sort_by_key(|member| member.started);
+    let is_resident = |member: &&Member| !is_launcher(machine, member.pid);
+    let oldest = members.iter().find(is_resident).or(members.first())?;
     // A container inside this one has an init too, but in a deeper pid namespace.
     let inits = members
         .iter()
@@ -71,6 +74,15 @@ fn members(container: &Container, cgroups: &Layout, machine: &Machine) -> Vec<Me
         Some(Member { pid, pids, started })
     };
     processes.into_iter().filter_map(member).collect()
+}
+
+/// Returns whether the children of the process, but not itself, are in another pid namespace
+/// (`pid_namespaces(7)`).
+fn is_launcher(machine: &Machine, pid: Pid) -> bool {
+    let namespace = |name: &str| namespace(machine, &pid.to_string(), name).ok();
+    let (own, of_children) = (namespace("pid"), namespace("pid_for_children"));
+    own.zip(of_children)
+        .is_some_and(|(own, of_children)| own != of_children)
 }
 
 fn of_init(machine: &Machine, init: Pid) -> Option<Birth> {
