@@ -48,7 +48,7 @@ const COMMANDS: [(&str, Output); 30] = [
         "split -n 3 $F $T/n. && find $T -name 'n.*' | sort | xargs -r cat",
         Output::Whole,
     ),
-    ("xxd -p $F | xxd -r -p", Output::Whole),
+    ("busybox xxd -p $F | busybox xxd -r -p", Output::Whole),
     ("cp $F $T/cp && cat $T/cp", Output::Whole),
     ("cp --sparse=always $F $T/sp && cat $T/sp", Output::Whole),
     ("busybox cp $F $T/bb && cat $T/bb", Output::Whole),

@@ -1,8 +1,11 @@
 //! Single machines: pods, swap, unknown fields, cgroups that vanish or make no sense.
 
 use super::Captured;
-use plimsoll::view::files::{Attribute, File};
-use std::{fs, path::Path};
+use plimsoll::{
+    facts::container::Caller,
+    view::files::{Attribute, File},
+};
+use std::{fs, path::Path, sync::Arc};
 
 #[test]
 fn a_pod_on_a_big_machine_sees_three_of_its_cpus_by_their_numbers() {
@@ -265,4 +268,59 @@ fn a_hierarchy_is_found_in_any_order_of_its_controllers_and_at_any_place() {
     let again = plimsoll::view::answer::Answers::at(&captured.path, super::now).unwrap();
     let bytes = again.render(File::Stat, &captured.container).unwrap();
     assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+}
+
+#[test]
+fn a_policy_of_several_cpus_is_seen_by_whoever_sees_one_of_them() {
+    let captured = Captured::copy("big-128cpu");
+    let directory = "sys/devices/system/cpu/cpufreq/policy38";
+    fs::create_dir(captured.path.join(directory)).unwrap();
+    let file = format!("{directory}/related_cpus");
+    captured.write(&file, "38 39 40 41\n");
+    let attribute = Attribute::at(&file).unwrap();
+    let caller = Caller::Container(Arc::clone(&captured.container));
+    let cpus = captured.answers.visible_devices(&caller).unwrap().cpus;
+    let policies = captured.answers.policies(&cpus);
+    assert_eq!(policies.to_string(), "38,40-42");
+    assert!(captured.answers.sees(&caller, attribute.subject()).unwrap());
+    let read = |attribute| {
+        captured
+            .answers
+            .render_attribute(attribute, &captured.container)
+    };
+    assert_eq!(read(attribute).unwrap(), b"40 41\n");
+    let unseen = Attribute::at("sys/devices/system/cpu/cpufreq/policy8/related_cpus").unwrap();
+    assert!(!captured.answers.sees(&caller, unseen.subject()).unwrap());
+    assert!(read(unseen).is_err());
+}
+
+#[test]
+fn the_huge_pages_of_the_nodes_are_those_that_the_container_may_have() {
+    let captured = Captured::copy("big-128cpu");
+    let read = |size: &str, name: &str| -> Vec<u64> {
+        let count = |node: u32| {
+            let directory =
+                format!("sys/devices/system/node/node{node}/hugepages/hugepages-{size}");
+            let attribute = Attribute::at(&format!("{directory}/{name}_hugepages")).unwrap();
+            let answers = &captured.answers;
+            let text = answers
+                .render_attribute(attribute, &captured.container)
+                .unwrap();
+            String::from_utf8(text).unwrap().trim_end().parse().unwrap()
+        };
+        [0, 1].map(count).to_vec()
+    };
+    // The cgroup may have 4 of the machine's 8 pages of 1 GB, and uses one.
+    assert_eq!(
+        (read("1048576kB", "nr"), read("1048576kB", "free")),
+        (vec![2, 2], vec![2, 1])
+    );
+    // No limit concerns the pages of 2 MB, but the memory has 4 GB.
+    for node in [0, 1] {
+        let directory = format!("sys/devices/system/node/node{node}/hugepages/hugepages-2048kB");
+        captured.write(&format!("{directory}/nr_hugepages"), "50000\n");
+        captured.write(&format!("{directory}/free_hugepages"), "40000\n");
+    }
+    assert_eq!(read("2048kB", "nr"), [1024, 1024]);
+    assert_eq!(read("2048kB", "surplus"), [0, 0]);
 }

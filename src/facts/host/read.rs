@@ -202,6 +202,28 @@ impl Machine {
         online.iter().map(node).collect()
     }
 
+    /// Reads the pool of huge pages of that size in the directory of a memory node: the number of its
+    /// pages, and of the free ones; 0 where the node has no such pages, or the file has no number.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn node_huge_pages(&self, node: NodeId, size: Bytes) -> Result<(u64, u64), ReadError> {
+        let directory = format!(
+            "sys/devices/system/node/node{}/hugepages/hugepages-{}kB",
+            node.0,
+            size.kib()
+        );
+        if !self.has(&directory) {
+            return Ok((0, 0));
+        }
+        let count = |name: &str| -> Result<u64, ReadError> {
+            let text = self.text(&format!("{directory}/{name}"))?;
+            let mut counts = text.lines().filter_map(|line| line.parse().ok());
+            Ok(counts.next().unwrap_or(0))
+        };
+        Ok((count("nr_hugepages")?, count("free_hugepages")?))
+    }
+
     /// Reads `meminfo` in the directory of a memory node, without the node in front of each line.
     ///
     /// # Errors

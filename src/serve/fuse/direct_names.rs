@@ -6,9 +6,10 @@ use super::{
     reply::{PER_CALLER_TTL, PERMANENT_TTL, REMOVABLE_TTL},
 };
 use crate::{
-    base::units::Tid,
+    base::units::{CpuSet, Tid},
+    facts::container::Caller,
     serve::tree::{Entry, Owner},
-    view::files::{Attribute, Subject, VisibleDevices},
+    view::files::{Attribute, POLICIES, Subject, VisibleDevices},
 };
 use fuser::INodeNo;
 use std::{ffi::OsStr, time::Duration};
@@ -33,12 +34,13 @@ impl Direct {
             Entry::System(owner, attribute) => {
                 let is_visible = match attribute.subject() {
                     Subject::Machine => true,
-                    device => self.visible_devices(owner, tid)?.has(device),
+                    device => self.0.answers.sees(&self.0.caller(owner, tid)?, device)?,
                 };
                 is_visible && self.0.answers.has(&attribute.path())
             }
             Entry::Link(owner, _) => {
-                let devices = self.visible_devices(owner, tid)?;
+                let caller = self.0.caller(owner, tid)?;
+                let devices = self.visible_devices(parent, &caller)?;
                 let mut links = parent.numbered_children(&devices).into_iter();
                 links.any(|(_, link, _)| link == name)
             }
@@ -56,10 +58,22 @@ impl Direct {
         Ok((name_ttl(parent, entry), entry))
     }
 
-    /// Returns the CPUs and memory nodes that the owner's container sees.
-    fn visible_devices(&self, owner: Owner, tid: Tid) -> Result<VisibleDevices, ReplyError> {
-        let caller = self.0.caller(owner, tid)?;
-        Ok(self.0.answers.visible_devices(&caller)?)
+    /// Returns the CPUs and memory nodes that the caller sees, and the policies if they are children
+    /// of `directory`.
+    fn visible_devices(
+        &self,
+        directory: Entry,
+        caller: &Caller,
+    ) -> Result<VisibleDevices, ReplyError> {
+        let devices = self.0.answers.visible_devices(caller)?;
+        let policies = match directory.path() == POLICIES {
+            true => self.0.answers.policies(&devices.cpus),
+            false => CpuSet::default(),
+        };
+        Ok(VisibleDevices {
+            policies,
+            ..devices
+        })
     }
 
     /// Lists a directory for the thread `tid`: offset, name and entry of each child.
@@ -90,7 +104,7 @@ impl Direct {
             .map(|(offset, (name, child))| (offset, name, child))
             .collect();
         if let Some(caller) = &caller {
-            list.extend(entry.numbered_children(&self.0.answers.visible_devices(caller)?));
+            list.extend(entry.numbered_children(&self.visible_devices(entry, caller)?));
         }
         Ok(list)
     }
@@ -103,7 +117,7 @@ fn name_ttl(parent: Entry, entry: Entry) -> Duration {
         Entry::System(_, attribute) => match attribute.subject() {
             Subject::Machine => REMOVABLE_TTL,
             device if attribute != Attribute::directory(device) => REMOVABLE_TTL,
-            Subject::Cpu(_) | Subject::Node(_) => PER_CALLER_TTL,
+            Subject::Cpu(_) | Subject::Node(_) | Subject::Policy(_) => PER_CALLER_TTL,
         },
         Entry::Link(..) => PER_CALLER_TTL,
         Entry::File(_, file) if file.pressure().is_some() => PER_CALLER_TTL,

@@ -9,7 +9,7 @@ use crate::{
         paths::CONTAINERS,
         units::{CpuId, Key, NodeId},
     },
-    view::files::{Attribute, CPUS, FILES, NODES, Subject, VisibleDevices, number_after},
+    view::files::{Attribute, CPUS, FILES, NODES, POLICIES, Subject, VisibleDevices, number_after},
 };
 
 // Offsets in a directory: children that the tree names come first, then numbered ones by number.
@@ -43,23 +43,27 @@ impl Entry {
             .or_else(|| self.numbered_child(name))
     }
 
-    /// Returns the CPU, the memory node or the link to one that has that name in this directory.
+    /// Returns the CPU, memory node or policy that has that name in this directory, or the link to
+    /// one.
     fn numbered_child(self, name: &str) -> Option<Entry> {
         let (owner, path) = self.owned_path()?;
         let cpu = || number_after(name, "cpu").filter(|CpuId(cpu)| u64::from(*cpu) <= MAX_CPU);
+        let policy =
+            || number_after(name, "policy").filter(|CpuId(cpu)| u64::from(*cpu) <= MAX_CPU);
         let node =
             || number_after(name, "node").filter(|NodeId(node)| u64::from(*node) <= MAX_NODE);
         let directory = |subject| Entry::System(owner, Attribute::directory(subject));
         match self {
             Entry::Directory(..) if path == CPUS => cpu().map(Subject::Cpu).map(directory),
             Entry::System(..) if path == NODES => node().map(Subject::Node).map(directory),
+            Entry::System(..) if path == POLICIES => policy().map(Subject::Policy).map(directory),
             Entry::System(_, attribute)
                 if attribute == Attribute::directory(attribute.subject()) =>
             {
                 let link = match attribute.subject() {
                     Subject::Cpu(_) => Link::Node(node()?),
                     Subject::Node(_) => Link::Cpu(cpu()?),
-                    Subject::Machine => return None,
+                    Subject::Machine | Subject::Policy(_) => return None,
                 };
                 Some(Entry::Link(owner, link))
             }
@@ -96,7 +100,7 @@ impl Entry {
         children
     }
 
-    /// Returns the CPUs, memory nodes and links in this directory for a caller that sees these
+    /// Returns the CPUs, memory nodes, policies and links in this directory for a caller that sees these
     /// devices, each with its offset and its name.
     ///
     /// The offset is at least 256, above that of any named child, and depends only on the number.
@@ -120,13 +124,17 @@ impl Entry {
         let names: Vec<(&str, u32)> = match self {
             Entry::Directory(_, directory) if directory.path() == CPUS => cpus().collect(),
             Entry::System(_, attribute) if attribute.path() == NODES => nodes().collect(),
+            Entry::System(_, attribute) if attribute.path() == POLICIES => {
+                let policies = shown.policies.iter();
+                policies.map(|CpuId(cpu)| ("policy", cpu)).collect()
+            }
             Entry::System(_, attribute)
                 if attribute == Attribute::directory(attribute.subject()) =>
             {
                 match attribute.subject() {
                     Subject::Cpu(cpu) => of_cpu(cpu).collect(),
                     Subject::Node(node) => of_node(node).into_iter().flatten().collect(),
-                    Subject::Machine => Vec::new(),
+                    Subject::Machine | Subject::Policy(_) => Vec::new(),
                 }
             }
             _ => Vec::new(),

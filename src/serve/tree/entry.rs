@@ -14,7 +14,7 @@ use crate::{
         paths::CONTAINERS,
         units::{CpuId, Key, NodeId},
     },
-    view::files::{Attribute, CPUS, File, PRESSURE, Rule},
+    view::files::{Attribute, CPUS, File, POLICIES, PRESSURE, Rule},
 };
 
 /// Paths of the directories of a tree, each after its parent. New rows go to the end: the row
@@ -149,7 +149,9 @@ impl Entry {
         match self {
             Entry::Directory(..) => [CPUS, PRESSURE].contains(&path.as_str()).then_some(owner),
             Entry::System(_, attribute) => {
-                (attribute == Attribute::directory(attribute.subject())).then_some(owner)
+                let varies =
+                    attribute == Attribute::directory(attribute.subject()) || path == POLICIES;
+                varies.then_some(owner)
             }
             _ => None,
         }

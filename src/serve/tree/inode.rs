@@ -8,6 +8,7 @@
 //!  0 | row of a directory, a file or an attribute of the machine
 //!  1 | CPU (13 bits, NR_CPUS is at most 8192)            | row of an attribute of it (9 bits)
 //!  2 | memory node (10 bits, NODES_SHIFT is at most 10)  | row of an attribute of it (9 bits)
+//!  2 | bit 20, and policy (13 bits, the number of a CPU) | row of an attribute of it (6 bits)
 //!  3 | link to the directory of: 0 and a CPU (13 bits), or 1 and a memory node
 //! ```
 
@@ -28,6 +29,8 @@ const CPU_KIND: u64 = 1;
 const NODE_KIND: u64 = 2;
 const LINK_KIND: u64 = 3;
 const ROW_BITS: u32 = 9;
+const POLICY_MARK: u64 = 1 << 20;
+const POLICY_ROW_BITS: u32 = 6;
 /// The largest CPU number that fits into an inode number.
 pub(super) const MAX_CPU: u64 = (1 << 13) - 1;
 /// The largest memory node number that fits into an inode number.
@@ -107,10 +110,23 @@ fn attribute_number(attribute: Attribute) -> u64 {
         Subject::Machine => FIRST_MACHINE_ATTRIBUTE + row,
         Subject::Cpu(CpuId(cpu)) => of(CPU_KIND, cpu),
         Subject::Node(NodeId(node)) => of(NODE_KIND, node),
+        Subject::Policy(CpuId(cpu)) => {
+            let policy = POLICY_MARK | (u64::from(cpu) << POLICY_ROW_BITS) | row;
+            (NODE_KIND << KIND_SHIFT) | policy
+        }
     }
 }
 
 fn attribute(kind: u64, number: u64) -> Option<Attribute> {
+    let policy = number.checked_sub(POLICY_MARK);
+    if let (NODE_KIND, Some(policy)) = (kind, policy) {
+        let (cpu, row) = (
+            policy >> POLICY_ROW_BITS,
+            policy & ((1 << POLICY_ROW_BITS) - 1),
+        );
+        let subject = Subject::Policy(CpuId(cpu.try_into().ok()?));
+        return (cpu <= MAX_CPU).then(|| Attribute::of_number(subject, row.try_into().ok()?))?;
+    }
     let (id, row) = (number >> ROW_BITS, number & ((1 << ROW_BITS) - 1));
     let subject = match kind {
         CPU_KIND => Subject::Cpu(CpuId(id.try_into().ok()?)),
@@ -169,6 +185,8 @@ mod tests {
         assert_eq!(at("sys/devices/system/cpu/present").unwrap().inode(), 129);
         let core = at("sys/devices/system/cpu/cpu1/topology/core_id").unwrap();
         assert_eq!(core.inode(), (1 << 22) + (1 << 9) + 4);
+        let driver = at("sys/devices/system/cpu/cpufreq/policy1/related_cpus").unwrap();
+        assert_eq!(driver.inode(), (2 << 22) + (1 << 20) + (1 << 6) + 2);
         let key = 2 << 24;
         assert_eq!(at(".direct/2/proc/stat").unwrap().inode(), key + 66);
     }

@@ -11,6 +11,7 @@ pub(super) fn shown() -> VisibleDevices {
     let cpus = CpuSet::parse("0,8191").unwrap();
     VisibleDevices {
         nodes: vec![(NodeId(1023), cpus.clone())],
+        policies: cpus.clone(),
         cpus,
     }
 }

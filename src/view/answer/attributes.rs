@@ -2,14 +2,17 @@
 
 use super::{answers::Answers, error::AnswerError};
 use crate::{
-    base::{metrics, units::CpuSet},
+    base::{
+        metrics,
+        units::{Bytes, CpuId, CpuSet},
+    },
     facts::{
         container::{Caller, Container},
         host::Node,
     },
     view::{
-        files::{Attribute, CPUS, Rule, Subject, VisibleDevices},
-        model::{self, topology::Nodes},
+        files::{Attribute, CPUS, POLICIES, Rule, Subject, VisibleDevices, number_after},
+        model::{self, hugetlb::HugePages, topology::Nodes},
         render,
     },
 };
@@ -29,7 +32,45 @@ impl Answers {
         self.machine.has(path)
     }
 
-    /// Returns the CPUs and memory nodes that have a directory of their own for that caller.
+    /// Returns whether that caller sees the machine, CPU, memory node or policy.
+    ///
+    /// # Errors
+    /// When neither the present facts nor earlier ones are known.
+    pub fn sees(&self, caller: &Caller, subject: Subject) -> Result<bool, AnswerError> {
+        if subject == Subject::Machine {
+            return Ok(true);
+        }
+        let devices = self.visible_devices(caller)?;
+        Ok(match subject {
+            Subject::Machine => true,
+            Subject::Cpu(cpu) => devices.cpus.contains(cpu),
+            Subject::Node(node) => devices.nodes.iter().any(|(seen, _)| *seen == node),
+            Subject::Policy(policy) => self.governs(policy, &devices.cpus),
+        })
+    }
+
+    /// Returns the policies of CPU frequencies that govern one of the CPUs, each by its number.
+    #[must_use]
+    pub fn policies(&self, cpus: &CpuSet) -> CpuSet {
+        let names = self.machine.root().directories(POLICIES.as_ref());
+        let names = names.unwrap_or_default().into_iter();
+        let policies = names.filter_map(|name| number_after(name.to_str()?, "policy"));
+        policies
+            .filter(|policy| self.governs(*policy, cpus))
+            .collect()
+    }
+
+    /// Returns whether the policy governs one of the CPUs. A policy has the number of a CPU that it
+    /// governs.
+    fn governs(&self, policy: CpuId, cpus: &CpuSet) -> bool {
+        let path = format!("{POLICIES}/policy{}/related_cpus", policy.0);
+        let related = || self.machine.text(&path);
+        cpus.contains(policy)
+            || related().is_ok_and(|related| !model::topology::words(&related, cpus).is_empty())
+    }
+
+    /// Returns the CPUs and memory nodes that have a directory of their own for that caller, without
+    /// the policies, which [`Answers::policies`] returns.
     ///
     /// # Errors
     /// When neither the present facts nor earlier ones are known.
@@ -40,6 +81,7 @@ impl Answers {
                 VisibleDevices {
                     cpus: topology.seen,
                     nodes: topology.nodes.seen,
+                    policies: CpuSet::default(),
                 }
             }
             Caller::Host => VisibleDevices {
@@ -47,6 +89,7 @@ impl Answers {
                 nodes: (self.host_nodes()?.iter())
                     .map(|node| (node.id, node.cpus.clone()))
                     .collect(),
+                policies: CpuSet::default(),
             },
         })
     }
@@ -85,6 +128,7 @@ impl Answers {
             Subject::Machine => true,
             Subject::Cpu(cpu) => topology.seen.contains(cpu),
             Subject::Node(node) => topology.nodes.ids().contains(node),
+            Subject::Policy(policy) => self.governs(policy, &topology.seen),
         };
         if !is_seen {
             return Err(AnswerError::Unseen { path });
@@ -116,6 +160,15 @@ impl Answers {
             Rule::CpuNodes => nodes.with_cpus().to_string(),
             Rule::Distances => nodes.distances(&own()?, host),
             Rule::Zeros => model::topology::zeros(&own()?),
+            Rule::HugePages => self
+                .huge_pages(attribute, nodes, container)?
+                .total
+                .to_string(),
+            Rule::FreeHugePages => self
+                .huge_pages(attribute, nodes, container)?
+                .free
+                .to_string(),
+            Rule::SurplusHugePages => "0".to_owned(),
         };
         metrics::ANSWERS.count();
         Ok((text + "\n").into_bytes())
@@ -137,6 +190,24 @@ impl Answers {
         let cores = seen.iter().map(|cpu| threads(cpu.0));
         let cores = cores.filter_map(|path| self.machine.list(&path).ok());
         model::topology::is_smt(seen, cores)
+    }
+
+    /// Returns the huge pages of the node and of the size that the path of the attribute names.
+    fn huge_pages(
+        &self,
+        attribute: Attribute,
+        nodes: &Nodes,
+        container: &Container,
+    ) -> Result<HugePages, AnswerError> {
+        let path = attribute.path();
+        let size = path.rsplit('/').nth(1).and_then(|name| {
+            let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+            kib.parse().ok().map(Bytes::from_kib)
+        });
+        let (Subject::Node(id), Some(size)) = (attribute.subject(), size) else {
+            return Err(AnswerError::Unseen { path });
+        };
+        self.node_huge_pages(id, size, &nodes.memory, container)
     }
 
     fn render_node_meminfo(

@@ -7,7 +7,7 @@
 use super::{answers::Answers, error::AnswerError};
 use crate::{
     base::{
-        sys,
+        sys::{self, ReadError},
         units::{Bytes, CpuSet, NodeId, NodeSet},
     },
     facts::container::Container,
@@ -15,6 +15,7 @@ use crate::{
         self,
         cpu::Cpuinfo,
         disk::Disk,
+        hugetlb::HugePages,
         memory::{Meminfo, MeminfoLine, Sizes, Swaps},
         node::NodeShare,
         stat::Stat,
@@ -150,5 +151,33 @@ impl Answers {
         let whole = self.meminfo(container)?;
         let host = self.machine.node_meminfo(id)?;
         Ok(model::node::meminfo(id, &whole, &shares?, &host))
+    }
+
+    /// Returns the huge pages of that size that the directory of the memory node `id` shows. The
+    /// container may use the memory of the nodes `memory`.
+    pub(super) fn node_huge_pages(
+        &self,
+        id: NodeId,
+        size: Bytes,
+        memory: &NodeSet,
+        container: &Container,
+    ) -> Result<HugePages, AnswerError> {
+        let pool = |node: NodeId| -> Result<HugePages, ReadError> {
+            let (total, free) = self.machine.node_huge_pages(node, size)?;
+            Ok(HugePages {
+                total,
+                free: free.min(total),
+                reserved: 0,
+                size,
+            })
+        };
+        let pools: Result<Vec<HugePages>, ReadError> = memory.iter().map(pool).collect();
+        let levels = self.cgroups.hugetlb(&container.paths, size)?;
+        let total = self.memory(container)?.total;
+        let is_limited = total < self.host_meminfo()?.size("MemTotal");
+        let parts = model::hugetlb::of_nodes(&levels, &pools?, is_limited.then_some(total));
+        let at = memory.iter().position(|node| node == id);
+        let part = at.and_then(|at| parts.get(at)).copied();
+        Ok(part.unwrap_or_default())
     }
 }

@@ -1,7 +1,10 @@
 //! Pure. The attributes below `/sys/devices/system`: files and directories of the machine as a whole,
-//! of each CPU and of each memory node. All are read-only.
+//! of each CPU, of each memory node and of each policy. All are read-only.
 
-use super::attribute_tables::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Rule, TableRow, joined};
+use super::{
+    attribute_tables::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Rule, TableRow, joined},
+    policy_table::POLICY_ROWS,
+};
 use crate::base::units::{CpuId, CpuSet, Id, NodeId};
 
 /// Subject of an attribute.
@@ -13,6 +16,8 @@ pub enum Subject {
     Cpu(CpuId),
     /// Memory node.
     Node(NodeId),
+    /// CPUs whose frequency is governed together, with the number of one of them.
+    Policy(CpuId),
 }
 
 /// File or directory below `/sys/devices/system`.
@@ -25,6 +30,9 @@ pub struct Attribute {
 /// Directory of the CPUs, below `/`.
 pub const CPUS: &str = "sys/devices/system/cpu";
 
+/// Directory of the policies of CPU frequencies, below `/`.
+pub const POLICIES: &str = "sys/devices/system/cpu/cpufreq";
+
 /// Directory of the memory nodes, below `/`.
 pub const NODES: &str = "sys/devices/system/node";
 
@@ -35,18 +43,8 @@ pub struct VisibleDevices {
     pub cpus: CpuSet,
     /// Memory nodes, each with the visible CPUs that belong to it.
     pub nodes: Vec<(NodeId, CpuSet)>,
-}
-
-impl VisibleDevices {
-    /// Returns whether `subject` is visible; the machine always is.
-    #[must_use]
-    pub fn has(&self, subject: Subject) -> bool {
-        match subject {
-            Subject::Machine => true,
-            Subject::Cpu(cpu) => self.cpus.contains(cpu),
-            Subject::Node(node) => self.nodes.iter().any(|(shown, _)| *shown == node),
-        }
-    }
+    /// Policies of CPU frequencies, each by its number.
+    pub policies: CpuSet,
 }
 
 impl Subject {
@@ -55,6 +53,7 @@ impl Subject {
             Subject::Machine => &MACHINE_ROWS,
             Subject::Cpu(_) => &CPU_ROWS,
             Subject::Node(_) => &NODE_ROWS,
+            Subject::Policy(_) => &POLICY_ROWS,
         }
     }
 
@@ -65,15 +64,17 @@ impl Subject {
             Subject::Machine => String::new(),
             Subject::Cpu(CpuId(number)) => format!("{CPUS}/cpu{number}"),
             Subject::Node(NodeId(number)) => format!("{NODES}/node{number}"),
+            Subject::Policy(CpuId(number)) => format!("{POLICIES}/policy{number}"),
         }
     }
 
-    /// Returns the CPU or node whose directory has that path.
+    /// Returns the CPU, node or policy whose directory has that path.
     fn at(path: &str) -> Option<Subject> {
         let (directory, name) = path.rsplit_once('/')?;
         match directory {
             CPUS => number_after(name, "cpu").map(Subject::Cpu),
             NODES => number_after(name, "node").map(Subject::Node),
+            POLICIES => number_after(name, "policy").map(Subject::Policy),
             _ => None,
         }
     }
@@ -97,7 +98,7 @@ impl Attribute {
         Some(Attribute { subject, number })
     }
 
-    /// Returns the directory of a CPU or node; for the machine, the directory of the nodes.
+    /// Returns the directory of a CPU, node or policy; for the machine, the directory of the nodes.
     #[must_use]
     pub fn directory(subject: Subject) -> Attribute {
         Attribute { subject, number: 0 }
@@ -110,7 +111,7 @@ impl Attribute {
     }
 
     /// Returns the number of the attribute, unique within its subject: less than 128 for the machine,
-    /// less than 512 for a CPU or node.
+    /// less than 512 for a CPU or node, less than 64 for a policy.
     #[must_use]
     pub fn number(self) -> u16 {
         self.number
@@ -165,8 +166,8 @@ impl Attribute {
         Some(Attribute { subject, number })
     }
 
-    /// Returns the entries of the directory with that path, without the directories of CPUs and
-    /// nodes.
+    /// Returns the entries of the directory with that path, without the directories of CPUs, nodes
+    /// and policies.
     #[must_use]
     pub fn in_directory(path: &str) -> Vec<Attribute> {
         let inside = |subject: Subject, path: &str| {
@@ -201,6 +202,7 @@ mod tests {
             Subject::Machine,
             Subject::Cpu(CpuId(12)),
             Subject::Node(NodeId(1)),
+            Subject::Policy(CpuId(12)),
         ];
         for subject in subjects {
             for row in subject.rows() {
@@ -243,6 +245,7 @@ mod tests {
             Subject::Machine,
             Subject::Cpu(CpuId(0)),
             Subject::Node(NodeId(0)),
+            Subject::Policy(CpuId(0)),
         ] {
             for row in subject.rows() {
                 let path = Attribute::of_number(subject, row.number).unwrap().path();
@@ -275,5 +278,6 @@ mod tests {
                 .chain(NODE_ROWS.iter())
                 .all(|row| row.number < 512)
         );
+        assert!(POLICY_ROWS.iter().all(|row| row.number < 64));
     }
 }

@@ -40,6 +40,12 @@ pub enum Rule {
     Meminfo,
     /// The machine's lines with a count of 0 each, for no cgroup counts them.
     Zeros,
+    /// Huge pages of the node that the container may have.
+    HugePages,
+    /// Huge pages of the node that the container may have, and nobody uses.
+    FreeHugePages,
+    /// `0`: the huge pages of the container are taken for permanent ones.
+    SurplusHugePages,
 }
 
 impl Rule {
@@ -64,6 +70,13 @@ impl Rule {
             Rule::Distances => "the machine's distances to the seen nodes",
             Rule::Meminfo => "the node's part of /proc/meminfo, by the use of each node",
             Rule::Zeros => "0: no cgroup counts it",
+            Rule::HugePages => {
+                "the node's part of the pool, at most every hugetlb limit; without one at most MemTotal"
+            }
+            Rule::FreeHugePages => {
+                "the free part of it, at most every hugetlb limit less the use of its level"
+            }
+            Rule::SurplusHugePages => "0: the pages of the container are taken for permanent ones",
         }
     }
 }
@@ -186,7 +199,7 @@ const MACHINE: [(&str, Rule); 47] = [
     ("sys/devices/system/node/uevent", Rule::Fact),
 ];
 
-const CPU: [(&str, Rule); 52] = [
+const CPU: [(&str, Rule); 65] = [
     ("", Rule::Directory),
     ("online", Rule::Online),
     ("cpu_capacity", Rule::Fact),
@@ -239,6 +252,22 @@ const CPU: [(&str, Rule); 52] = [
     ("acpi_cppc/reference_perf", Rule::Fact),
     ("cache", Rule::Directory),
     ("polarization", Rule::Fact),
+    ("cpufreq/freqdomain_cpus", Rule::CpuWords),
+    ("cpufreq/amd_pstate_highest_perf", Rule::Fact),
+    ("cpufreq/amd_pstate_hw_prefcore", Rule::Fact),
+    ("cpufreq/amd_pstate_lowest_nonlinear_freq", Rule::Fact),
+    ("cpufreq/amd_pstate_max_freq", Rule::Fact),
+    ("cpufreq/amd_pstate_prefcore_ranking", Rule::Fact),
+    ("cpufreq/boost", Rule::Fact),
+    ("cpufreq/cpb", Rule::Fact),
+    ("cpufreq/cpuinfo_avg_freq", Rule::Fact),
+    ("cpufreq/cpuinfo_cur_freq", Rule::Fact),
+    (
+        "cpufreq/energy_performance_available_preferences",
+        Rule::Fact,
+    ),
+    ("cpufreq/scaling_boost_frequencies", Rule::Fact),
+    ("cpufreq/scaling_setspeed", Rule::Fact),
 ];
 
 // Files of cache/indexN.
@@ -261,16 +290,33 @@ const MAX_CACHES: u16 = 16;
 const FIRST_CACHE_NUMBER: u16 = 256;
 const NUMBERS_PER_CACHE: u16 = 16;
 
-const NODE: [(&str, Rule); 6] = [
+const NODE: [(&str, Rule); 7] = [
     ("", Rule::Directory),
     ("cpulist", Rule::CpuList),
     ("cpumap", Rule::CpuMask),
     ("distance", Rule::Distances),
     ("meminfo", Rule::Meminfo),
     ("numastat", Rule::Zeros),
+    ("hugepages", Rule::Directory),
 ];
 
-fn numbered(table: &[(&str, Rule)]) -> Vec<TableRow> {
+// Files of hugepages/hugepages-SIZEkB.
+const HUGE_PAGES: [(&str, Rule); 4] = [
+    ("", Rule::Directory),
+    ("nr_hugepages", Rule::HugePages),
+    ("free_hugepages", Rule::FreeHugePages),
+    ("surplus_hugepages", Rule::SurplusHugePages),
+];
+// Sizes of huge pages in KiB, of all architectures and base pages (arch/*/include/asm/hugetlb.h).
+const HUGE_PAGE_SIZES: [u32; 14] = [
+    64, 256, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 262_144, 524_288, 1_048_576, 2_097_152,
+    16_777_216,
+];
+const FIRST_HUGE_PAGES_NUMBER: u16 = 64;
+const NUMBERS_PER_SIZE: u16 = 8;
+
+/// Returns the rows of a table, each with its position as its number.
+pub(super) fn numbered(table: &[(&str, Rule)]) -> Vec<TableRow> {
     let row = |(number, (path, rule)): (u16, &(&str, Rule))| TableRow {
         number,
         path: (*path).to_owned(),
@@ -282,7 +328,19 @@ fn numbered(table: &[(&str, Rule)]) -> Vec<TableRow> {
 /// Rows of the machine.
 pub(super) static MACHINE_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| numbered(&MACHINE));
 /// Rows of a memory node.
-pub(super) static NODE_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| numbered(&NODE));
+pub(super) static NODE_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| {
+    let mut rows = numbered(&NODE);
+    for (index, size) in (0..).zip(HUGE_PAGE_SIZES) {
+        for row in numbered(&HUGE_PAGES) {
+            rows.push(TableRow {
+                number: FIRST_HUGE_PAGES_NUMBER + index * NUMBERS_PER_SIZE + row.number,
+                path: joined(&format!("hugepages/hugepages-{size}kB"), &row.path),
+                rule: row.rule,
+            });
+        }
+    }
+    rows
+});
 /// Rows of a CPU.
 pub(super) static CPU_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| {
     let mut rows = numbered(&CPU);

@@ -14,8 +14,9 @@
 
 mod attribute;
 mod attribute_tables;
+mod policy_table;
 
-pub use attribute::{Attribute, CPUS, NODES, Subject, VisibleDevices, number_after};
+pub use attribute::{Attribute, CPUS, NODES, POLICIES, Subject, VisibleDevices, number_after};
 pub use attribute_tables::Rule;
 
 /// A served file outside of the tables of attributes.

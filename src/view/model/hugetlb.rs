@@ -6,10 +6,12 @@
 //! | in `/proc/meminfo`, where memory has no limit below the machine's | the allowed pages |
 //! | in `/proc/meminfo`, under limits of memory and of huge pages | the allowed pages, at most `MemTotal` |
 //! | in `/proc/meminfo`, under a limit of memory only | the pages that the container uses, at most `MemTotal`: nothing grants the pool to the container, and the pool may be larger than its memory |
+//! | in the directories of the memory nodes | the allowed pages, without a hugetlb limit at most `MemTotal`; divided as the machine's pool is, free pages as the free ones |
 //!
 //! The limit of memory does not count huge pages. So a program that maps huge pages may have all
 //! allowed ones; only `/proc/meminfo` keeps the parts of memory within the whole.
 
+use super::parts::divided;
 use crate::{
     base::units::{Bytes, Limit},
     facts::cgroup::HugetlbLevel,
@@ -92,10 +94,46 @@ pub fn shown(levels: &[HugetlbLevel], pool: HugePages, memory: Option<Bytes>) ->
     granted.at_most(pool.count(memory))
 }
 
+/// Returns the pages that the directories of the memory nodes show, whose pools in the machine are
+/// `pools`, all of one page size. `memory` is as for [`shown`].
+///
+/// The pages of all nodes add up to what the container may have.
+#[must_use]
+pub fn of_nodes(
+    levels: &[HugetlbLevel],
+    pools: &[HugePages],
+    memory: Option<Bytes>,
+) -> Vec<HugePages> {
+    let pages = |count: fn(&HugePages) -> u64| -> Vec<u64> { pools.iter().map(count).collect() };
+    let sum = |counts: &[u64]| counts.iter().copied().fold(0, u64::saturating_add);
+    let (totals, frees) = (pages(|pool| pool.total), pages(|pool| pool.free));
+    let pool = HugePages {
+        total: sum(&totals),
+        free: sum(&frees),
+        reserved: 0,
+        size: pools.first().map_or(Bytes::ZERO, |pool| pool.size),
+    };
+    let mut whole = allowed(levels, pool);
+    let is_granted = levels.iter().any(|level| level.max != Limit::Unlimited);
+    if let (false, Some(memory)) = (is_granted, memory) {
+        whole = whole.at_most(pool.count(memory));
+    }
+    let free = divided(whole.free, &frees);
+    let less = |(total, free): (&u64, &u64)| total.saturating_sub(*free);
+    let used: Vec<u64> = totals.iter().zip(&free).map(less).collect();
+    let used = divided(whole.total - whole.free, &used);
+    let node = |(free, used): (u64, u64)| HugePages {
+        total: free + used,
+        free,
+        ..pool
+    };
+    free.into_iter().zip(used).map(node).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{any, prop, prop_assert, proptest};
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
     const POOL: HugePages = HugePages {
         total: 512,
@@ -142,6 +180,25 @@ mod tests {
     }
 
     #[test]
+    fn the_nodes_share_what_the_container_may_have() {
+        let node = |total, free| HugePages {
+            total,
+            free,
+            ..POOL
+        };
+        let nodes = |levels: &[HugetlbLevel], memory| {
+            let nodes = of_nodes(levels, &[node(300, 300), node(100, 0)], memory);
+            nodes.into_iter().map(counts).collect::<Vec<_>>()
+        };
+        assert_eq!(nodes(&[], None), [(300, 300), (100, 0)]);
+        assert_eq!(nodes(&[level(Some(40), 8)], None), [(18, 16), (2, 0)]);
+        let memory = Some(Bytes::from_mib(256));
+        assert_eq!(nodes(&[level(Some(400), 0)], memory), [(200, 200), (0, 0)]);
+        assert_eq!(nodes(&[level(None, 0)], memory), [(128, 128), (0, 0)]);
+        assert!(of_nodes(&[], &[], memory).is_empty());
+    }
+
+    #[test]
     fn reserved_pages_are_the_containers_own() {
         let reserving = HugetlbLevel {
             reserved: Bytes::from_mib(10),
@@ -152,6 +209,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_node_has_more_pages_than_in_the_machine_and_all_have_what_is_allowed(
+            counts in prop::collection::vec((0u64..1 << 30, 0u64..1 << 30), 1..9),
+            max in prop::option::of(0u64..1 << 50), current in 0u64..1 << 50,
+        ) {
+            let pool = |(total, free): &(u64, u64)| HugePages {
+                total: *total, free: *total.min(free), ..POOL
+            };
+            let pools: Vec<HugePages> = counts.iter().map(pool).collect();
+            let level = HugetlbLevel {
+                max: max.map_or(Limit::Unlimited, |max| Limit::At(Bytes(max))),
+                current: Bytes(current),
+                reserved: Bytes::ZERO,
+            };
+            let nodes = of_nodes(&[level], &pools, None);
+            let sum = |pages: &[HugePages]| pages.iter().map(|pages| pages.total).sum::<u64>();
+            prop_assert!(nodes.iter().all(|node| node.free <= node.total));
+            prop_assert!(nodes.iter().zip(&pools).all(|(node, pool)| node.total <= pool.total));
+            let most = max.map_or(u64::MAX, |max| max / POOL.size.0);
+            prop_assert_eq!(sum(&nodes), sum(&pools).min(most));
+        }
+
         #[test]
         fn no_program_that_subtracts_huge_pages_gets_a_negative_number(
             limits in prop::collection::vec((any::<bool>(), any::<u64>(), any::<u64>()), 0..4),

@@ -6,6 +6,7 @@ pub mod hugetlb;
 pub mod load;
 pub mod memory;
 pub mod node;
+pub mod parts;
 pub mod stat;
 pub mod time;
 pub mod topology;

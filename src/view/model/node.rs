@@ -13,7 +13,10 @@
 //! | a line that `/proc/meminfo` has too | that line | the same kind of memory on each node, or all use of each node |
 //! | all other lines, and lines of future kernels | 0 | |
 
-use super::memory::{Amount, Meminfo, MeminfoLine, MeminfoSource};
+use super::{
+    memory::{Amount, Meminfo, MeminfoLine, MeminfoSource},
+    parts::divided,
+};
 use crate::{
     base::units::{Bytes, NodeId},
     facts::{cgroup::MemoryUse, host},
@@ -117,18 +120,7 @@ fn parted(amount: u64, shares: &[NodeShare], weight: impl Fn(&NodeShare) -> u64)
     if weights.iter().all(|weight| *weight == 0) {
         weights = shares.iter().map(|share| share.size.kib().max(1)).collect();
     }
-    let sum: u128 = weights.iter().copied().map(u128::from).sum();
-    let (mut before, mut given) = (0, 0);
-    let part = |weight: &u64| {
-        before += u128::from(*weight);
-        // Each part ends at a rounded mark of one scale, so that no unit is lost between two parts.
-        let mark = u128::from(amount) * before / sum.max(1);
-        let mark = u64::try_from(mark).unwrap_or(u64::MAX);
-        let part = mark.saturating_sub(given);
-        given = mark;
-        part
-    };
-    weights.iter().map(part).collect()
+    divided(amount, &weights)
 }
 
 /// Returns the parts, each at most its cap: an excess goes to the parts that have room.
