@@ -31,8 +31,9 @@ pub(crate) fn plimsoll() -> Command {
 pub(crate) fn stdout_of(output: &Output) -> String {
     assert!(
         output.status.success(),
-        "{}: {}",
+        "{}: {}{}",
         output.status,
+        String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()

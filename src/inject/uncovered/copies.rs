@@ -77,10 +77,12 @@ fn name(below: Below) -> &'static str {
 }
 
 /// Mounts `tmpfs` where a mount of Plimsoll hides it: beneath `top`, or, where the kernel refuses
-/// that, on `top` and beneath a copy of `top`. A tmpfs that would show elsewhere too is refused.
+/// that, on `top` and beneath a copy of `top`. The kernel refuses the first before Linux 6.5 and in a
+/// container that shares its `/sys`, as of LXC, because the tmpfs would show elsewhere too.
 fn hide(tmpfs: BorrowedFd<'_>, top: BorrowedFd<'_>) -> nix::Result<()> {
     mount::make_unbindable(tmpfs)?;
     if mount::attach_beneath(tmpfs, top).is_err() {
+        mount::make_private(top)?;
         let copy = mount::clone_tree(top, Depth::Alone)?;
         mount::attach(tmpfs, top)?;
         mount::attach(copy.as_fd(), tmpfs)?;
