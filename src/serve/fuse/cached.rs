@@ -3,8 +3,9 @@
 //! The kernel keeps the bytes that it has read. It asks for the attributes when their TTL is over,
 //! and drops the pages if size or mtime have changed (`FUSE_AUTO_INVAL_DATA`, in
 //! `fuse_change_attributes` of `fs/fuse/inode.c`). So a GETATTR makes the content of a file, and
-//! the READs after it get that content. A LOOKUP makes no content for a file that no process has
-//! read. The first OPEN is refused with ENOSYS, after which the kernel sends no OPEN again.
+//! the READs after it get that content. A LOOKUP makes a content too: any other size would cut the file
+//! of a reader that reads it at that moment. The first OPEN is refused with ENOSYS, after which the
+//! kernel sends no OPEN again.
 //!
 //! | reader | age of the bytes, at most |
 //! |---|---|
@@ -107,9 +108,6 @@ impl Cached {
         } else {
             REMOVABLE_TTL
         };
-        if let Some(attributes) = self.attributes_unread(child) {
-            return Ok((Duration::ZERO, entry_ttl, attributes));
-        }
         let attributes = self.attributes(child, OPEN_MAX_AGE)?;
         Ok((ttl(child), entry_ttl, attributes))
     }
@@ -147,17 +145,6 @@ impl Cached {
             }));
         }
         Ok(list)
-    }
-
-    /// Returns the attributes of a file whose content is not known: no process has read the file,
-    /// or only long ago. Spares the content for a process that mounts the file and does not read
-    /// it; a reader's GETATTR makes the content.
-    fn attributes_unread(&self, node: CachedEntry) -> Option<FileAttr> {
-        let CachedEntry::Served(entry @ Entry::File(_, file)) = node else {
-            return None;
-        };
-        let is_unread = self.0.contents.changed_since(entry.inode()).is_none();
-        (is_unread && self.0.answers.is_cacheable(file)).then(|| self.constant_attributes(node))
     }
 
     /// Returns the attributes without those that depend on the content.

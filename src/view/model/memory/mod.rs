@@ -15,7 +15,7 @@
 //! | `Shmem` | shared memory, at most `Cached`, which includes it |
 //! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
 //! | `Committed_AS` | anonymous and shared memory and swap in use, for no cgroup counts commitments |
-//! | `HugePages_Total`, `HugePages_Free`, `HugePages_Rsvd` | see [`hugetlb`](super::hugetlb) |
+//! | `HugePages_Total`, `HugePages_Free`, `HugePages_Rsvd` | see [`hugetlb`] |
 //! | `Hugetlb` | `HugePages_Total` as a size |
 //! | `Hugepagesize`, `VmallocTotal`, `DirectMap*` | facts of the machine |
 //! | `Buffers` | 0: a cgroup counts the pages of block devices as file pages, in `Cached` |
