@@ -66,19 +66,6 @@ impl ContentCache {
         (now.less(content.taken) < max_age).then(|| content.clone())
     }
 
-    /// Returns the time since which the file has its latest bytes, however long ago; `None` if
-    /// neither the content nor its fingerprint is cached.
-    pub(super) fn changed_since(&self, inode: u64) -> Option<SystemTime> {
-        let shard = self.shard(inode).lock();
-        let kept = shard.contents.get(&inode).map(|content| content.changed);
-        kept.or_else(|| {
-            shard
-                .fingerprints
-                .get(&inode)
-                .map(|fingerprint| fingerprint.changed)
-        })
-    }
-
     /// Claims the right to force one re-check of the content. Grants at most one claim per `age`; a
     /// refusal and new content free the claim again.
     ///
