@@ -16,7 +16,7 @@ use crate::{
     base::units::Pid,
     facts::{
         cgroup::Membership,
-        host::parse::{ns_pids, task_stat},
+        host::parse::{self, ns_pids, task_stat},
     },
 };
 use std::{
@@ -122,13 +122,7 @@ fn own_cgroup(process: &Path) -> Option<String> {
 /// Returns the directory of the process's parent; `None` if the parent is not visible.
 fn parent(proc: &Path, process: &Path) -> Option<PathBuf> {
     let status = fs::read_to_string(process.join("status")).ok()?;
-    let mut lines = status.lines();
-    let parent: Pid = lines
-        .find_map(|line| line.strip_prefix("PPid:"))?
-        .trim()
-        .parse()
-        .ok()?;
-    (parent != Pid(0)).then(|| proc.join(parent.to_string()))
+    parse::parent(&status).map(|parent| proc.join(parent.to_string()))
 }
 
 fn namespace(process: &Path, name: &str) -> Option<PathBuf> {
