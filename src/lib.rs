@@ -85,7 +85,8 @@
 //!                     connections (serve::wire) and asks for requests that were in work.
 //! ```
 //!
-//! At no moment do two daemons serve. `serve::handover` has the whole sequence of messages.
+//! At no moment do two daemons serve: one word of the state says which may (`base::state::term`).
+//! `serve::handover` has the whole sequence of messages.
 //!
 //! # A run
 //!

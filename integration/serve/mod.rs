@@ -1,6 +1,7 @@
 //! The daemon, with the real program on the real kernel.
 
 mod compliance;
+mod handover;
 mod lifecycle;
 mod pressure;
 mod printed;

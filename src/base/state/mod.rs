@@ -5,6 +5,11 @@
 //! changes its size, so a successor finds every slot by a walk from one to the next.
 
 mod slot;
+mod term;
+mod term_word;
+
+pub use term::{ServingRight, Term};
+pub use term_word::TermWord;
 
 use crate::base::sys::Shared;
 use parking_lot::Mutex;
@@ -22,6 +27,8 @@ pub const VERSION: u64 = 1;
 const MAX_SIZE: NonZeroUsize = NonZeroUsize::new(64 << 20).unwrap();
 /// The first eight bytes of the memory.
 const MAGIC: u64 = u64::from_le_bytes(*b"plimsoll");
+/// The offset of the [term](ServingRight), in bytes.
+const TERM: usize = 16;
 /// The offset of the first mark, in bytes, and the number of marks.
 const MARKS: (usize, usize) = (64, 16);
 
@@ -107,13 +114,7 @@ impl Store {
     /// # Errors
     /// When the store has another version, or the memory is no store.
     pub fn of(fd: OwnedFd) -> Result<Store, StoreError> {
-        let memory = Shared::of(fd, MAX_SIZE)?;
-        let head = memory.read(0, 2 * WORD).ok_or(StoreError::Foreign)?;
-        match slot::words(&head) {
-            Some([MAGIC, VERSION]) => {}
-            Some([MAGIC, version]) => return Err(StoreError::Unknown(version)),
-            _ => return Err(StoreError::Foreign),
-        }
+        let memory = opened(fd)?;
         let table = Mutex::new(found(&memory));
         Ok(Store { memory, table })
     }
@@ -219,6 +220,17 @@ impl Table {
         memory.write(at, &number.to_le_bytes());
         self.end = end;
         Some(Slot { at, class })
+    }
+}
+
+/// Maps the memory of a store of this version.
+fn opened(fd: OwnedFd) -> Result<Shared, StoreError> {
+    let memory = Shared::of(fd, MAX_SIZE)?;
+    let head = memory.read(0, 2 * WORD).ok_or(StoreError::Foreign)?;
+    match slot::words(&head) {
+        Some([MAGIC, VERSION]) => Ok(memory),
+        Some([MAGIC, version]) => Err(StoreError::Unknown(version)),
+        _ => Err(StoreError::Foreign),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     num::NonZeroUsize,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::{self, NonNull},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -111,6 +111,24 @@ impl Shared {
         Some(bytes)
     }
 
+    /// Replaces the word at `offset`, which is a multiple of 8, if the word is `current`, in one atomic
+    /// step for every process. Returns the word that was there. `None` when the word exceeds the
+    /// present size or `offset` is no multiple of 8.
+    #[must_use]
+    pub fn exchange(&self, offset: usize, current: u64, new: u64) -> Option<u64> {
+        if !self.has(offset, size_of::<u64>()) || !offset.is_multiple_of(align_of::<u64>()) {
+            return None;
+        }
+        // SAFETY: `has` checked that the word lies within the mapping and within the file.
+        let place = unsafe { self.start.cast::<u8>().as_ptr().add(offset) };
+        // SAFETY: as above; the mapping begins at a page, so the word is aligned, and it lives as long
+        // as `self`.
+        let word = unsafe { AtomicU64::from_ptr(place.cast()) };
+        let order = Ordering::SeqCst;
+        let before = word.compare_exchange(current.to_le(), new.to_le(), order, order);
+        Some(u64::from_le(before.unwrap_or_else(|before| before)))
+    }
+
     fn has(&self, offset: usize, length: usize) -> bool {
         offset
             .checked_add(length)
@@ -145,6 +163,17 @@ mod tests {
         let there = Shared::of(fd, most).unwrap();
         assert_eq!(there.read(100, 4).unwrap(), b"kept");
         assert_eq!(there.size(), 4096);
+    }
+
+    #[test]
+    fn a_word_is_replaced_only_in_place_of_the_expected_one() {
+        let memory = Shared::new("test", NonZeroUsize::new(4096).unwrap()).unwrap();
+        memory.grow(4096).unwrap();
+        assert_eq!(memory.exchange(16, 0, 7), Some(0));
+        assert_eq!(memory.exchange(16, 0, 8), Some(7));
+        assert_eq!(memory.read(16, 8).unwrap(), 7u64.to_le_bytes());
+        assert_eq!(memory.exchange(4, 0, 1), None);
+        assert_eq!(memory.exchange(4096, 0, 1), None);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //! resumed from a predecessor.
 
 use super::{
-    lock, mountpoint,
+    lock, mountpoint, right,
     settings::{Event, ServeSettings},
 };
 use crate::{
-    base::state::Store,
+    base::state::{ServingRight, Store, Term, TermWord},
     serve::{
         fuse::{Cached, Direct, Server},
         handover::{Descriptors, Manifest, Name},
@@ -17,7 +17,7 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use std::{
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::PathBuf,
     sync::{Arc, mpsc::Sender},
     thread,
@@ -36,6 +36,8 @@ pub(super) struct Instance {
     answers: Arc<Answers>,
     /// The connections in the order in which they were mounted.
     connections: Vec<Connection>,
+    /// The term in which this daemon serves.
+    pub(super) term: Term,
     /// True when a predecessor began the connections.
     pub(super) is_resumed: bool,
 }
@@ -68,7 +70,11 @@ impl Instance {
         mountpoint::clear(&settings.mountpoint)?;
         let store = Store::new().context("cannot make memory for a successor")?;
         let direct = Connection::begin(Side::Direct, &settings.mountpoint)?;
-        Instance::new(settings, lock, store, vec![direct])
+        let instance = Instance::new(settings, lock, store, vec![direct])?;
+        let first = ServingRight::first_of(instance.term.lineage);
+        let written = instance.term_word()?.change(|_| Some(first));
+        written.context("cannot write the term")?;
+        Ok(instance)
     }
 
     /// Mounts the cached connection, and returns its session. The path of its mount point leads
@@ -96,6 +102,7 @@ impl Instance {
         let Manifest::V1 {
             mountpoint,
             connections: handshakes,
+            term: _,
         } = descriptors.manifest()?;
         if mountpoint != settings.mountpoint {
             bail!("the predecessor served {}", mountpoint.display());
@@ -142,6 +149,10 @@ impl Instance {
             store,
             answers,
             connections,
+            term: Term {
+                lineage: right::new_lineage(),
+                number: 1,
+            },
             is_resumed: false,
         })
     }
@@ -167,6 +178,14 @@ impl Instance {
             connection.unmount_on_drop();
         }
         lock::write_pid(&self.lock)
+    }
+
+    /// Opens the word that tells which daemon may serve.
+    ///
+    /// # Errors
+    /// EMFILE when this process may open no more descriptors.
+    pub(super) fn term_word(&self) -> Result<TermWord> {
+        Ok(TermWord::of(self.store.as_fd().try_clone_to_owned()?)?)
     }
 
     /// Returns the answers that the server gives.
@@ -201,6 +220,7 @@ impl Instance {
         descriptors.add_manifest(&Manifest::V1 {
             mountpoint: self.mountpoint.clone(),
             connections: self.handshakes().cloned().collect(),
+            term: Some(self.term),
         })?;
         Ok(descriptors)
     }

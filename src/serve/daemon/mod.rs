@@ -9,6 +9,7 @@ mod mountpoint;
 mod pending_attach;
 mod post_stop;
 mod predecessor;
+mod right;
 mod serve;
 mod settings;
 mod successor;

@@ -3,7 +3,10 @@
 //! The sequence of messages is drawn in [`handover`](crate::serve::handover).
 
 use super::lock;
-use crate::serve::handover::{Channel, Descriptors, HANDOVER_TIMEOUT, Message, Name, Received};
+use crate::{
+    base::state::Term,
+    serve::handover::{Channel, Descriptors, HANDOVER_TIMEOUT, Message, Name, Received},
+};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use std::{
@@ -23,25 +26,76 @@ pub(super) struct Predecessor {
     keeper: Option<Channel>,
 }
 
+/// What a daemon that is being replaced has handed over.
+#[derive(Debug)]
+pub(super) struct HandedOver {
+    pub(super) predecessor: Predecessor,
+    pub(super) descriptors: Descriptors,
+    /// The term of a predecessor that died before it was drained, as did its keeper. `None` for a
+    /// predecessor that is drained.
+    pub(super) dead: Option<Term>,
+}
+
 impl Predecessor {
     /// Connects to the daemon that serves on the mount point and drains it: the daemon has answered
-    /// every request that it took, and takes no more. Returns the daemon with its descriptors. A
-    /// daemon that dies first is followed by the next one of its keeper, which is drained instead.
+    /// every request that it took, and takes no more. A daemon that dies first is followed by the next
+    /// one of its keeper, which is drained instead. When the keeper is dead too, the descriptors are
+    /// those that the dead daemon handed over.
     ///
     /// # Errors
     /// When no daemon was drained within [`HANDOVER_TIMEOUT`], or the manifest is not understood: the
     /// daemon is not disturbed in that case.
-    pub(super) fn drained(mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
+    pub(super) fn drained(mountpoint: &Path) -> Result<HandedOver> {
         let end = Instant::now() + HANDOVER_TIMEOUT;
+        let mut next = Predecessor::connect_until(end, mountpoint)?;
         loop {
-            let (mut predecessor, descriptors) = Predecessor::connect_until(end, mountpoint)?;
-            descriptors.manifest()?;
-            if predecessor.drain()? {
-                return Ok((predecessor, descriptors));
-            }
             if Instant::now() >= end {
                 bail!("no daemon serves there for long enough to be replaced");
             }
+            let (mut predecessor, descriptors) = next;
+            let term = descriptors.manifest()?.term();
+            let is_drained = predecessor.drain()?;
+            let following = match term {
+                _ if is_drained => None,
+                Some(_) => predecessor.next_daemon(end, mountpoint)?,
+                None => {
+                    // Without terms only the lock, which is one of the descriptors, tells whether
+                    // another daemon follows.
+                    drop(descriptors);
+                    next = Predecessor::connect_until(end, mountpoint)?;
+                    continue;
+                }
+            };
+            let Some(following) = following else {
+                return Ok(HandedOver {
+                    predecessor,
+                    descriptors,
+                    dead: term.filter(|_| !is_drained),
+                });
+            };
+            next = following;
+        }
+    }
+
+    /// Waits for the next daemon after this one, which has died, and connects to it. `None` when no
+    /// keeper is left to start one.
+    fn next_daemon(
+        &self,
+        end: Instant,
+        mountpoint: &Path,
+    ) -> Result<Option<(Predecessor, Descriptors)>> {
+        let path = lock::run_file(mountpoint, "socket")?;
+        loop {
+            if let Ok(Some(next)) = Predecessor::connect_at(&path) {
+                return Ok(Some(next));
+            }
+            if !self.keeper.as_ref().is_some_and(Channel::is_connected) {
+                return Ok(None);
+            }
+            if Instant::now() >= end {
+                bail!("the daemon that serves there has died, and its keeper starts no other one");
+            }
+            thread::sleep(CONNECT_RETRY_INTERVAL);
         }
     }
 
@@ -113,7 +167,17 @@ impl Predecessor {
         }
     }
 
-    /// Orders the predecessor to end, and its keeper to start no other daemon. Both may be dead. From
+    /// Tells the predecessor and its keeper to end, since this process has claimed the right to serve.
+    /// Both may be dead. A message that is lost is no loss: the word in the state tells them.
+    pub(super) fn inform(&self) {
+        let _ = self.channel.send(Message::Serving);
+        if let Some(keeper) = &self.keeper {
+            let _ = keeper.send(Message::Leaving);
+        }
+    }
+
+    /// Orders a predecessor of a version without terms to end, and its keeper to start no other daemon.
+    /// Both may be dead. From
     /// the return on, this process is the only one that serves on the mount point.
     ///
     /// The predecessor and its keeper each get a message, since each may be killed at any moment. A

@@ -6,6 +6,7 @@ use super::{
     live::live,
     mountpoint,
     predecessor::Predecessor,
+    right,
     settings::{Mode, ServeSettings},
     supervisor::Supervisor,
 };
@@ -107,6 +108,8 @@ fn live_under_keeper(settings: &ServeSettings, mut start: Start) -> Result<()> {
     if start.purpose == Purpose::Serve {
         return live(settings, start.descriptors, supervisor);
     }
+    // A successor may have taken over from the daemon that did not end.
+    right::claim(&mut start.descriptors, &supervisor, None)?;
     if let Ok(mut instance) = Instance::resume(settings, &mut start.descriptors) {
         // Containers first: their readers would wait for an answer for ever.
         containers::remove_view(&instance.points())?;

@@ -7,7 +7,7 @@
 
 use super::{instance::Instance, settings::Event, supervisor::Supervisor};
 use crate::{
-    base::sys::fd,
+    base::{state::TermWord, sys::fd},
     serve::{
         handover::{Channel, Descriptors, Message, Name, Received},
         wire::{GATE, resend_requests},
@@ -102,6 +102,8 @@ pub(super) struct Handover {
     descriptors: Descriptors,
     points: Vec<PathBuf>,
     workers: usize,
+    term_word: TermWord,
+    lineage: u32,
 }
 
 impl Handover {
@@ -115,6 +117,8 @@ impl Handover {
             descriptors: instance.descriptors()?,
             points: instance.points(),
             workers: instance.workers(),
+            term_word: instance.term_word()?,
+            lineage: instance.term.lineage,
         })
     }
 
@@ -135,6 +139,10 @@ impl Handover {
             _ => bail!("the successor did not become ready"),
         }
         let result = self.drain().and_then(|()| {
+            let offered = self
+                .term_word
+                .change(|right| right?.offered_by(self.lineage));
+            offered.context("another daemon has claimed the right to serve")?;
             successor.send(Message::Drained)?;
             if !serves(successor) {
                 bail!("the successor did not serve");
@@ -142,6 +150,11 @@ impl Handover {
             Ok(())
         });
         if result.is_err() {
+            let kept = self.term_word.change(|right| right?.kept_by(self.lineage));
+            if kept.is_none() {
+                // The message of the successor is late or lost.
+                return Ok(HandoverOutcome::Replaced);
+            }
             let _ = successor.send(Message::ServesOn);
             // A successor of another version may have taken requests before it died.
             for (name, device) in self.descriptors.iter() {

@@ -4,13 +4,17 @@
 use super::{
     instance::{Instance, Sessions},
     lock, mountpoint,
-    predecessor::Predecessor,
+    predecessor::{HandedOver, Predecessor},
+    right,
     settings::{Event, Mode, ServeSettings},
     supervisor::Supervisor,
 };
-use crate::serve::{
-    handover::{Descriptors, Name},
-    wire::Side,
+use crate::{
+    base::state::Term,
+    serve::{
+        handover::{Descriptors, Name},
+        wire::Side,
+    },
 };
 use anyhow::{Result, bail};
 use std::sync::mpsc::Sender;
@@ -38,10 +42,11 @@ pub(super) fn start(
     }
     let mut held_lock = None;
     if !descriptors.is_empty() {
-        dismiss_predecessor(&mut descriptors, supervisor)?;
+        let term = right::claim(&mut descriptors, supervisor, None)?;
         held_lock = descriptors.duplicate(&Name::Lock)?;
         match resume_mounted(settings, &mut descriptors) {
-            Ok((instance, sessions)) => {
+            Ok((mut instance, sessions)) => {
+                instance.term = term;
                 instance.recover();
                 sessions.run(events);
                 return Ok(instance);
@@ -67,17 +72,28 @@ pub(super) fn start(
 
 /// Takes the place of the daemon that serves. Returns the sessions, which do not run yet.
 fn replace(settings: &ServeSettings, supervisor: &Supervisor) -> Result<(Instance, Sessions)> {
-    let (predecessor, mut handed) = Predecessor::drained(&settings.mountpoint)?;
-    let (instance, sessions) = resume(settings, &mut handed)?;
+    let HandedOver {
+        predecessor,
+        descriptors: mut handed,
+        dead,
+    } = Predecessor::drained(&settings.mountpoint)?;
+    if handed.manifest()?.term().is_none() {
+        right::term_word(&handed)?.clear();
+    }
+    let (mut instance, sessions) = resume(settings, &mut handed)?;
+    instance.term = Term {
+        lineage: right::new_lineage(),
+        number: 0,
+    };
     // The keeper gets everything before the predecessor is dismissed: from that moment on the
     // predecessor's keeper starts no other daemon, so this daemon's keeper must be able to. A daemon
-    // that the keeper starts dismisses the predecessor once more.
+    // that the keeper starts claims the right to serve once more.
     let mut descriptors = instance.descriptors()?;
     predecessor.add_to(&mut descriptors)?;
     drop(predecessor);
     supervisor.hold(&descriptors)?;
     supervisor.serving()?;
-    dismiss_predecessor(&mut descriptors, supervisor)?;
+    instance.term = right::claim(&mut descriptors, supervisor, dead)?;
     instance.recover();
     Ok((instance, sessions))
 }
@@ -99,27 +115,4 @@ fn resume(settings: &ServeSettings, descriptors: &mut Descriptors) -> Result<(In
     let mut instance = Instance::resume(settings, descriptors)?;
     let sessions = instance.sessions()?;
     Ok((instance, sessions))
-}
-
-/// Stops the predecessor recorded in `descriptors`, if there is one, then gives the keeper the
-/// remaining descriptors.
-///
-/// Two daemons never serve at once: the predecessor is drained, and this daemon takes no request
-/// before this function returns.
-///
-/// # Errors
-/// When the predecessor, or the next daemon of its keeper, serves on.
-fn dismiss_predecessor(descriptors: &mut Descriptors, supervisor: &Supervisor) -> Result<()> {
-    let Some(predecessor) = Predecessor::take_from(descriptors) else {
-        return Ok(());
-    };
-    // The keeper of this daemon must start no other one where the predecessor serves on.
-    predecessor
-        .dismiss()
-        .inspect_err(|_| supervisor.leaving(&Descriptors::default()))?;
-    if let Err(error) = supervisor.hold(descriptors) {
-        // A new keeper gets the descriptors, too: see `Supervisor::attend`.
-        tracing::warn!(error = format!("{error:#}"), "serving without a keeper");
-    }
-    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::base::sys::{
 };
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, shutdown, socket,
     },
@@ -244,6 +245,13 @@ impl Channel {
         Ok(Message::parse(&packet::peek(&self.socket)?))
     }
 
+    /// Returns whether a process holds the other end.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready == 0)
+    }
+
     /// Stops reading: packets that have arrived can be received, and a process that sends later gets
     /// EPIPE.
     ///
@@ -315,6 +323,15 @@ mod tests {
             Ok(Some(Received::Message(Message::Alive)))
         ));
         assert!(matches!(there.recv(), Ok(None)));
+    }
+
+    #[test]
+    fn a_channel_is_connected_while_the_other_end_is_held() {
+        let (here, there) = Channel::pair().unwrap();
+        there.stop_reading().unwrap();
+        assert!(here.is_connected());
+        drop(there);
+        assert!(!here.is_connected());
     }
 
     #[test]

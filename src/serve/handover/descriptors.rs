@@ -124,6 +124,7 @@ mod tests {
         let manifest = Manifest::V1 {
             mountpoint: "/x".into(),
             connections: Vec::new(),
+            term: None,
         };
         let mut descriptors = Descriptors::default();
         descriptors.add_manifest(&manifest).unwrap();

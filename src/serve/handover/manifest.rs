@@ -1,7 +1,7 @@
 //! Pure. The manifest of a hand-over: the facts about the connections that a successor needs, with a
 //! version.
 
-use crate::serve::wire::Handshake;
+use crate::{base::state::Term, serve::wire::Handshake};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -16,6 +16,10 @@ pub enum Manifest {
         mountpoint: PathBuf,
         /// The connections, in the order in which they were mounted.
         connections: Vec<Handshake>,
+        /// The term in which the daemon serves that wrote the manifest. `None` of a daemon without
+        /// terms.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        term: Option<Term>,
     },
 }
 
@@ -36,6 +40,13 @@ struct Versioned {
 }
 
 impl Manifest {
+    /// Returns the term of the daemon that wrote the manifest.
+    #[must_use]
+    pub fn term(&self) -> Option<Term> {
+        let Manifest::V1 { term, .. } = self;
+        *term
+    }
+
     /// Returns the manifest as JSON.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
@@ -71,12 +82,31 @@ mod tests {
                 init_request: vec![1, 255],
                 init_reply: vec![0],
             }],
+            term: Some(Term {
+                lineage: 7,
+                number: 2,
+            }),
         }
     }
 
     #[test]
     fn a_manifest_is_read_as_it_was_written() {
         assert_eq!(Manifest::parse(&manifest().text()).unwrap(), manifest());
+    }
+
+    #[test]
+    fn a_manifest_without_terms_is_understood() {
+        let text = String::from_utf8(manifest().text()).unwrap();
+        let before = text.replace(",\"term\":{\"lineage\":7,\"number\":2}", "");
+        assert_ne!(before, text);
+        assert_eq!(Manifest::parse(before.as_bytes()).unwrap().term(), None);
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_does_not_make_a_manifest_corrupt() {
+        let text = String::from_utf8(manifest().text()).unwrap();
+        let later = text.replace("\"term\":", "\"later\":1,\"term\":");
+        assert_eq!(Manifest::parse(later.as_bytes()).unwrap(), manifest());
     }
 
     #[test]

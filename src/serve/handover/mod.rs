@@ -15,11 +15,13 @@
 //!    |                     |  cached manifest keeper >|  reads the manifest, makes
 //!    |                     |                          |  the handshakes of fuser
 //!    |                     |<-------- ready ----------|                    |
-//!    |      stops each worker after its request       |                    |
+//!    |      stops each worker after its request,      |                    |
+//!    |             offers the right to serve          |                    |
 //!    |                     |-------- drained -------->|                    |
 //!    |                     |                          |- hold lock state direct cached
 //!    |                     |                          |  manifest predecessor keeper ->|
 //!    |                     |                          |----- serving ----->|
+//!    |                     |                  claims the right             |
 //!    |                     |<------- serving ---------|                    |
 //!    |<---------------- leaving ----------------------|                    |
 //!    |                     |                          |- hold lock state direct cached
@@ -29,13 +31,22 @@
 //!  exits                 exits                        |------ alive ------>|
 //! ```
 //!
+//! - One word in the state, which all these processes share, is the right to serve
+//!   ([`ServingRight`](crate::base::state::ServingRight)): it names a term and a lineage, and tells
+//!   whether its daemon offers the right. A daemon takes requests only in a term that it has claimed
+//!   by an atomic change of the word. So a message that is late, or is lost in a full socket, never
+//!   lets two daemons serve. The manifest names the term of the daemon that wrote the manifest.
 //! - The descriptor `keeper` is the predecessor's end of its channel to keeper P: through it the
 //!   successor sends `leaving` to keeper P. The descriptor `predecessor` is the successor's end of
-//!   its connection: a daemon that keeper S starts repeats `serving` and `leaving` through the two.
+//!   its connection: a daemon that keeper S starts claims the right and repeats `serving` and `leaving`
+//!   through the two.
 //! - A process that only asks (`--dry-run`) closes the connection after `hold`.
 //! - A predecessor under systemd answers `ready` with `managed`, and serves on.
-//! - A predecessor that gets no `serving` within `HANDOVER_TIMEOUT` stops reading, sends `staying`
-//!   and serves on.
+//! - A predecessor that gets no `serving` within `HANDOVER_TIMEOUT` stops reading and withdraws its
+//!   offer; it sends `staying` and serves on, unless a successor has claimed the right.
+//! - A predecessor of a version without terms decides by messages: the successor obeys `staying`.
+//!
+//! `integration/serve/handover` examines every order of these acts with two faults.
 //!
 //! ## A daemon is killed during a hand-over
 //!
@@ -46,19 +57,22 @@
 //!    | stops reading       .                          |                    |
 //!    |------ staying ----->.  (stays in the socket)   |                    |
 //!    |------- fork ------->|                          |----- serving ----->|
-//!    |                     |  (EPIPE, no staying) <---|  serving           |
-//!    |  (EPIPE, staying) <----------------------------|  leaving           |
+//!    |                     | claims the right         |                    |
+//!    |                     |                          | cannot claim       |
 //!    |                     |                          |----- leaving ----->|
 //!    |                     | serves                 exits                exits
 //! ```
 //!
+//! - The successor claims the right first: the daemon that keeper P starts cannot claim it, sends
+//!   `leaving` and exits.
 //! - The predecessor dies before `drained`: the successor connects again, until a daemon that keeper
-//!   P has started answers.
+//!   P has started answers. When keeper P is dead too, the successor claims the term of the dead
+//!   predecessor.
 //! - The predecessor dies after keeper P has got `leaving`: keeper P exits, and the successor serves.
 //! - The successor dies before it has sent `serving` to keeper S: keeper S exits, and the predecessor
 //!   serves on, as after the timeout.
-//! - The successor dies later: keeper S starts another daemon with the descriptors, which repeats
-//!   `serving` to the predecessor and `leaving` to keeper P.
+//! - The successor dies later: keeper S starts another daemon with the descriptors, which claims the
+//!   right if the successor had it, or if the predecessor still offers it.
 //!
 //! ## A keeper dies
 //!
@@ -72,8 +86,8 @@
 //!                          |-------- serving -------->|  watches over the predecessor
 //! ```
 //!
-//! - Keeper P dies in the midst of a hand-over: `leaving` fails with EPIPE and no `staying` is in the
-//!   socket, so there is no process to start another daemon, and the successor serves.
+//! - Keeper P dies in the midst of a hand-over: the predecessor starts another keeper, which starts a
+//!   daemon when the predecessor dies; that daemon cannot claim a right that the successor has.
 //! - Keeper S dies: the successor starts another keeper in the same way.
 
 mod channel;
