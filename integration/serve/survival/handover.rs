@@ -13,7 +13,7 @@ use plimsoll::{
     base::sys::{fd, packet},
     serve::{
         daemon::lock_path,
-        handover::{Channel, Descriptors, Name, Received},
+        handover::{Channel, Descriptors, Manifest, Name, Received},
     },
 };
 use std::{
@@ -160,9 +160,9 @@ fn a_daemon_whose_successor_times_out_serves_on_and_says_so() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
-fn a_successor_that_is_too_late_does_not_serve() {
+fn a_successor_that_is_too_late_for_a_daemon_without_terms_does_not_serve() {
     for (is_followed, why) in [(false, "has waited for too long"), (true, "has died")] {
-        let mut between = Between::new();
+        let mut between = Asked::with(without_term).drained();
         let stays = match is_followed {
             true => &between.keeper,
             false => &between.socket,
@@ -173,9 +173,53 @@ fn a_successor_that_is_too_late_does_not_serve() {
         assert_eq!(status_of(&mut between.successor.0), Some(125));
         let said = std::io::read_to_string(between.successor.0.stderr.take().unwrap()).unwrap();
         assert!(said.contains(why) && said.lines().count() == 1, "{said}");
-        drop(between.drained);
-        assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
     }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_successor_does_not_serve_beside_a_daemon_that_serves_on() {
+    let mut between = Between::new();
+    let serving = between.daemon.pid();
+    drop(between.drained);
+    assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+    packet::send(&between.socket, b"drained", &[]).unwrap();
+    assert_eq!(status_of(&mut between.successor.0), Some(125));
+    let said = std::io::read_to_string(between.successor.0.stderr.take().unwrap()).unwrap();
+    assert!(said.contains("another daemon serves on"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(between.daemon.pid(), serving);
+    assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_daemon_that_gets_no_message_of_a_successor_that_serves_ends() {
+    let mut between = Between::new();
+    between.say_drained();
+    // The successor's messages do not reach the daemon.
+    assert_eq!(packet::receive(&between.socket).unwrap().0, b"serving");
+    assert_eq!(packet::receive(&between.keeper).unwrap().0, b"leaving");
+    drop(between.drained);
+    assert_eq!(status_of(&mut between.daemon.process), Some(0));
+    assert!(fs::read(between.daemon.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_successor_answers_readers_though_daemon_and_keeper_die_before_they_are_ready() {
+    let Asked {
+        mut successor,
+        socket,
+        keeper,
+        daemon,
+        ..
+    } = Asked::with(|_| {});
+    kill("KILL", daemon.process.id());
+    kill("KILL", daemon.pid());
+    drop((socket, keeper));
+    assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
+    assert_eq!(successor.0.try_wait().unwrap(), None);
 }
 
 #[test]
@@ -193,7 +237,7 @@ fn a_successor_serves_though_daemon_and_keeper_have_died_meanwhile() {
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn a_successor_that_dies_before_it_serves_is_followed_by_one_that_tells_the_daemon_again() {
-    let mut between = Between::new();
+    let mut between = Asked::with(without_term).drained();
     between.end_daemon();
     let first = between.successor_that_waits();
     kill("KILL", first);
@@ -280,32 +324,76 @@ struct Between {
     daemon: Daemon,
 }
 
-impl Between {
-    fn new() -> Between {
+/// A successor that has asked this process, in the place of a daemon, and is ready.
+struct Asked {
+    successor: Successor,
+    socket: OwnedFd,
+    keeper: OwnedFd,
+    /// The path of the socket of the daemon.
+    aside: PathBuf,
+    daemon: Daemon,
+}
+
+impl Asked {
+    /// Starts a daemon and a successor. `change` is made to the descriptors of the daemon, before the
+    /// successor gets them.
+    fn with(change: impl Fn(&mut Descriptors)) -> Asked {
         let daemon = Daemon::start();
         let (visit, mut held) = ask(&daemon.mountpoint);
         held.take(&Name::Keeper).unwrap();
         drop(visit);
+        change(&mut held);
         let aside = aside(&daemon.mountpoint);
         fs::rename(socket_path(&daemon.mountpoint), &aside).unwrap();
         let listener = listen_as_daemon(&daemon.mountpoint);
         let successor = Successor::of(&daemon.mountpoint);
-        let socket = accept(&listener);
+        let channel = Channel::from(accept(&listener));
         let (keeper, theirs) = fd::pair().unwrap();
-        let channel = Channel::from(socket);
         channel
             .send_descriptors_with(&held, Some((&Name::Keeper, theirs.as_fd())))
             .unwrap();
         let socket = OwnedFd::from(channel);
         assert_eq!(packet::receive(&socket).unwrap().0, b"ready");
-        let (drained, _) = drain_at(&aside);
-        Between {
+        Asked {
             successor,
             socket,
             keeper,
-            drained,
+            aside,
             daemon,
         }
+    }
+
+    fn drained(self) -> Between {
+        let (drained, _) = drain_at(&self.aside);
+        Between {
+            successor: self.successor,
+            socket: self.socket,
+            keeper: self.keeper,
+            drained,
+            daemon: self.daemon,
+        }
+    }
+}
+
+/// Puts the manifest of a daemon without terms in the place of the manifest.
+fn without_term(held: &mut Descriptors) {
+    let Manifest::V1 {
+        mountpoint,
+        connections,
+        ..
+    } = held.manifest().unwrap();
+    held.take(&Name::Manifest).unwrap();
+    held.add_manifest(&Manifest::V1 {
+        mountpoint,
+        connections,
+        term: None,
+    })
+    .unwrap();
+}
+
+impl Between {
+    fn new() -> Between {
+        Asked::with(|_| {}).drained()
     }
 
     /// Lets the successor tell the daemon that it serves, and wait for the keeper. Returns the pid of the
