@@ -2,24 +2,68 @@
 //! `ProtectProc=`.
 
 use crate::{
-    harness::oci::{Bundle, configured},
-    harness::{Daemon, children, field, host_memory_kib, plimsoll, stdout_of, wait_until},
+    harness::oci::configured,
+    harness::{Cgroup, Daemon, children, field, host_memory_kib, plimsoll, stdout_of, wait_until},
 };
 use std::{
     fs,
-    process::{Command, Output},
+    process::{Child, Command, Output},
 };
 
-/// Makes a container whose processes may mount and have 256 MB of memory.
-fn bundle(script: &str) -> Bundle {
-    let mut bundle = Bundle::new("crun").script(script);
-    let capabilities = &mut bundle.config["process"]["capabilities"];
-    for set in ["bounding", "effective", "permitted"] {
-        let set = capabilities[set].as_array_mut().unwrap();
-        set.push("CAP_SYS_ADMIN".into());
+const LIMIT_KIB: u64 = 256 << 10;
+
+/// A container with that memory, whose cgroup has a name as of Podman. Ends when dropped.
+struct Running {
+    id: String,
+    shell: Child,
+    _cgroups: [Cgroup; 2],
+}
+
+impl Running {
+    fn start(script: &str) -> Running {
+        let id = format!("{:012x}", std::process::id()) + &"b8".repeat(26);
+        let outer = Cgroup::new();
+        let cgroup = outer.child(&format!("libpod-{id}"));
+        cgroup.limit_memory(LIMIT_KIB << 10);
+        let join = cgroup.join("$$");
+        let script =
+            format!("{join} exec unshare -pfm --kill-child --mount-proc sh -c \"{script}\"");
+        let shell = Command::new("sh").args(["-ec", &script]).spawn().unwrap();
+        Running {
+            id,
+            shell,
+            _cgroups: [cgroup, outer],
+        }
     }
-    bundle.config["linux"]["resources"]["memory"]["limit"] = (256 << 20).into();
-    bundle
+
+    fn init(&self) -> u32 {
+        let init = || children(self.shell.id()).first().copied();
+        wait_until("the container runs", || init().is_some());
+        init().unwrap()
+    }
+
+    /// Returns the process of the container with a procfs of its own.
+    fn service(&self) -> u32 {
+        let init = self.init();
+        let service = || children(init).first().copied().unwrap_or_default();
+        wait_until("the service has its procfs", || {
+            let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", service()));
+            mounts.unwrap_or_default().contains(" - proc fresh ")
+        });
+        service()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let init = children(self.shell.id());
+        self.shell.kill().unwrap();
+        self.shell.wait().unwrap();
+        wait_until("the container has ended", || {
+            init.iter()
+                .all(|init| !fs::exists(format!("/proc/{init}")).unwrap())
+        });
+    }
 }
 
 fn act(action: &[&str], pid: u32) -> Output {
@@ -31,63 +75,53 @@ fn act(action: &[&str], pid: u32) -> Output {
 }
 
 fn attach(daemon: &Daemon, pid: u32) -> Output {
-    let view = daemon.mountpoint.to_str().unwrap();
-    act(&["attach", "--view", view], pid)
+    act(
+        &["attach", "--view", daemon.mountpoint.to_str().unwrap()],
+        pid,
+    )
+}
+
+/// Returns the output of a command in the mount and pid namespaces of a process.
+fn within(pid: u32, command: &[&str]) -> String {
+    let mut nsenter = Command::new("nsenter");
+    nsenter.args(["-t", &pid.to_string(), "-m", "-p"]);
+    stdout_of(&nsenter.args(command).output().unwrap())
 }
 
 /// Returns MemTotal in the mount namespace of a process, in KiB.
 fn total(pid: u32) -> u64 {
-    let mut command = Command::new("nsenter");
-    let root = format!("--root=/proc/{pid}/root");
-    command.args(["-t", &pid.to_string(), "-m", &root]);
-    command.args(["/bin/busybox", "cat", "/proc/meminfo"]);
-    field(&stdout_of(&command.output().unwrap()), "MemTotal")
-}
-
-fn has_fresh_proc(pid: u32) -> bool {
-    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    mounts.matches(" - proc ").count() > 1 && mounts.matches(" /proc rw").count() > 1
+    field(&within(pid, &["cat", "/proc/meminfo"]), "MemTotal")
 }
 
 const SERVICE: &str = "\
-/bin/busybox unshare -m /bin/sh -c '/bin/busybox mount -t proc x /proc; exec /bin/busybox sleep 1000' &
-exec /bin/busybox sleep 1000";
+unshare -m sh -c 'mount -t proc fresh /proc; exec sleep 1000' &
+exec sleep 1000";
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+#[ignore = "needs root, /dev/fuse and cgroups"]
 fn a_service_with_a_procfs_of_its_own_gets_the_view_of_its_container_and_loses_it() {
     let daemon = Daemon::start();
-    let mut bundle = bundle(SERVICE);
-    // The name of the cgroup makes this a container of Podman.
-    let id = format!("{:012x}", std::process::id()) + &"b8".repeat(26);
-    bundle.config["linux"]["cgroupsPath"] = format!("/libpod-{id}").into();
-    let pid = bundle.start();
-    let service = || children(pid).first().copied().unwrap_or_default();
-    wait_until("the service has its procfs", || has_fresh_proc(service()));
-    let service = service();
+    let container = Running::start(SERVICE);
+    let (pid, service) = (container.init(), container.service());
     assert_eq!(total(service), host_memory_kib());
 
     stdout_of(&attach(&daemon, pid));
-    assert_eq!([total(pid), total(service)], [256 << 10; 2]);
+    assert_eq!([total(pid), total(service)], [LIMIT_KIB; 2]);
     let said = stdout_of(&attach(&daemon, pid));
     assert!(said.contains("has its files"), "{said}");
     let sees_host = || {
         let output = plimsoll().arg("doctor").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        text.contains(&format!("process {service} in container {}", &id[..12]))
+        let shown = &container.id[..12];
+        text.contains(&format!("process {service} in container {shown}"))
     };
     assert!(!sees_host());
 
-    // What the service mounts later covers its files.
-    let mut command = Command::new("nsenter");
-    command.args(["-t", &service.to_string(), "-m", "-p"]);
-    command.arg(format!("--root=/proc/{service}/root"));
-    command.args(["/bin/busybox", "mount", "-t", "proc", "x", "/proc"]);
-    assert!(command.status().unwrap().success());
+    within(service, &["mount", "-t", "proc", "later", "/proc"]);
     assert_eq!(total(service), host_memory_kib());
     assert!(sees_host());
     stdout_of(&attach(&daemon, pid));
-    assert_eq!(total(service), 256 << 10);
+    assert_eq!(total(service), LIMIT_KIB);
     assert!(!sees_host());
 
     stdout_of(&act(&["detach"], pid));
@@ -95,18 +129,15 @@ fn a_service_with_a_procfs_of_its_own_gets_the_view_of_its_container_and_loses_i
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+#[ignore = "needs root, /dev/fuse and cgroups"]
 fn a_stopped_daemon_leaves_no_file_in_the_mount_namespace_of_a_service() {
     let daemon = Daemon::start();
-    let bundle = bundle(SERVICE);
-    let pid = bundle.start();
-    let service = || children(pid).first().copied().unwrap_or_default();
-    wait_until("the service has its procfs", || has_fresh_proc(service()));
-    let service = service();
+    let container = Running::start(SERVICE);
+    let (pid, service) = (container.init(), container.service());
     stdout_of(&attach(&daemon, pid));
-    assert_eq!(total(service), 256 << 10);
-    daemon.signal("-TERM");
-    wait_until("the service sees the host again", || {
+    assert_eq!(total(service), LIMIT_KIB);
+    daemon.signal("TERM");
+    wait_until("the service has none of our files", || {
         let mounts = fs::read_to_string(format!("/proc/{service}/mountinfo")).unwrap();
         !mounts.contains("fuse.plimsoll")
     });
@@ -114,18 +145,22 @@ fn a_stopped_daemon_leaves_no_file_in_the_mount_namespace_of_a_service() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+#[ignore = "needs root, /dev/fuse and cgroups"]
 fn a_container_with_hundreds_of_mount_namespaces_is_attached_and_one_problem_says_what_is_left() {
     let daemon = Daemon::start();
-    let script = "\
-for i in $(/bin/busybox seq 300); do /bin/busybox unshare -m /bin/busybox sleep 1000 & done
-exec /bin/busybox sleep 1000";
-    let bundle = bundle(script);
-    let pid = bundle.start();
-    wait_until("every process runs", || children(pid).len() == 300);
+    let container =
+        Running::start("for i in \\$(seq 300); do unshare -m sleep 1000 & done; exec sleep 1000");
+    let pid = container.init();
+    wait_until("every process sleeps", || {
+        let is_asleep = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n")
+        };
+        let all = children(pid);
+        all.len() == 300 && all.iter().all(is_asleep)
+    });
     let output = attach(&daemon, pid);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("more mount namespaces than 256"), "{said}");
-    assert_eq!(total(pid), 256 << 10);
+    assert_eq!(total(pid), LIMIT_KIB);
 }
