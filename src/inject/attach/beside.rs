@@ -262,7 +262,7 @@ fn lacks_view(mounts: &[Mount]) -> bool {
         mount.kind == "proc" && mount.point == Path::new("/proc") && !is_part
     };
     let is_ours = |mount: &&Mount| mount.kind == FS_TYPE && mount.point.starts_with("/proc");
-    visible.iter().any(|mount| is_procfs(mount)) && !visible.iter().any(|mount| is_ours(mount))
+    visible.iter().any(is_procfs) && !visible.iter().any(is_ours)
 }
 
 /// Returns the table, or the error as a delivery would name it.
