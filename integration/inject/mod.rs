@@ -1,6 +1,7 @@
 //! The ways in which containers get their files.
 
 mod attach;
+mod beside;
 mod hook;
 pub(crate) mod hostile;
 mod install;

@@ -11,8 +11,8 @@ use crate::{
     inject::{
         Delivery,
         attach::{
-            self, AttachOptions, AttachResult, Attacher, Execution, PendingResult, Selected,
-            Selection,
+            self, AttachOptions, AttachResult, Attacher, Detacher, Execution, PendingResult,
+            Selected, Selection,
         },
     },
 };
@@ -89,9 +89,11 @@ enum AttachFormat {
 
 const ATTACH_NOTES: &str = "\
 With --all, containers whose limits leave them the whole machine get nothing, unless the configuration
-says `unlimited = true`; one that is named gets its files in any case. Processes in the container with
-mount namespaces of their own (containers in it, systemd services) keep the files that they have: name
-them by --pid. A process that may unmount in the container can take the files away again.
+says `unlimited = true`; one that is named gets its files in any case. Processes of the container with
+mount namespaces of their own (systemd services with ProtectProc= and the like, sandboxes) get them too,
+at most 256 namespaces; one that starts later with a /proc of its own has the host's files until the next
+attach. Containers in the container keep the files that they have: name them by --pid. A process that may
+unmount in the container can take the files away again.
 A container that its engine starts again gets them again only by the hook (plimsoll install);
 `plimsoll doctor` names the containers that have lost them.
 
@@ -158,10 +160,9 @@ impl Detach {
             },
             nothing: "has none of our files",
         };
-        let execution = self.which.execution();
-        self.which.report(&names, |selected| {
-            attach::detach(selected, execution, hook_timeout)
-        })
+        let detacher = Detacher::new(self.which.execution(), hook_timeout);
+        self.which
+            .report(&names, |selected| detacher.detach(selected))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Attaches and detaches containers one after the other, and keeps the notes about them.
 
 use super::{
+    beside::{self, NamespaceTable},
     container::{self, AttachOptions, Execution, Running},
     select::Selected,
 };
@@ -20,7 +21,7 @@ use crate::{
         notes::{self, AttachedNote},
     },
 };
-use std::{io, iter, path::Path, thread, time::Duration};
+use std::{cell::OnceCell, io, iter, path::Path, thread, time::Duration};
 
 /// The maximum number of pauses for a runtime that still makes a container, and their length.
 const MAX_PAUSES: usize = 100;
@@ -52,6 +53,16 @@ pub struct Attacher {
     machine: Machine,
     cgroups: Layout,
     callers: Callers,
+    /// The namespaces at the first attach of a container.
+    namespaces: OnceCell<Result<NamespaceTable, String>>,
+}
+
+/// Detaches containers.
+#[derive(Debug)]
+pub struct Detacher {
+    execution: Execution,
+    timeout: Duration,
+    namespaces: OnceCell<Result<NamespaceTable, String>>,
 }
 
 impl Attacher {
@@ -67,6 +78,7 @@ impl Attacher {
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
             machine,
+            namespaces: OnceCell::new(),
         })
     }
 
@@ -119,22 +131,58 @@ impl Attacher {
             unlimited,
             ..self.options.clone()
         };
-        container::attach(Running { pid, key }, &options)
+        let first = container::attach(Running { pid, key }, &options);
+        with_others(&self.namespaces, first, |namespaces, first| {
+            namespaces.beside(pid).attach(key, &options, first)
+        })
     }
 }
 
-/// Removes every mount of Plimsoll from a container, and deletes its note.
-///
-/// The caller must have one thread only.
-#[must_use]
-pub fn detach(selected: &Selected, execution: Execution, timeout: Duration) -> AttachResult {
-    let note = match execution {
-        Execution::Apply => with_note(selected, AttachedNote::remove),
-        Execution::DryRun => Ok(()),
+impl Detacher {
+    /// A detacher that gives the work in one mount namespace up after `timeout`.
+    #[must_use]
+    pub fn new(execution: Execution, timeout: Duration) -> Detacher {
+        Detacher {
+            execution,
+            timeout,
+            namespaces: OnceCell::new(),
+        }
+    }
+
+    /// Removes every mount of Plimsoll from each mount namespace of a container, and deletes its note.
+    ///
+    /// The caller must have one thread only.
+    #[must_use]
+    pub fn detach(&self, selected: &Selected) -> AttachResult {
+        let (pid, execution, timeout) = (selected.pid, self.execution, self.timeout);
+        let note = match execution {
+            Execution::Apply => with_note(selected, AttachedNote::remove),
+            Execution::DryRun => Ok(()),
+        };
+        let first = container::detach(pid, execution, timeout);
+        let delivery = with_others(&self.namespaces, first, |namespaces, first| {
+            namespaces.beside(pid).detach(execution, timeout, first)
+        });
+        AttachResult { delivery, note }
+    }
+}
+
+/// Calls `act` with the namespaces of the machine and the result for the first one of a container, if
+/// that one was reached.
+fn with_others(
+    namespaces: &OnceCell<Result<NamespaceTable, String>>,
+    mut first: Delivery,
+    act: impl FnOnce(&NamespaceTable, Delivery) -> Delivery,
+) -> Delivery {
+    let Delivery::Mounted { refused, .. } = &mut first else {
+        return first;
     };
-    AttachResult {
-        delivery: container::detach(selected.pid, execution, timeout),
-        note,
+    match namespaces.get_or_init(beside::table) {
+        Ok(namespaces) => act(namespaces, first),
+        Err(error) => {
+            refused.push(format!("cannot find its other mount namespaces: {error}"));
+            first
+        }
     }
 }
 

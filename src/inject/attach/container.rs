@@ -14,13 +14,15 @@ use crate::{
     inject::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
-        namespace::MountNamespace,
+        namespace::{EnterError, MountNamespace},
         subprocess,
         target::{self, MountTarget},
         tree::{ContainerTree, DetachedMount, TreeOwner},
     },
 };
+use nix::errno::Errno;
 use std::{
+    io,
     os::fd::AsFd,
     path::{Path, PathBuf},
     time::Duration,
@@ -63,21 +65,42 @@ pub(super) struct Running {
 pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
     let delivery = subprocess::run(options.timeout, || {
         match MountNamespace::of_container(container.pid) {
-            Ok(namespace) => {
-                let owner = TreeOwner::Container(container.key);
-                let put = |tree: &ContainerTree<'_>| put(tree, &namespace, options.execution);
-                deliver(
-                    &options.view,
-                    owner,
-                    &namespace.here,
-                    options.unlimited,
-                    put,
-                )
-            }
+            Ok(namespace) => fill(&namespace, container.key, options),
             Err(error) => Delivery::Failed(chain(&error)),
         }
     });
     delivery.unwrap_or_else(|| late(options.timeout))
+}
+
+/// Puts the files of the container with that key in one of its mount namespaces.
+pub(super) fn fill(namespace: &MountNamespace, key: Key, options: &AttachOptions) -> Delivery {
+    let put = |tree: &ContainerTree<'_>| put(tree, namespace, options.execution);
+    let (view, owner) = (&options.view, TreeOwner::Container(key));
+    deliver(view, owner, &namespace.here, options.unlimited, put)
+}
+
+/// Calls `work` with the mount namespace of the process `pid`, in a process of its own. `None` if
+/// `work` returns `None`, or the process has ended.
+///
+/// The caller must have one thread only.
+pub(super) fn within(
+    timeout: Duration,
+    pid: Pid,
+    work: impl FnOnce(&MountNamespace) -> Option<Delivery>,
+) -> Option<Delivery> {
+    // An outcome that stands for none, which the other process returns as bytes.
+    let none = || Delivery::Unlimited;
+    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(pid) {
+        Ok(namespace) => work(&namespace).unwrap_or_else(none),
+        Err(EnterError::Ended(_)) => none(),
+        Err(EnterError::Refused { source, .. }) if has_ended(&source) => none(),
+        Err(error) => Delivery::Failed(chain(&error)),
+    });
+    match delivery {
+        Some(Delivery::Unlimited) => None,
+        Some(delivery) => Some(delivery),
+        None => Some(late(timeout)),
+    }
 }
 
 /// Removes every mount of Plimsoll, of any view, from the container of the process `pid`.
@@ -89,6 +112,12 @@ pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Deliv
         Err(error) => Delivery::Failed(chain(&error)),
     });
     delivery.unwrap_or_else(|| late(timeout))
+}
+
+/// Returns whether a file below `/proc/PID` cannot be opened because the process has ended.
+fn has_ended(error: &io::Error) -> bool {
+    let ended = [Errno::ENOENT, Errno::ESRCH].map(|errno| Some(errno as i32));
+    ended.contains(&error.raw_os_error())
 }
 
 fn late(timeout: Duration) -> Delivery {
@@ -124,7 +153,8 @@ pub(in crate::inject) fn put(
     })
 }
 
-fn remove(namespace: &MountNamespace, execution: Execution) -> Delivery {
+/// Removes every mount of Plimsoll from a mount namespace.
+pub(super) fn remove(namespace: &MountNamespace, execution: Execution) -> Delivery {
     let root = &namespace.root;
     let mut found = Vec::new();
     for bind in binds() {

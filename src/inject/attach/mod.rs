@@ -2,10 +2,12 @@
 //! in the container.
 
 mod batch;
+mod beside;
 mod container;
 mod select;
 
-pub use batch::{AttachResult, Attacher, PendingResult, detach};
+pub use batch::{AttachResult, Attacher, Detacher, PendingResult};
+pub use beside::{Beside, NamespaceTable};
 pub(super) use container::put;
 pub use container::{AttachOptions, Execution};
 pub use select::{SelectError, Selected, Selection, select};

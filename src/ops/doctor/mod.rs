@@ -4,6 +4,7 @@
 //! and judges them apart from that (`find`). Facts that no file holds (the daemon's answer, the
 //! version of an engine, dead mounts) are asked only on the machine itself, each with a timeout.
 
+mod beside;
 mod cgroups;
 mod containers;
 mod engines;
@@ -65,6 +66,7 @@ pub fn examine(
         found.extend(containers::find(mountpoint, daemon.is_serving()));
         found.extend(moved::find());
         found.extend(nested::find());
+        found.extend(beside::find());
     }
     for engine in engines::read(root, &mounts, is_here) {
         found.push(engines::find(&engine));

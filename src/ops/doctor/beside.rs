@@ -1,0 +1,59 @@
+//! Services and sandboxes in containers that see the host's files while their container has its own.
+
+use super::{Finding, Level};
+use crate::{
+    base::{
+        mountinfo::{self, Mount},
+        paths::FS_TYPE,
+        units::Pid,
+    },
+    facts::engines,
+    inject::attach::NamespaceTable,
+};
+use std::path::Path;
+
+/// Examines every container with Plimsoll's files. Finds nothing where the containers cannot be
+/// listed, which another finding says.
+pub(super) fn find() -> Vec<Finding> {
+    let Ok(namespaces) = NamespaceTable::read() else {
+        return Vec::new();
+    };
+    let all = engines::all(Path::new("/")).unwrap_or_default();
+    let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
+    let all = all.iter();
+    let attached = all.filter(|container| mountinfo::of(container.pid).is_ok_and(has_ours));
+    let found = attached.filter_map(|container| {
+        let lacking = namespaces.beside(container.pid).without_view();
+        judge(container.shown(), &lacking)
+    });
+    found.collect()
+}
+
+fn judge(shown: &str, lacking: &[Pid]) -> Option<Finding> {
+    let first = lacking.first()?;
+    let more = match lacking.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let text = format!(
+        "process {first}{more} in container {shown} sees the host's files: it has a /proc of its own"
+    );
+    let fix = format!("plimsoll attach {shown}");
+    Some(Finding::new(Level::Warning, "containers", text).fix(fix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_sees_the_hosts_files_is_named_with_its_container() {
+        assert_eq!(judge("web", &[]), None);
+        let said = judge("web", &[Pid(7), Pid(9)]).unwrap().line();
+        assert!(
+            said.contains("process 7 (and 1 more) in container web"),
+            "{said}"
+        );
+        assert!(said.ends_with("-> plimsoll attach web"), "{said}");
+    }
+}
