@@ -5,6 +5,7 @@ use crate::{
     base::{
         mountinfo::Mount,
         paths::{CONTAINERS, FS_TYPE, SELF},
+        sys,
         units::Key,
     },
     view::files::CPUS,
@@ -17,7 +18,7 @@ use nix::{
 };
 use std::{
     cell::RefCell,
-    fs, io,
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
@@ -119,7 +120,7 @@ impl ContainerTree<'_> {
         for path in ["proc/meminfo", &format!("{CPUS}/online")] {
             let own = self.text(path)?;
             let hosts = Path::new("/").join(path);
-            let hosts = fs::read_to_string(&hosts).map_err(|source| TreeError::Refused {
+            let hosts = sys::read_text(&hosts).map_err(|source| TreeError::Refused {
                 path: hosts,
                 source,
             })?;

@@ -263,6 +263,15 @@ pub fn text(content: Vec<u8>) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
+/// Reads a whole file as text. Bytes that are no UTF-8 are replaced, so that they cost at most the line
+/// in which they stand.
+///
+/// # Errors
+/// The errors of `open(2)` and `read(2)`.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    std::fs::read(path).map(text)
+}
+
 // A path of `/proc/PID/cgroup` begins with `/`, which `openat` would resolve from the root.
 fn relative(path: &Path) -> &Path {
     match path.strip_prefix("/") {
@@ -301,6 +310,16 @@ mod tests {
         let dir = Dir::open(place.path()).unwrap();
         assert_eq!(dir.read_prefix(Path::new("a"), 2).unwrap(), b"te");
         assert_eq!(dir.read_prefix(Path::new("a"), 9).unwrap(), b"text");
+    }
+
+    #[test]
+    fn a_byte_that_is_no_utf_8_costs_at_most_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("text");
+        std::fs::write(&path, b"one\n\xff\ntwo\n").unwrap();
+        let read = read_text(&path).unwrap();
+        assert_eq!(read.lines().next(), Some("one"));
+        assert_eq!(read.lines().nth(2), Some("two"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use budget::Budget;
 pub use cgroupns::in_cgroup_namespace;
 pub use chain::chain;
 pub use clock::{clocks, since_boot};
-pub use dir::{Dir, text};
+pub use dir::{Dir, read_text, text};
 pub use error::ReadError;
 use error::errno;
 pub use handle::directory_by_inode;

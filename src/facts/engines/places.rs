@@ -1,5 +1,6 @@
 //! The directories in which engines keep the data of their containers.
 
+use crate::base::sys;
 use serde::Deserialize;
 use std::{
     fs::OpenOptions,
@@ -136,11 +137,12 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains('/')
 }
 
-/// Returns the text of a file; an empty one if the file cannot be read.
+/// Returns the text of a file; an empty one if the file cannot be read. Bytes that are no UTF-8 are
+/// replaced.
 pub(super) fn text(path: &Path) -> String {
-    let mut text = String::new();
-    match open(path).and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(_) => text,
+    let mut content = Vec::new();
+    match open(path).and_then(|mut file| file.read_to_end(&mut content)) {
+        Ok(_) => sys::text(content),
         Err(_) => String::new(),
     }
 }

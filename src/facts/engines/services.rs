@@ -129,8 +129,7 @@ fn unit(root: &Path, service: &str) -> Option<Vec<Word>> {
     let mut start = None;
     let mut variables = BTreeMap::new();
     for file in [main].into_iter().chain(drop_ins.into_values()) {
-        let text = text(&below(root, &file)).replace("\\\n", " ");
-        for line in text.lines() {
+        for line in logical_lines(&text(&below(root, &file))) {
             let Some((key, value)) = line.split_once('=') else {
                 continue;
             };
@@ -202,15 +201,29 @@ fn running(root: &Path, program: &str) -> Vec<Vec<Word>> {
     lines
 }
 
+/// Returns the lines of a unit or of a file of variables, each with those that continue it. A comment is
+/// no line, wherever it stands, and is not continued (systemd.syntax(7)).
+fn logical_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut begun = String::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with(['#', ';']) {
+            continue;
+        }
+        match line.strip_suffix('\\') {
+            Some(continued) => begun = begun + continued + " ",
+            None => lines.push(std::mem::take(&mut begun) + line),
+        }
+    }
+    lines.push(begun);
+    lines
+}
+
 type Variables = BTreeMap<String, (String, PathBuf)>;
 
 /// Returns the variables of a file of lines `NAME=VALUE`.
 fn assignments(root: &Path, file: &Path) -> Variables {
-    let text = text(&below(root, file)).replace("\\\n", " ");
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with('#'));
+    let lines = logical_lines(&text(&below(root, file))).into_iter();
     let variables = lines.filter_map(|line| {
         let (name, value) = line.split_once('=')?;
         let name = name.trim().trim_start_matches("export ");
@@ -337,6 +350,15 @@ mod tests {
             flag(&[options], "default-runtime"),
             value("nvidia", "/etc/sysconfig/docker")
         );
+    }
+
+    #[test]
+    fn a_comment_costs_no_line_and_an_odd_byte_only_its_own() {
+        let unit =
+            "[Service]\n# \u{fffd} -- \\\nExecStart=/usr/bin/dockerd \\\n; note \\\n  --debug\n";
+        let unit = ("usr/lib/systemd/system/docker.service", unit);
+        let file = "/usr/lib/systemd/system/docker.service".to_owned();
+        assert_eq!(flag(&[unit], "debug").map(|(_, file)| file), Some(file));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 
 use super::{shapes::Label, table::Engine};
 use crate::{
-    base::units::Pid,
+    base::{sys, units::Pid},
     facts::{
         cgroup::Membership,
         host::parse::{self, ns_pids, task_stat},
@@ -77,7 +77,7 @@ impl HostNamespaces {
 
 /// Returns whether the process is the init of its pid namespace.
 pub(super) fn is_init(process: &Path) -> bool {
-    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let status = sys::read_text(&process.join("status")).unwrap_or_default();
     ns_pids(&status).last() == Some(&Pid(1))
 }
 
@@ -98,8 +98,8 @@ pub(super) fn cgroups(process: &Path) -> Vec<String> {
 }
 
 fn has_ended(process: &Path) -> bool {
-    let stat = fs::read(process.join("stat")).unwrap_or_default();
-    task_stat(&String::from_utf8_lossy(&stat)).is_none_or(|stat| stat.is_exiting)
+    let stat = sys::read_text(&process.join("stat")).unwrap_or_default();
+    task_stat(&stat).is_none_or(|stat| stat.is_exiting)
 }
 
 /// Returns the cgroup of a process that is not the root, and not one of the process that made its
@@ -121,7 +121,7 @@ fn own_cgroup(process: &Path) -> Option<String> {
 
 /// Returns the directory of the process's parent; `None` if the parent is not visible.
 fn parent(proc: &Path, process: &Path) -> Option<PathBuf> {
-    let status = fs::read_to_string(process.join("status")).ok()?;
+    let status = sys::read_text(&process.join("status")).ok()?;
     parse::parent(&status).map(|parent| proc.join(parent.to_string()))
 }
 

@@ -90,9 +90,9 @@ fn proof(program: &Path, lines: &CommandLines, text: &str) -> Option<(bool, Stri
     let said = sys::with_timeout(PROOF_TIMEOUT, move || {
         let _ = input.write_all(text.as_bytes());
         drop(input);
-        let mut said = String::new();
-        let _ = output.read_to_string(&mut said);
-        said
+        let mut said = Vec::new();
+        let _ = output.read_to_end(&mut said);
+        sys::text(said)
     });
     if said.is_none() {
         let _ = child.kill();

@@ -13,8 +13,11 @@ use super::{
     runtimes::{Runtimes, is_our_program},
     service,
 };
-use crate::facts::engines::{
-    ADMINISTRATORS_HOOKS, CDI_DIRECTORIES, CommandLines, EnginePackage, Flag, HookMethod,
+use crate::{
+    base::sys,
+    facts::engines::{
+        ADMINISTRATORS_HOOKS, CDI_DIRECTORIES, CommandLines, EnginePackage, Flag, HookMethod,
+    },
 };
 
 /// The part of an engine's containers that gets the view, with the file or directory by which.
@@ -227,7 +230,7 @@ fn directories(text: &str, key: &[&str]) -> Option<(Vec<String>, bool)> {
 
 /// Returns the text of a file; an empty one if the file cannot be read.
 fn text(root: &Path, path: &Path) -> String {
-    fs::read_to_string(below(root, path)).unwrap_or_default()
+    sys::read_text(&below(root, path)).unwrap_or_default()
 }
 
 /// Returns the texts of the files with that extension in a directory, ordered by name.
@@ -237,7 +240,7 @@ fn texts(root: &Path, directory: &Path, extension: &str) -> Vec<String> {
     let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|it| it == extension));
     paths.sort();
-    let texts = paths.iter().map(fs::read_to_string);
+    let texts = paths.iter().map(|path| sys::read_text(path));
     texts.filter_map(Result::ok).collect()
 }
 

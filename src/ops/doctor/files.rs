@@ -1,11 +1,12 @@
 //! Files below the root directory of the examined machine.
 
-use std::{fs, path::Path};
+use crate::base::sys;
+use std::path::Path;
 
 /// Returns the text of a file below `root`, without white space around it; `None` if the file cannot
-/// be read.
+/// be read. Bytes that are no UTF-8 are replaced.
 pub(super) fn text(root: &Path, path: &str) -> Option<String> {
-    let text = fs::read_to_string(root.join(path)).ok()?;
+    let text = sys::read_text(&root.join(path)).ok()?;
     Some(text.trim().to_owned())
 }
 

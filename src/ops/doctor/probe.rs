@@ -23,9 +23,9 @@ pub(super) fn command(program: impl AsRef<Path>, args: &[&str]) -> Option<String
     let mut child = command.spawn().ok()?;
     let mut out = child.stdout.take()?;
     let text = sys::with_timeout(PROBE_TIMEOUT, move || {
-        let mut text = String::new();
-        let _ = out.read_to_string(&mut text);
-        text
+        let mut printed = Vec::new();
+        let _ = out.read_to_end(&mut printed);
+        sys::text(printed)
     });
     if text.is_none() {
         let _ = child.kill();

@@ -9,8 +9,10 @@ use crate::{
     base::{
         mountinfo::Mount,
         paths::{CONFIG_FILE, FS_TYPE},
+        sys,
         units::Pid,
     },
+    facts::host::parse::parent,
     serve::daemon,
 };
 use std::{
@@ -129,10 +131,8 @@ fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<DaemonProces
         return None;
     }
     let status = of(pid, "status").unwrap_or_default();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-    let parent: Option<Pid> = parent.and_then(|parent| parent.trim().parse().ok());
     // A keeper that was started in the place of one that died is a child.
-    let mut kin = children(root, pid).into_iter().chain(parent);
+    let mut kin = children(root, pid).into_iter().chain(parent(&status));
     let restarted_by = if of(pid, "cgroup").is_some_and(|cgroup| cgroup.contains(UNIT)) {
         RestartedBy::Systemd
     } else if kin.any(is_ours) {
@@ -155,7 +155,7 @@ fn children(root: &Path, pid: Pid) -> Vec<Pid> {
     };
     let lists = threads
         .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        .filter_map(|thread| sys::read_text(&thread.path().join("children")).ok());
     lists
         .flat_map(|list| {
             let pids = list.split_whitespace().map(|pid| pid.parse().ok());

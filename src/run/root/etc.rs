@@ -29,17 +29,19 @@ pub(crate) fn mount_files(
     request: &Request,
     hostname: &str,
 ) -> Result<(), RunError> {
-    let host_text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // A comment may hold bytes that are no UTF-8.
+    let host_text = |path: &str| fs::read(path).unwrap_or_default();
     let hosts = match request.network {
         Network::Host => host_text("/etc/hosts"),
         Network::None => format!(
             "127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback {hostname}\n"
-        ),
+        )
+        .into_bytes(),
     };
     let directory = dir.create_dir("etc")?;
     let texts = [
         hosts,
-        format!("{hostname}\n"),
+        format!("{hostname}\n").into_bytes(),
         host_text("/etc/resolv.conf"),
     ];
     for (name, text) in ETC_FILES.iter().zip(texts) {

@@ -14,7 +14,10 @@ use nix::{
     unistd::{UnlinkatFlags, unlinkat},
 };
 
-use crate::run::error::{RunError, at};
+use crate::{
+    base::sys,
+    run::error::{RunError, at},
+};
 
 /// The maximum size in bytes of a text that is read from a container's root.
 const MAX_TEXT_SIZE: u64 = 4 << 20;
@@ -63,17 +66,17 @@ impl SafeRoot {
         self.open_with(path, OFlag::O_PATH)
     }
 
-    /// Reads a file, at most [`MAX_TEXT_SIZE`] bytes; returns an empty text for a missing file and
-    /// for a file that is not UTF-8.
+    /// Reads a file, at most [`MAX_TEXT_SIZE`] bytes; returns an empty text for a missing file.
+    /// Bytes that are no UTF-8 are replaced.
     pub(crate) fn read_text(&self, path: &str) -> String {
-        let mut text = String::new();
+        let mut content = Vec::new();
         // Without O_NONBLOCK a pipe at this path would block the open.
         if let Ok(file) = self.open_with(Path::new(path), OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
             let _ = File::from(file)
                 .take(MAX_TEXT_SIZE)
-                .read_to_string(&mut text);
+                .read_to_end(&mut content);
         }
-        text
+        sys::text(content)
     }
 
     /// Opens the directory at `path`. Creates a missing directory, and its parents.
