@@ -101,6 +101,14 @@ impl Dir {
         Ok((fd, content))
     }
 
+    /// Opens the file at `path` below this directory for reading.
+    ///
+    /// # Errors
+    /// The errors of `openat(2)`.
+    pub fn readable(&self, path: &Path) -> io::Result<File> {
+        self.opened(path).map(File::from)
+    }
+
     fn opened(&self, path: &Path) -> io::Result<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         Ok(openat(

@@ -1,7 +1,7 @@
 //! The mount of each controller, and the cgroup of a process there. Behind this file, v1, v2 and
 //! hybrid hosts look alike.
 
-use super::{Fact, Membership, Paths, fact as facts, parse};
+use super::{Fact, Membership, Paths, fact as facts, levels::levels, parse};
 use crate::base::{
     mountinfo::{self, Mount},
     sys::{self, Budget, Dir, ReadError, Records},
@@ -302,7 +302,7 @@ pub(super) fn nearest<I: Id>(
     path: &Path,
     files: &[&str],
 ) -> Result<Option<IdSet<I>>, ReadError> {
-    for level in path.ancestors() {
+    for (_, level) in levels(path) {
         for file in files {
             match optional(root, &level.join(file))?.map(|text| IdSet::listed(&text)) {
                 Some(ids) if ids.is_empty() => break,
