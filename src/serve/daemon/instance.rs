@@ -10,7 +10,7 @@ use crate::{
     serve::{
         fuse::{Cached, Direct, Server},
         handover::{Descriptors, Manifest, Name},
-        wire::{Connection, Handshake, Side},
+        wire::{Connection, Handshake, Side, refuse_request},
     },
     view::answer::Answers,
 };
@@ -174,8 +174,20 @@ impl Instance {
         Arc::clone(&self.answers)
     }
 
-    /// Makes the kernel send again the requests that a predecessor took and did not answer.
+    /// Returns the server.
+    pub(super) fn server(&self) -> Arc<Server> {
+        Arc::clone(&self.server)
+    }
+
+    /// Makes the kernel send again the requests that a predecessor took and did not answer, but for
+    /// those at which too many daemons died: these get EIO.
     pub(super) fn recover(&self) {
+        for (side, unique) in self.server.count_death() {
+            let connection = (self.connections.iter()).find(|one| one.side() == Some(side));
+            if let Some(connection) = connection {
+                refuse_request(connection.device(), unique);
+            }
+        }
         for (place, connection) in (0..).zip(&self.connections) {
             if !connection.recover(self.store.marked(place)) {
                 tracing::info!(

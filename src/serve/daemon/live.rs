@@ -11,7 +11,11 @@ use super::{
     supervisor::Supervisor,
     takeover,
 };
-use crate::{base::metrics, serve::handover::Descriptors, view::answer};
+use crate::{
+    base::metrics,
+    serve::{fuse::Server, handover::Descriptors},
+    view::answer,
+};
 use anyhow::{Context, Result, bail};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
@@ -67,7 +71,8 @@ pub(super) fn live(
         Mode::Embedded => None,
         _ => Some(MountWatch::new(instance.points())?),
     };
-    attend(settings, &supervisor, &descriptors, move || {
+    let held = (Arc::clone(&descriptors), instance.server());
+    attend(settings, &supervisor, held, move || {
         if mounts.as_ref().is_some_and(MountWatch::is_view_gone) {
             let _ = lost.send(Event::Disconnected);
         }
@@ -117,10 +122,10 @@ fn write_ready() -> Result<()> {
 fn attend(
     settings: &ServeSettings,
     supervisor: &Arc<Supervisor>,
-    descriptors: &Arc<Descriptors>,
+    (descriptors, server): (Arc<Descriptors>, Arc<Server>),
     watch: impl Fn() + Send + 'static,
 ) {
-    let (supervisor, descriptors) = (Arc::clone(supervisor), Arc::clone(descriptors));
+    let supervisor = Arc::clone(supervisor);
     let settings = settings.clone();
     thread::spawn(move || {
         let pending = (settings.mode != Mode::Embedded).then(|| PendingAttach::new(&settings));
@@ -130,7 +135,7 @@ fn attend(
         };
         // One poll, because `attend` returns at once without a supervisor.
         poll();
-        supervisor.attend(&settings, &descriptors, poll);
+        supervisor.attend(&settings, (&descriptors, &server), poll);
     });
 }
 

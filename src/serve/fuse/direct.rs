@@ -3,7 +3,7 @@
 
 use super::{
     reply::{PERMANENT_TTL, slice},
-    request::guarded,
+    request::work,
     server::{Server, content_owner, kind},
 };
 use crate::{
@@ -30,18 +30,19 @@ pub struct Direct(pub Arc<Server>);
 
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.note_request(Side::Direct, request, parent);
-        guarded(|| match self.find_child(parent, name, Tid(request.pid())) {
-            Ok((ttl, entry)) => {
-                let attributes = self.0.attributes(entry);
-                // The size of the content is asked for by a GETATTR, which comes before any use.
-                let attributes_ttl = match content_owner(entry) {
-                    Some(_) => Duration::ZERO,
-                    None => PERMANENT_TTL,
-                };
-                reply.entry_with_ttls(&attributes_ttl, &ttl, &attributes, Generation(0));
+        self.0.run(work(Side::Direct, request, parent), || {
+            match self.find_child(parent, name, Tid(request.pid())) {
+                Ok((ttl, entry)) => {
+                    let attributes = self.0.attributes(entry);
+                    // The size of the content is asked for by a GETATTR, which comes before any use.
+                    let attributes_ttl = match content_owner(entry) {
+                        Some(_) => Duration::ZERO,
+                        None => PERMANENT_TTL,
+                    };
+                    reply.entry_with_ttls(&attributes_ttl, &ttl, &attributes, Generation(0));
+                }
+                Err(error) => reply.error(error.errno()),
             }
-            Err(error) => reply.error(error.errno()),
         });
     }
 
@@ -52,31 +53,37 @@ impl Filesystem for Direct {
         handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.note_request(Side::Direct, request, inode);
-        guarded(|| match Entry::from_inode(inode.0) {
-            Some(entry) => {
-                let (ttl, attributes) = self.attributes(entry, handle, Tid(request.pid()));
-                reply.attr(&ttl, &attributes);
-            }
-            None => reply.error(Errno::ENOENT),
-        });
+        self.0.run(
+            work(Side::Direct, request, inode),
+            || match Entry::from_inode(inode.0) {
+                Some(entry) => {
+                    let (ttl, attributes) = self.attributes(entry, handle, Tid(request.pid()));
+                    reply.attr(&ttl, &attributes);
+                }
+                None => reply.error(Errno::ENOENT),
+            },
+        );
     }
 
-    fn readlink(&self, _: &Request, inode: INodeNo, reply: ReplyData) {
-        guarded(|| match Entry::from_inode(inode.0) {
-            Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
-            _ => reply.error(Errno::EINVAL),
-        });
+    fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
+        self.0.run(
+            work(Side::Direct, request, inode),
+            || match Entry::from_inode(inode.0) {
+                Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
+                _ => reply.error(Errno::EINVAL),
+            },
+        );
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.0.note_request(Side::Direct, request, inode);
-        guarded(|| match self.open_file(inode, Tid(request.pid()), flags) {
-            Ok(handle) => reply.opened(
-                handle,
-                FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
-            ),
-            Err(errno) => reply.error(errno),
+        self.0.run(work(Side::Direct, request, inode), || {
+            match self.open_file(inode, Tid(request.pid()), flags) {
+                Ok(handle) => reply.opened(
+                    handle,
+                    FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
+                ),
+                Err(errno) => reply.error(errno),
+            }
         });
     }
 
@@ -91,8 +98,7 @@ impl Filesystem for Direct {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.note_request(Side::Direct, request, inode);
-        guarded(|| {
+        self.0.run(work(Side::Direct, request, inode), || {
             // sendfile and splice fill the page cache, which belongs to the inode: the next reader
             // would get these bytes, though they may be another container's. After EINVAL, programs
             // fall back to read.
@@ -108,15 +114,15 @@ impl Filesystem for Direct {
 
     fn release(
         &self,
-        _: &Request,
-        _: INodeNo,
+        request: &Request,
+        inode: INodeNo,
         handle: FileHandle,
         _: OpenFlags,
         _: Option<LockOwner>,
         _: bool,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        self.0.run(work(Side::Direct, request, inode), || {
             self.close_file(handle);
             reply.ok();
         });
@@ -130,7 +136,7 @@ impl Filesystem for Direct {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        guarded(|| {
+        self.0.run(work(Side::Direct, request, inode), || {
             let list = match self.list_directory(inode, Tid(request.pid())) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
@@ -146,7 +152,7 @@ impl Filesystem for Direct {
 
     fn write(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         handle: FileHandle,
         _: u64,
@@ -156,15 +162,17 @@ impl Filesystem for Direct {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        guarded(|| match self.set_trigger(inode, handle, data) {
-            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-            Err(errno) => reply.error(errno),
+        self.0.run(work(Side::Direct, request, inode), || {
+            match self.set_trigger(inode, handle, data) {
+                Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+                Err(errno) => reply.error(errno),
+            }
         });
     }
 
     fn poll(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         handle: FileHandle,
         notifier: PollNotifier,
@@ -172,7 +180,7 @@ impl Filesystem for Direct {
         flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        guarded(|| {
+        self.0.run(work(Side::Direct, request, inode), || {
             let waits = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
             reply.poll(self.poll_file(inode, handle, waits.then_some(notifier)));
         });
@@ -180,20 +188,23 @@ impl Filesystem for Direct {
 
     fn lseek(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         _: FileHandle,
         offset: i64,
         whence: i32,
         reply: ReplyLseek,
     ) {
-        guarded(|| match Entry::from_inode(inode.0) {
-            Some(entry) => match self.seek(entry, offset, whence) {
-                Ok(offset) => reply.offset(offset),
-                Err(errno) => reply.error(errno),
+        self.0.run(
+            work(Side::Direct, request, inode),
+            || match Entry::from_inode(inode.0) {
+                Some(entry) => match self.seek(entry, offset, whence) {
+                    Ok(offset) => reply.offset(offset),
+                    Err(errno) => reply.error(errno),
+                },
+                None => reply.error(Errno::ENOENT),
             },
-            None => reply.error(Errno::ENOENT),
-        });
+        );
     }
 
     fn setattr(
@@ -215,14 +226,17 @@ impl Filesystem for Direct {
         reply: ReplyAttr,
     ) {
         let other = mode.or(uid).or(gid).is_some() || atime.or(mtime).is_some();
-        guarded(|| match Entry::from_inode(inode.0) {
-            // A shell that redirects to a pressure file truncates the file first, to no effect.
-            Some(entry) if size.is_some() && !other && entry.is_pressure() => {
-                let (ttl, attributes) = self.attributes(entry, None, Tid(request.pid()));
-                reply.attr(&ttl, &attributes);
-            }
-            _ => reply.error(Errno::EROFS),
-        });
+        self.0.run(
+            work(Side::Direct, request, inode),
+            || match Entry::from_inode(inode.0) {
+                // A shell that redirects to a pressure file truncates the file first, to no effect.
+                Some(entry) if size.is_some() && !other && entry.is_pressure() => {
+                    let (ttl, attributes) = self.attributes(entry, None, Tid(request.pid()));
+                    reply.attr(&ttl, &attributes);
+                }
+                _ => reply.error(Errno::EROFS),
+            },
+        );
     }
 
     fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
@@ -275,8 +289,10 @@ impl Filesystem for Direct {
         reply.error(Errno::EROFS);
     }
 
-    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+    fn statfs(&self, request: &Request, inode: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
-        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
+        self.0.run(work(Side::Direct, request, inode), || {
+            reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096)
+        });
     }
 }

@@ -5,27 +5,35 @@ use super::{
     error::ReplyError,
     open_files::OpenFiles,
     reply::{attributes, block_size},
-    request::set_inode,
+    request::{file_of, guarded, set_inode},
+    strikes::Strikes,
+    suspects::Suspects,
     triggers::Triggers,
 };
 use crate::{
     base::{
         metrics,
         state::Store,
-        sys::chain,
+        sys::{self, chain},
         units::{Key, Micros, Tid},
     },
     facts::container::{Caller, Container},
     serve::{
         tree::{Entry, Owner},
-        wire::Side,
+        wire::{GATE, RESENT, Side, Work},
     },
     view::{answer::Answers, files::FILES},
 };
-use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
+use fuser::{Errno, FileAttr, FileType, INodeNo};
 use parking_lot::Mutex;
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+// Maximum time for finding the container of a request that is stuck, perhaps in the same act.
+const IDENTIFY_TIMEOUT: Duration = Duration::from_millis(500);
 // Maximum number of error texts that are logged: a container can cause any number of them.
 const MAX_LOGGED_CAUSES: usize = 256;
 
@@ -41,6 +49,8 @@ pub struct Server {
     pub(super) open_files: OpenFiles,
     pub(super) triggers: Triggers,
     store: Arc<Store>,
+    pub(super) suspects: Suspects,
+    pub(super) strikes: Strikes,
     /// Error texts that were logged.
     logged_causes: Mutex<HashSet<String>>,
 }
@@ -56,16 +66,74 @@ impl Server {
             answers,
             open_files: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
+            suspects: Suspects::new(Arc::clone(&store)),
+            strikes: Strikes::of(Arc::clone(&store)),
             store,
             logged_causes: Mutex::default(),
         }
     }
 
-    /// Records the number of a request for a successor, and the inode number for this thread's
-    /// logs.
-    pub(super) fn note_request(&self, side: Side, request: &Request, inode: INodeNo) {
-        self.store.mark(side.index(), request.unique().0);
-        set_inode(inode.0);
+    /// Runs the handler of one request. The number of the request is in the store meanwhile, for a
+    /// successor.
+    pub(super) fn run(&self, work: Work, handler: impl FnOnce()) {
+        self.store.mark(work.side.index(), work.unique);
+        set_inode(work.inode);
+        GATE.pass(work, |worker| {
+            self.suspects.begin(worker, work);
+            guarded(handler);
+            self.suspects.end(worker, work);
+        });
+    }
+
+    /// Finds out which container caused each of the requests, which are stuck in this daemon and not
+    /// answered yet. A container that cannot be found soon stays unknown.
+    #[must_use]
+    pub fn with_containers(self: &Arc<Self>, stuck: Vec<Work>) -> Vec<Work> {
+        let server = Arc::clone(self);
+        let unknown = stuck.clone();
+        let known = sys::with_timeout(IDENTIFY_TIMEOUT, move || {
+            let container = |tid| server.container_key(tid).ok();
+            let known = stuck.into_iter().map(|work| Work {
+                key: work.key.or_else(|| container(work.tid)),
+                ..work
+            });
+            known.collect()
+        });
+        known.unwrap_or(unknown)
+    }
+
+    /// Records requests that are stuck in this daemon, which is about to end: their containers are
+    /// struck. The caller refuses them.
+    pub fn note_stuck(&self, stuck: &[Work]) {
+        for work in stuck {
+            let file = file_of(work.inode);
+            self.strike(work.key, &file);
+        }
+    }
+
+    /// Returns the requests at which too many daemons died, the last one just now. The caller
+    /// refuses them, before any daemon serves.
+    #[must_use]
+    pub fn count_death(&self) -> Vec<(Side, u64)> {
+        let culprits = self.suspects.count_death().into_iter();
+        let refused = culprits.map(|culprit| {
+            self.strike(culprit.key, "a request at which daemons died");
+            (culprit.side, culprit.unique)
+        });
+        refused.collect()
+    }
+
+    fn strike(&self, key: Option<Key>, file: &str) {
+        metrics::FAILURES.count();
+        let is_refused = key.is_some_and(|key| self.strikes.add(key, self.answers.now()));
+        let container = key.map_or("unknown".to_owned(), |key| key.to_string());
+        tracing::error!(container, file, "a request hangs and is answered EIO");
+        if is_refused {
+            tracing::error!(
+                container,
+                "the direct files of the container are refused for a minute"
+            );
+        }
     }
 
     /// Returns the attributes of an entry. A file of sysfs has the size of the kernel's own file, a
@@ -100,10 +168,26 @@ impl Server {
     /// Returns the caller whose content the owner's files have; for [`Owner::Caller`] that of the
     /// thread `tid`.
     pub(super) fn caller(&self, owner: Owner, tid: Tid) -> Result<Caller, ReplyError> {
-        Ok(match owner {
+        if let Owner::Container(key) = owner {
+            self.note_container(key);
+        }
+        let caller = match owner {
             Owner::Container(key) => Caller::Container(self.answers.container(key)?),
             Owner::Caller => self.answers.caller(tid)?,
-        })
+        };
+        if let Caller::Container(container) = &caller {
+            self.note_container(container.key);
+        }
+        Ok(caller)
+    }
+
+    fn note_container(&self, key: Key) {
+        if let Some(work) = GATE
+            .note_container(key)
+            .filter(|work| work.unique & RESENT != 0)
+        {
+            self.suspects.note_container(work, key);
+        }
     }
 
     /// Returns the content of a file for that caller: one that is younger than `max_age`, or a new
@@ -115,6 +199,9 @@ impl Server {
         max_age: Micros,
     ) -> Result<Arc<[u8]>, ReplyError> {
         let now = self.answers.now();
+        if let Caller::Container(container) = caller {
+            self.strikes.permits(container.key, now)?;
+        }
         // No container's entry has the inode number of the shared tree, so that the host's content
         // is cached under it.
         let own = match caller {

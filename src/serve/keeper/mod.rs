@@ -115,11 +115,17 @@ pub fn keep(
             }
             DaemonEnd::Ended => {
                 announce_next(&channel);
-                let was_killed = matches!(
-                    status,
-                    Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _) | WaitStatus::StillAlive)
-                );
-                let pause = backoff.pause(was_killed && served_itself, start.elapsed());
+                let lived = start.elapsed();
+                let is_blameless = match status {
+                    Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _) | WaitStatus::StillAlive) => {
+                        true
+                    }
+                    // A request that hangs is found out after half of the watchdog time at the
+                    // earliest, and the next daemon does not get it.
+                    Ok(WaitStatus::Signaled(_, Signal::SIGABRT, _)) => lived >= watchdog / 2,
+                    _ => false,
+                };
+                let pause = backoff.pause(is_blameless && served_itself, lived);
                 log("the daemon ended: another one takes its place");
                 std::thread::sleep(pause);
             }

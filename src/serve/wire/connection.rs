@@ -39,6 +39,9 @@ const FUSE_NOTIFY_RESEND: i32 = 7;
 // took has a number at most this far from the last number that the daemon recorded.
 const MAX_REQUEST_DISTANCE: u64 = 4096;
 
+/// The bit in the number of a request that the kernel has sent again (`FUSE_UNIQUE_RESEND`).
+pub const RESENT: u64 = 1 << 63;
+
 /// The error of beginning, resuming or serving a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
@@ -211,6 +214,13 @@ pub fn has_waiting_request(device: BorrowedFd<'_>) -> bool {
 #[must_use]
 pub fn resend_requests(device: BorrowedFd<'_>) -> bool {
     write(device, &head(FUSE_NOTIFY_RESEND, 0)).is_ok()
+}
+
+/// Replies EIO to a request that a worker, or a daemon before this one, has taken. A later reply is
+/// lost.
+pub fn refuse_request(device: BorrowedFd<'_>, unique: u64) {
+    // The kernel answers ENOENT for a request whose caller does not wait any more.
+    let _ = write(device, &head(-libc::EIO, unique));
 }
 
 /// Builds a `struct fuse_out_header` for a reply without a body.
