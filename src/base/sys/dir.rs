@@ -149,6 +149,17 @@ impl Dir {
         Ok(File::from(fd))
     }
 
+    /// Writes a value into the existing file at `path` below this directory, in one call.
+    ///
+    /// # Errors
+    /// The errors of `openat(2)` and `write(2)`.
+    pub fn set(&self, path: &Path, value: &str) -> io::Result<()> {
+        use std::io::Write;
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
+        File::from(fd).write_all(value.as_bytes())
+    }
+
     /// Reads a file as [`Dir::read`] does, as text. Bytes that are no UTF-8 are replaced: a process may
     /// have any name.
     ///

@@ -10,7 +10,7 @@ use crate::{
     serve::{
         fuse::{Cached, Direct, Server},
         handover::{Descriptors, Manifest, Name},
-        wire::{Connection, Handshake, Side, refuse_request},
+        wire::{Connection, Handshake, Side, allow_background, refuse_request},
     },
     view::answer::Answers,
 };
@@ -172,6 +172,15 @@ impl Instance {
     /// Returns the answers that the server gives.
     pub(super) fn answers(&self) -> Arc<Answers> {
         Arc::clone(&self.answers)
+    }
+
+    /// Has the kernel send each closed file at once, also on connections that a predecessor began.
+    pub(super) fn allow_background(&self) {
+        for point in self.points() {
+            if let Err(error) = allow_background(&point) {
+                tracing::warn!(point = %point.display(), %error, "the kernel sends closed files late");
+            }
+        }
     }
 
     /// Returns the server.

@@ -62,6 +62,7 @@ pub(super) fn live(
         write_ready()?;
     }
     instance.own()?;
+    instance.allow_background();
     let lost = events.clone();
     forward_signals(signals, events);
     if settings.mode != Mode::Embedded && !resumed {

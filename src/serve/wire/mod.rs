@@ -21,5 +21,5 @@ pub use connection::{
 };
 pub use gate::{GATE, Gate, Work, WorkerProgress};
 pub use handshake::Handshake;
-pub use mount::MountError;
+pub use mount::{MountError, allow_background};
 pub use side::Side;
