@@ -7,6 +7,7 @@ mod printed;
 mod readers;
 mod selinux;
 mod served;
+mod shares;
 mod sizes;
 mod survival;
 mod system;

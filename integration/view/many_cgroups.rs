@@ -52,10 +52,6 @@ fn a_read_costs_a_bounded_time_however_many_cgroups_the_container_makes() {
         python(&directory, &make);
         let (first, share) = cost_of_reads(&cgroup);
         python(&directory, &remove);
-        println!(
-            "the first read takes {first:?}, reads on and on {:.2} % of a CPU",
-            share * 100.0
-        );
         assert!(first < Duration::from_millis(50), "{first:?}");
         assert!(share < 0.02, "{share}");
     }

@@ -132,6 +132,11 @@ impl Dir {
         }
     }
 
+    /// Closes held files that nobody read for a minute, some at a time.
+    pub fn close_idle(&self) {
+        self.held.iter().for_each(HeldFiles::close_idle);
+    }
+
     /// Returns true when the directory lies in procfs, cgroup v1 or cgroup v2.
     #[must_use]
     pub fn is_pseudo_fs(&self) -> bool {

@@ -169,6 +169,21 @@ impl Layout {
         }
     }
 
+    /// Closes files of cgroups that nobody read for a minute, some at a time: the kernel keeps a
+    /// removed cgroup as long as one of its files is open.
+    pub fn close_idle(&self) {
+        let all = [
+            &self.memory,
+            &self.cpu,
+            &self.cpuacct,
+            &self.cpuset,
+            &self.io,
+            &self.hugetlb,
+        ];
+        let all = all.into_iter().flatten().chain([&self.key_hierarchy]);
+        all.for_each(|hierarchy| hierarchy.root.close_idle());
+    }
+
     /// Returns whether all controllers are in one hierarchy, so that a container has one path.
     #[must_use]
     pub fn is_single(&self) -> bool {

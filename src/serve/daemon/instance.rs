@@ -138,7 +138,11 @@ impl Instance {
         Ok(Instance {
             mountpoint: settings.mountpoint.clone(),
             lock,
-            server: Arc::new(Server::new(Arc::clone(&answers), Arc::clone(&store))),
+            server: Arc::new(Server::new(
+                Arc::clone(&answers),
+                Arc::clone(&store),
+                settings.share,
+            )),
             store,
             answers,
             connections,
@@ -198,7 +202,12 @@ impl Instance {
             }
         }
         for (place, connection) in (0..).zip(&self.connections) {
-            if !connection.recover(self.store.marked(place)) {
+            let last = self.store.marked(place);
+            let oldest = match connection.side() {
+                Some(Side::Direct) => self.server.oldest_waiting(),
+                _ => None,
+            };
+            if !connection.recover(oldest.unwrap_or(last).min(last)..=last) {
                 tracing::info!(
                     connection = connection.handshake().name,
                     "this kernel sends no request again: readers of that moment are interrupted"

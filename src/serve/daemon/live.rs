@@ -51,6 +51,8 @@ pub(super) fn live(
     let descriptors = Arc::new(instance.descriptors()?);
     let answers = instance.answers();
     thread::spawn(move || answer::sample_loads(&answers));
+    let server = instance.server();
+    thread::spawn(move || server.run_late());
     let socket = match settings.mode {
         Mode::Embedded => None,
         _ => Some(listen_for_successors(&instance, &supervisor, &events)?),
@@ -73,7 +75,9 @@ pub(super) fn live(
         _ => Some(MountWatch::new(instance.points())?),
     };
     let held = (Arc::clone(&descriptors), instance.server());
+    let answers = instance.answers();
     attend(settings, &supervisor, held, move || {
+        answers.close_idle_files();
         if mounts.as_ref().is_some_and(MountWatch::is_view_gone) {
             let _ = lost.send(Event::Disconnected);
         }

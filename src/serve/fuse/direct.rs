@@ -25,15 +25,17 @@ use std::{
 
 /// The file system of the direct connection. Each OPEN finds out the caller, and each READ comes
 /// here: the kernel caches no content.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Direct(pub Arc<Server>);
 
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.run(work(Side::Direct, request, parent), || {
-            match self.find_child(parent, name, Tid(request.pid())) {
+        let (this, work) = (self.clone(), work(Side::Direct, request, parent));
+        let name = name.to_owned();
+        self.0.run_fairly(work, move || {
+            match this.find_child(parent, &name, work.tid) {
                 Ok((ttl, entry)) => {
-                    let attributes = self.0.attributes(entry);
+                    let attributes = this.0.attributes(entry);
                     // The size of the content is asked for by a GETATTR, which comes before any use.
                     let attributes_ttl = match content_owner(entry) {
                         Some(_) => Duration::ZERO,
@@ -53,16 +55,15 @@ impl Filesystem for Direct {
         handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.run(
-            work(Side::Direct, request, inode),
-            || match Entry::from_inode(inode.0) {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0
+            .run_fairly(work, move || match Entry::from_inode(inode.0) {
                 Some(entry) => {
-                    let (ttl, attributes) = self.attributes(entry, handle, Tid(request.pid()));
+                    let (ttl, attributes) = this.attributes(entry, handle, work.tid);
                     reply.attr(&ttl, &attributes);
                 }
                 None => reply.error(Errno::ENOENT),
-            },
-        );
+            });
     }
 
     fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
@@ -76,15 +77,15 @@ impl Filesystem for Direct {
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.0.run(work(Side::Direct, request, inode), || {
-            match self.open_file(inode, Tid(request.pid()), flags) {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0
+            .run_fairly(work, move || match this.open_file(inode, work.tid, flags) {
                 Ok(handle) => reply.opened(
                     handle,
                     FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
                 ),
                 Err(errno) => reply.error(errno),
-            }
-        });
+            });
     }
 
     fn read(
@@ -98,14 +99,15 @@ impl Filesystem for Direct {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.run(work(Side::Direct, request, inode), || {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0.run_fairly(work, move || {
             // sendfile and splice fill the page cache, which belongs to the inode: the next reader
             // would get these bytes, though they may be another container's. After EINVAL, programs
             // fall back to read.
             if lock_owner.is_none() {
                 return reply.error(Errno::EINVAL);
             }
-            match self.read_file(inode, handle, Tid(request.pid()), offset) {
+            match this.read_file(inode, handle, work.tid, offset) {
                 Ok(content) => reply.data(slice(&content, offset, size)),
                 Err(errno) => reply.error(errno),
             }
@@ -136,8 +138,9 @@ impl Filesystem for Direct {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        self.0.run(work(Side::Direct, request, inode), || {
-            let list = match self.list_directory(inode, Tid(request.pid())) {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0.run_fairly(work, move || {
+            let list = match this.list_directory(inode, work.tid) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };
@@ -180,9 +183,10 @@ impl Filesystem for Direct {
         flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        self.0.run(work(Side::Direct, request, inode), || {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0.run_fairly(work, move || {
             let waits = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
-            reply.poll(self.poll_file(inode, handle, waits.then_some(notifier)));
+            reply.poll(this.poll_file(inode, handle, waits.then_some(notifier)));
         });
     }
 
@@ -195,16 +199,15 @@ impl Filesystem for Direct {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        self.0.run(
-            work(Side::Direct, request, inode),
-            || match Entry::from_inode(inode.0) {
-                Some(entry) => match self.seek(entry, offset, whence) {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0
+            .run_fairly(work, move || match Entry::from_inode(inode.0) {
+                Some(entry) => match this.seek(entry, offset, whence) {
                     Ok(offset) => reply.offset(offset),
                     Err(errno) => reply.error(errno),
                 },
                 None => reply.error(Errno::ENOENT),
-            },
-        );
+            });
     }
 
     fn setattr(

@@ -11,6 +11,7 @@
 //! open_files     OpenFiles: the open files of the direct connection, kept for a successor
 //! triggers       Triggers: the triggers on pressure files
 //! suspects       Suspects: the requests in work, of which a daemon may die
+//! shares         Shares: the share of each container in the daemon's work
 //! strikes        Strikes: the containers whose requests no daemon could answer
 //! request        the identity of a request, panic guard, and the file that a thread is at
 //! reply          parts of a reply: attributes, TTLs, the slice that a read gets
@@ -28,6 +29,7 @@ mod open_files;
 mod reply;
 mod request;
 mod server;
+mod shares;
 mod strikes;
 mod suspects;
 mod triggers;

@@ -6,6 +6,7 @@ use super::{
     open_files::OpenFiles,
     reply::{attributes, block_size},
     request::{file_of, guarded, set_inode},
+    shares::Shares,
     strikes::Strikes,
     suspects::Suspects,
     triggers::Triggers,
@@ -50,15 +51,17 @@ pub struct Server {
     pub(super) triggers: Triggers,
     store: Arc<Store>,
     pub(super) suspects: Suspects,
+    shares: Shares,
     pub(super) strikes: Strikes,
     /// Error texts that were logged.
     logged_causes: Mutex<HashSet<String>>,
 }
 
 impl Server {
-    /// Serves those answers, and records open files and requests for a successor in the store.
+    /// Serves those answers, and records open files and requests for a successor in the store. Each
+    /// container may use `share` hundredths of a CPU of the daemon's work on the direct connection.
     #[must_use]
-    pub fn new(answers: Arc<Answers>, store: Arc<Store>) -> Server {
+    pub fn new(answers: Arc<Answers>, store: Arc<Store>, share: u32) -> Server {
         Server {
             began: SystemTime::now(),
             max_sizes: FILES.iter().map(|file| answers.max_size(*file)).collect(),
@@ -67,6 +70,7 @@ impl Server {
             open_files: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
             suspects: Suspects::new(Arc::clone(&store)),
+            shares: Shares::new(share),
             strikes: Strikes::of(Arc::clone(&store)),
             store,
             logged_causes: Mutex::default(),
@@ -74,15 +78,68 @@ impl Server {
     }
 
     /// Runs the handler of one request. The number of the request is in the store meanwhile, for a
-    /// successor.
-    pub(super) fn run(&self, work: Work, handler: impl FnOnce()) {
-        self.store.mark(work.side.index(), work.unique);
-        set_inode(work.inode);
-        GATE.pass(work, |worker| {
+    /// successor. Returns the container that caused the request, if known.
+    pub(super) fn run(&self, work: Work, handler: impl FnOnce()) -> Option<Key> {
+        GATE.pass(work, self.recorded(work, handler))
+    }
+
+    fn recorded(&self, work: Work, handler: impl FnOnce()) -> impl FnOnce(usize) {
+        move |worker| {
+            self.store.mark(work.side.index(), work.unique);
+            set_inode(work.inode);
             self.suspects.begin(worker, work);
             guarded(handler);
             self.suspects.end(worker, work);
+        }
+    }
+
+    /// Runs the handler of one request now, or later if its container has used up its share of the
+    /// daemon's work.
+    pub(super) fn run_fairly(
+        self: &Arc<Self>,
+        work: Work,
+        handler: impl FnOnce() + Send + 'static,
+    ) {
+        match self.payer(work) {
+            None => self.run_charged(|| self.run(work, handler), work.tid),
+            Some(key) => match self.shares.wait_for_share(key, work, handler) {
+                Ok(oldest) => self.suspects.note_oldest_waiting(oldest),
+                Err(handler) => self.run_charged(|| self.run(work, handler), work.tid),
+            },
+        }
+    }
+
+    /// Returns the container that the request is charged to, as far as that is known without work.
+    /// While requests wait, also a thread that is not known yet is identified: else each new thread
+    /// would have a share of its own.
+    fn payer(&self, work: Work) -> Option<Key> {
+        match Entry::from_inode(work.inode).and_then(Entry::owner) {
+            Some(Owner::Container(key)) => Some(key),
+            _ => match self.shares.container(work.tid) {
+                None if self.shares.is_any_waiting() => self.container_key(work.tid).ok(),
+                known => known.flatten(),
+            },
+        }
+    }
+
+    fn run_charged(&self, run: impl FnOnce() -> Option<Key>, tid: Tid) {
+        let begun = sys::thread_time();
+        let known = run().or_else(|| match self.shares.container(tid) {
+            None => self.container_key(tid).ok(),
+            known => known.flatten(),
         });
+        let used = sys::thread_time().less(begun);
+        self.shares.charge(known, tid, used);
+    }
+
+    /// Runs the requests that wait for their container's share, for ever.
+    pub fn run_late(&self) -> ! {
+        loop {
+            let (late, oldest) = self.shares.next();
+            let run = || GATE.pass_late(late.work, self.recorded(late.work, late.job));
+            self.run_charged(run, late.work.tid);
+            self.suspects.note_oldest_waiting(oldest);
+        }
     }
 
     /// Finds out which container caused each of the requests, which are stuck in this daemon and not
@@ -121,6 +178,13 @@ impl Server {
             (culprit.side, culprit.unique)
         });
         refused.collect()
+    }
+
+    /// Returns the smallest number of a request that waited for its container's share when the daemon
+    /// before this one ended.
+    #[must_use]
+    pub fn oldest_waiting(&self) -> Option<u64> {
+        self.suspects.oldest_waiting()
     }
 
     fn strike(&self, key: Option<Key>, file: &str) {

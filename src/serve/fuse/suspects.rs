@@ -16,7 +16,10 @@ use std::sync::Arc;
 /// The first mark of a worker; before it are the marks of the two connections.
 const FIRST_MARK: usize = 2;
 /// The number of marks for workers.
-const MARKS: usize = 14;
+const MARKS: usize = 13;
+/// The mark with the smallest number of a request of the direct connection that waits for its
+/// container's share; 0 if none waits.
+const OLDEST_WAITING: u8 = 15;
 /// The number of daemons that may die at one request.
 const MAX_DEATHS: u64 = 3;
 /// The maximum number of suspects that are remembered.
@@ -61,6 +64,17 @@ impl Suspects {
         if work.unique & RESENT != 0 {
             self.store.remove(Kind::Suspect, tag(work) & !RESENT);
         }
+    }
+
+    /// Records the smallest number of a request that waits; 0 if none does.
+    pub(super) fn note_oldest_waiting(&self, unique: u64) {
+        self.store.mark(OLDEST_WAITING, unique);
+    }
+
+    /// Returns the smallest number of a request that waited when the daemon before this one ended.
+    pub(super) fn oldest_waiting(&self) -> Option<u64> {
+        let oldest = self.store.marked(OLDEST_WAITING);
+        (oldest != 0).then_some(oldest)
     }
 
     /// Records the container that caused a request which was sent again.

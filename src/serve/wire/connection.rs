@@ -26,6 +26,7 @@ use nix::{
 };
 use std::{
     io,
+    ops::RangeInclusive,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
@@ -41,6 +42,9 @@ const MAX_REQUEST_DISTANCE: u64 = 4096;
 
 /// The bit in the number of a request that the kernel has sent again (`FUSE_UNIQUE_RESEND`).
 pub const RESENT: u64 = 1 << 63;
+
+/// The maximum number of requests that are tried before Linux 6.9, each with a system call.
+const MAX_TRIED: u64 = 4 << 20;
 
 /// The error of beginning, resuming or serving a connection.
 #[derive(Debug, thiserror::Error)]
@@ -144,19 +148,21 @@ impl Connection {
     }
 
     /// Asks the kernel to send again the requests that a daemon before this one took and did not
-    /// reply to, and returns whether the kernel can do so; `last` is the number of a request that
-    /// the daemon took shortly before its end.
+    /// reply to, and returns whether the kernel can do so; `taken` are the numbers of the oldest one
+    /// that may have no reply, and of one that the daemon took shortly before its end.
     ///
     /// No daemon may serve the connection during this call. Before Linux 6.9 the kernel cannot send
     /// requests again. This function then replies EINTR to them, after which most programs repeat
     /// the system call.
-    pub fn recover(&self, last: u64) -> bool {
+    pub fn recover(&self, taken: RangeInclusive<u64>) -> bool {
         if resend_requests(self.device()) {
             return true;
         }
-        for unique in
-            last.saturating_sub(MAX_REQUEST_DISTANCE)..last.saturating_add(MAX_REQUEST_DISTANCE)
-        {
+        let first = taken.start().saturating_sub(MAX_REQUEST_DISTANCE);
+        let end = taken.end().saturating_add(MAX_REQUEST_DISTANCE);
+        // A number that is far too small would keep the daemon from starting.
+        let first = first.max(end.saturating_sub(MAX_TRIED));
+        for unique in first..end {
             // The kernel answers ENOENT for a number that no taken request has.
             let _ = write(&self.device, &head(-libc::EINTR, unique));
         }

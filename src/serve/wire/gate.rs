@@ -19,11 +19,15 @@ pub static GATE: Gate = Gate {
     is_closed: AtomicBool::new(false),
     stopped: Mutex::new(0),
     opened: Condvar::new(),
+    late: Mutex::new(()),
 };
 
 thread_local! {
     static OWN: OnceCell<(usize, Arc<Worker>)> = const { OnceCell::new() };
 }
+
+/// The pause after which a late request looks again whether the gate is open.
+const LATE_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A request of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub struct Gate {
     /// The number of workers that stand at the closed gate.
     stopped: Mutex<usize>,
     opened: Condvar,
+    /// Held by the thread of late requests during one.
+    late: Mutex<()>,
 }
 
 /// The counters of all workers at one moment.
@@ -109,8 +115,30 @@ impl WorkerProgress {
 
 impl Gate {
     /// Runs one request; `run` gets the place of this worker among all. If the gate is closed after
-    /// it, waits until the gate opens.
-    pub fn pass(&self, work: Work, run: impl FnOnce(usize)) {
+    /// it, waits until the gate opens. Returns the container that caused the request, if known.
+    pub fn pass(&self, work: Work, run: impl FnOnce(usize)) -> Option<Key> {
+        let key = self.work_on(work, run);
+        if self.is_closed.load(Ordering::Acquire) {
+            self.stop();
+        }
+        key
+    }
+
+    /// Runs one request that has waited, on a thread that is no worker: [`Gate::close`] does not
+    /// expect it at the gate, but waits until its request has ended. Waits first while the gate is
+    /// closed.
+    pub fn pass_late(&self, work: Work, run: impl FnOnce(usize)) -> Option<Key> {
+        let mut late = self.late.lock();
+        while self.is_closed.load(Ordering::Acquire) {
+            drop(late);
+            std::thread::sleep(LATE_RETRY_INTERVAL);
+            late = self.late.lock();
+        }
+        self.work_on(work, run)
+    }
+
+    /// Returns the container that caused the request, if that became known.
+    fn work_on(&self, work: Work, run: impl FnOnce(usize)) -> Option<Key> {
         let (place, own) = OWN.with(|own| {
             let (place, own) = own.get_or_init(|| {
                 let own = Arc::new(Worker::default());
@@ -123,9 +151,7 @@ impl Gate {
         own.begin(work);
         run(place);
         own.count.fetch_add(1, Ordering::Release);
-        if self.is_closed.load(Ordering::Acquire) {
-            self.stop();
-        }
+        own.work().key
     }
 
     /// Records the container that caused the present request of this thread, and returns the
@@ -174,7 +200,7 @@ impl Gate {
         let deadline = Instant::now() + timeout;
         loop {
             if *self.stopped.lock() >= workers {
-                return true;
+                return self.late.try_lock_until(deadline).is_some();
             }
             if Instant::now() >= deadline {
                 return false;
@@ -217,6 +243,7 @@ mod tests {
             is_closed: AtomicBool::new(false),
             stopped: Mutex::default(),
             opened: Condvar::new(),
+            late: Mutex::new(()),
         }))
     }
 
