@@ -19,13 +19,13 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug)]
 pub struct Descent {
     first: Option<Dir>,
-    levels: Vec<Level>,
+    levels: Vec<ListedDirectory>,
     is_cut: bool,
 }
 
 /// A directory whose directories are being visited.
 #[derive(Debug)]
-struct Level {
+struct ListedDirectory {
     dir: Dir,
     entries: OwningIter,
 }
@@ -61,7 +61,7 @@ impl Descent {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let entries = nix::dir::Dir::openat(dir.as_fd(), ".", flags, Mode::empty())?.into_iter();
         let dir = dir.as_fd().try_clone_to_owned()?.into();
-        self.levels.push(Level { dir, entries });
+        self.levels.push(ListedDirectory { dir, entries });
         Ok(())
     }
 }
@@ -86,7 +86,7 @@ impl Iterator for Descent {
     }
 }
 
-impl Level {
+impl ListedDirectory {
     fn next_directory(&mut self) -> Option<io::Result<Dir>> {
         use std::os::unix::ffi::OsStrExt;
         for entry in &mut self.entries {

@@ -49,10 +49,7 @@ pub(super) fn live(
         takeover::start(settings, descriptors, &supervisor, &events).with_context(acting)?;
     let supervisor = Arc::new(supervisor);
     let descriptors = Arc::new(instance.descriptors()?);
-    let answers = instance.answers();
-    thread::spawn(move || answer::sample_loads(&answers));
-    let server = instance.server();
-    thread::spawn(move || server.run_late());
+    start_threads(&instance);
     let socket = match settings.mode {
         Mode::Embedded => None,
         _ => Some(listen_for_successors(&instance, &supervisor, &events)?),
@@ -65,8 +62,7 @@ pub(super) fn live(
     }
     instance.own()?;
     instance.allow_background();
-    let lost = events.clone();
-    forward_signals(signals, events);
+    forward_signals(signals, events.clone());
     if settings.mode != Mode::Embedded && !resumed {
         containers::replace_dead_views(&instance.mountpoint, instance.points());
     }
@@ -79,7 +75,7 @@ pub(super) fn live(
     attend(settings, &supervisor, held, move || {
         answers.close_idle_files();
         if mounts.as_ref().is_some_and(MountWatch::is_view_gone) {
-            let _ = lost.send(Event::Disconnected);
+            let _ = events.send(Event::Disconnected);
         }
     });
     let event = inbox.recv().unwrap_or(Event::Stop);
@@ -90,6 +86,13 @@ pub(super) fn live(
         socket,
     };
     running.end(event)
+}
+
+/// Starts the threads that work beside those of the sessions.
+fn start_threads(instance: &Instance) {
+    let (answers, server) = (instance.answers(), instance.server());
+    thread::spawn(move || answer::sample_loads(&answers));
+    thread::spawn(move || server.run_late());
 }
 
 /// Catches the signals that end a daemon. To be called before there are threads, so that a signal

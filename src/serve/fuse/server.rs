@@ -78,18 +78,24 @@ impl Server {
     }
 
     /// Runs the handler of one request. The number of the request is in the store meanwhile, for a
-    /// successor. Returns the container that caused the request, if known.
-    pub(super) fn run(&self, work: Work, handler: impl FnOnce()) -> Option<Key> {
-        GATE.pass(work, self.recorded(work, handler))
+    /// successor.
+    pub(super) fn run(&self, work: Work, handler: impl FnOnce()) {
+        let answered = || {
+            handler();
+            true
+        };
+        GATE.pass(work, self.recorded(work, answered));
     }
 
-    fn recorded(&self, work: Work, handler: impl FnOnce()) -> impl FnOnce(usize) {
+    /// Runs a handler that returns whether it has answered the request.
+    fn recorded(&self, work: Work, handler: impl FnOnce() -> bool) -> impl FnOnce(usize) {
         move |worker| {
             self.store.mark(work.side.index(), work.unique);
             set_inode(work.inode);
             self.suspects.begin(worker, work);
-            guarded(handler);
-            self.suspects.end(worker, work);
+            let mut is_answered = true;
+            guarded(|| is_answered = handler());
+            self.suspects.end(worker, work, is_answered);
         }
     }
 
@@ -100,13 +106,22 @@ impl Server {
         work: Work,
         handler: impl FnOnce() + Send + 'static,
     ) {
-        match self.payer(work) {
-            None => self.run_charged(|| self.run(work, handler), work.tid),
-            Some(key) => match self.shares.wait_for_share(key, work, handler) {
-                Ok(oldest) => self.suspects.note_oldest_waiting(oldest),
-                Err(handler) => self.run_charged(|| self.run(work, handler), work.tid),
-            },
-        }
+        let run = || {
+            let begun = sys::thread_time();
+            match self.payer(work) {
+                None => handler(),
+                Some(key) => match self.shares.wait_for_share(key, work, handler) {
+                    Ok(oldest) => {
+                        self.suspects.note_oldest_waiting(oldest);
+                        return false;
+                    }
+                    Err(handler) => handler(),
+                },
+            }
+            self.charge(work.tid, begun);
+            true
+        };
+        GATE.pass(work, self.recorded(work, run));
     }
 
     /// Returns the container that the request is charged to, as far as that is known without work.
@@ -122,12 +137,14 @@ impl Server {
         }
     }
 
-    fn run_charged(&self, run: impl FnOnce() -> Option<Key>, tid: Tid) {
-        let begun = sys::thread_time();
-        let known = run().or_else(|| match self.shares.container(tid) {
-            None => self.container_key(tid).ok(),
-            known => known.flatten(),
-        });
+    /// Charges the container that caused the present request with the CPU time since `begun`.
+    fn charge(&self, tid: Tid, begun: Micros) {
+        let known = GATE
+            .container()
+            .or_else(|| match self.shares.container(tid) {
+                None => self.container_key(tid).ok(),
+                known => known.flatten(),
+            });
         let used = sys::thread_time().less(begun);
         self.shares.charge(known, tid, used);
     }
@@ -136,8 +153,14 @@ impl Server {
     pub fn run_late(&self) -> ! {
         loop {
             let (late, oldest) = self.shares.next();
-            let run = || GATE.pass_late(late.work, self.recorded(late.work, late.job));
-            self.run_charged(run, late.work.tid);
+            let (work, job) = (late.work, late.job);
+            let run = || {
+                let begun = sys::thread_time();
+                job();
+                self.charge(work.tid, begun);
+                true
+            };
+            GATE.pass_late(work, self.recorded(work, run));
             self.suspects.note_oldest_waiting(oldest);
         }
     }

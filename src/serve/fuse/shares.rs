@@ -32,14 +32,14 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct Shares {
     /// The share of each container, in hundredths of a CPU.
     percent: u32,
-    table: Mutex<Table>,
+    table: Mutex<Accounts>,
     /// True while the requests of a container wait.
     is_any_waiting: AtomicBool,
     added: Condvar,
 }
 
 #[derive(Default)]
-struct Table {
+struct Accounts {
     accounts: HashMap<Key, Account>,
     /// The container of each thread that sent a request; `None` for a thread of the host.
     threads: HashMap<Tid, Option<Key>>,
@@ -96,7 +96,7 @@ impl Shares {
         job: impl FnOnce() + Send + 'static,
     ) -> Result<u64, impl FnOnce() + Send + 'static> {
         let mut table = self.table.lock();
-        let Table {
+        let Accounts {
             accounts, waiting, ..
         } = &mut *table;
         let now = Instant::now();

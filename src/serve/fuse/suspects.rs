@@ -56,12 +56,13 @@ impl Suspects {
         }
     }
 
-    /// Records that the worker has ended its work, whatever the result.
-    pub(super) fn end(&self, worker: usize, work: Work) {
+    /// Records that the worker has ended its work. A request that is not answered yet waits for its
+    /// container's share.
+    pub(super) fn end(&self, worker: usize, work: Work, is_answered: bool) {
         if let Some(mark) = mark(worker) {
             self.store.mark(mark, 0);
         }
-        if work.unique & RESENT != 0 {
+        if is_answered && work.unique & RESENT != 0 {
             self.store.remove(Kind::Suspect, tag(work) & !RESENT);
         }
     }
@@ -199,7 +200,7 @@ mod tests {
             daemon.begin(0, WORK);
             assert_eq!(daemon.count_death(), []);
             daemon.begin(0, resent);
-            daemon.end(0, resent);
+            daemon.end(0, resent, true);
         }
         assert!(store.keys(Kind::Suspect).is_empty());
     }

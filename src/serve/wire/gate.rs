@@ -115,30 +115,28 @@ impl WorkerProgress {
 
 impl Gate {
     /// Runs one request; `run` gets the place of this worker among all. If the gate is closed after
-    /// it, waits until the gate opens. Returns the container that caused the request, if known.
-    pub fn pass(&self, work: Work, run: impl FnOnce(usize)) -> Option<Key> {
-        let key = self.work_on(work, run);
+    /// it, waits until the gate opens.
+    pub fn pass(&self, work: Work, run: impl FnOnce(usize)) {
+        self.work_on(work, run);
         if self.is_closed.load(Ordering::Acquire) {
             self.stop();
         }
-        key
     }
 
     /// Runs one request that has waited, on a thread that is no worker: [`Gate::close`] does not
     /// expect it at the gate, but waits until its request has ended. Waits first while the gate is
     /// closed.
-    pub fn pass_late(&self, work: Work, run: impl FnOnce(usize)) -> Option<Key> {
+    pub fn pass_late(&self, work: Work, run: impl FnOnce(usize)) {
         let mut late = self.late.lock();
         while self.is_closed.load(Ordering::Acquire) {
             drop(late);
             std::thread::sleep(LATE_RETRY_INTERVAL);
             late = self.late.lock();
         }
-        self.work_on(work, run)
+        self.work_on(work, run);
     }
 
-    /// Returns the container that caused the request, if that became known.
-    fn work_on(&self, work: Work, run: impl FnOnce(usize)) -> Option<Key> {
+    fn work_on(&self, work: Work, run: impl FnOnce(usize)) {
         let (place, own) = OWN.with(|own| {
             let (place, own) = own.get_or_init(|| {
                 let own = Arc::new(Worker::default());
@@ -151,7 +149,12 @@ impl Gate {
         own.begin(work);
         run(place);
         own.count.fetch_add(1, Ordering::Release);
-        own.work().key
+    }
+
+    /// Returns the container that caused the present request of this thread, if that is known.
+    #[must_use]
+    pub fn container(&self) -> Option<Key> {
+        OWN.with(|own| own.get().and_then(|(_, own)| own.work().key))
     }
 
     /// Records the container that caused the present request of this thread, and returns the
