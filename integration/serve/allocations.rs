@@ -91,6 +91,7 @@ fn a_read_that_was_answered_before_allocates_nothing() {
     let server = Arc::new(Server::new(
         Arc::new(answers),
         Arc::new(Store::new().unwrap()),
+        u32::MAX,
     ));
     let direct = serve(Direct(Arc::clone(&server)), point.path(), Side::Direct);
     let cached = serve(Cached(server), point.path(), Side::Cached);

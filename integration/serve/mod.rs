@@ -8,6 +8,7 @@ mod printed;
 mod readers;
 mod selinux;
 mod served;
+mod shares;
 mod sizes;
 mod survival;
 mod system;

@@ -4,4 +4,5 @@ mod callers;
 mod captured;
 pub(crate) mod grammar;
 mod kernel_bytes;
+mod many_cgroups;
 mod properties;

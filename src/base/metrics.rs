@@ -76,8 +76,16 @@ pub static PANICS: Counter = Counter::stable(
     "A request panicked and was answered by an error.",
 );
 
+/// Reads of a part of a container's cgroups, levels or tasks, because all of them exceed the work
+/// that one request may cause.
+pub static PARTIAL_READS: Counter = Counter::stable(
+    "partial_reads",
+    "reads",
+    "A part of the cgroups, levels or tasks of a container was read, because all are too many.",
+);
+
 /// Every counter.
-pub static COUNTERS: [&Counter; 4] = [&ANSWERS, &FALLBACKS, &FAILURES, &PANICS];
+pub static COUNTERS: [&Counter; 5] = [&ANSWERS, &FALLBACKS, &FAILURES, &PANICS, &PARTIAL_READS];
 
 #[cfg(test)]
 mod tests {

@@ -65,9 +65,11 @@ impl Daemon {
             _ => "info",
         });
         let configured = match mode {
-            // An embedded daemon belongs to a container, and a new keeper gets every setting from the
-            // daemon that started it.
-            Mode::Embedded | Mode::Adopt(_) => config::Config::default(),
+            // An embedded daemon belongs to a container.
+            Mode::Embedded => config::Config::default(),
+            // A new keeper gets the other settings from the daemon that started it, and must start
+            // even if the file has a mistake by now.
+            Mode::Adopt(_) => config::read(&self.config).unwrap_or_default(),
             _ => config::read(&self.config)?,
         };
         let mountpoint = self.mountpoint.unwrap_or(configured.mountpoint);
@@ -81,6 +83,7 @@ impl Daemon {
             mountpoint,
             watchdog: watchdog.unwrap_or(configured.watchdog),
             max_age: Micros(u64::try_from(max_age.as_micros()).unwrap_or(u64::MAX)),
+            share: configured.share,
             config_file: self.config,
         };
         let status = daemon::serve(settings, |error| stderr::complain(&format!("{error:#}")))?;

@@ -3,6 +3,7 @@
 mod abort;
 mod handover;
 mod harm;
+mod poison;
 mod service;
 
 use crate::harness::{Cgroup, Daemon, children, field, kill, numbers, plimsoll, wait_until};

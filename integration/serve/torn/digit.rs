@@ -107,6 +107,7 @@ fn only_the_last_newline_differs_while_numbers_of_meminfo_gain_a_digit() {
     let server = Arc::new(Server::new(
         Arc::clone(&answers),
         Arc::new(Store::new().unwrap()),
+        u32::MAX,
     ));
     let point = tempfile::tempdir().unwrap();
     let direct = serve(Direct(Arc::clone(&server)), point.path(), Side::Direct);

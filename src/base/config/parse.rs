@@ -47,6 +47,7 @@ mod tests {
                 "line 1: the time must be longer than 0",
             ),
             ("max-age = \"soon\"", "line 1: \"soon\" is no time"),
+            ("share = \"0%\"", "line 1: \"0%\" is no share"),
             ("mountpoint = \"view\"", "line 1: view is no absolute path"),
             ("require =", "line 1: "),
         ] {

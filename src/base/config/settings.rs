@@ -25,6 +25,10 @@ pub struct Config {
     /// The time after which the keeper replaces a silent daemon; 1 second or longer.
     #[serde(deserialize_with = "values::seconds")]
     pub watchdog: Duration,
+    /// The part of a CPU that the daemon works for one container, in percent; 1 or more. Requests of
+    /// a container beyond that wait.
+    #[serde(deserialize_with = "values::percent")]
+    pub share: u32,
     /// The settings of `plimsoll runtime`.
     pub runtime: RuntimeSettings,
 }
@@ -58,6 +62,7 @@ impl Default for Config {
             hook_timeout: Duration::from_secs(2),
             max_age: Duration::from_millis(10),
             watchdog: Duration::from_secs(10),
+            share: 10,
             runtime: RuntimeSettings::default(),
         }
     }

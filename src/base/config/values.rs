@@ -35,3 +35,16 @@ pub(super) fn some_time<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, 
         time => Ok(time),
     }
 }
+
+pub(super) fn percent<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let text = String::deserialize(from)?;
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|number| number.parse().ok());
+    match percent {
+        Some(percent) if percent > 0 => Ok(percent),
+        _ => Err(D::Error::custom(format!(
+            "\"{text}\" is no share of a CPU like \"10%\""
+        ))),
+    }
+}

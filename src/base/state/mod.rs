@@ -39,6 +39,10 @@ pub enum Kind {
     Container,
     /// An open file, by the file's handle.
     OpenFile,
+    /// A request during which a daemon died, by the request's number.
+    Suspect,
+    /// The requests of a container that no daemon could answer, by the container's key.
+    Strikes,
 }
 
 impl Kind {
@@ -46,13 +50,20 @@ impl Kind {
         match self {
             Kind::Container => 1,
             Kind::OpenFile => 2,
+            Kind::Suspect => 3,
+            Kind::Strikes => 4,
         }
     }
 
     fn of_number(number: u64) -> Option<Kind> {
-        [Kind::Container, Kind::OpenFile]
-            .into_iter()
-            .find(|kind| kind.number() == number)
+        [
+            Kind::Container,
+            Kind::OpenFile,
+            Kind::Suspect,
+            Kind::Strikes,
+        ]
+        .into_iter()
+        .find(|kind| kind.number() == number)
     }
 }
 

@@ -101,6 +101,14 @@ impl Dir {
         Ok((fd, content))
     }
 
+    /// Opens the file at `path` below this directory for reading.
+    ///
+    /// # Errors
+    /// The errors of `openat(2)`.
+    pub fn readable(&self, path: &Path) -> io::Result<File> {
+        self.opened(path).map(File::from)
+    }
+
     fn opened(&self, path: &Path) -> io::Result<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         Ok(openat(
@@ -124,6 +132,11 @@ impl Dir {
         }
     }
 
+    /// Closes held files that nobody read for a minute, some at a time.
+    pub fn close_idle(&self) {
+        self.held.iter().for_each(HeldFiles::close_idle);
+    }
+
     /// Returns true when the directory lies in procfs, cgroup v1 or cgroup v2.
     #[must_use]
     pub fn is_pseudo_fs(&self) -> bool {
@@ -139,6 +152,17 @@ impl Dir {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
         Ok(File::from(fd))
+    }
+
+    /// Writes a value into the existing file at `path` below this directory, in one call.
+    ///
+    /// # Errors
+    /// The errors of `openat(2)` and `write(2)`.
+    pub fn set(&self, path: &Path, value: &str) -> io::Result<()> {
+        use std::io::Write;
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let fd = openat(self.fd.as_fd(), relative(path), flags, Mode::empty())?;
+        File::from(fd).write_all(value.as_bytes())
     }
 
     /// Reads a file as [`Dir::read`] does, as text. Bytes that are no UTF-8 are replaced: a process may

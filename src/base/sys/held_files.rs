@@ -22,6 +22,9 @@ use std::{
 /// The time after which a file that nobody read may be closed.
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
+/// The maximum number of files that are closed at once, so that readers wait for no more.
+const MAX_CLOSED: usize = 1024;
+
 /// Files that are held open, by path.
 #[derive(Debug)]
 pub(super) struct HeldFiles {
@@ -110,6 +113,20 @@ impl HeldFiles {
         });
         files.order.push_back((now, Arc::downgrade(&held)));
         files.held.insert(path, held);
+    }
+
+    /// Closes files that nobody read for [`MAX_IDLE`] or longer, at most [`MAX_CLOSED`] at a time: the
+    /// kernel keeps a cgroup that was removed as long as one of its files is open.
+    pub(super) fn close_idle(&self) {
+        let now = Instant::now();
+        let mut files = self.files.lock();
+        for _ in 0..files.order.len().min(MAX_CLOSED) {
+            let since = files.order.front().map(|(since, _)| *since);
+            if since.is_none_or(|since| now.saturating_duration_since(since) <= MAX_IDLE) {
+                break;
+            }
+            files.evict_one(now);
+        }
     }
 }
 
@@ -216,6 +233,24 @@ mod tests {
         assert!(kept.read(&place.path().join("live")).is_some());
         assert!(kept.read(&place.path().join("dead")).is_none());
         assert!(kept.read(&place.path().join("young")).is_some());
+    }
+
+    #[test]
+    fn what_nobody_reads_any_more_is_closed_though_nobody_reads_at_all() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = HeldFiles::new(Budget::new(1000), Records::Any);
+        ["live", "dead"]
+            .into_iter()
+            .for_each(|name| hold(&kept, &place, name));
+        kept.close_idle();
+        assert_eq!(kept.files.lock().held.len(), 2);
+        assert!(kept.read(&place.path().join("live")).is_some());
+        for (since, _) in &mut kept.files.lock().order {
+            *since -= 2 * MAX_IDLE;
+        }
+        kept.close_idle();
+        assert_eq!(kept.files.lock().held.len(), 1);
+        assert!(kept.read(&place.path().join("live")).is_some());
     }
 
     #[test]

@@ -59,6 +59,20 @@ pub fn number(file: BorrowedFd<'_>) -> nix::Result<u64> {
     }
 }
 
+/// Returns the directory with the settings of the machine's FUSE connections, in a detached mount of
+/// its own: it may be mounted nowhere. Each connection has a directory there, named by the minor number
+/// of its device (`Documentation/filesystems/fuse/fuse.rst`).
+///
+/// # Errors
+///
+/// The errors of `fsopen(2)` and `fsmount(2)`: EPERM without CAP_SYS_ADMIN, ENODEV without FUSE.
+pub fn fuse_connections() -> nix::Result<OwnedFd> {
+    let context = fsopen("fusectl", FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
+    fsconfig_create(&context).map_err(errno)?;
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    fsmount(&context, flags, MountAttrFlags::empty()).map_err(errno)
+}
+
 /// Makes a detached copy of the mount whose top, or a file below it, is open as `source`. The
 /// kernel removes the copy when the descriptor is dropped, unless the copy was attached.
 ///

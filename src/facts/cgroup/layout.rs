@@ -1,7 +1,7 @@
 //! The mount of each controller, and the cgroup of a process there. Behind this file, v1, v2 and
 //! hybrid hosts look alike.
 
-use super::{Fact, Membership, Paths, fact as facts, parse};
+use super::{Fact, Membership, Paths, fact as facts, levels::levels, parse};
 use crate::base::{
     mountinfo::{self, Mount},
     sys::{self, Budget, Dir, ReadError, Records},
@@ -169,6 +169,21 @@ impl Layout {
         }
     }
 
+    /// Closes files of cgroups that nobody read for a minute, some at a time: the kernel keeps a
+    /// removed cgroup as long as one of its files is open.
+    pub fn close_idle(&self) {
+        let all = [
+            &self.memory,
+            &self.cpu,
+            &self.cpuacct,
+            &self.cpuset,
+            &self.io,
+            &self.hugetlb,
+        ];
+        let all = all.into_iter().flatten().chain([&self.key_hierarchy]);
+        all.for_each(|hierarchy| hierarchy.root.close_idle());
+    }
+
     /// Returns whether all controllers are in one hierarchy, so that a container has one path.
     #[must_use]
     pub fn is_single(&self) -> bool {
@@ -302,7 +317,7 @@ pub(super) fn nearest<I: Id>(
     path: &Path,
     files: &[&str],
 ) -> Result<Option<IdSet<I>>, ReadError> {
-    for level in path.ancestors() {
+    for (_, level) in levels(path) {
         for file in files {
             match optional(root, &level.join(file))?.map(|text| IdSet::listed(&text)) {
                 Some(ids) if ids.is_empty() => break,

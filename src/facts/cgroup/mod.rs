@@ -3,6 +3,8 @@
 pub mod devices;
 mod fact;
 mod layout;
+mod levels;
+mod members;
 mod membership;
 pub mod parse;
 mod paths;
@@ -13,6 +15,7 @@ mod v2;
 
 pub use fact::Fact;
 pub use layout::Layout;
+pub use members::Members;
 pub use membership::Membership;
 pub use paths::Paths;
 pub use trigger::Trigger;

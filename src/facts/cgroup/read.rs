@@ -1,17 +1,14 @@
 //! Reads the facts of a container's cgroups, of either version.
 
 use super::{
-    AncestorThrottle, Cpu, DeviceUse, HugetlbLevel, Layout, Memory, Numa, Paths, Quotas,
+    AncestorThrottle, Cpu, DeviceUse, HugetlbLevel, Layout, Members, Memory, Numa, Paths, Quotas,
     layout::Version, parse, v1, v2,
 };
 use crate::base::{
     sys::{Dir, ReadError},
     units::{Bytes, Pid, Tid},
 };
-use std::{
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::path::{Path, PathBuf};
 
 impl Layout {
     /// Reads the memory of the container at `paths`; no limit and no use where no controller counts.
@@ -182,43 +179,23 @@ impl Layout {
         }
     }
 
-    /// Lists the threads of the container at `paths` and of its descendants at any depth.
-    ///
-    /// A descendant that is removed during the listing has none.
+    /// Begins to list the threads of the container at `paths` and of its descendants.
     ///
     /// # Errors
-    /// When the container's own directory cannot be read.
-    pub fn threads(&self, paths: &Paths) -> Result<Vec<Tid>, ReadError> {
+    /// When the container's own directory cannot be opened.
+    pub fn threads(&self, paths: &Paths) -> Result<Members<Tid>, ReadError> {
         let file = match self.key_hierarchy.version {
             Version::V1 => "tasks",
             Version::V2 => "cgroup.threads",
         };
-        self.numbers(paths, file)
+        Members::of(&self.key_hierarchy.root, &paths.key_path, file)
     }
 
-    /// Lists the processes of the container at `paths` and of its descendants at any depth.
+    /// Begins to list the processes of the container at `paths` and of its descendants.
     ///
     /// # Errors
-    /// When the container's own directory cannot be read.
-    pub fn processes(&self, paths: &Paths) -> Result<Vec<Pid>, ReadError> {
-        self.numbers(paths, "cgroup.procs")
-    }
-
-    fn numbers<N: FromStr>(&self, paths: &Paths, file: &str) -> Result<Vec<N>, ReadError> {
-        let root = &self.key_hierarchy.root;
-        let mut pids = Vec::new();
-        let mut left = vec![paths.key_path.clone()];
-        while let Some(path) = left.pop() {
-            let text = root.text(&path.join(file));
-            if text.is_err() && path == paths.key_path {
-                // The file may be unreadable (a threaded cgroup), but the cgroup must be there.
-                root.dir(&path).map_err(ReadError::refused(&path))?;
-            }
-            let text = text.unwrap_or_default();
-            pids.extend(text.lines().filter_map(|pid| pid.parse().ok()));
-            let below = root.directories(&path).unwrap_or_default();
-            left.extend(below.into_iter().map(|name| path.join(name)));
-        }
-        Ok(pids)
+    /// When the container's own directory cannot be opened.
+    pub fn processes(&self, paths: &Paths) -> Result<Members<Pid>, ReadError> {
+        Members::of(&self.key_hierarchy.root, &paths.key_path, "cgroup.procs")
     }
 }

@@ -6,6 +6,7 @@ use super::{
     devices as devices_of,
     fact::{Fact, v1, v1_names},
     layout::{fact, nearest, optional},
+    levels::levels,
     parse,
 };
 use crate::base::{
@@ -17,8 +18,7 @@ use std::path::Path;
 /// Reads the memory of the cgroup at `path`. Accounting is hierarchical (always, since Linux 5.11).
 pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
-    let levels = path.ancestors().enumerate();
-    for (steps, level) in levels.filter(|(_, level)| level.parent().is_some()) {
+    for (steps, level) in levels(path).filter(|(_, level)| level.parent().is_some()) {
         let inner = level != path;
         let limit = level.join(v1(Fact::MemoryMax));
         let max = match fact(root, &limit, parse::limit_in_bytes)? {
@@ -98,20 +98,20 @@ pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadErr
 
 /// Reads limit and use of huge pages of that size, of the cgroup at `path` and its ancestors.
 pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
-    let mut levels = Vec::new();
-    for level in path.ancestors() {
+    let mut read = Vec::new();
+    for (_, level) in levels(path) {
         let file = |name: &str| level.join(format!("hugetlb.{size}.{name}_in_bytes"));
         if let Some(max) = fact(root, &file("limit"), parse::limit_in_bytes)? {
             let reservable = fact(root, &file("rsvd.limit"), parse::limit_in_bytes)?;
             let current = bytes(root, &file("usage"))?;
-            levels.push(HugetlbLevel {
+            read.push(HugetlbLevel {
                 max: max.stricter(reservable.unwrap_or_default()),
                 current,
                 reserved: bytes(root, &file("rsvd.usage"))?.less(current),
             });
         }
     }
-    Ok(levels)
+    Ok(read)
 }
 
 fn bytes(root: &Dir, path: &Path) -> Result<Bytes, ReadError> {
@@ -144,8 +144,7 @@ pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError
 
 /// Reads each quota from the cgroup at `path` up; the root has none.
 pub(super) fn quotas(root: &Dir, path: &Path) -> Result<Quotas, ReadError> {
-    let mut levels = path.ancestors().enumerate();
-    levels.try_fold(Quotas::default(), |quotas, (steps, level)| {
+    levels(path).try_fold(Quotas::default(), |quotas, (steps, level)| {
         let Some(quota) = optional(root, &level.join(v1(Fact::Quota)))? else {
             return Ok(quotas);
         };

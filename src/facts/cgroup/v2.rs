@@ -5,6 +5,7 @@ use super::{
     SwapLevel, SwapLimit, devices as devices_of,
     fact::{Fact, v2},
     layout::{fact, nearest, optional},
+    levels::levels,
     parse,
 };
 use crate::base::{
@@ -20,7 +21,7 @@ use std::path::Path;
 pub(super) fn memory(root: &Dir, path: &Path, has_swap: bool) -> Result<Memory, ReadError> {
     let mut memory = Memory::default();
     let mut usage: Option<MemoryUse> = None;
-    for (steps, level) in path.ancestors().enumerate() {
+    for (steps, level) in levels(path) {
         let Some(max) = fact(root, &level.join(v2(Fact::MemoryMax)), parse::limit)? else {
             // A removed cgroup looks like one without the controller.
             if level == path {
@@ -100,7 +101,7 @@ fn is_unswappable(root: &Dir, path: &Path) -> Result<bool, ReadError> {
 
 // Looks no further up than the first cgroup without the file: an older kernel has none.
 fn has_zero(root: &Dir, path: &Path, file: &str) -> Result<bool, ReadError> {
-    for level in path.ancestors() {
+    for (_, level) in levels(path) {
         match fact(root, &level.join(file), parse::limit)? {
             Some(limit) if limit == Limit::At(Bytes::ZERO) => return Ok(true),
             Some(_) => {}
@@ -126,7 +127,7 @@ fn exists(root: &Dir, path: &Path) -> Result<(), ReadError> {
 /// Reads the counts in `memory.stat` and `memory.events` of the cgroup at `path`, or of the nearest
 /// ancestor that has them.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
-    for level in path.ancestors() {
+    for (_, level) in levels(path) {
         if let Some(stat) = optional(root, &level.join(v2(Fact::MemoryStat)))? {
             let events = optional(root, &level.join("memory.events"))?.unwrap_or_default();
             let counts = parse::flat(&stat).chain(parse::flat(&events));
@@ -148,24 +149,24 @@ pub(super) fn devices(root: &Dir, path: &Path) -> Result<Vec<DeviceUse>, ReadErr
 /// Reads limit and use of huge pages of that size, of the cgroup at `path` and its ancestors that
 /// count them.
 pub(super) fn hugetlb(root: &Dir, path: &Path, size: &str) -> Result<Vec<HugetlbLevel>, ReadError> {
-    let mut levels = Vec::new();
-    for level in path.ancestors() {
+    let mut read = Vec::new();
+    for (_, level) in levels(path) {
         let file = |name: &str| level.join(format!("hugetlb.{size}.{name}"));
         if let Some(max) = fact(root, &file("max"), parse::limit)? {
             let current = bytes(root, &file("current"))?;
-            levels.push(HugetlbLevel {
+            read.push(HugetlbLevel {
                 max: max.stricter(limit(root, &file("rsvd.max"))?),
                 current,
                 reserved: bytes(root, &file("rsvd.current"))?.less(current),
             });
         }
     }
-    Ok(levels)
+    Ok(read)
 }
 
 /// Reads the use of each memory node by the cgroup at `path`, or by the nearest ancestor that counts.
 pub(super) fn numa_use(root: &Dir, path: &Path) -> Result<Vec<(NodeId, MemoryUse)>, ReadError> {
-    for level in path.ancestors() {
+    for (_, level) in levels(path) {
         if let Some(text) = optional(root, &level.join("memory.numa_stat"))? {
             return Ok(parse::numa_stat(&text));
         }
@@ -187,8 +188,7 @@ pub(super) fn mems(root: &Dir, path: &Path) -> Result<Option<NodeSet>, ReadError
 
 /// Reads each `cpu.max` from the cgroup at `path` up.
 pub(super) fn quotas(root: &Dir, path: &Path) -> Result<Quotas, ReadError> {
-    let mut levels = path.ancestors().enumerate();
-    levels.try_fold(Quotas::default(), |quotas, (steps, level)| {
+    levels(path).try_fold(Quotas::default(), |quotas, (steps, level)| {
         let max = fact(root, &level.join(v2(Fact::Quota)), parse::cpu_max)?;
         Ok(quotas.and(max.unwrap_or_default(), steps))
     })

@@ -2,12 +2,20 @@
 
 use super::{Birth, Caller, Callers, Container, namespace, pids, task::SeenTask};
 use crate::{
-    base::units::{Micros, Pid},
+    base::{
+        metrics,
+        sys::{Effort, ReadError},
+        units::{Micros, Pid},
+    },
     facts::{
-        cgroup::Layout,
+        cgroup::{Layout, Members},
         host::{Machine, parse},
     },
 };
+use std::str::FromStr;
+
+/// The maximum CPU time for listing the processes of a container, and for reading them.
+const SEARCH_TIME: Micros = Micros(4_000);
 
 /// A process of a container.
 struct Member {
@@ -61,19 +69,35 @@ pub fn birth(
         .or_else(|| Some((None, kernel_clock(machine, oldest.pid)?)))
 }
 
+/// Reads processes of the container, as many as one request may: of more, those with the lowest
+/// pids that were listed, which are the oldest until pids begin anew.
 fn members(container: &Container, cgroups: &Layout, machine: &Machine) -> Vec<Member> {
-    let mut processes = cgroups.processes(&container.paths).unwrap_or_default();
+    let mut processes = listed(cgroups.processes(&container.paths));
     if processes.is_empty() {
         // A threaded cgroup lists no processes.
-        let threads = cgroups.threads(&container.paths).unwrap_or_default();
-        processes = threads.into_iter().map(|tid| Pid(tid.0)).collect();
+        let threads = listed(cgroups.threads(&container.paths)).into_iter();
+        processes = threads.map(|tid| Pid(tid.0)).collect();
     }
+    processes.sort_unstable();
     let member = |pid: Pid| {
-        let started = machine.process(pid).ok()?.started;
+        let started = machine.thread(pid.main_thread()).ok()?.started;
         let pids = pids(machine, pid.main_thread());
         Some(Member { pid, pids, started })
     };
-    processes.into_iter().filter_map(member).collect()
+    let mut effort = Effort::of(SEARCH_TIME);
+    let read = processes.iter().take_while(|_| effort.permits_step());
+    let members: Vec<Member> = read.filter_map(|pid| member(*pid)).collect();
+    if !effort.permits_step() {
+        metrics::PARTIAL_READS.count();
+    }
+    members
+}
+
+fn listed<N: FromStr>(members: Result<Members<N>, ReadError>) -> Vec<N> {
+    let mut effort = Effort::of(SEARCH_TIME);
+    let members = members.into_iter().flatten();
+    let members = members.take_while(|_| effort.permits_step());
+    members.flatten().collect()
 }
 
 /// Returns whether the children of the process, but not itself, are in another pid namespace
@@ -86,7 +110,7 @@ fn is_launcher(machine: &Machine, pid: Pid) -> bool {
 }
 
 fn of_init(machine: &Machine, init: Pid) -> Option<Birth> {
-    let started = machine.process(init).ok()?.started;
+    let started = machine.thread(init.main_thread()).ok()?.started;
     own_offset(machine, init).or(Some(Birth::Started(started)))
 }
 
@@ -109,6 +133,6 @@ fn own_offset(machine: &Machine, pid: Pid) -> Option<Birth> {
 }
 
 fn kernel_clock(machine: &Machine, pid: Pid) -> Option<Birth> {
-    machine.process(pid).ok()?;
+    machine.thread(pid.main_thread()).ok()?;
     own_offset(machine, pid).or(Some(Birth::Offset(0)))
 }

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     base::{
-        sys::ReadError,
-        units::{Key, Pid, Tid},
+        sys::{Effort, ReadError},
+        units::{Key, Micros, Pid, Tid},
     },
     facts::{
         cgroup::{Layout, Paths},
@@ -35,6 +35,12 @@ use crate::{
     },
 };
 use std::{path::Path, sync::Arc};
+
+/// The maximum CPU time for listing the processes of a container, to find one that shows the
+/// container's paths. A container without one is asked once a second.
+const PROBE_TIME: Micros = Micros(4_000);
+/// The maximum number of those processes that are read: each may end before the read.
+const MAX_PROBED: usize = 16;
 
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,7 +261,10 @@ impl Callers {
             return Ok((at(same), true));
         }
         // Other hierarchies of v1 may have the container at another path.
-        let member = cgroups.processes(&same)?.into_iter().find_map(|pid| {
+        let mut effort = Effort::of(PROBE_TIME);
+        let members = cgroups.processes(&same)?;
+        let mut members = (members.take_while(|_| effort.permits_step())).flatten();
+        let member = members.by_ref().take(MAX_PROBED).find_map(|pid| {
             let membership = SeenTask::living(pid, machine).ok()?.cgroups()?;
             cgroups.paths(&membership)?.up_to(&path)
         });

@@ -14,7 +14,7 @@ pub use birth::birth;
 pub use caller::{Caller, CallerError, Callers, key_of_first};
 pub use fact::{Birth, Tasks};
 pub use per_container::PerContainer;
-pub use tasks::{Youngest, count};
+pub use tasks::Census;
 
 use crate::{
     base::units::{Key, Pid, Tid},

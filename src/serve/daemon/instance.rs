@@ -10,7 +10,7 @@ use crate::{
     serve::{
         fuse::{Cached, Direct, Server},
         handover::{Descriptors, Manifest, Name},
-        wire::{Connection, Handshake, Side},
+        wire::{Connection, Handshake, Side, allow_background, refuse_request},
     },
     view::answer::Answers,
 };
@@ -145,7 +145,11 @@ impl Instance {
         Ok(Instance {
             mountpoint: settings.mountpoint.clone(),
             lock,
-            server: Arc::new(Server::new(Arc::clone(&answers), Arc::clone(&store))),
+            server: Arc::new(Server::new(
+                Arc::clone(&answers),
+                Arc::clone(&store),
+                settings.share,
+            )),
             store,
             answers,
             connections,
@@ -193,10 +197,36 @@ impl Instance {
         Arc::clone(&self.answers)
     }
 
-    /// Makes the kernel send again the requests that a predecessor took and did not answer.
+    /// Has the kernel send each closed file at once, also on connections that a predecessor began.
+    pub(super) fn allow_background(&self) {
+        for point in self.points() {
+            if let Err(error) = allow_background(&point) {
+                tracing::warn!(point = %point.display(), %error, "the kernel sends closed files late");
+            }
+        }
+    }
+
+    /// Returns the server.
+    pub(super) fn server(&self) -> Arc<Server> {
+        Arc::clone(&self.server)
+    }
+
+    /// Makes the kernel send again the requests that a predecessor took and did not answer, but for
+    /// those at which too many daemons died: these get EIO.
     pub(super) fn recover(&self) {
+        for (side, unique) in self.server.count_death() {
+            let connection = (self.connections.iter()).find(|one| one.side() == Some(side));
+            if let Some(connection) = connection {
+                refuse_request(connection.device(), unique);
+            }
+        }
         for (place, connection) in (0..).zip(&self.connections) {
-            if !connection.recover(self.store.marked(place)) {
+            let last = self.store.marked(place);
+            let oldest = match connection.side() {
+                Some(Side::Direct) => self.server.oldest_waiting(),
+                _ => None,
+            };
+            if !connection.recover(oldest.unwrap_or(last).min(last)..=last) {
                 tracing::info!(
                     connection = connection.handshake().name,
                     "this kernel sends no request again: readers of that moment are interrupted"

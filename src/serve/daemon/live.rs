@@ -11,7 +11,11 @@ use super::{
     supervisor::Supervisor,
     takeover,
 };
-use crate::{base::metrics, serve::handover::Descriptors, view::answer};
+use crate::{
+    base::metrics,
+    serve::{fuse::Server, handover::Descriptors},
+    view::answer,
+};
 use anyhow::{Context, Result, bail};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
@@ -45,8 +49,7 @@ pub(super) fn live(
         takeover::start(settings, descriptors, &supervisor, &events).with_context(acting)?;
     let supervisor = Arc::new(supervisor);
     let descriptors = Arc::new(instance.descriptors()?);
-    let answers = instance.answers();
-    thread::spawn(move || answer::sample_loads(&answers));
+    start_threads(&instance);
     let socket = match settings.mode {
         Mode::Embedded => None,
         _ => Some(listen_for_successors(&instance, &supervisor, &events)?),
@@ -58,8 +61,8 @@ pub(super) fn live(
         write_ready()?;
     }
     instance.own()?;
-    let lost = events.clone();
-    forward_signals(signals, events);
+    instance.allow_background();
+    forward_signals(signals, events.clone());
     if settings.mode != Mode::Embedded && !resumed {
         containers::replace_dead_views(&instance.mountpoint, instance.points());
     }
@@ -67,9 +70,12 @@ pub(super) fn live(
         Mode::Embedded => None,
         _ => Some(MountWatch::new(instance.points())?),
     };
-    attend(settings, &supervisor, &descriptors, move || {
+    let held = (Arc::clone(&descriptors), instance.server());
+    let answers = instance.answers();
+    attend(settings, &supervisor, held, move || {
+        answers.close_idle_files();
         if mounts.as_ref().is_some_and(MountWatch::is_view_gone) {
-            let _ = lost.send(Event::Disconnected);
+            let _ = events.send(Event::Disconnected);
         }
     });
     let event = inbox.recv().unwrap_or(Event::Stop);
@@ -80,6 +86,13 @@ pub(super) fn live(
         socket,
     };
     running.end(event)
+}
+
+/// Starts the threads that work beside those of the sessions.
+fn start_threads(instance: &Instance) {
+    let (answers, server) = (instance.answers(), instance.server());
+    thread::spawn(move || answer::sample_loads(&answers));
+    thread::spawn(move || server.run_late());
 }
 
 /// Catches the signals that end a daemon. To be called before there are threads, so that a signal
@@ -117,10 +130,10 @@ fn write_ready() -> Result<()> {
 fn attend(
     settings: &ServeSettings,
     supervisor: &Arc<Supervisor>,
-    descriptors: &Arc<Descriptors>,
+    (descriptors, server): (Arc<Descriptors>, Arc<Server>),
     watch: impl Fn() + Send + 'static,
 ) {
-    let (supervisor, descriptors) = (Arc::clone(supervisor), Arc::clone(descriptors));
+    let supervisor = Arc::clone(supervisor);
     let settings = settings.clone();
     thread::spawn(move || {
         let pending = (settings.mode != Mode::Embedded).then(|| PendingAttach::new(&settings));
@@ -130,7 +143,7 @@ fn attend(
         };
         // One poll, because `attend` returns at once without a supervisor.
         poll();
-        supervisor.attend(&settings, &descriptors, poll);
+        supervisor.attend(&settings, (&descriptors, &server), poll);
     });
 }
 

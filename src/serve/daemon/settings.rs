@@ -14,6 +14,8 @@ pub struct ServeSettings {
     pub watchdog: Duration,
     /// The maximum age of an answer when a reader gets it.
     pub max_age: Micros,
+    /// The part of a CPU that the daemon works for one container, in percent.
+    pub share: u32,
     /// The configuration file, for processes that the daemon starts.
     pub config_file: PathBuf,
 }

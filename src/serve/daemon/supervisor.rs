@@ -5,8 +5,9 @@ use super::settings::ServeSettings;
 use crate::{
     base::{respawn::Respawn, sys::fd, units::Pid},
     serve::{
+        fuse::Server,
         handover::{Channel, Descriptors, Message, Name},
-        wire::{GATE, Side, WorkerProgress, has_waiting_request},
+        wire::{GATE, Side, Work, WorkerProgress, has_waiting_request, refuse_request},
     },
 };
 use anyhow::{Context, Result};
@@ -16,6 +17,7 @@ use sd_notify::NotifyState;
 use std::{
     os::fd::{AsFd, OwnedFd},
     process::Child,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -169,7 +171,8 @@ impl Supervisor {
     }
 
     /// Sends [`Message::Alive`] twice in each watchdog time, as long as requests are answered, and
-    /// calls `between` each time. Aborts this process when a request is not answered. Starts
+    /// calls `between` each time. Aborts this process when a request is not answered: the requests
+    /// that are stuck get EIO before, so that no successor gets them, and are told to the server. Starts
     /// another keeper when the keeper dies. Returns only without a supervisor or a watchdog.
     ///
     /// No call here reads the view itself: a thread that waits for an answer of its own process
@@ -177,7 +180,7 @@ impl Supervisor {
     pub(super) fn attend(
         &self,
         settings: &ServeSettings,
-        descriptors: &Descriptors,
+        (descriptors, server): (&Descriptors, &Arc<Server>),
         between: impl Fn(),
     ) {
         let Some(watchdog) = self.watchdog(settings) else {
@@ -204,6 +207,8 @@ impl Supervisor {
             let is_asked =
                 !GATE.is_closed() && devices.any(|(_, device)| has_waiting_request(device));
             if now.is_stuck_since(&before) || (is_asked && was_asked && now == before) {
+                let stuck = server.with_containers(GATE.stuck_since(&before));
+                refuse_stuck(&stuck, descriptors, server);
                 tracing::error!("a request is not answered: aborting for a successor");
                 std::process::abort();
             }
@@ -249,6 +254,17 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Answers EIO to requests that are stuck in this daemon.
+fn refuse_stuck(stuck: &[Work], descriptors: &Descriptors, server: &Server) {
+    for work in stuck {
+        let is_its = |name: &Name| *name == Name::Device(work.side);
+        for (_, device) in descriptors.iter().filter(|(name, _)| is_its(name)) {
+            refuse_request(device, work.unique);
+        }
+    }
+    server.note_stuck(stuck);
 }
 
 /// Stores the descriptors with systemd, each under its name. The lock is not among them: the lock

@@ -44,7 +44,7 @@ use super::{
     content_cache::Content,
     error::ReplyError,
     reply::{PAGE_OF_NEWLINES, REMOVABLE_TTL, page_of, slice},
-    request::guarded,
+    request::work,
     server::Server,
 };
 use crate::{
@@ -248,12 +248,13 @@ impl Filesystem for Cached {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.note_request(Side::Cached, request, parent);
-        guarded(|| match self.find_child(parent, name) {
-            Ok((ttl, entry_ttl, attributes)) => {
-                reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
+        self.0.run(work(Side::Cached, request, parent), || {
+            match self.find_child(parent, name) {
+                Ok((ttl, entry_ttl, attributes)) => {
+                    reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
+                }
+                Err(error) => reply.error(error.errno()),
             }
-            Err(error) => reply.error(error.errno()),
         });
     }
 
@@ -264,8 +265,7 @@ impl Filesystem for Cached {
         handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.note_request(Side::Cached, request, inode);
-        guarded(|| {
+        self.0.run(work(Side::Cached, request, inode), || {
             let Some(node) = CachedEntry::from_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
             };
@@ -282,17 +282,20 @@ impl Filesystem for Cached {
     }
 
     fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
-        guarded(|| match CachedEntry::from_inode(inode.0) {
-            Some(CachedEntry::SelfLink) => match self.0.container_key(Tid(request.pid())) {
-                Ok(key) => reply.data(key.to_string().as_bytes()),
-                Err(error) => reply.error(error.errno()),
+        self.0.run(
+            work(Side::Cached, request, inode),
+            || match CachedEntry::from_inode(inode.0) {
+                Some(CachedEntry::SelfLink) => match self.0.container_key(Tid(request.pid())) {
+                    Ok(key) => reply.data(key.to_string().as_bytes()),
+                    Err(error) => reply.error(error.errno()),
+                },
+                Some(link) => match link.target() {
+                    Some(target) => reply.data(target.as_bytes()),
+                    None => reply.error(Errno::EINVAL),
+                },
+                None => reply.error(Errno::ENOENT),
             },
-            Some(link) => match link.target() {
-                Some(target) => reply.data(target.as_bytes()),
-                None => reply.error(Errno::EINVAL),
-            },
-            None => reply.error(Errno::ENOENT),
-        });
+        );
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -310,31 +313,33 @@ impl Filesystem for Cached {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.note_request(Side::Cached, request, inode);
-        guarded(|| match CachedEntry::from_inode(inode.0) {
-            Some(node @ CachedEntry::Served(entry)) => {
-                match self.content(entry, self.held_max_age()) {
-                    Ok(content) => {
-                        let mut page = PAGE_OF_NEWLINES;
-                        let filled = page_of(&content.bytes, flags, &mut page);
-                        reply.data(slice(filled, offset, size));
+        self.0.run(
+            work(Side::Cached, request, inode),
+            || match CachedEntry::from_inode(inode.0) {
+                Some(node @ CachedEntry::Served(entry)) => {
+                    match self.content(entry, self.held_max_age()) {
+                        Ok(content) => {
+                            let mut page = PAGE_OF_NEWLINES;
+                            let filled = page_of(&content.bytes, flags, &mut page);
+                            reply.data(slice(filled, offset, size));
+                        }
+                        Err(error) => reply.error(self.report(node, &error)),
                     }
-                    Err(error) => reply.error(self.report(node, &error)),
                 }
-            }
-            _ => reply.error(Errno::EINVAL),
-        });
+                _ => reply.error(Errno::EINVAL),
+            },
+        );
     }
 
     fn readdir(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         _: FileHandle,
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        guarded(|| {
+        self.0.run(work(Side::Cached, request, inode), || {
             let list = match self.list_directory(inode) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
@@ -354,9 +359,11 @@ impl Filesystem for Cached {
         });
     }
 
-    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+    fn statfs(&self, request: &Request, inode: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
-        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
+        self.0.run(work(Side::Cached, request, inode), || {
+            reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096)
+        });
     }
 }
 

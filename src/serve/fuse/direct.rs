@@ -3,7 +3,7 @@
 
 use super::{
     reply::{PERMANENT_TTL, slice},
-    request::guarded,
+    request::work,
     server::{Server, content_owner, kind},
 };
 use crate::{
@@ -25,23 +25,26 @@ use std::{
 
 /// The file system of the direct connection. Each OPEN finds out the caller, and each READ comes
 /// here: the kernel caches no content.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Direct(pub Arc<Server>);
 
 impl Filesystem for Direct {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.note_request(Side::Direct, request, parent);
-        guarded(|| match self.find_child(parent, name, Tid(request.pid())) {
-            Ok((ttl, entry)) => {
-                let attributes = self.0.attributes(entry);
-                // The size of the content is asked for by a GETATTR, which comes before any use.
-                let attributes_ttl = match content_owner(entry) {
-                    Some(_) => Duration::ZERO,
-                    None => PERMANENT_TTL,
-                };
-                reply.entry_with_ttls(&attributes_ttl, &ttl, &attributes, Generation(0));
+        let (this, work) = (self.clone(), work(Side::Direct, request, parent));
+        let name = name.to_owned();
+        self.0.run_fairly(work, move || {
+            match this.find_child(parent, &name, work.tid) {
+                Ok((ttl, entry)) => {
+                    let attributes = this.0.attributes(entry);
+                    // The size of the content is asked for by a GETATTR, which comes before any use.
+                    let attributes_ttl = match content_owner(entry) {
+                        Some(_) => Duration::ZERO,
+                        None => PERMANENT_TTL,
+                    };
+                    reply.entry_with_ttls(&attributes_ttl, &ttl, &attributes, Generation(0));
+                }
+                Err(error) => reply.error(error.errno()),
             }
-            Err(error) => reply.error(error.errno()),
         });
     }
 
@@ -52,32 +55,37 @@ impl Filesystem for Direct {
         handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.note_request(Side::Direct, request, inode);
-        guarded(|| match Entry::from_inode(inode.0) {
-            Some(entry) => {
-                let (ttl, attributes) = self.attributes(entry, handle, Tid(request.pid()));
-                reply.attr(&ttl, &attributes);
-            }
-            None => reply.error(Errno::ENOENT),
-        });
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0
+            .run_fairly(work, move || match Entry::from_inode(inode.0) {
+                Some(entry) => {
+                    let (ttl, attributes) = this.attributes(entry, handle, work.tid);
+                    reply.attr(&ttl, &attributes);
+                }
+                None => reply.error(Errno::ENOENT),
+            });
     }
 
-    fn readlink(&self, _: &Request, inode: INodeNo, reply: ReplyData) {
-        guarded(|| match Entry::from_inode(inode.0) {
-            Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
-            _ => reply.error(Errno::EINVAL),
-        });
+    fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
+        self.0.run(
+            work(Side::Direct, request, inode),
+            || match Entry::from_inode(inode.0) {
+                Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
+                _ => reply.error(Errno::EINVAL),
+            },
+        );
     }
 
     fn open(&self, request: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.0.note_request(Side::Direct, request, inode);
-        guarded(|| match self.open_file(inode, Tid(request.pid()), flags) {
-            Ok(handle) => reply.opened(
-                handle,
-                FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
-            ),
-            Err(errno) => reply.error(errno),
-        });
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0
+            .run_fairly(work, move || match this.open_file(inode, work.tid, flags) {
+                Ok(handle) => reply.opened(
+                    handle,
+                    FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
+                ),
+                Err(errno) => reply.error(errno),
+            });
     }
 
     fn read(
@@ -91,15 +99,15 @@ impl Filesystem for Direct {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.note_request(Side::Direct, request, inode);
-        guarded(|| {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0.run_fairly(work, move || {
             // sendfile and splice fill the page cache, which belongs to the inode: the next reader
             // would get these bytes, though they may be another container's. After EINVAL, programs
             // fall back to read.
             if lock_owner.is_none() {
                 return reply.error(Errno::EINVAL);
             }
-            match self.read_file(inode, handle, Tid(request.pid()), offset) {
+            match this.read_file(inode, handle, work.tid, offset) {
                 Ok(content) => reply.data(slice(&content, offset, size)),
                 Err(errno) => reply.error(errno),
             }
@@ -108,15 +116,15 @@ impl Filesystem for Direct {
 
     fn release(
         &self,
-        _: &Request,
-        _: INodeNo,
+        request: &Request,
+        inode: INodeNo,
         handle: FileHandle,
         _: OpenFlags,
         _: Option<LockOwner>,
         _: bool,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        self.0.run(work(Side::Direct, request, inode), || {
             self.close_file(handle);
             reply.ok();
         });
@@ -130,8 +138,9 @@ impl Filesystem for Direct {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        guarded(|| {
-            let list = match self.list_directory(inode, Tid(request.pid())) {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0.run_fairly(work, move || {
+            let list = match this.list_directory(inode, work.tid) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };
@@ -146,7 +155,7 @@ impl Filesystem for Direct {
 
     fn write(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         handle: FileHandle,
         _: u64,
@@ -156,15 +165,17 @@ impl Filesystem for Direct {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        guarded(|| match self.set_trigger(inode, handle, data) {
-            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-            Err(errno) => reply.error(errno),
+        self.0.run(work(Side::Direct, request, inode), || {
+            match self.set_trigger(inode, handle, data) {
+                Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+                Err(errno) => reply.error(errno),
+            }
         });
     }
 
     fn poll(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         handle: FileHandle,
         notifier: PollNotifier,
@@ -172,28 +183,31 @@ impl Filesystem for Direct {
         flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        guarded(|| {
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0.run_fairly(work, move || {
             let waits = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
-            reply.poll(self.poll_file(inode, handle, waits.then_some(notifier)));
+            reply.poll(this.poll_file(inode, handle, waits.then_some(notifier)));
         });
     }
 
     fn lseek(
         &self,
-        _: &Request,
+        request: &Request,
         inode: INodeNo,
         _: FileHandle,
         offset: i64,
         whence: i32,
         reply: ReplyLseek,
     ) {
-        guarded(|| match Entry::from_inode(inode.0) {
-            Some(entry) => match self.seek(entry, offset, whence) {
-                Ok(offset) => reply.offset(offset),
-                Err(errno) => reply.error(errno),
-            },
-            None => reply.error(Errno::ENOENT),
-        });
+        let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        self.0
+            .run_fairly(work, move || match Entry::from_inode(inode.0) {
+                Some(entry) => match this.seek(entry, offset, whence) {
+                    Ok(offset) => reply.offset(offset),
+                    Err(errno) => reply.error(errno),
+                },
+                None => reply.error(Errno::ENOENT),
+            });
     }
 
     fn setattr(
@@ -215,14 +229,17 @@ impl Filesystem for Direct {
         reply: ReplyAttr,
     ) {
         let other = mode.or(uid).or(gid).is_some() || atime.or(mtime).is_some();
-        guarded(|| match Entry::from_inode(inode.0) {
-            // A shell that redirects to a pressure file truncates the file first, to no effect.
-            Some(entry) if size.is_some() && !other && entry.is_pressure() => {
-                let (ttl, attributes) = self.attributes(entry, None, Tid(request.pid()));
-                reply.attr(&ttl, &attributes);
-            }
-            _ => reply.error(Errno::EROFS),
-        });
+        self.0.run(
+            work(Side::Direct, request, inode),
+            || match Entry::from_inode(inode.0) {
+                // A shell that redirects to a pressure file truncates the file first, to no effect.
+                Some(entry) if size.is_some() && !other && entry.is_pressure() => {
+                    let (ttl, attributes) = self.attributes(entry, None, Tid(request.pid()));
+                    reply.attr(&ttl, &attributes);
+                }
+                _ => reply.error(Errno::EROFS),
+            },
+        );
     }
 
     fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
@@ -275,8 +292,10 @@ impl Filesystem for Direct {
         reply.error(Errno::EROFS);
     }
 
-    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+    fn statfs(&self, request: &Request, inode: INodeNo, reply: ReplyStatfs) {
         // No blocks: df leaves such file systems out.
-        guarded(|| reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096));
+        self.0.run(work(Side::Direct, request, inode), || {
+            reply.statfs(0, 0, 0, 0, 0, 4096, 255, 4096)
+        });
     }
 }

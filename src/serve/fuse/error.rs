@@ -15,6 +15,10 @@ pub(super) enum ReplyError {
     Container(#[from] ReadError),
     #[error(transparent)]
     TooManyOpenFiles(#[from] TooManyOpenFiles),
+    #[error(
+        "requests of the container made daemons hang: its direct files are refused for a minute"
+    )]
+    Refused,
     #[error("a process of the host has no container")]
     IsHost,
     #[error("the file does not exist")]

@@ -10,7 +10,10 @@
 //! content_cache  ContentCache: the latest contents of the files, by inode number
 //! open_files     OpenFiles: the open files of the direct connection, kept for a successor
 //! triggers       Triggers: the triggers on pressure files
-//! request        run: gate, panic guard, and the file that a thread is at
+//! suspects       Suspects: the requests in work, of which a daemon may die
+//! shares         Shares: the share of each container in the daemon's work
+//! strikes        Strikes: the containers whose requests no daemon could answer
+//! request        the identity of a request, panic guard, and the file that a thread is at
 //! reply          parts of a reply: attributes, TTLs, the slice that a read gets
 //! error          ReplyError: the errors of requests, and the errno of each
 //! ```
@@ -26,6 +29,9 @@ mod open_files;
 mod reply;
 mod request;
 mod server;
+mod shares;
+mod strikes;
+mod suspects;
 mod triggers;
 
 pub use cached::Cached;

@@ -10,10 +10,20 @@ use crate::{
     facts::container::Caller,
 };
 use parking_lot::Mutex;
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
-/// Maximum number of files that one container holds open: their contents are memory of the daemon.
-const MAX_OPEN_FILES_PER_CONTAINER: usize = 1024;
+/// Maximum number of files that one container holds open, each some hundred bytes of the daemon's
+/// memory. A closed file counts until the kernel sends its RELEASE, some time later.
+const MAX_OPEN_FILES_PER_CONTAINER: usize = 16 << 10;
+
+/// Maximum number of files of one container whose contents are kept, which are memory of the daemon
+/// too. Of more files, those that were opened first lose their contents: a reader in the midst of
+/// one goes on with the file's present content.
+const MAX_CONTENTS_PER_CONTAINER: usize = 1024;
 
 /// Maximum capacity that a thread's record buffer keeps for the next use.
 const MAX_KEPT_RECORD_BYTES: usize = 16 << 10;
@@ -58,8 +68,16 @@ struct OpenFileTable {
     /// The largest handle in use so far.
     last: u64,
     files: HashMap<u64, OpenFile>,
-    /// Number of open files of each container.
-    counts: HashMap<Key, usize>,
+    /// Open files of each container that has any.
+    held: HashMap<Key, Held>,
+}
+
+/// Open files of one container.
+#[derive(Debug, Default)]
+struct Held {
+    count: usize,
+    /// Handles of the files whose contents are kept.
+    contents: BTreeSet<u64>,
 }
 
 impl OpenFiles {
@@ -71,7 +89,7 @@ impl OpenFiles {
                 // daemon before this one has given out a larger handle.
                 last: sys::since_boot().0.saturating_mul(1000),
                 files: HashMap::new(),
-                counts: HashMap::new(),
+                held: HashMap::new(),
             }),
             store,
         }
@@ -116,7 +134,11 @@ impl OpenFiles {
                 open
             }
         };
+        let dropped = table.note_content(handle, &known);
         drop(table);
+        if let Some((handle, without)) = dropped {
+            self.put(handle, &without);
+        }
         // The reader gets the content after this call: a successor has each content that was read,
         // whenever this daemon is killed.
         self.put(handle, &known);
@@ -144,10 +166,15 @@ impl OpenFiles {
         let Some(open) = table.files.remove(&handle) else {
             return;
         };
-        if let Some(count) = open.key().and_then(|key| table.counts.get_mut(&key)) {
-            *count = count.saturating_sub(1);
+        let Some(Entry::Occupied(mut held)) = open.key().map(|key| table.held.entry(key)) else {
+            return;
+        };
+        let files = held.get_mut();
+        files.count = files.count.saturating_sub(1);
+        files.contents.remove(&handle);
+        if files.count == 0 {
+            held.remove();
         }
-        table.counts.retain(|_, count| *count > 0);
     }
 }
 
@@ -189,15 +216,30 @@ impl OpenFileTable {
     /// Adds an open file, and counts it for its container.
     fn put(&mut self, handle: u64, open: OpenFile) -> Result<(), TooManyOpenFiles> {
         if let Some(key) = open.key() {
-            let count = self.counts.entry(key).or_default();
-            if *count >= MAX_OPEN_FILES_PER_CONTAINER {
+            let held = self.held.entry(key).or_default();
+            if held.count >= MAX_OPEN_FILES_PER_CONTAINER {
                 return Err(TooManyOpenFiles);
             }
-            *count += 1;
+            held.count += 1;
         }
         self.last = self.last.max(handle);
         self.files.insert(handle, open);
         Ok(())
+    }
+
+    /// Notes that the content of an open file is kept. Drops the content of another file if there
+    /// are too many, and returns that file.
+    fn note_content(&mut self, handle: u64, open: &OpenFile) -> Option<(u64, OpenFile)> {
+        open.content.as_ref()?;
+        let held = self.held.get_mut(&open.key()?)?;
+        held.contents.insert(handle);
+        if held.contents.len() <= MAX_CONTENTS_PER_CONTAINER {
+            return None;
+        }
+        let first = held.contents.pop_first()?;
+        let file = self.files.get_mut(&first)?;
+        file.content = None;
+        Some((first, file.clone()))
     }
 }
 
@@ -226,6 +268,37 @@ mod tests {
         );
         files.remove(handles[0]);
         assert!(files.add(container(Key(1)), false).is_ok());
+    }
+
+    #[test]
+    fn a_container_that_reads_too_many_files_keeps_the_contents_of_the_last_ones() {
+        let files = OpenFiles::new(Arc::new(Store::new().unwrap()));
+        let handles: Vec<u64> = (0..=MAX_CONTENTS_PER_CONTAINER)
+            .map(|_| files.add(container(Key(1)), false).unwrap())
+            .collect();
+        let read = |handle: u64| {
+            let open = OpenFile {
+                content: Some(Arc::from(&b"x"[..])),
+                ..files.get(handle).unwrap()
+            };
+            files.keep(handle, open).unwrap();
+        };
+        handles.iter().copied().for_each(read);
+        let has_content = |handle: &&u64| files.get(**handle).unwrap().content.is_some();
+        assert_eq!(
+            handles.iter().filter(has_content).count(),
+            MAX_CONTENTS_PER_CONTAINER
+        );
+        assert_eq!(files.inherited(handles[0]).unwrap().content, None);
+        // A file that is closed makes room.
+        files.remove(handles[1]);
+        read(handles[0]);
+        assert_eq!(
+            handles[2..].iter().filter(has_content).count(),
+            handles.len() - 2
+        );
+        handles.iter().for_each(|handle| files.remove(*handle));
+        assert!(files.table.lock().held.is_empty());
     }
 
     #[test]

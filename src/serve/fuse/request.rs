@@ -1,10 +1,11 @@
-//! The run of one request: gate, panic guard, and the file that the request is about.
+//! The run of one request: its identity, panic guard, and the file that the request is about.
 
-use crate::base::metrics;
+use crate::base::{metrics, units::Tid};
 use crate::serve::{
     tree::{Entry, Owner},
-    wire::GATE,
+    wire::{Side, Work},
 };
+use fuser::{INodeNo, Request};
 use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -15,15 +16,31 @@ thread_local! {
     static INODE: Cell<u64> = const { Cell::new(0) };
 }
 
+/// Returns the identity of a request about the inode.
+pub(super) fn work(side: Side, request: &Request, inode: INodeNo) -> Work {
+    Work {
+        side,
+        unique: request.unique().0,
+        inode: inode.0,
+        tid: Tid(request.pid()),
+        key: None,
+    }
+}
+
 /// Returns the file in the latest request of this thread, with its container, for a log.
 fn current_file() -> String {
-    match Entry::from_inode(INODE.get()) {
+    file_of(INODE.get())
+}
+
+/// Returns the file with that inode number, with its container, for a log.
+pub(super) fn file_of(inode: u64) -> String {
+    match Entry::from_inode(inode) {
         Some(entry @ (Entry::File(owner, _) | Entry::System(owner, _))) => match owner {
             Owner::Container(key) => format!("{} of container {key}", entry.path()),
             Owner::Caller => entry.path(),
         },
         Some(entry) => entry.path(),
-        None => format!("inode {}", INODE.get()),
+        None => format!("inode {inode}"),
     }
 }
 
@@ -35,15 +52,13 @@ pub(super) fn set_inode(inode: u64) {
 /// Runs the handler of one request. A panic costs that request alone: the reply, which was moved
 /// into the handler, sends EIO on drop.
 pub(super) fn guarded(handler: impl FnOnce()) {
-    GATE.pass(|| {
-        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-            metrics::PANICS.count();
-            tracing::error!(
-                file = current_file(),
-                "a request panicked and was answered EIO"
-            );
-        }
-    });
+    if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+        metrics::PANICS.count();
+        tracing::error!(
+            file = current_file(),
+            "a request panicked and was answered EIO"
+        );
+    }
 }
 
 #[cfg(test)]

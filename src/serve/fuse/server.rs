@@ -5,27 +5,36 @@ use super::{
     error::ReplyError,
     open_files::OpenFiles,
     reply::{attributes, block_size},
-    request::set_inode,
+    request::{file_of, guarded, set_inode},
+    shares::Shares,
+    strikes::Strikes,
+    suspects::Suspects,
     triggers::Triggers,
 };
 use crate::{
     base::{
         metrics,
         state::Store,
-        sys::chain,
+        sys::{self, chain},
         units::{Key, Micros, Tid},
     },
     facts::container::{Caller, Container},
     serve::{
         tree::{Entry, Owner},
-        wire::Side,
+        wire::{GATE, RESENT, Side, Work},
     },
     view::{answer::Answers, files::FILES},
 };
-use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
+use fuser::{Errno, FileAttr, FileType, INodeNo};
 use parking_lot::Mutex;
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+// Maximum time for finding the container of a request that is stuck, perhaps in the same act.
+const IDENTIFY_TIMEOUT: Duration = Duration::from_millis(500);
 // Maximum number of error texts that are logged: a container can cause any number of them.
 const MAX_LOGGED_CAUSES: usize = 256;
 
@@ -41,14 +50,18 @@ pub struct Server {
     pub(super) open_files: OpenFiles,
     pub(super) triggers: Triggers,
     store: Arc<Store>,
+    pub(super) suspects: Suspects,
+    shares: Shares,
+    pub(super) strikes: Strikes,
     /// Error texts that were logged.
     logged_causes: Mutex<HashSet<String>>,
 }
 
 impl Server {
-    /// Serves those answers, and records open files and requests for a successor in the store.
+    /// Serves those answers, and records open files and requests for a successor in the store. Each
+    /// container may use `share` hundredths of a CPU of the daemon's work on the direct connection.
     #[must_use]
-    pub fn new(answers: Arc<Answers>, store: Arc<Store>) -> Server {
+    pub fn new(answers: Arc<Answers>, store: Arc<Store>, share: u32) -> Server {
         Server {
             began: SystemTime::now(),
             max_sizes: FILES.iter().map(|file| answers.max_size(*file)).collect(),
@@ -56,16 +69,158 @@ impl Server {
             answers,
             open_files: OpenFiles::new(Arc::clone(&store)),
             triggers: Triggers::default(),
+            suspects: Suspects::new(Arc::clone(&store)),
+            shares: Shares::new(share),
+            strikes: Strikes::of(Arc::clone(&store)),
             store,
             logged_causes: Mutex::default(),
         }
     }
 
-    /// Records the number of a request for a successor, and the inode number for this thread's
-    /// logs.
-    pub(super) fn note_request(&self, side: Side, request: &Request, inode: INodeNo) {
-        self.store.mark(side.index(), request.unique().0);
-        set_inode(inode.0);
+    /// Runs the handler of one request. The number of the request is in the store meanwhile, for a
+    /// successor.
+    pub(super) fn run(&self, work: Work, handler: impl FnOnce()) {
+        let answered = || {
+            handler();
+            true
+        };
+        GATE.pass(work, self.recorded(work, answered));
+    }
+
+    /// Runs a handler that returns whether it has answered the request.
+    fn recorded(&self, work: Work, handler: impl FnOnce() -> bool) -> impl FnOnce(usize) {
+        move |worker| {
+            self.store.mark(work.side.index(), work.unique);
+            set_inode(work.inode);
+            self.suspects.begin(worker, work);
+            let mut is_answered = true;
+            guarded(|| is_answered = handler());
+            self.suspects.end(worker, work, is_answered);
+        }
+    }
+
+    /// Runs the handler of one request now, or later if its container has used up its share of the
+    /// daemon's work.
+    pub(super) fn run_fairly(
+        self: &Arc<Self>,
+        work: Work,
+        handler: impl FnOnce() + Send + 'static,
+    ) {
+        let run = || {
+            let begun = sys::thread_time();
+            match self.payer(work) {
+                None => handler(),
+                Some(key) => match self.shares.wait_for_share(key, work, handler) {
+                    Ok(oldest) => {
+                        self.suspects.note_oldest_waiting(oldest);
+                        return false;
+                    }
+                    Err(handler) => handler(),
+                },
+            }
+            self.charge(work.tid, begun);
+            true
+        };
+        GATE.pass(work, self.recorded(work, run));
+    }
+
+    /// Returns the container that the request is charged to, as far as that is known without work.
+    /// While requests wait, also a thread that is not known yet is identified: else each new thread
+    /// would have a share of its own.
+    fn payer(&self, work: Work) -> Option<Key> {
+        match Entry::from_inode(work.inode).and_then(Entry::owner) {
+            Some(Owner::Container(key)) => Some(key),
+            _ => match self.shares.container(work.tid) {
+                None if self.shares.is_any_waiting() => self.container_key(work.tid).ok(),
+                known => known.flatten(),
+            },
+        }
+    }
+
+    /// Charges the container that caused the present request with the CPU time since `begun`.
+    fn charge(&self, tid: Tid, begun: Micros) {
+        let known = GATE
+            .container()
+            .or_else(|| match self.shares.container(tid) {
+                None => self.container_key(tid).ok(),
+                known => known.flatten(),
+            });
+        let used = sys::thread_time().less(begun);
+        self.shares.charge(known, tid, used);
+    }
+
+    /// Runs the requests that wait for their container's share, for ever.
+    pub fn run_late(&self) -> ! {
+        loop {
+            let (late, oldest) = self.shares.next();
+            let (work, job) = (late.work, late.job);
+            let run = || {
+                let begun = sys::thread_time();
+                job();
+                self.charge(work.tid, begun);
+                true
+            };
+            GATE.pass_late(work, self.recorded(work, run));
+            self.suspects.note_oldest_waiting(oldest);
+        }
+    }
+
+    /// Finds out which container caused each of the requests, which are stuck in this daemon and not
+    /// answered yet. A container that cannot be found soon stays unknown.
+    #[must_use]
+    pub fn with_containers(self: &Arc<Self>, stuck: Vec<Work>) -> Vec<Work> {
+        let server = Arc::clone(self);
+        let unknown = stuck.clone();
+        let known = sys::with_timeout(IDENTIFY_TIMEOUT, move || {
+            let container = |tid| server.container_key(tid).ok();
+            let known = stuck.into_iter().map(|work| Work {
+                key: work.key.or_else(|| container(work.tid)),
+                ..work
+            });
+            known.collect()
+        });
+        known.unwrap_or(unknown)
+    }
+
+    /// Records requests that are stuck in this daemon, which is about to end: their containers are
+    /// struck. The caller refuses them.
+    pub fn note_stuck(&self, stuck: &[Work]) {
+        for work in stuck {
+            let file = file_of(work.inode);
+            self.strike(work.key, &file);
+        }
+    }
+
+    /// Returns the requests at which too many daemons died, the last one just now. The caller
+    /// refuses them, before any daemon serves.
+    #[must_use]
+    pub fn count_death(&self) -> Vec<(Side, u64)> {
+        let culprits = self.suspects.count_death().into_iter();
+        let refused = culprits.map(|culprit| {
+            self.strike(culprit.key, "a request at which daemons died");
+            (culprit.side, culprit.unique)
+        });
+        refused.collect()
+    }
+
+    /// Returns the smallest number of a request that waited for its container's share when the daemon
+    /// before this one ended.
+    #[must_use]
+    pub fn oldest_waiting(&self) -> Option<u64> {
+        self.suspects.oldest_waiting()
+    }
+
+    fn strike(&self, key: Option<Key>, file: &str) {
+        metrics::FAILURES.count();
+        let is_refused = key.is_some_and(|key| self.strikes.add(key, self.answers.now()));
+        let container = key.map_or("unknown".to_owned(), |key| key.to_string());
+        tracing::error!(container, file, "a request hangs and is answered EIO");
+        if is_refused {
+            tracing::error!(
+                container,
+                "the direct files of the container are refused for a minute"
+            );
+        }
     }
 
     /// Returns the attributes of an entry. A file of sysfs has the size of the kernel's own file, a
@@ -100,10 +255,26 @@ impl Server {
     /// Returns the caller whose content the owner's files have; for [`Owner::Caller`] that of the
     /// thread `tid`.
     pub(super) fn caller(&self, owner: Owner, tid: Tid) -> Result<Caller, ReplyError> {
-        Ok(match owner {
+        if let Owner::Container(key) = owner {
+            self.note_container(key);
+        }
+        let caller = match owner {
             Owner::Container(key) => Caller::Container(self.answers.container(key)?),
             Owner::Caller => self.answers.caller(tid)?,
-        })
+        };
+        if let Caller::Container(container) = &caller {
+            self.note_container(container.key);
+        }
+        Ok(caller)
+    }
+
+    fn note_container(&self, key: Key) {
+        if let Some(work) = GATE
+            .note_container(key)
+            .filter(|work| work.unique & RESENT != 0)
+        {
+            self.suspects.note_container(work, key);
+        }
     }
 
     /// Returns the content of a file for that caller: one that is younger than `max_age`, or a new
@@ -115,6 +286,9 @@ impl Server {
         max_age: Micros,
     ) -> Result<Arc<[u8]>, ReplyError> {
         let now = self.answers.now();
+        if let Caller::Container(container) = caller {
+            self.strikes.permits(container.key, now)?;
+        }
         // No container's entry has the inode number of the shared tree, so that the host's content
         // is cached under it.
         let own = match caller {

@@ -15,10 +15,10 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// Returns the pause after a daemon that lived for `lived`: at most [`MAX_PAUSE`], and zero
-    /// after the first one. A daemon that was killed while it served is followed at once, since the
-    /// death is no fault of the daemon.
-    pub(super) fn pause(&mut self, was_killed: bool, lived: Duration) -> Duration {
-        if was_killed {
+    /// after the first one. A daemon that was killed while it served, or ended itself over a request
+    /// that hung, is followed at once, since the death does not repeat by itself.
+    pub(super) fn pause(&mut self, is_blameless: bool, lived: Duration) -> Duration {
+        if is_blameless {
             return Duration::ZERO;
         }
         if lived >= STABLE_AFTER {

@@ -115,11 +115,9 @@ pub fn keep(
             }
             DaemonEnd::Ended => {
                 announce_next(&channel);
-                let was_killed = matches!(
-                    status,
-                    Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _) | WaitStatus::StillAlive)
-                );
-                let pause = backoff.pause(was_killed && served_itself, start.elapsed());
+                let lived = start.elapsed();
+                let is_blameless = served_itself && is_blameless(status, lived >= watchdog / 2);
+                let pause = backoff.pause(is_blameless, lived);
                 log("the daemon ended: another one takes its place");
                 std::thread::sleep(pause);
             }
@@ -168,7 +166,33 @@ fn exit_status(status: nix::Result<WaitStatus>) -> Option<i32> {
     }
 }
 
+/// Returns whether the end of a daemon does not repeat by itself: it was killed, or it ended itself
+/// over a request that hung, which the next daemon does not get. Such a request is found out after
+/// half of the watchdog time at the earliest; `has_lived` is true for a daemon that lived that long.
+fn is_blameless(status: nix::Result<WaitStatus>, has_lived: bool) -> bool {
+    match status {
+        Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _) | WaitStatus::StillAlive) => true,
+        Ok(WaitStatus::Signaled(_, Signal::SIGABRT, _)) => has_lived,
+        _ => false,
+    }
+}
+
 /// Writes one line to standard error, which may be closed.
 fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abort_over_a_request_that_hung_is_followed_as_fast_as_a_kill() {
+        let ended_by = |signal| Ok(WaitStatus::Signaled(Pid::this(), signal, false));
+        assert!(is_blameless(ended_by(Signal::SIGKILL), false));
+        assert!(is_blameless(ended_by(Signal::SIGABRT), true));
+        // An abort at once would repeat without an end.
+        assert!(!is_blameless(ended_by(Signal::SIGABRT), false));
+        assert!(!is_blameless(ended_by(Signal::SIGSEGV), true));
+    }
 }

@@ -112,6 +112,18 @@ impl Entry {
         }
     }
 
+    /// Returns whose entry this is; `None` for one that is everybody's.
+    #[must_use]
+    pub fn owner(self) -> Option<Owner> {
+        match self {
+            Entry::Directory(owner, _)
+            | Entry::File(owner, _)
+            | Entry::System(owner, _)
+            | Entry::Link(owner, _) => Some(owner),
+            Entry::Containers | Entry::OwnTrees => None,
+        }
+    }
+
     /// Returns whether the entry is a directory.
     #[must_use]
     pub fn is_directory(self) -> bool {

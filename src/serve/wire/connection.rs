@@ -26,6 +26,7 @@ use nix::{
 };
 use std::{
     io,
+    ops::RangeInclusive,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
@@ -38,6 +39,12 @@ const FUSE_NOTIFY_RESEND: i32 = 7;
 // Requests have even numbers, which ascend as the kernel makes them. A request that a dead daemon
 // took has a number at most this far from the last number that the daemon recorded.
 const MAX_REQUEST_DISTANCE: u64 = 4096;
+
+/// The bit in the number of a request that the kernel has sent again (`FUSE_UNIQUE_RESEND`).
+pub const RESENT: u64 = 1 << 63;
+
+/// The maximum number of requests that are tried before Linux 6.9, each with a system call.
+const MAX_TRIED: u64 = 4 << 20;
 
 /// The error of beginning, resuming or serving a connection.
 #[derive(Debug, thiserror::Error)]
@@ -141,19 +148,21 @@ impl Connection {
     }
 
     /// Asks the kernel to send again the requests that a daemon before this one took and did not
-    /// reply to, and returns whether the kernel can do so; `last` is the number of a request that
-    /// the daemon took shortly before its end.
+    /// reply to, and returns whether the kernel can do so; `taken` are the numbers of the oldest one
+    /// that may have no reply, and of one that the daemon took shortly before its end.
     ///
     /// No daemon may serve the connection during this call. Before Linux 6.9 the kernel cannot send
     /// requests again. This function then replies EINTR to them, after which most programs repeat
     /// the system call.
-    pub fn recover(&self, last: u64) -> bool {
+    pub fn recover(&self, taken: RangeInclusive<u64>) -> bool {
         if resend_requests(self.device()) {
             return true;
         }
-        for unique in
-            last.saturating_sub(MAX_REQUEST_DISTANCE)..last.saturating_add(MAX_REQUEST_DISTANCE)
-        {
+        let first = taken.start().saturating_sub(MAX_REQUEST_DISTANCE);
+        let end = taken.end().saturating_add(MAX_REQUEST_DISTANCE);
+        // A number that is far too small would keep the daemon from starting.
+        let first = first.max(end.saturating_sub(MAX_TRIED));
+        for unique in first..end {
             // The kernel answers ENOENT for a number that no taken request has.
             let _ = write(&self.device, &head(-libc::EINTR, unique));
         }
@@ -211,6 +220,13 @@ pub fn has_waiting_request(device: BorrowedFd<'_>) -> bool {
 #[must_use]
 pub fn resend_requests(device: BorrowedFd<'_>) -> bool {
     write(device, &head(FUSE_NOTIFY_RESEND, 0)).is_ok()
+}
+
+/// Replies EIO to a request that a worker, or a daemon before this one, has taken. A later reply is
+/// lost.
+pub fn refuse_request(device: BorrowedFd<'_>, unique: u64) {
+    // The kernel answers ENOENT for a request whose caller does not wait any more.
+    let _ = write(device, &head(-libc::EIO, unique));
 }
 
 /// Builds a `struct fuse_out_header` for a reply without a body.

@@ -1,12 +1,14 @@
 //! The gate stops the workers between two requests, so that no request is lost when the process
-//! ends. Its counters show whether a worker is stuck.
+//! ends. Its counters show whether a worker is stuck, and in which request.
 
+use super::Side;
+use crate::base::units::{Key, Tid};
 use parking_lot::{Condvar, Mutex};
 use std::{
     cell::OnceCell,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -17,22 +19,79 @@ pub static GATE: Gate = Gate {
     is_closed: AtomicBool::new(false),
     stopped: Mutex::new(0),
     opened: Condvar::new(),
+    late: Mutex::new(()),
 };
 
 thread_local! {
-    static OWN: OnceCell<Arc<AtomicU64>> = const { OnceCell::new() };
+    static OWN: OnceCell<(usize, Arc<Worker>)> = const { OnceCell::new() };
+}
+
+/// The pause after which a late request looks again whether the gate is open.
+const LATE_RETRY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A request of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// The connection that the request came from.
+    pub side: Side,
+    /// The number by which the kernel knows the request.
+    pub unique: u64,
+    /// The inode number that the request is about.
+    pub inode: u64,
+    /// The thread that caused the request; 0 for the kernel itself.
+    pub tid: Tid,
+    /// The container that caused the request, once known.
+    pub key: Option<Key>,
+}
+
+/// A thread that works on requests, and its present request.
+#[derive(Debug, Default)]
+struct Worker {
+    /// Twice the number of finished requests, plus one during a request.
+    count: AtomicU64,
+    side: AtomicU64,
+    unique: AtomicU64,
+    inode: AtomicU64,
+    tid: AtomicU32,
+    /// The key of the container; 0 while not known.
+    key: AtomicU64,
+}
+
+impl Worker {
+    fn begin(&self, work: Work) {
+        (self.side).store(work.side.index().into(), Ordering::Relaxed);
+        self.unique.store(work.unique, Ordering::Relaxed);
+        self.inode.store(work.inode, Ordering::Relaxed);
+        self.tid.store(work.tid.0, Ordering::Relaxed);
+        let key = work.key.unwrap_or_default();
+        self.key.store(key.0, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns the present request, or the last one.
+    fn work(&self) -> Work {
+        let key = self.key.load(Ordering::Relaxed);
+        Work {
+            side: Side::from_index(self.side.load(Ordering::Relaxed)),
+            unique: self.unique.load(Ordering::Relaxed),
+            inode: self.inode.load(Ordering::Relaxed),
+            tid: Tid(self.tid.load(Ordering::Relaxed)),
+            key: (key != 0).then_some(Key(key)),
+        }
+    }
 }
 
 /// A gate that every worker passes with each request.
 #[derive(Debug)]
 pub struct Gate {
-    /// Counter of each thread that ever worked: twice the number of finished requests, plus one
-    /// during a request.
-    workers: Mutex<Vec<Arc<AtomicU64>>>,
+    /// Each thread that ever worked.
+    workers: Mutex<Vec<Arc<Worker>>>,
     is_closed: AtomicBool,
     /// The number of workers that stand at the closed gate.
     stopped: Mutex<usize>,
     opened: Condvar,
+    /// Held by the thread of late requests during one.
+    late: Mutex<()>,
 }
 
 /// The counters of all workers at one moment.
@@ -43,27 +102,80 @@ impl WorkerProgress {
     /// Returns whether a worker is in the same request as it was at the moment `before`.
     #[must_use]
     pub fn is_stuck_since(&self, before: &WorkerProgress) -> bool {
-        let mut both = self.0.iter().zip(&before.0);
-        both.any(|(now, before)| now == before && now % 2 == 1)
+        self.stuck_since(before).next().is_some()
+    }
+
+    /// Returns the places of the workers that are in the same request as at the moment `before`.
+    fn stuck_since(&self, before: &WorkerProgress) -> impl Iterator<Item = usize> {
+        let both = self.0.iter().zip(&before.0).enumerate();
+        let stuck = both.filter(|(_, (now, before))| now == before && *now % 2 == 1);
+        stuck.map(|(place, _)| place)
     }
 }
 
 impl Gate {
-    /// Runs one request. If the gate is closed after it, waits until the gate opens.
-    pub fn pass(&self, work: impl FnOnce()) {
-        let own = OWN.with(|own| {
-            Arc::clone(own.get_or_init(|| {
-                let own = Arc::new(AtomicU64::new(0));
-                self.workers.lock().push(Arc::clone(&own));
-                own
-            }))
-        });
-        own.fetch_add(1, Ordering::Relaxed);
-        work();
-        own.fetch_add(1, Ordering::Release);
+    /// Runs one request; `run` gets the place of this worker among all. If the gate is closed after
+    /// it, waits until the gate opens.
+    pub fn pass(&self, work: Work, run: impl FnOnce(usize)) {
+        self.work_on(work, run);
         if self.is_closed.load(Ordering::Acquire) {
             self.stop();
         }
+    }
+
+    /// Runs one request that has waited, on a thread that is no worker: [`Gate::close`] does not
+    /// expect it at the gate, but waits until its request has ended. Waits first while the gate is
+    /// closed.
+    pub fn pass_late(&self, work: Work, run: impl FnOnce(usize)) {
+        let mut late = self.late.lock();
+        while self.is_closed.load(Ordering::Acquire) {
+            drop(late);
+            std::thread::sleep(LATE_RETRY_INTERVAL);
+            late = self.late.lock();
+        }
+        self.work_on(work, run);
+    }
+
+    fn work_on(&self, work: Work, run: impl FnOnce(usize)) {
+        let (place, own) = OWN.with(|own| {
+            let (place, own) = own.get_or_init(|| {
+                let own = Arc::new(Worker::default());
+                let mut workers = self.workers.lock();
+                workers.push(Arc::clone(&own));
+                (workers.len() - 1, own)
+            });
+            (*place, Arc::clone(own))
+        });
+        own.begin(work);
+        run(place);
+        own.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns the container that caused the present request of this thread, if that is known.
+    #[must_use]
+    pub fn container(&self) -> Option<Key> {
+        OWN.with(|own| own.get().and_then(|(_, own)| own.work().key))
+    }
+
+    /// Records the container that caused the present request of this thread, and returns the
+    /// request; `None` for a thread that never worked.
+    pub fn note_container(&self, key: Key) -> Option<Work> {
+        OWN.with(|own| {
+            let (_, own) = own.get()?;
+            own.key.store(key.0, Ordering::Relaxed);
+            Some(own.work())
+        })
+    }
+
+    /// Returns the requests that are in work since the moment `before` at least.
+    #[must_use]
+    pub fn stuck_since(&self, before: &WorkerProgress) -> Vec<Work> {
+        let now = self.progress();
+        let workers = self.workers.lock();
+        let stuck = now.stuck_since(before);
+        stuck
+            .filter_map(|place| Some(workers.get(place)?.work()))
+            .collect()
     }
 
     fn stop(&self) {
@@ -79,7 +191,7 @@ impl Gate {
     #[must_use]
     pub fn progress(&self) -> WorkerProgress {
         let workers = self.workers.lock();
-        let counts = workers.iter().map(|count| count.load(Ordering::Acquire));
+        let counts = workers.iter().map(|own| own.count.load(Ordering::Acquire));
         WorkerProgress(counts.collect())
     }
 
@@ -91,7 +203,7 @@ impl Gate {
         let deadline = Instant::now() + timeout;
         loop {
             if *self.stopped.lock() >= workers {
-                return true;
+                return self.late.try_lock_until(deadline).is_some();
             }
             if Instant::now() >= deadline {
                 return false;
@@ -120,12 +232,21 @@ mod tests {
     use super::*;
     use std::thread;
 
+    const WORK: Work = Work {
+        side: Side::Cached,
+        unique: 8,
+        inode: 2,
+        tid: Tid(3),
+        key: None,
+    };
+
     fn gate() -> &'static Gate {
         Box::leak(Box::new(Gate {
             workers: Mutex::default(),
             is_closed: AtomicBool::new(false),
             stopped: Mutex::default(),
             opened: Condvar::new(),
+            late: Mutex::new(()),
         }))
     }
 
@@ -138,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn a_request_in_which_a_worker_is_stuck_is_known_with_its_container() {
+        let gate = gate();
+        gate.pass(WORK, |_| {
+            let before = gate.progress();
+            gate.note_container(Key(7));
+            let key = Some(Key(7));
+            assert_eq!(gate.stuck_since(&before), [Work { key, ..WORK }]);
+        });
+        assert!(gate.stuck_since(&gate.progress()).is_empty());
+    }
+
+    #[test]
     fn a_closed_gate_lets_requests_end_and_none_begin() {
         let gate = gate();
         let done = Arc::new(AtomicU64::new(0));
@@ -145,7 +278,7 @@ mod tests {
             let done = Arc::clone(&done);
             thread::spawn(move || {
                 loop {
-                    gate.pass(|| {
+                    gate.pass(WORK, |_| {
                         done.fetch_add(1, Ordering::Relaxed);
                     });
                     thread::sleep(Duration::from_micros(10));

@@ -16,8 +16,10 @@ mod label;
 mod mount;
 mod side;
 
-pub use connection::{Connection, ConnectionError, has_waiting_request, resend_requests};
-pub use gate::{GATE, Gate, WorkerProgress};
+pub use connection::{
+    Connection, ConnectionError, RESENT, has_waiting_request, refuse_request, resend_requests,
+};
+pub use gate::{GATE, Gate, Work, WorkerProgress};
 pub use handshake::Handshake;
-pub use mount::MountError;
+pub use mount::{MountError, allow_background};
 pub use side::Side;

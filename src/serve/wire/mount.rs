@@ -2,7 +2,11 @@
 //! system type names this program.
 
 use super::{label, side::Side};
-use crate::base::paths::{self, FS_TYPE};
+use crate::base::{
+    mountinfo,
+    paths::{self, FS_TYPE},
+    sys::{self, Dir},
+};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
@@ -10,6 +14,7 @@ use nix::{
     sys::stat::Mode,
 };
 use std::{
+    io,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -28,6 +33,26 @@ pub enum MountError {
         /// Error of mount(2).
         source: nix::Error,
     },
+}
+
+/// The maximum number of background requests that the kernel sends on a connection before the first
+/// of them is answered, in place of fuser's 16. Closed files are such requests: of a container with a
+/// thousand threads none should wait for the others.
+const MAX_BACKGROUND: &str = "4096";
+
+/// Allows more background requests on the connection that is mounted at `point`. The handshake could
+/// state the number too, but a successor could not change it then.
+///
+/// # Errors
+/// When the connection is not mounted there, or the kernel refuses.
+pub fn allow_background(point: &Path) -> io::Result<()> {
+    let mounts = mountinfo::own()?;
+    let mount = mounts.iter().rfind(|mount| mount.point == point);
+    let minor = mount.and_then(|mount| Some(mount.device.split_once(':')?.1.to_owned()));
+    let minor = minor.ok_or(io::ErrorKind::NotFound)?;
+    let connections = Dir::from(sys::mount::fuse_connections()?);
+    let setting = Path::new(&minor).join("max_background");
+    connections.set(&setting, MAX_BACKGROUND)
 }
 
 /// A mount of a connection. Drop unmounts it if this process owns it.

@@ -46,4 +46,13 @@ impl Side {
     pub fn index(self) -> u8 {
         u8::from(self == Side::Cached)
     }
+
+    /// Returns the side with that index.
+    #[must_use]
+    pub(super) fn from_index(index: u64) -> Side {
+        match index {
+            0 => Side::Direct,
+            _ => Side::Cached,
+        }
+    }
 }

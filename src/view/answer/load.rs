@@ -4,7 +4,7 @@ use super::{
     answers::Answers, cached_facts::SLOW_FACT_MAX_AGE, error::AnswerError, state::SampledLoad,
 };
 use crate::{
-    facts::container::{self, Container, Youngest},
+    facts::container::{Census, Container},
     view::model::{
         self,
         load::{Averages, Loadavg, PERIOD_SECONDS, Tasks},
@@ -50,17 +50,17 @@ impl Answers {
         if let Some(tasks) = known() {
             return Ok(tasks);
         }
-        let counting = Arc::clone(&state.lock().counting);
+        let census = Arc::clone(&state.lock().census);
         let last = state.lock().tasks.last();
-        let mut youngest = match (counting.try_lock(), last) {
-            (Some(counting), _) => counting,
+        let mut census = match (census.try_lock(), last) {
+            (Some(census), _) => census,
             (None, Some(tasks)) => return Ok(tasks),
-            (None, None) => counting.lock(),
+            (None, None) => census.lock(),
         };
         if let Some(tasks) = known() {
             return Ok(tasks);
         }
-        match self.count_tasks(container, &mut youngest) {
+        match self.count_tasks(container, &mut census) {
             Ok(tasks) => Ok(state.lock().tasks.set((self.now)(), tasks)),
             Err(error) => state.lock().tasks.last().ok_or(error),
         }
@@ -69,9 +69,9 @@ impl Answers {
     fn count_tasks(
         &self,
         container: &Container,
-        youngest: &mut Option<Youngest>,
+        census: &mut Census,
     ) -> Result<Tasks, AnswerError> {
-        let tasks = container::count(container, &self.cgroups, &self.machine, youngest);
+        let tasks = census.count(container, &self.cgroups, &self.machine);
         tasks.map_err(|source| AnswerError::Container {
             key: container.key,
             source,
@@ -84,12 +84,12 @@ impl Answers {
         let now = (self.now)();
         for container in self.load_watch.containers() {
             let state = self.containers.entry(container.key);
-            let (load, counting) = {
+            let (load, census) = {
                 let state = state.lock();
-                (state.load, Arc::clone(&state.counting))
+                (state.load, Arc::clone(&state.census))
             };
             let load = load.filter(|load| load.is_watched(now));
-            let tasks = self.count_tasks(&container, &mut counting.lock());
+            let tasks = self.count_tasks(&container, &mut census.lock());
             let (Some(load), Ok(tasks)) = (load, tasks) else {
                 self.load_watch.remove(container.key);
                 continue;

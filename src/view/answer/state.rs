@@ -5,7 +5,7 @@ use crate::{
     base::units::{CpuSet, Micros, Pid},
     facts::{
         cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
-        container::{Container, Youngest},
+        container::{Census, Container},
         host::{Cpuinfo, Meminfo, Node, Stat},
     },
     view::model::{
@@ -54,8 +54,8 @@ pub(super) struct ContainerState {
     pub(super) init: Option<Pid>,
     /// Number of tasks by state.
     pub(super) tasks: Latest<Tasks>,
-    /// Youngest task of the last count. The reader that counts the tasks holds the lock.
-    pub(super) counting: Arc<Mutex<Option<Youngest>>>,
+    /// The count of the tasks. The reader that works a turn of it holds the lock.
+    pub(super) census: Arc<Mutex<Census>>,
     /// Load averages, from the first read of the load on.
     pub(super) load: Option<SampledLoad>,
     /// Causes of fallbacks that are in the log already.
