@@ -1,6 +1,7 @@
 //! The ways in which containers get their files.
 
 mod attach;
+mod checkpoint;
 mod hook;
 pub(crate) mod hostile;
 mod install;
