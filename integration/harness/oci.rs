@@ -4,8 +4,8 @@ use super::{busybox_root, is_v2, make_searchable, plimsoll, stdout_of};
 use serde_json::{Value, json};
 use std::{
     fs,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Output, Stdio},
 };
 
 /// A bundle, and the container that was made of it. Both are gone when dropped.
@@ -140,6 +140,26 @@ impl Bundle {
         let mut command = self.command("delete");
         stdout_of(&command.arg("--force").arg(&self.id).output().unwrap());
         self.start()
+    }
+
+    /// Dumps the container into that directory, and ends it. CRIU reads `.criu/default.conf` below `home`.
+    pub(crate) fn checkpoint(&self, images: &Path, home: &Path) -> Output {
+        let mut command = self.command("checkpoint");
+        command.arg("--image-path").arg(images).arg("--work-path");
+        command.arg(images).arg(&self.id).env("HOME", home);
+        command.output().unwrap()
+    }
+
+    /// Restores the container from that directory, and returns the exit status of the runtime.
+    pub(crate) fn restore(&self, images: &Path, home: &Path) -> ExitStatus {
+        let mut command = self.command("restore");
+        command.args(["--detach", "--image-path"]).arg(images);
+        command.arg("--work-path").arg(images);
+        command.arg("--bundle").arg(self.directory.path());
+        command.arg(&self.id).env("HOME", home);
+        // The container would keep a pipe of this process open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().unwrap()
     }
 
     /// Returns the standard output of a script in the container, which must succeed.

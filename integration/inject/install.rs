@@ -418,3 +418,32 @@ fn with_a_read_only_usr_the_hook_is_below_etc_and_the_engine_reads_it() {
     in_read_only("uninstall podman crio");
     assert_eq!(snapshot(&root), before);
 }
+
+#[test]
+fn criu_is_told_of_the_mounts_and_its_configuration_comes_back() {
+    let before = "tcp-established\n";
+    let root = machine(&["criu"], &[("etc/criu/default.conf", before)]);
+    let found = snapshot(&root);
+    stdout(&root, "install --all");
+    let path = root.path().join("etc/criu/default.conf");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with(before), "{text}");
+    let line = "\nexternal mnt[/proc/meminfo]:/var/lib/plimsoll/proc/meminfo\n";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(stdout(&root, "install criu"), "criu: nothing to change\n");
+    stdout(&root, "uninstall criu");
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    let left = snapshot(&root);
+    assert!(found.keys().all(|path| left.contains_key(path)));
+}
+
+#[test]
+fn criu_that_is_not_there_is_not_set_up() {
+    let root = machine(&[], &[]);
+    let said = refusal(&root, "install criu");
+    assert!(
+        said.contains("criu is not installed here: there is no criu"),
+        "{said}"
+    );
+    assert!(!root.path().join("etc").exists());
+}

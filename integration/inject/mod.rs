@@ -2,6 +2,7 @@
 
 mod attach;
 mod beside;
+mod checkpoint;
 mod hook;
 pub(crate) mod hostile;
 mod install;

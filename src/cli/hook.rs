@@ -20,7 +20,8 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 /// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its
 /// files starts all the same, with the host's; a line on standard error and in the system log
 /// (journalctl -t plimsoll) says why. The daemon gives the container its files when the daemon is
-/// back. A container with the annotation plimsoll.io/view=false keeps the host's files. The settings come
+/// back. A container with the annotation plimsoll.io/view=false keeps the host's files. For a container that CRIU
+/// restores the hook does nothing: CRIU restores the files. The settings come
 /// from /etc/plimsoll/config.toml and the options. Of its environment the
 /// hook reads only LXC_ROOTFS_MOUNT and LXC_NAME, and only with --lxc.
 ///
@@ -100,11 +101,11 @@ impl Hook {
 }
 
 /// Returns the name of the container, and the stage of the hook, or the error if the stage cannot be
-/// found; `None` for a container that declines the view.
+/// found; `None` for a container that declines the view, or whose mounts CRIU restores.
 fn called(by_lxc: bool) -> anyhow::Result<Option<(String, Result<Stage, HookError>)>> {
     if !by_lxc {
         let state = OciState::read(io::stdin())?;
-        if state.declines_view() {
+        if state.declines_view() || state.is_restored() {
             return Ok(None);
         }
         let stage = state.stage();

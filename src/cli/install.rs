@@ -80,6 +80,8 @@ Engines:
   lxc         a mount hook in /usr/share/lxc/config/common.conf.d, unless lxcfs has one there
   incus       the same hook; below /opt/incus for the package of Zabbly
   cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
+  criu        the mounts of the view in /etc/criu/default.conf, so that CRIU dumps and restores
+              containers that have the view (runc checkpoint, podman container checkpoint)
 
 Examples:
   plimsoll install docker --dry-run
@@ -91,7 +93,10 @@ Examples:
 
 Where the hook of lxcfs is set up for LXC and Incus, move the hook away (dpkg-divert --rename), or run
 plimsoll daemon /var/lib/lxcfs in the place of lxcfs, where the hook of lxcfs finds every file. Debian's
-incus.service requires lxcfs.service, so on Debian only the first way works for Incus.";
+incus.service requires lxcfs.service, so on Debian only the first way works for Incus.
+
+A container is restored where criu is installed here too and the daemon serves. A container whose /proc
+is not masked (--privileged) must lose the files before its checkpoint: plimsoll detach.";
 
 const UNINSTALL: &str = "\
 Examples:
@@ -140,6 +145,7 @@ impl EngineSelection {
             root: self.root.clone(),
             program: own.unwrap_or_else(|| "/usr/bin/plimsoll".into()),
             is_chained: !config.runtime.path.as_os_str().is_empty(),
+            view: config.mountpoint,
         })
     }
 

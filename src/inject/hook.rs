@@ -125,6 +125,9 @@ pub struct OciState {
     /// The directory that will be the container's root; only crun names it.
     #[serde(default)]
     root: Option<PathBuf>,
+    /// The status: `creating` or `created` at the stages of a new container.
+    #[serde(default)]
+    status: Option<String>,
     /// The annotations of the container.
     #[serde(default)]
     annotations: Option<HashMap<String, String>>,
@@ -140,6 +143,13 @@ impl OciState {
     /// When the bytes are no OCI state.
     pub fn read(from: impl Read) -> Result<OciState, HookError> {
         serde_json::from_reader(from.take(MAX_CONFIGURATION)).map_err(HookError::State)
+    }
+
+    /// Returns whether CRIU restores the container. runc calls the hook before CRIU makes the mounts of
+    /// the container, among them those of the view. The status of such a container is `stopped`.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.status.as_deref() == Some("stopped")
     }
 
     /// Returns whether the container declines the view: its annotation `plimsoll.io/view` is `false`.
@@ -373,7 +383,9 @@ mod tests {
             (state.id.as_str(), state.bundle.as_path()),
             ("box", Path::new("/b"))
         );
-        assert!(!state.declines_view());
+        assert!(!state.declines_view() && !state.is_restored());
+        let restored = &br#"{"id":"box","status":"stopped","pid":1,"bundle":"/b"}"#[..];
+        assert!(OciState::read(restored).unwrap().is_restored());
         let said = OciState::read(&b"nonsense"[..]).unwrap_err().to_string();
         assert_eq!(said, "cannot read the container's state on standard input");
     }

@@ -62,7 +62,7 @@ pub mod oci;
 
 /// Sets engines up so that every container gets the view, and undoes that.
 ///
-/// Uses [`oci`].
+/// Uses [`plan`], [`oci`].
 pub mod install;
 
 pub use deliver::Delivery;

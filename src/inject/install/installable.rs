@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    InstallError, TargetHost, change, containerd, service,
+    InstallError, TargetHost, change, containerd, criu, service,
     setup_file::{self, SetUpFile},
     state,
 };
@@ -16,6 +16,8 @@ pub enum Installable {
     Engine(Engine),
     /// The Container Device Interface, by a device: every engine that supports it.
     Cdi,
+    /// CRIU, which dumps and restores the containers of every engine.
+    Criu,
 }
 
 impl Installable {
@@ -24,7 +26,9 @@ impl Installable {
     pub fn all() -> Vec<Installable> {
         let engines = Engine::ALL.into_iter().filter(|engine| engine.has_hooks());
         let engines = engines.map(Installable::Engine);
-        engines.chain([Installable::Cdi]).collect()
+        engines
+            .chain([Installable::Cdi, Installable::Criu])
+            .collect()
     }
 
     /// Returns the name on the command line.
@@ -33,6 +37,7 @@ impl Installable {
         match self {
             Installable::Engine(engine) => engine.name(),
             Installable::Cdi => "cdi",
+            Installable::Criu => criu::PROGRAM,
         }
     }
 
@@ -56,6 +61,7 @@ impl Installable {
         match self {
             Installable::Engine(engine) => engines::installed(engine, root).is_some(),
             Installable::Cdi => true,
+            Installable::Criu => criu::is_installed(root),
         }
     }
 
@@ -81,6 +87,7 @@ impl Installable {
             }
             Installable::Engine(_) => "containers started from now on have the view",
             Installable::Cdi => "containers with --device plimsoll.io/view=container have the view",
+            Installable::Criu => "containers that have the view can be checkpointed and restored",
         }
     }
 
@@ -94,6 +101,7 @@ impl Installable {
             Installable::Engine(Engine::Containerd) => {
                 "pods of that RuntimeClass do not start any more"
             }
+            Installable::Criu => "containers that have the view cannot be checkpointed any more",
             _ => "containers that run keep the view",
         }
     }
@@ -105,8 +113,10 @@ impl Installable {
     /// # Errors
     /// When containerd's configuration cannot be read or is no configuration.
     pub(super) fn files(self, host: &TargetHost) -> Result<Vec<SetUpFile>, InstallError> {
-        let Installable::Engine(engine) = self else {
-            return Ok(vec![SetUpFile::CdiDevice]);
+        let engine = match self {
+            Installable::Engine(engine) => engine,
+            Installable::Cdi => return Ok(vec![SetUpFile::CdiDevice]),
+            Installable::Criu => return Ok(vec![SetUpFile::Criu]),
         };
         let Some(installed) = engines::installed(engine, &host.root) else {
             return Ok(Vec::new());
@@ -151,8 +161,10 @@ impl Installable {
     /// Returns every file that may have set the installable up, whatever is installed and
     /// configured today.
     pub(super) fn possible_files(self, host: &TargetHost) -> Vec<SetUpFile> {
-        let Installable::Engine(engine) = self else {
-            return vec![SetUpFile::CdiDevice];
+        let engine = match self {
+            Installable::Engine(engine) => engine,
+            Installable::Cdi => return vec![SetUpFile::CdiDevice],
+            Installable::Criu => return vec![SetUpFile::Criu],
         };
         let link = || SetUpFile::RuntimeLink(host.runtime());
         let of_package = |package: &EnginePackage| match package.hook {
@@ -228,12 +240,20 @@ impl Installable {
     /// # Errors
     /// [`InstallError::Missing`], [`InstallError::Taken`].
     pub fn require(self, host: &TargetHost) -> Result<(), InstallError> {
-        let Installable::Engine(engine) = self else {
-            return Ok(());
+        let missing = |program| InstallError::Missing {
+            name: self.name(),
+            program,
+        };
+        let engine = match self {
+            Installable::Engine(engine) => engine,
+            Installable::Criu if !self.is_installed(&host.root) => {
+                return Err(missing(criu::PROGRAM));
+            }
+            Installable::Cdi | Installable::Criu => return Ok(()),
         };
         let Some(installed) = engines::installed(engine, &host.root) else {
             let program = engine.packages().next().map_or("", |row| row.program);
-            return Err(InstallError::Missing { engine, program });
+            return Err(missing(program));
         };
         match installed.package.hook {
             HookMethod::LxcInclude { directory, lxcfs } if has_lxcfs_hook(host, directory) => {

@@ -6,6 +6,7 @@
 
 mod change;
 mod containerd;
+mod criu;
 mod docker;
 mod hooks;
 mod installable;
@@ -17,11 +18,11 @@ mod setup_file;
 mod state;
 
 pub use change::Change;
+pub use criu::{CriuState, criu_state};
 pub use installable::Installable;
 pub use plan::{Plan, carry_out, plan_install, plan_uninstall};
 pub use state::{LxcHooks, SetUp, docker_flag, lxc_hooks, set_up};
 
-use crate::facts::engines::Engine;
 use std::{io, path::PathBuf};
 
 /// The reason for which an engine cannot be set up. Nothing was written, but for
@@ -29,10 +30,10 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// An engine that the user named is not installed.
-    #[error("{} is not installed here: there is no {program}", engine.name())]
+    #[error("{name} is not installed here: there is no {program}")]
     Missing {
         /// The engine.
-        engine: Engine,
+        name: &'static str,
         /// The program by which the engine would be found.
         program: &'static str,
     },
@@ -125,6 +126,8 @@ pub struct TargetHost {
     pub program: PathBuf,
     /// The configuration names the runtime that `plimsoll-runtime` calls.
     pub is_chained: bool,
+    /// The mount point of the view.
+    pub view: PathBuf,
 }
 
 impl TargetHost {

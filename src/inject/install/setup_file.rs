@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     EditError, InstallError, TargetHost,
     change::{self, FileKind},
-    containerd, docker, hooks,
+    containerd, criu, docker, hooks,
 };
 
 /// A file that sets an engine up.
@@ -39,6 +39,8 @@ pub(super) enum SetUpFile {
     LxcHook(&'static str),
     /// A device of the Container Device Interface.
     CdiDevice,
+    /// CRIU's configuration.
+    Criu,
 }
 
 impl SetUpFile {
@@ -55,6 +57,7 @@ impl SetUpFile {
             SetUpFile::OciHook(directory) => directory.join("plimsoll.json"),
             SetUpFile::LxcHook(directory) => Path::new(directory).join("plimsoll.conf"),
             SetUpFile::CdiDevice => "/etc/cdi/plimsoll.json".into(),
+            SetUpFile::Criu => criu::CONFIGURATION.into(),
         }
     }
 
@@ -94,6 +97,7 @@ impl SetUpFile {
             } => Ok(hooks::directories(key, directories)),
             SetUpFile::LxcHook(_) => Ok(hooks::lxc(&program)),
             SetUpFile::CdiDevice => Ok(hooks::cdi(&program)),
+            SetUpFile::Criu => Ok(criu::set(text, &host.view)),
         };
         set.map_err(self.edit_error())
     }
@@ -115,6 +119,7 @@ impl SetUpFile {
             SetUpFile::Containerd(_) | SetUpFile::ContainerdDropIn { .. } => {
                 containerd::unset(text)
             }
+            SetUpFile::Criu => Ok(Some(criu::unset(text)).filter(|left| !left.is_empty())),
             SetUpFile::OciHook(_)
             | SetUpFile::HookDirectories { .. }
             | SetUpFile::LxcHook(_)

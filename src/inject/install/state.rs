@@ -425,6 +425,7 @@ mod tests {
             root: root.path().to_owned(),
             program: "/usr/bin/plimsoll".into(),
             is_chained: false,
+            view: "/var/lib/plimsoll".into(),
         };
         carry_out(&host, &plan_install(&host, &Installable::all()).unwrap()).unwrap();
         fs::remove_dir_all(root.path().join("etc/cdi")).unwrap();

@@ -7,6 +7,7 @@
 mod beside;
 mod cgroups;
 mod containers;
+mod criu;
 mod engines;
 mod files;
 mod finding;
@@ -21,10 +22,13 @@ mod selinux;
 mod service;
 mod settings;
 
-use crate::base::{
-    config::{self, ConfigError},
-    mountinfo,
-    sys::chain,
+use crate::{
+    base::{
+        config::{self, ConfigError},
+        mountinfo,
+        sys::chain,
+    },
+    inject::install::{self, CriuState},
 };
 use anyhow::{Context, Result};
 pub use finding::{Finding, Level};
@@ -70,6 +74,11 @@ pub fn examine(
     }
     for engine in engines::read(root, &mounts, is_here) {
         found.push(engines::find(&engine));
+    }
+    let criu = install::criu_state(root, mountpoint);
+    found.extend(criu::find(criu));
+    if is_here && criu != CriuState::Absent {
+        found.extend(criu::find_unrestorable());
     }
     found.extend(lxcfs::find(&lxcfs::read(root, &mounts)));
     found.extend(limits::find(&limits::read(root, &mounts)));

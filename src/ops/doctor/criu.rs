@@ -1,0 +1,76 @@
+//! CRIU, which dumps and restores containers.
+
+use super::{Finding, Level};
+use crate::{
+    base::{
+        mountinfo::{self, Mount},
+        paths::UNCOVERED_SOURCE,
+    },
+    facts::engines,
+    inject::install::CriuState,
+};
+use std::path::Path;
+
+/// Judges the set-up of CRIU.
+pub(super) fn find(state: CriuState) -> Option<Finding> {
+    match state {
+        CriuState::Absent => None,
+        CriuState::Set => {
+            let text = "CRIU dumps and restores containers that have the view";
+            Some(Finding::new(Level::Ok, "criu", text))
+        }
+        CriuState::Unset => {
+            let text =
+                "CRIU refuses to dump containers that have the view: it does not know the mounts";
+            Some(Finding::new(Level::Warning, "criu", text).fix("plimsoll install criu"))
+        }
+    }
+}
+
+/// Names every container of the machine that CRIU cannot restore. Finds nothing where the containers
+/// cannot be listed, which another finding says.
+pub(super) fn find_unrestorable() -> Vec<Finding> {
+    let all = engines::all(Path::new("/")).unwrap_or_default();
+    let found = all.iter().filter_map(|container| {
+        let mounts = mountinfo::of(container.pid).ok()?;
+        judge(container.shown(), &mounts)
+    });
+    found.collect()
+}
+
+fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
+    let mut mounts = mounts.iter();
+    let text = format!(
+        "CRIU dumps container {shown}, but cannot restore it: the container is not masked, and has uncovered copies of /proc or /sys"
+    );
+    let fix = format!("plimsoll detach {shown}, before a checkpoint");
+    let is_found = mounts.any(|mount| mount.source == UNCOVERED_SOURCE);
+    is_found.then(|| Finding::new(Level::Note, "criu", text).fix(fix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_criu_that_does_not_know_our_mounts_is_a_warning_with_the_fix() {
+        assert_eq!(find(CriuState::Absent), None);
+        let found = find(CriuState::Unset).unwrap();
+        assert_eq!(found.level, Level::Warning);
+        assert!(found.line().ends_with("-> plimsoll install criu"));
+        assert_eq!(find(CriuState::Set).unwrap().level, Level::Ok);
+    }
+
+    #[test]
+    fn a_container_with_uncovered_copies_is_named_before_its_checkpoint() {
+        let judged = |text: &str| judge("web", &mountinfo::parse(text).collect::<Vec<_>>());
+        let plain = "11 10 0:51 / /proc rw - proc proc rw\n";
+        assert_eq!(judged(plain), None);
+        let copies = "20 11 0:60 / /sys/devices/system/cpu ro - tmpfs plimsoll-uncovered rw\n";
+        let said = judged(&format!("{plain}{copies}")).unwrap().line();
+        assert!(
+            said.ends_with("-> plimsoll detach web, before a checkpoint"),
+            "{said}"
+        );
+    }
+}
