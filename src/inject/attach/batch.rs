@@ -18,10 +18,13 @@ use crate::{
         deliver::Delivery,
         namespace::is_being_made,
         notes::{self, AttachedNote},
+        own_mounts::OwnMountsReader,
     },
 };
 use std::{io, iter, path::Path, thread, time::Duration};
 
+/// The file of this process's mounts, for messages.
+const MOUNTINFO: &str = "/proc/self/mountinfo";
 /// The maximum number of pauses for a runtime that still makes a container, and their length.
 const MAX_PAUSES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -52,6 +55,7 @@ pub struct Attacher {
     machine: Machine,
     cgroups: Layout,
     callers: Callers,
+    here: OwnMountsReader,
 }
 
 impl Attacher {
@@ -66,6 +70,7 @@ impl Attacher {
             options,
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
+            here: OwnMountsReader::new().map_err(ReadError::refused(Path::new(MOUNTINFO)))?,
             machine,
         })
     }
@@ -119,7 +124,10 @@ impl Attacher {
             unlimited,
             ..self.options.clone()
         };
-        container::attach(Running { pid, key }, &options)
+        match self.here.now() {
+            Ok(here) => container::attach(Running { pid, key }, here, &options),
+            Err(error) => Delivery::Failed(chain(&ReadError::refused(Path::new(MOUNTINFO))(error))),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
         namespace::MountNamespace,
+        own_mounts::OwnMounts,
         subprocess,
         target::{self, MountTarget},
         tree::{ContainerTree, DetachedMount, TreeOwner},
@@ -23,6 +24,7 @@ use crate::{
 use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -59,17 +61,21 @@ pub(super) struct Running {
 
 /// Puts the files of a container over the kernel's, unless its limits leave it the whole machine.
 ///
-/// The caller must have one thread only.
-pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
+/// `here` are the mounts of this process. The caller must have one thread only.
+pub(super) fn attach(
+    container: Running,
+    here: Arc<OwnMounts>,
+    options: &AttachOptions,
+) -> Delivery {
     let delivery = subprocess::run(options.timeout, || {
-        match MountNamespace::of_container(container.pid) {
+        match MountNamespace::of_container(here, container.pid) {
             Ok(namespace) => {
                 let owner = TreeOwner::Container(container.key);
                 let put = |tree: &ContainerTree<'_>| put(tree, &namespace, options.execution);
                 deliver(
                     &options.view,
                     owner,
-                    &namespace.here,
+                    &namespace.here.served,
                     options.unlimited,
                     put,
                 )
@@ -84,7 +90,9 @@ pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
 ///
 /// The caller must have one thread only.
 pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Delivery {
-    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(pid) {
+    // A removal puts nothing that could appear in a mount of this process.
+    let here = Arc::default();
+    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(here, pid) {
         Ok(namespace) => remove(&namespace, execution),
         Err(error) => Delivery::Failed(chain(&error)),
     });

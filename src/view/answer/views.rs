@@ -143,7 +143,7 @@ impl Answers {
             let used = usage.iter().find(|(other, _)| *other == node);
             Ok(NodeShare {
                 id: node,
-                size: self.machine.node_meminfo(node)?.size("MemTotal"),
+                size: self.node_size(node)?,
                 usage: used.map(|(_, usage)| *usage).unwrap_or_default(),
             })
         };
@@ -162,6 +162,12 @@ impl Answers {
         memory: &NodeSet,
         container: &Container,
     ) -> Result<HugePages, AnswerError> {
+        if self.machine.lacks_huge_pages(size) {
+            return Ok(HugePages {
+                size,
+                ..HugePages::default()
+            });
+        }
         let pool = |node: NodeId| -> Result<HugePages, ReadError> {
             let (total, free) = self.machine.node_huge_pages(node, size)?;
             Ok(HugePages {
