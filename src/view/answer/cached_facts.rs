@@ -5,7 +5,7 @@ use super::{
     answers::Answers,
     dated::{Dated, Latest},
     error::AnswerError,
-    state::{ContainerState, CpuFacts, NodeSizes},
+    state::{ContainerState, CpuFacts, HostNodes, NodeSizes},
 };
 use crate::{
     base::{
@@ -45,14 +45,14 @@ impl Answers {
         let online = self.host_online()?;
         let fact = self.host_fact(latest, || {
             let lists = self.machine.node_lists(&online)?;
-            let last = latest.lock().last().filter(|last| last.0 == lists);
+            let last = latest.lock().last().filter(|last| last.lists == lists);
             let nodes = match last {
-                Some(last) => Arc::clone(&last.1),
+                Some(last) => Arc::clone(&last.nodes),
                 None => Arc::new(self.machine.nodes(&lists)?),
             };
-            Ok((lists, nodes))
+            Ok(HostNodes { lists, nodes })
         });
-        fact.map(|fact| Arc::clone(&fact.1))
+        fact.map(|fact| Arc::clone(&fact.nodes))
     }
 
     /// Returns the size of a memory node.

@@ -27,11 +27,17 @@ pub(super) struct HostState {
     pub(super) stat: Mutex<Latest<Arc<Stat>>>,
     pub(super) cpuinfo: Mutex<Latest<Arc<Cpuinfo>>>,
     pub(super) online: Mutex<Latest<Arc<CpuSet>>>,
-    /// The memory nodes with the lists that they were read by. A node has the same CPUs as long as no
-    /// CPU and no node comes or goes, so that one look at the lists stands for a look at each node.
-    pub(super) nodes: Mutex<Latest<Arc<(NodeLists, Arc<Vec<Node>>)>>>,
+    pub(super) nodes: Mutex<Latest<Arc<HostNodes>>>,
     /// The sizes of memory nodes, beside the memory of the machine at that time.
     pub(super) node_sizes: Mutex<NodeSizes>,
+}
+
+/// The memory nodes with the lists that they were read by. A node has the same CPUs as long as no CPU
+/// and no node comes or goes, so that one look at the lists stands for a look at each node.
+#[derive(Debug)]
+pub(super) struct HostNodes {
+    pub(super) lists: NodeLists,
+    pub(super) nodes: Arc<Vec<Node>>,
 }
 
 /// The sizes of memory nodes. They stay as long as the memory of the machine does, which is their sum.
