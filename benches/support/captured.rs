@@ -10,7 +10,7 @@ use plimsoll::{
 use std::sync::Arc;
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 use tempfile::TempDir;
@@ -20,7 +20,8 @@ pub(crate) struct Captured {
     /// The name.
     pub(crate) name: &'static str,
     /// The root directory.
-    pub(crate) root: TempDir,
+    pub(crate) root: PathBuf,
+    _directory: Option<TempDir>,
     /// The answers.
     pub(crate) answers: Answers,
     /// The container on the machine.
@@ -52,7 +53,9 @@ impl Captured {
 
     /// Opens the machine of that name below `integration/fixtures`.
     pub(crate) fn open(name: &'static str) -> anyhow::Result<Captured> {
-        Captured::at(name, &fixture(name), fixture_root(name))
+        let root = fixture_root(name);
+        let captured = Captured::at(name, &fixture(name), root.path())?;
+        Ok(captured.keeping(root))
     }
 
     /// Makes the machine `name` of the machine `of`, with these CPUs only.
@@ -92,19 +95,30 @@ impl Captured {
         for file in ["online", "present", "possible"] {
             edit(&format!("sys/devices/system/cpu/{file}"), &|_| list.clone())?;
         }
-        let path = root.path().to_owned();
-        Captured::at(name, &path, root)
+        let captured = Captured::at(name, root.path(), root.path())?;
+        Ok(captured.keeping(root))
     }
 
-    fn at(name: &'static str, fixture: &Path, root: TempDir) -> anyhow::Result<Captured> {
-        let answers = Answers::at(root.path(), now)?;
+    /// Keeps a temporary directory until this machine is dropped.
+    fn keeping(self, directory: TempDir) -> Captured {
+        Captured {
+            _directory: Some(directory),
+            ..self
+        }
+    }
+
+    /// Opens the machine `name` whose root directory is `root`, with the container of the captured machine
+    /// `fixture`.
+    pub(crate) fn at(name: &'static str, fixture: &Path, root: &Path) -> anyhow::Result<Captured> {
+        let answers = Answers::at(root, now)?;
         let pid = fs::read_to_string(fixture.join("pid"))?;
         let Caller::Container(container) = answers.caller(pid.trim().parse()?)? else {
             bail!("{name}: the container is taken for the host");
         };
         Ok(Captured {
             name,
-            root,
+            root: root.to_owned(),
+            _directory: None,
             answers,
             container,
         })
@@ -112,7 +126,7 @@ impl Captured {
 
     /// Returns the text of a file, or an empty text if there is no such file.
     pub(crate) fn text(&self, file: &str) -> String {
-        fs::read_to_string(self.root.path().join(file)).unwrap_or_default()
+        fs::read_to_string(self.root.join(file)).unwrap_or_default()
     }
 
     /// Returns the number of CPUs.

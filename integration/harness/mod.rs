@@ -4,6 +4,7 @@ mod cgroup;
 mod daemon;
 pub(crate) mod oci;
 mod root;
+pub(crate) mod scale;
 
 #[allow(unused_imports, reason = "the benches use `remove` and `roots`")]
 pub(crate) use cgroup::{Cgroup, hierarchy, is_v2, remove, roots};

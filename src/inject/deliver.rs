@@ -49,7 +49,8 @@ impl Delivery {
 }
 
 /// Calls `put` with the directory of `owner` in the view at `view`; unless the container's limits
-/// leave it the whole machine and `unlimited` is not set. `here` are this process's mounts.
+/// leave it the whole machine and `unlimited` is not set. `here` are this process's mounts of
+/// Plimsoll.
 pub(super) fn deliver(
     view: &Path,
     owner: TreeOwner,

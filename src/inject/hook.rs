@@ -34,6 +34,7 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     process,
+    sync::Arc,
     time::Duration,
 };
 
@@ -256,7 +257,7 @@ fn bind_there(view: &Path, pid: Pid, root: &NewRoot, unlimited: bool) -> Deliver
         Err(error) => return Delivery::Failed(chain(&error)),
     };
     let put = |tree: &ContainerTree<'_>| attach::put(tree, &namespace, Execution::Apply);
-    deliver(view, owner, &namespace.here, unlimited, put)
+    deliver(view, owner, &namespace.here.served, unlimited, put)
 }
 
 fn cover(tree: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
@@ -318,7 +319,7 @@ fn open_root(NewRoot { path, later }: &NewRoot) -> Result<ContainerRoot, HookErr
         directory,
         path,
         mounts,
-        shared,
+        shared: Arc::new(shared),
         later: later.clone(),
     })
 }

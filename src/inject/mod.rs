@@ -30,9 +30,12 @@ pub mod deliver;
 /// Uses [`deliver`].
 pub mod subprocess;
 
+/// The mounts of this process, read once for many containers.
+mod own_mounts;
+
 /// The mount namespace of a container, seen from outside, and the way into it.
 ///
-/// Uses [`target`].
+/// Uses [`target`], [`own_mounts`].
 pub mod namespace;
 
 /// Notes on disk: containers that got their files only by `attach`, and containers whose hooks
@@ -43,7 +46,8 @@ pub mod notes;
 
 /// Mounts the served files in containers that run already, or removes the mounts.
 ///
-/// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`namespace`], [`notes`].
+/// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`own_mounts`], [`namespace`],
+/// [`notes`].
 pub mod attach;
 
 /// The OCI hook: binds a container's own files over the kernel's before it starts.
@@ -53,7 +57,7 @@ pub mod hook;
 
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
-/// Uses [`target`], [`namespace`].
+/// Uses [`target`], [`own_mounts`], [`namespace`].
 pub mod repair;
 
 /// A wrapper of an OCI runtime, which adds our hook and executes the real runtime, and the one

@@ -1,6 +1,9 @@
 //! The mount namespace of a container, seen from outside, and the way into it.
 
-use super::target::{self, ContainerRoot, FdDirectory};
+use super::{
+    own_mounts::OwnMounts,
+    target::{self, ContainerRoot, FdDirectory},
+};
 use crate::base::{
     mountinfo::{self, Mount},
     sys::pidfd,
@@ -51,7 +54,7 @@ pub(super) struct MountNamespace {
     /// The open files of this process, which keep their names when this process enters.
     pub(super) fds: FdDirectory,
     /// The mounts of this process.
-    pub(super) here: Arc<Vec<Mount>>,
+    pub(super) here: Arc<OwnMounts>,
     /// The inode number of the namespace.
     pub(super) inode: u64,
     pid: Pid,
@@ -96,9 +99,13 @@ fn refused(path: &str) -> impl FnOnce(io::Error) -> EnterError {
 }
 
 impl MountNamespace {
-    /// Looks at the namespace of the container that runs around process `pid`.
-    pub(super) fn of_container(pid: Pid) -> Result<MountNamespace, EnterError> {
-        let mut namespace = MountNamespace::of_process(pid)?.must_be_container()?;
+    /// Looks at the namespace of the container that runs around process `pid`; `here` are the mounts
+    /// of this process.
+    pub(super) fn of_container(
+        here: Arc<OwnMounts>,
+        pid: Pid,
+    ) -> Result<MountNamespace, EnterError> {
+        let mut namespace = MountNamespace::seen_from(here, pid)?.must_be_container()?;
         if namespace.runs_own_program() {
             namespace.root.later.clear();
         }
@@ -113,7 +120,9 @@ impl MountNamespace {
         root: &Path,
         later: &[PathBuf],
     ) -> Result<MountNamespace, EnterError> {
-        let mut namespace = MountNamespace::of_process(pid)?.must_be_container()?;
+        let here = OwnMounts::read().map_err(refused("/proc/self/mountinfo"))?;
+        let namespace = MountNamespace::seen_from(Arc::new(here), pid)?;
+        let mut namespace = namespace.must_be_container()?;
         if is_being_made(pid) {
             let ContainerRoot {
                 directory, mounts, ..
@@ -132,14 +141,8 @@ impl MountNamespace {
         namespace.must_live()
     }
 
-    /// Looks at the namespace of any process, the host's too.
-    fn of_process(pid: Pid) -> Result<MountNamespace, EnterError> {
-        let here = mountinfo::own().map_err(refused("/proc/self/mountinfo"))?;
-        MountNamespace::seen_from(Arc::new(here), pid)
-    }
-
-    /// Looks at the namespace of any process; `here` are the mounts of this process.
-    pub(super) fn seen_from(here: Arc<Vec<Mount>>, pid: Pid) -> Result<MountNamespace, EnterError> {
+    /// Looks at the namespace of any process, the host's too; `here` are the mounts of this process.
+    pub(super) fn seen_from(here: Arc<OwnMounts>, pid: Pid) -> Result<MountNamespace, EnterError> {
         let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
         let pidfd = pidfd::of_process(unistd::Pid::from_raw(number));
         let pidfd = pidfd.map_err(|_| EnterError::Ended(pid))?;
@@ -152,13 +155,16 @@ impl MountNamespace {
         let directory = directory.map_err(|error| refused(&path)(error.into()))?;
         let path = format!("/proc/{pid}/mountinfo");
         let mounts = mountinfo::of(pid).map_err(refused(&path))?;
-        let outside = (inode_of("self") != Some(inode)).then(|| peers(here.iter()));
+        let is_elsewhere = inode_of("self") != Some(inode);
         let namespace = MountNamespace {
             root: ContainerRoot {
                 directory,
                 path: PathBuf::from("/"),
                 mounts,
-                shared: outside.into_iter().flatten().collect(),
+                shared: match is_elsewhere {
+                    true => Arc::clone(&here.peers),
+                    false => Arc::default(),
+                },
                 later: vec![PathBuf::from("/")],
             },
             fds: FdDirectory::open().map_err(refused("/proc/self/fd"))?,
@@ -231,7 +237,7 @@ fn root_within(
     top: &OwnedFd,
     path: &Path,
     mounts: Vec<Mount>,
-    here: &[Mount],
+    here: &OwnMounts,
 ) -> nix::Result<ContainerRoot> {
     let opened = |path: &Path| {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -253,17 +259,13 @@ fn root_within(
     let beside = mounts
         .iter()
         .filter(|mount| !mount.point.starts_with(&path));
-    let shared = peers(here).chain(peers(beside)).collect();
+    let beside = beside.filter_map(|mount| mount.peers);
+    let shared = here.peers.iter().copied().chain(beside).collect();
     Ok(ContainerRoot {
         directory,
         path,
         mounts,
-        shared,
+        shared: Arc::new(shared),
         later: Vec::new(),
     })
-}
-
-/// Returns the peer groups of `mounts`.
-fn peers<'a>(mounts: impl IntoIterator<Item = &'a Mount>) -> impl Iterator<Item = u32> {
-    mounts.into_iter().filter_map(|mount| mount.peers)
 }

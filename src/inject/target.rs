@@ -22,6 +22,7 @@ use std::{
     fs, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The maximum number of Plimsoll's mounts that one call removes at one path.
@@ -84,7 +85,7 @@ pub(super) struct ContainerRoot {
     /// The mounts of the container's mount namespace.
     pub(super) mounts: Vec<Mount>,
     /// The peer groups that have a member outside of the container.
-    pub(super) shared: BTreeSet<u32>,
+    pub(super) shared: Arc<BTreeSet<u32>>,
     /// The paths, as the container names them, that the runtime may still cover before the container
     /// starts; `/` where nobody knows.
     pub(super) later: Vec<PathBuf>,
@@ -355,7 +356,7 @@ mod tests {
             directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),
             path: "/merged".into(),
             mounts: mountinfo::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),
-            shared: BTreeSet::new(),
+            shared: Arc::default(),
             later: Vec::new(),
         };
         let kind = root.in_the_way(Path::new("/merged/proc/meminfo"));
@@ -384,7 +385,7 @@ mod tests {
             directory: open("/", OFlag::O_PATH, Mode::empty()).unwrap(),
             path: "/".into(),
             mounts: mountinfo::own().unwrap(),
-            shared: BTreeSet::new(),
+            shared: Arc::default(),
             later: Vec::new(),
         }
     }
@@ -420,7 +421,7 @@ mod tests {
             mount.peers = Some(7);
         }
         assert!(matches!(root.target(MEMINFO), Ok(Some(_))));
-        root.shared.insert(7);
+        root.shared = Arc::new(BTreeSet::from([7]));
         let refused = root.target(MEMINFO).unwrap_err();
         assert!(matches!(refused, TargetError::Shared { .. }), "{refused}");
     }

@@ -6,6 +6,7 @@ mod expected;
 mod explained;
 mod limits;
 mod odd_lines;
+mod scale;
 mod sums;
 
 use crate::harness::{fixture, fixture_copy, fixture_root};

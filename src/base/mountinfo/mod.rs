@@ -4,6 +4,6 @@ mod parse;
 mod read;
 mod visible;
 
-pub use parse::{Mount, parse};
-pub use read::{at, of, own, visible_at};
+pub use parse::{Mount, parse, parse_kind, parse_peers};
+pub use read::{at, of, of_kind, own, visible_at};
 pub use visible::visible;

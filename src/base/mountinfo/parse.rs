@@ -75,13 +75,24 @@ impl<'a> MountLine<'a> {
         fields.skip_while(|field| *field != b"-").skip(1)
     }
 
+    /// Returns the options of the mount, and after them the optional fields.
+    fn own(&self) -> impl Iterator<Item = &'a [u8]> {
+        let fields = self.rest.split(|byte| *byte == b' ');
+        fields.take_while(|field| *field != b"-")
+    }
+
+    /// Returns the peer group, for a shared mount.
+    fn peers(&self) -> Option<u32> {
+        let mut optional = self.own().skip(1);
+        optional.find_map(|field| number(field.strip_prefix(b"shared:")?))
+    }
+
     /// Copies the fields.
     pub(super) fn mount(&self) -> Mount {
         let mut filesystem = self.filesystem();
         let mut field = || filesystem.next().unwrap_or_default();
-        let optional = self.rest.split(|byte| *byte == b' ');
-        let mut optional = optional.take_while(|field| *field != b"-");
-        let is_read_only = optional
+        let is_read_only = self
+            .own()
             .next()
             .is_some_and(|options| options.split(|byte| *byte == b',').any(|one| one == b"ro"));
         Mount {
@@ -91,7 +102,7 @@ impl<'a> MountLine<'a> {
             root: path(self.root),
             point: path(self.point),
             is_read_only,
-            peers: optional.find_map(|field| number(field.strip_prefix(b"shared:")?)),
+            peers: self.peers(),
             kind: text(field()),
             source: text(field()),
             options: text(field()).split(',').map(str::to_owned).collect(),
@@ -105,6 +116,18 @@ impl<'a> MountLine<'a> {
 /// The order of the mounts does not show which mount covers which.
 pub fn parse(mountinfo: &(impl AsRef<[u8]> + ?Sized)) -> impl Iterator<Item = Mount> {
     MountLine::all(mountinfo.as_ref()).map(|line| line.mount())
+}
+
+/// Parses the lines of a `mountinfo` file as [`parse`] does, and skips every mount of another file
+/// system type than `kind`.
+pub fn parse_kind(mountinfo: &[u8], kind: &str) -> impl Iterator<Item = Mount> {
+    let lines = MountLine::all(mountinfo).filter(move |line| line.is_of(kind));
+    lines.map(|line| line.mount())
+}
+
+/// Parses the peer groups in the lines of a `mountinfo` file.
+pub fn parse_peers(mountinfo: &[u8]) -> impl Iterator<Item = u32> {
+    MountLine::all(mountinfo).filter_map(|line| line.peers())
 }
 
 fn number(field: &[u8]) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! Reads the mounts of a mount namespace.
 
-use super::{Mount, parse, visible::visible_of};
+use super::{Mount, parse, parse_kind, visible::visible_of};
 use crate::base::units::Pid;
 use std::{
     fs::File,
@@ -22,6 +22,16 @@ pub fn own() -> io::Result<Vec<Mount>> {
 /// ENOENT when the process has ended, EACCES for a process of another user.
 pub fn of(pid: Pid) -> io::Result<Vec<Mount>> {
     at(Path::new(&format!("/proc/{pid}/mountinfo")))
+}
+
+/// Reads the mounts of the file system type `kind` of the process `pid`; `None` if the process has no
+/// mounts at all, as one that is about to end. A mount of another type costs no copy.
+///
+/// # Errors
+/// As for [`of`].
+pub fn of_kind(pid: Pid, kind: &str) -> io::Result<Option<Vec<Mount>>> {
+    let text = text(Path::new(&format!("/proc/{pid}/mountinfo")))?;
+    Ok((!text.is_empty()).then(|| parse_kind(&text, kind).collect()))
 }
 
 /// Reads the mounts from a file in the format of `/proc/PID/mountinfo`.

@@ -54,23 +54,28 @@ impl Inits {
         })
     }
 
-    // Before Linux 6.11 no ioctl returns the init, so every process is read, once for a namespace.
+    // Before Linux 6.11 no ioctl returns the init, so every process is read, once for all namespaces
+    // that are there.
     fn among_all(&self, wanted: u64, machine: &Machine) -> Option<Pid> {
-        let is_in = |pid: Pid| {
-            namespace(machine, &pid.to_string(), "pid").is_ok_and(|inode| inode == wanted)
-        };
+        let of = |pid: Pid| namespace(machine, &pid.to_string(), "pid").ok();
         let known = self.known.lock().get(&wanted).copied();
-        if let Some(init) = known.filter(|init| is_in(*init)) {
+        if let Some(init) = known.filter(|init| of(*init) == Some(wanted)) {
             return Some(init);
         }
         let all = machine.proc().directories(Path::new("/")).ok()?;
-        let init = all
+        let all = all
             .iter()
-            .filter_map(|name| name.to_str()?.parse::<Pid>().ok())
-            .find(|pid| is_in(*pid) && pids(machine, pid.main_thread()).last() == Some(&Pid(1)))?;
-        let mut inits = self.known.lock();
-        inits.retain(|_, init| machine.process(*init).is_ok());
-        inits.insert(wanted, init);
-        Some(init)
+            .filter_map(|name| name.to_str()?.parse::<Pid>().ok());
+        let mut found = HashMap::new();
+        for pid in all {
+            let Some(inode) = of(pid) else { continue };
+            let is_init = || pids(machine, pid.main_thread()).last() == Some(&Pid(1));
+            if !found.contains_key(&inode) && is_init() {
+                found.insert(inode, pid);
+            }
+        }
+        let init = found.get(&wanted).copied();
+        *self.known.lock() = found;
+        init
     }
 }

@@ -7,12 +7,16 @@ use super::{
 };
 use serde::Deserialize;
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
 
 /// The namespace of containerd in which Docker's containers are.
 const DOCKERS_NAMESPACE: &str = "moby";
+/// The longest id of a container in bytes: it is the name of a cgroup (`NAME_MAX`).
+const MAX_ID: usize = 255;
 /// The directories of containers in a storage of Podman, by the driver of the storage.
 const STORED: [&str; 4] = [
     "overlay-containers",
@@ -21,34 +25,83 @@ const STORED: [&str; 4] = [
     "zfs-containers",
 ];
 
-/// Returns the name of the container with that label at `cgroup`; `None` where the engine keeps no
-/// name beside the id, or its file cannot be read.
-pub(super) fn name(places: &Places, label: &Label, cgroup: &str) -> Option<String> {
+/// The names of containers. A file with the names of many containers is read once.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    places: &'a Places,
+    /// The names in files of Podman, by file and id: `None` for a container without a name.
+    podman: RefCell<NamesIn<Option<String>>>,
+    /// The names in data directories of nerdctl, by directory and id.
+    nerdctl: RefCell<NamesIn<String>>,
+}
+
+/// The names by file or directory, and there by id.
+type NamesIn<T> = HashMap<PathBuf, HashMap<String, T>>;
+
+impl Names<'_> {
+    /// The names that the engines with those directories keep now.
+    pub(super) fn of(places: &Places) -> Names<'_> {
+        Names {
+            places,
+            podman: RefCell::default(),
+            nerdctl: RefCell::default(),
+        }
+    }
+
+    /// Returns the name of the container with that label at `cgroup`; `None` where the engine keeps
+    /// no name beside the id, or its file cannot be read.
+    pub(super) fn name(&self, label: &Label, cgroup: &str) -> Option<String> {
+        let name = match label.engine {
+            Engine::Podman => self.podman(&label.id, cgroup),
+            Engine::Containerd => {
+                let task = task(self.places, &label.id);
+                let path = task.map(|task| task.directory.join("config.json"));
+                let named = path.and_then(|path| configured_name(&path));
+                named.or_else(|| self.nerdctl(&label.id, cgroup))
+            }
+            _ => own_name(self.places, label, cgroup),
+        };
+        // A user of a rootless engine chooses its text.
+        name.filter(|name| !name.is_empty() && !name.contains(char::is_control))
+    }
+
+    fn podman(&self, id: &str, cgroup: &str) -> Option<String> {
+        let mut files = self.places.podman(cgroup).flat_map(|storage| {
+            let files = ["containers.json", "volatile-containers.json"];
+            let storages = STORED.map(|driver| storage.join(driver));
+            storages
+                .into_iter()
+                .flat_map(move |path| files.map(|file| path.join(file)))
+        });
+        let mut known = self.podman.borrow_mut();
+        files.find_map(|path| {
+            let names = known.entry(path).or_insert_with_key(|path| {
+                let all = read::<Vec<Stored>>(path).unwrap_or_default();
+                let name = |stored: Stored| (stored.id, stored.names.into_iter().next());
+                // Of two entries with one id, the first one counts.
+                all.into_iter().rev().map(name).collect()
+            });
+            names.get(id).cloned()
+        })?
+    }
+
+    fn nerdctl(&self, id: &str, cgroup: &str) -> Option<String> {
+        let mut known = self.nerdctl.borrow_mut();
+        self.places.nerdctl(cgroup).find_map(|data| {
+            let names = known.entry(data).or_insert_with_key(|data| nerdctls(data));
+            names.get(id).cloned()
+        })
+    }
+}
+
+/// Returns the name in a file that holds the name of that container alone.
+fn own_name(places: &Places, label: &Label, cgroup: &str) -> Option<String> {
     let id = &label.id;
-    let name = match label.engine {
+    Some(match label.engine {
         Engine::Docker => {
             let mut kept = places.docker(id, cgroup);
             let docker: Docker = kept.find_map(|path| read(&path.join("config.v2.json")))?;
             docker.name.trim_start_matches('/').to_owned()
-        }
-        Engine::Podman => {
-            let files = places.podman(cgroup).flat_map(|storage| {
-                let files = ["containers.json", "volatile-containers.json"];
-                let storages = STORED.map(|driver| storage.join(driver));
-                storages
-                    .into_iter()
-                    .flat_map(move |path| files.map(|file| path.join(file)))
-            });
-            let all = files
-                .filter_map(|path| read::<Vec<Stored>>(&path))
-                .flatten();
-            let own = all.into_iter().find(|stored| stored.id == *id)?;
-            own.names.into_iter().next()?
-        }
-        Engine::Containerd => {
-            let task = task(places, id).map(|task| task.directory.join("config.json"));
-            let named = task.and_then(|path| configured_name(&path));
-            named.or_else(|| nerdctl_name(places, id, cgroup))?
         }
         Engine::Crio => {
             let path =
@@ -66,10 +119,7 @@ pub(super) fn name(places: &Places, label: &Label, cgroup: &str) -> Option<Strin
         // No project has a `_` in its name, and no container.
         Engine::Incus => id.split_once('_')?.1.to_owned(),
         _ => return None,
-    };
-    // A user of a rootless engine chooses its text.
-    let is_text = !name.is_empty() && !name.contains(char::is_control);
-    is_text.then_some(name)
+    })
 }
 
 /// Returns the label with the engine that keeps the container at `cgroup`: several engines name
@@ -150,15 +200,24 @@ fn task(places: &Places, id: &str) -> Option<Task> {
     tasks.find(|task| is_name(id) && task.directory.is_dir())
 }
 
-/// Returns the name of the container in nerdctl's files `HASH/names/NAMESPACE/NAME`, of which each
-/// holds an id.
-fn nerdctl_name(places: &Places, id: &str, cgroup: &str) -> Option<String> {
+/// Returns the names in nerdctl's files `HASH/names/NAMESPACE/NAME` below `data`, by the id that each
+/// holds.
+fn nerdctls(data: &Path) -> HashMap<String, String> {
     let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
-    let hashes = places.nerdctl(cgroup).flat_map(entries);
+    let hashes = entries(data.to_owned());
     let namespaces = hashes.flat_map(|hash| entries(hash.path().join("names")));
-    let mut names = namespaces.flat_map(|namespace| entries(namespace.path()));
-    let name = names.find(|name| text(&name.path()).trim() == id)?;
-    name.file_name().into_string().ok()
+    let files = namespaces.flat_map(|namespace| entries(namespace.path()));
+    let mut names = HashMap::new();
+    for file in files {
+        let text = text(&file.path());
+        let (id, name) = (text.trim(), file.file_name().into_string());
+        if let Ok(name) = name
+            && id.len() <= MAX_ID
+        {
+            names.entry(id.to_owned()).or_insert(name);
+        }
+    }
+    names
 }
 
 /// Returns the name of a container in its OCI configuration: `NAMESPACE/POD/CONTAINER` of a pod, or
@@ -249,7 +308,7 @@ mod tests {
             "etc/passwd",
             "root:x:0:0::/root:/bin/sh\nann:x:1000:100:Ann:/home/ann:/bin/sh\n",
         );
-        name(&Places::of(root.path()), &label(engine, id), cgroup)
+        Names::of(&Places::of(root.path())).name(&label(engine, id), cgroup)
     }
 
     fn named_by_configuration(configuration: &str) -> Option<String> {
@@ -363,6 +422,32 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_the_names_of_many_containers_is_read_once_for_all() {
+        let root = tempfile::tempdir().unwrap();
+        let podman = "var/lib/containers/storage/overlay-containers/containers.json";
+        let nerdctl = "var/lib/nerdctl/1935db59/names/default/web";
+        file(
+            root.path(),
+            podman,
+            r#"[{"id":"a","names":["one"]},{"id":"b","names":["two"]},{"id":"c"}]"#,
+        );
+        file(root.path(), nerdctl, "a");
+        let places = Places::of(root.path());
+        let names = Names::of(&places);
+        let name = |engine, id| names.name(&label(engine, id), "/");
+        assert_eq!(name(Engine::Podman, "a").as_deref(), Some("one"));
+        assert_eq!(name(Engine::Containerd, "a").as_deref(), Some("web"));
+        for path in [podman, nerdctl] {
+            fs::remove_file(root.path().join(path)).unwrap();
+        }
+        assert_eq!(name(Engine::Podman, "b").as_deref(), Some("two"));
+        assert_eq!(name(Engine::Podman, "c"), None);
+        assert_eq!(name(Engine::Containerd, "a").as_deref(), Some("web"));
+        let later = Names::of(&places);
+        assert_eq!(later.name(&label(Engine::Podman, "b"), "/"), None);
+    }
+
+    #[test]
     fn a_moved_data_directory_is_followed() {
         let root = tempfile::tempdir().unwrap();
         file(
@@ -386,7 +471,8 @@ mod tests {
             &format!(r#"[{{"id":"{ID}","names":["db"]}}]"#),
         );
         let places = Places::of(root.path());
-        let name = |engine| name(&places, &label(engine, ID), "/");
+        let names = Names::of(&places);
+        let name = |engine| names.name(&label(engine, ID), "/");
         assert_eq!(name(Engine::Docker).as_deref(), Some("web"));
         assert_eq!(name(Engine::Podman).as_deref(), Some("db"));
     }

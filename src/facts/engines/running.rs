@@ -2,7 +2,7 @@
 //! engine is asked, and none has to answer.
 
 use super::{
-    names,
+    names::{self, Names},
     places::Places,
     shapes::{CgroupShape, Label, is_long, shape_of},
     strangers::{HostNamespaces, cgroups, is_init},
@@ -138,10 +138,11 @@ pub fn all(root: &Path) -> io::Result<Vec<RunningContainer>> {
             None => drop(found.insert(label, rank)),
         }
     }
+    let names = Names::of(&places);
     let containers = found
         .into_iter()
         .map(|(label, (_, pid, cgroup))| RunningContainer {
-            name: names::name(&places, &label, &cgroup),
+            name: names.name(&label, &cgroup),
             engine: label.engine,
             id: label.id,
             pid,

@@ -5,7 +5,7 @@ mod read;
 
 pub use read::Machine;
 
-use crate::base::units::{Bytes, CpuId, CpuSet, Micros, NodeId};
+use crate::base::units::{Bytes, CpuId, CpuSet, Micros, NodeId, NodeSet};
 
 /// The lines of `/proc/meminfo` in the kernel's order, unknown ones included.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -151,6 +151,18 @@ pub struct Node {
     pub cpus: CpuSet,
     /// The node has memory.
     pub has_memory: bool,
+}
+
+/// The lists of the machine's memory nodes and CPUs, which change when one is added, removed, or taken
+/// online or offline.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeLists {
+    /// The nodes that are online.
+    pub online: NodeSet,
+    /// The nodes that have memory.
+    pub with_memory: NodeSet,
+    /// The CPUs that are online.
+    pub cpus: CpuSet,
 }
 
 /// The facts of a process or thread in `/proc/PID/stat`.

@@ -1,14 +1,16 @@
 //! Reads the machine's files below a root directory: the real one, or a captured copy.
 
-use super::{Cpuinfo, Disk, Meminfo, Node, Stat, TaskStat, Vmstat, parse};
+use super::{Cpuinfo, Disk, Meminfo, Node, NodeLists, Stat, TaskStat, Vmstat, parse};
 use crate::base::{
     sys::{Budget, Dir, ReadError, Records},
-    units::{Bytes, CpuSet, Id, IdSet, NodeId, NodeSet, Pid, Tid},
+    units::{Bytes, CpuSet, Id, IdSet, NodeId, Pid, Tid},
 };
 use std::path::{Path, PathBuf};
 
 /// The files below `/proc` that are held open.
 const MAX_OPEN_FILES: usize = 16;
+/// The directory of the memory nodes below the machine's root.
+const NODES: &str = "sys/devices/system/node";
 /// The bytes of `/proc/slabinfo` that are read for its header of about 300 bytes.
 const MAX_SLABINFO_HEADER: usize = 1024;
 
@@ -179,27 +181,37 @@ impl Machine {
         self.text(path).map(|text| IdSet::listed(&text))
     }
 
-    /// Reads the online memory nodes, each with its CPUs; none where the kernel has no nodes.
+    /// Reads the lists of the memory nodes, beside the CPUs `cpus` that are online; empty lists where
+    /// the kernel has no nodes.
     ///
     /// # Errors
     /// When a file is there and cannot be read.
-    pub fn nodes(&self) -> Result<Vec<Node>, ReadError> {
-        const NODES: &str = "sys/devices/system/node";
+    pub fn node_lists(&self, cpus: &CpuSet) -> Result<NodeLists, ReadError> {
         if !self.has(NODES) {
-            return Ok(Vec::new());
+            return Ok(NodeLists::default());
         }
-        let online: NodeSet = self.list(&format!("{NODES}/online"))?;
-        let memory: NodeSet = self.list(&format!("{NODES}/has_memory"))?;
+        Ok(NodeLists {
+            online: self.list(&format!("{NODES}/online"))?,
+            with_memory: self.list(&format!("{NODES}/has_memory"))?,
+            cpus: cpus.clone(),
+        })
+    }
+
+    /// Reads the online memory nodes of `lists`, each with its CPUs.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn nodes(&self, lists: &NodeLists) -> Result<Vec<Node>, ReadError> {
         let node = |id: NodeId| {
             let cpus = self.list(&format!("{NODES}/node{}/cpulist", id.0))?;
-            let has_memory = memory.contains(id);
+            let has_memory = lists.with_memory.contains(id);
             Ok(Node {
                 id,
                 cpus,
                 has_memory,
             })
         };
-        online.iter().map(node).collect()
+        lists.online.iter().map(node).collect()
     }
 
     /// Reads the pool of huge pages of that size in the directory of a memory node: the number of its
@@ -209,7 +221,7 @@ impl Machine {
     /// When a file is there and cannot be read.
     pub fn node_huge_pages(&self, node: NodeId, size: Bytes) -> Result<(u64, u64), ReadError> {
         let directory = format!(
-            "sys/devices/system/node/node{}/hugepages/hugepages-{}kB",
+            "{NODES}/node{}/hugepages/hugepages-{}kB",
             node.0,
             size.kib()
         );
@@ -224,12 +236,23 @@ impl Machine {
         Ok((count("nr_hugepages")?, count("free_hugepages")?))
     }
 
+    /// Returns whether the machine has no huge page of that size on any node. False if the machine has
+    /// no file with their number.
+    #[must_use]
+    pub fn lacks_huge_pages(&self, size: Bytes) -> bool {
+        let path = format!(
+            "sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages",
+            size.kib()
+        );
+        self.text(&path).is_ok_and(|count| count.trim() == "0")
+    }
+
     /// Reads `meminfo` in the directory of a memory node, without the node in front of each line.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn node_meminfo(&self, node: NodeId) -> Result<Meminfo, ReadError> {
-        let text = self.text(&format!("sys/devices/system/node/node{}/meminfo", node.0))?;
+        let text = self.text(&format!("{NODES}/node{}/meminfo", node.0))?;
         Ok(parse::node_meminfo(&text))
     }
 

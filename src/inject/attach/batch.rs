@@ -19,10 +19,13 @@ use crate::{
         deliver::Delivery,
         namespace::is_being_made,
         notes::{self, AttachedNote},
+        own_mounts::OwnMountsReader,
     },
 };
-use std::{cell::OnceCell, io, iter, path::Path, thread, time::Duration};
+use std::{cell::OnceCell, io, iter, path::Path, sync::Arc, thread, time::Duration};
 
+/// The file of this process's mounts, for messages.
+const MOUNTINFO: &str = "/proc/self/mountinfo";
 /// The maximum number of pauses for a runtime that still makes a container, and their length.
 const MAX_PAUSES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -53,6 +56,7 @@ pub struct Attacher {
     machine: Machine,
     cgroups: Layout,
     callers: Callers,
+    here: OwnMountsReader,
     /// The namespaces at the first attach of a container.
     namespaces: OnceCell<Result<NamespaceTable, String>>,
 }
@@ -77,6 +81,7 @@ impl Attacher {
             options,
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
+            here: OwnMountsReader::new().map_err(ReadError::refused(Path::new(MOUNTINFO)))?,
             machine,
             namespaces: OnceCell::new(),
         })
@@ -131,9 +136,15 @@ impl Attacher {
             unlimited,
             ..self.options.clone()
         };
-        let first = container::attach(Running { pid, key }, &options);
+        let here = match self.here.now() {
+            Ok(here) => here,
+            Err(error) => {
+                return Delivery::Failed(chain(&ReadError::refused(Path::new(MOUNTINFO))(error)));
+            }
+        };
+        let first = container::attach(Running { pid, key }, Arc::clone(&here), &options);
         with_others(&self.namespaces, first, |namespaces, first| {
-            namespaces.beside(pid).attach(key, &options, first)
+            namespaces.beside(pid, here).attach(key, &options, first)
         })
     }
 }
@@ -161,7 +172,8 @@ impl Detacher {
         };
         let first = container::detach(pid, execution, timeout);
         let delivery = with_others(&self.namespaces, first, |namespaces, first| {
-            namespaces.beside(pid).detach(execution, timeout, first)
+            let beside = namespaces.beside(pid, Arc::default());
+            beside.detach(execution, timeout, first)
         });
         AttachResult { delivery, note }
     }

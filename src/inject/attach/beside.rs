@@ -14,13 +14,14 @@ use crate::{
         container::{Caller, Callers},
         host::Machine,
     },
-    inject::{deliver::Delivery, namespace::MountNamespace},
+    inject::{deliver::Delivery, namespace::MountNamespace, own_mounts::OwnMounts},
 };
 use std::{
     collections::BTreeMap,
     fs, io,
     os::unix::fs::MetadataExt,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -51,9 +52,11 @@ pub struct NamespaceTable {
 }
 
 /// The mount namespaces of one container beside that of one of its processes.
-#[derive(Debug, Default)]
-pub struct Beside {
+#[derive(Debug)]
+pub(in crate::inject) struct Beside {
     found: Vec<OtherNamespace>,
+    /// The mounts of this process.
+    here: Arc<OwnMounts>,
     is_whole: bool,
 }
 
@@ -110,11 +113,12 @@ impl NamespaceTable {
 
     /// Returns the other mount namespaces in the pid namespace of the process `pid` whose processes are
     /// in the same container, those of the oldest processes first. None for a container without a pid
-    /// namespace of its own.
+    /// namespace of its own. `here` are the mounts of this process, for an attach.
     #[must_use]
-    pub fn beside(&self, pid: Pid) -> Beside {
+    pub(in crate::inject) fn beside(&self, pid: Pid, here: Arc<OwnMounts>) -> Beside {
         let mut beside = Beside {
             found: Vec::new(),
+            here,
             is_whole: self.is_whole,
         };
         let own = inode(pid, "pid").zip(inode(pid, "mnt"));
@@ -142,6 +146,13 @@ impl NamespaceTable {
         beside
     }
 
+    /// Returns a process of each other mount namespace of the container of the process `pid` that has
+    /// the kernel's own files and none of Plimsoll's.
+    #[must_use]
+    pub fn without_view(&self, pid: Pid) -> Vec<Pid> {
+        self.beside(pid, Arc::default()).without_view()
+    }
+
     fn key(&self, pid: Pid) -> Option<Key> {
         let callers = &self.callers;
         match callers.identify_process(pid, &self.cgroups, &self.machine) {
@@ -157,9 +168,7 @@ fn inode(process: impl std::fmt::Display, name: &str) -> Option<Inode> {
 }
 
 impl Beside {
-    /// Returns a process of each namespace that has the kernel's own files and none of Plimsoll's.
-    #[must_use]
-    pub fn without_view(&self) -> Vec<Pid> {
+    fn without_view(&self) -> Vec<Pid> {
         let lacking = self.found.iter().filter_map(|one| {
             let read = |pid: &Pid| Some((*pid, mountinfo::of(*pid).ok()?));
             let mut read = one.pids.iter().filter_map(read);
@@ -208,7 +217,7 @@ impl Beside {
                 break;
             }
             for pid in &other.pids {
-                let one = container::within(timeout, *pid, |namespace| {
+                let one = container::within(timeout, Arc::clone(&self.here), *pid, |namespace| {
                     // The kernel may have given the pid to a process elsewhere.
                     (namespace.inode == other.inode).then(|| work(namespace))
                 });

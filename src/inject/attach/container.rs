@@ -15,6 +15,7 @@ use crate::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
         namespace::{EnterError, MountNamespace},
+        own_mounts::OwnMounts,
         subprocess,
         target::{self, MountTarget},
         tree::{ContainerTree, DetachedMount, TreeOwner},
@@ -25,6 +26,7 @@ use std::{
     io,
     os::fd::AsFd,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -61,10 +63,14 @@ pub(super) struct Running {
 
 /// Puts the files of a container over the kernel's, unless its limits leave it the whole machine.
 ///
-/// The caller must have one thread only.
-pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
+/// `here` are the mounts of this process. The caller must have one thread only.
+pub(super) fn attach(
+    container: Running,
+    here: Arc<OwnMounts>,
+    options: &AttachOptions,
+) -> Delivery {
     let delivery = subprocess::run(options.timeout, || {
-        match MountNamespace::of_container(container.pid) {
+        match MountNamespace::of_container(here, container.pid) {
             Ok(namespace) => fill(&namespace, container.key, options),
             Err(error) => Delivery::Failed(chain(&error)),
         }
@@ -76,7 +82,8 @@ pub(super) fn attach(container: Running, options: &AttachOptions) -> Delivery {
 pub(super) fn fill(namespace: &MountNamespace, key: Key, options: &AttachOptions) -> Delivery {
     let put = |tree: &ContainerTree<'_>| put(tree, namespace, options.execution);
     let (view, owner) = (&options.view, TreeOwner::Container(key));
-    deliver(view, owner, &namespace.here, options.unlimited, put)
+    let served = &namespace.here.served;
+    deliver(view, owner, served, options.unlimited, put)
 }
 
 /// Calls `work` with the mount namespace of the process `pid`, in a process of its own. `None` if
@@ -85,12 +92,13 @@ pub(super) fn fill(namespace: &MountNamespace, key: Key, options: &AttachOptions
 /// The caller must have one thread only.
 pub(super) fn within(
     timeout: Duration,
+    here: Arc<OwnMounts>,
     pid: Pid,
     work: impl FnOnce(&MountNamespace) -> Option<Delivery>,
 ) -> Option<Delivery> {
     // An outcome that stands for none, which the other process returns as bytes.
     let none = || Delivery::Unlimited;
-    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(pid) {
+    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(here, pid) {
         Ok(namespace) => work(&namespace).unwrap_or_else(none),
         Err(EnterError::Ended(_)) => none(),
         Err(EnterError::Refused { source, .. }) if has_ended(&source) => none(),
@@ -107,7 +115,9 @@ pub(super) fn within(
 ///
 /// The caller must have one thread only.
 pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Delivery {
-    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(pid) {
+    // A removal puts nothing that could appear in a mount of this process.
+    let here = Arc::default();
+    let delivery = subprocess::run(timeout, || match MountNamespace::of_container(here, pid) {
         Ok(namespace) => remove(&namespace, execution),
         Err(error) => Delivery::Failed(chain(&error)),
     });

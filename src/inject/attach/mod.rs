@@ -7,7 +7,7 @@ mod container;
 mod select;
 
 pub use batch::{AttachResult, Attacher, Detacher, PendingResult};
-pub use beside::{Beside, NamespaceTable};
+pub use beside::NamespaceTable;
 pub(super) use container::put;
 pub use container::{AttachOptions, Execution};
 pub use select::{SelectError, Selected, Selection, select};

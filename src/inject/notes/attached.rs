@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The note of a container that was attached.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct AttachedNote {
     /// The name of the engine.
     pub engine: String,

@@ -1,13 +1,18 @@
 //! Tells mounts of dead daemons from those that a daemon still serves.
 
-use super::each::is_within;
+use super::each::by_point;
 use crate::{
     base::{mountinfo::Mount, sys},
     inject::namespace::MountNamespace,
 };
 use nix::{errno::Errno, sys::statfs::fstatfs};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+    path::Path,
+    time::Duration,
+};
 
 /// The time after which a daemon that has not answered counts as one that hangs, and not as dead.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -17,13 +22,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct DeadDevices(Mutex<BTreeMap<String, bool>>);
 
 impl DeadDevices {
-    /// Returns whether the daemon of `mount` is dead. A mount that no path reaches is not dead: no
-    /// process can read its file. A mount on a dead one is dead too.
-    ///
-    /// `among` are Plimsoll's mounts in the namespace.
-    pub(super) fn has(&self, namespace: &MountNamespace, mount: &Mount, among: &[Mount]) -> bool {
-        let mut outer = among.iter().filter(|outer| is_within(mount, outer));
-        outer.any(|outer| self.is_dead(namespace, outer)) || self.is_dead(namespace, mount)
+    /// Returns the mounts whose daemon is dead, of Plimsoll's mounts in the namespace. A mount that no
+    /// path reaches is not dead: no process can read its file. A mount on a dead one is dead too.
+    pub(super) fn among<'a>(
+        &self,
+        namespace: &MountNamespace,
+        mounts: &'a [Mount],
+    ) -> Vec<&'a Mount> {
+        dead_among(mounts, |mount| self.is_dead(namespace, mount))
     }
 
     fn is_dead(&self, namespace: &MountNamespace, mount: &Mount) -> bool {
@@ -39,6 +45,25 @@ impl DeadDevices {
     }
 }
 
+/// Returns the mounts that `is_dead` names, and those within such a one, in the order of `mounts`.
+/// Calls `is_dead` at most once for each mount, and never for a mount within a dead one.
+fn dead_among(mounts: &[Mount], is_dead: impl Fn(&Mount) -> bool) -> Vec<&Mount> {
+    let all: Vec<&Mount> = mounts.iter().collect();
+    let mut outer: Option<&Path> = None;
+    let mut dead = BTreeSet::new();
+    for (at, mount) in by_point(&all) {
+        let is_within = |outer: &Path| mount.point != outer && mount.point.starts_with(outer);
+        if outer.is_some_and(is_within) {
+            dead.insert(at);
+        } else if is_dead(mount) {
+            outer = Some(&mount.point);
+            dead.insert(at);
+        }
+    }
+    let dead = dead.into_iter().filter_map(|at| mounts.get(at));
+    dead.collect()
+}
+
 /// Asks the file system of an open file. Returns true if the kernel reports that no daemon answers,
 /// or that the connection has ended during the question.
 fn nobody_answers(file: OwnedFd) -> bool {
@@ -49,7 +74,37 @@ fn nobody_answers(file: OwnedFd) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
+    use crate::base::mountinfo;
+    use std::{cell::Cell, fs::File};
+
+    fn line(id: usize, point: &str) -> String {
+        format!("{id} 24 0:26 / {point} ro - fuse.plimsoll plimsoll rw\n")
+    }
+
+    #[test]
+    fn a_mount_within_a_dead_one_is_dead_and_is_not_asked() {
+        let points = ["/v/a/b", "/v", "/v2", "/v", "/w/a", "/w/a/b"];
+        let text = (1..).zip(points).map(|(id, point)| line(id, point));
+        let mounts: Vec<Mount> = mountinfo::parse(&text.collect::<String>()).collect();
+        let found = dead_among(&mounts, |mount| {
+            assert_ne!(mount.id, 1);
+            [4, 6].contains(&mount.id)
+        });
+        let found: Vec<u32> = found.iter().map(|mount| mount.id).collect();
+        assert_eq!(found, [1, 4, 6]);
+    }
+
+    #[test]
+    fn each_mount_is_asked_once_however_many_there_are() {
+        let text = (0..2000).map(|id| line(id, &format!("/v{}/{id}", "/a".repeat(id % 3))));
+        let mounts: Vec<Mount> = mountinfo::parse(&text.collect::<String>()).collect();
+        let asked = Cell::new(0);
+        let found = dead_among(&mounts, |_| {
+            asked.update(|asked| asked + 1);
+            false
+        });
+        assert_eq!((found.len(), asked.get()), (0, 2000));
+    }
 
     #[test]
     fn a_file_system_that_answers_is_not_dead() {

@@ -31,10 +31,8 @@ pub fn find_dead() -> io::Result<Vec<DeadMounts>> {
     let dead = DeadDevices::default();
     let count = Arc::new(move |namespace: &MountNamespace, mounts: &[Mount]| {
         let mut views: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        for mount in mounts {
-            if dead.has(namespace, mount, mounts) {
-                *views.entry(view_of(mount)).or_default() += 1;
-            }
+        for mount in dead.among(namespace, mounts) {
+            *views.entry(view_of(mount)).or_default() += 1;
         }
         views
     });

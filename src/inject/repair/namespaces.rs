@@ -7,7 +7,10 @@ use crate::{
         sys::{self, chain},
         units::Pid,
     },
-    inject::namespace::{EnterError, MountNamespace, inode_of},
+    inject::{
+        namespace::{EnterError, MountNamespace, inode_of},
+        own_mounts::OwnMounts,
+    },
 };
 use std::{cell::Cell, collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
@@ -35,7 +38,7 @@ pub(super) struct OccupiedNamespace {
 #[derive(Debug)]
 pub(super) struct Round {
     /// The mounts of this process at the start of the round.
-    here: Arc<Vec<Mount>>,
+    here: Arc<OwnMounts>,
     late: Cell<usize>,
 }
 
@@ -46,7 +49,7 @@ impl Round {
     /// The errors of the read of `/proc/self/mountinfo`.
     pub(super) fn start() -> io::Result<Round> {
         Ok(Round {
-            here: Arc::new(mountinfo::own()?),
+            here: Arc::new(OwnMounts::read()?),
             late: Cell::new(0),
         })
     }
@@ -97,11 +100,8 @@ impl OccupiedNamespace {
     /// Returns a process of the namespace and Plimsoll's mounts there; `None` if the namespace has no
     /// process with mounts any more.
     pub(super) fn own_mounts(&self) -> Option<(Pid, Vec<Mount>)> {
-        let read = |pid: &Pid| Some((*pid, mountinfo::of(*pid).ok()?));
-        let mut processes = self.pids.iter().filter_map(read);
-        let (pid, mut mounts) = processes.find(|(_, mounts)| !mounts.is_empty())?;
-        mounts.retain(|mount| mount.kind == FS_TYPE);
-        Some((pid, mounts))
+        let read = |pid: &Pid| Some((*pid, mountinfo::of_kind(*pid, FS_TYPE).ok()??));
+        self.pids.iter().find_map(read)
     }
 
     /// Calls `work` with the namespace and Plimsoll's mounts in it that `is_wanted` accepts,
@@ -114,14 +114,10 @@ impl OccupiedNamespace {
     ) -> Option<Visit<T>> {
         for pid in &self.pids {
             let pid = *pid;
-            let Ok(mut mounts) = mountinfo::of(pid) else {
+            let Ok(Some(mut mounts)) = mountinfo::of_kind(pid, FS_TYPE) else {
                 continue;
             };
-            // A process that is about to end has no mounts any more.
-            if mounts.is_empty() {
-                continue;
-            }
-            mounts.retain(|mount| mount.kind == FS_TYPE && is_wanted(mount));
+            mounts.retain(&is_wanted);
             if mounts.is_empty() {
                 return None;
             }

@@ -9,6 +9,7 @@ use crate::{
     inject::{namespace::MountNamespace, target},
 };
 use std::{
+    collections::BTreeSet,
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -26,16 +27,17 @@ pub fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
 }
 
 fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize, String>> {
-    let places: Vec<(&Path, Option<OwnedFd>)> = outermost(mounts)
+    let all: Vec<&Mount> = mounts.iter().collect();
+    let places: Vec<(&Path, Option<OwnedFd>)> = outermost(&all)
         .into_iter()
-        .map(|mount| (namespace.root.below(mount), hosts_file(mount)))
+        .map(|outer| (namespace.root.below(outer.mount), hosts_file(outer.mount)))
         .collect();
     if let Err(error) = namespace.enter() {
         return vec![Err(chain(&error))];
     }
-    let is_wanted = |mount: &Mount| mounts.iter().any(|ours| ours.id == mount.id);
+    let wanted: BTreeSet<u32> = mounts.iter().map(|mount| mount.id).collect();
     let is_ours = |mount: &Mount| match mount.kind == FS_TYPE {
-        true => is_wanted(mount),
+        true => wanted.contains(&mount.id),
         false => target::is_ours(mount),
     };
     let results = places.iter().map(|(path, hosts)| {

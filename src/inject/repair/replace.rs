@@ -2,7 +2,7 @@
 
 use super::{
     dead::DeadDevices,
-    each::{RepairedContainer, each, is_within, outermost},
+    each::{Outermost, RepairedContainer, each, outermost},
     namespaces::device,
 };
 use crate::{
@@ -64,12 +64,11 @@ fn replace_in(
     view: &LivingView,
     dead: &DeadDevices,
 ) -> Vec<Result<usize, String>> {
-    let is_dead = |mount: &&Mount| dead.has(namespace, mount, mounts);
-    let mounts: Vec<Mount> = mounts.iter().filter(is_dead).cloned().collect();
+    let dead = dead.among(namespace, mounts);
     let mut results = Vec::new();
     let mut places = Vec::new();
-    for mount in outermost(&mounts) {
-        match place(namespace, mount, &mounts, view) {
+    for outer in outermost(&dead) {
+        match place(namespace, &outer, view) {
             Ok(place) => places.push(place),
             Err(error) => results.push(Err(error)),
         }
@@ -88,15 +87,14 @@ fn replace_in(
 
 fn place<'a>(
     namespace: &'a MountNamespace,
-    mount: &'a Mount,
-    mounts: &'a [Mount],
+    outer: &Outermost<'a>,
     view: &LivingView,
 ) -> Result<Place<'a>, String> {
+    let mount = outer.mount;
     let root = &namespace.root;
     let target = root.top_of(mount).map_err(|error| chain(&error))?;
     let target = root.must_be_alone(target, root.below(mount));
-    let within = mounts.iter().filter(|inner| is_within(inner, mount));
-    let within = within.filter_map(|inner| {
+    let within = outer.within.iter().filter_map(|inner| {
         let path = inner.point.strip_prefix(&mount.point).ok()?;
         Some((path, view.living(inner)))
     });

@@ -23,7 +23,7 @@ pub(super) fn find() -> Vec<Finding> {
     let all = all.iter();
     let attached = all.filter(|container| mountinfo::of(container.pid).is_ok_and(has_ours));
     let found = attached.filter_map(|container| {
-        let lacking = namespaces.beside(container.pid).without_view();
+        let lacking = namespaces.without_view(container.pid);
         judge(container.shown(), &lacking)
     });
     found.collect()

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use nix::unistd::geteuid;
-use std::{io, path::Path};
+use std::{collections::HashSet, io, path::Path};
 
 /// Finds dead and lost files in the containers of the machine. `is_serving` is true if the
 /// daemon at `mountpoint` serves.
@@ -47,13 +47,16 @@ fn lost() -> io::Result<Vec<RunningContainer>> {
     if notes.is_empty() {
         return Ok(Vec::new());
     }
+    let notes: HashSet<AttachedNote> = notes.into_iter().collect();
     let mut lost = engines::all(Path::new("/"))?;
     lost.retain(|one| {
-        let engine = one.engine.to_string();
-        let is_it = |note: &AttachedNote| note.engine == engine && note.id == one.id;
+        let note = AttachedNote {
+            engine: one.engine.to_string(),
+            id: one.id.clone(),
+        };
         let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
         // Mounts that cannot be read are those of a container that has ended; it has lost nothing.
-        notes.iter().any(is_it) && !mountinfo::of(one.pid).map_or(true, has_ours)
+        notes.contains(&note) && !mountinfo::of(one.pid).map_or(true, has_ours)
     });
     Ok(lost)
 }

@@ -5,13 +5,13 @@ use super::{
     answers::Answers,
     dated::{Dated, Latest},
     error::AnswerError,
-    state::{ContainerState, CpuFacts},
+    state::{ContainerState, CpuFacts, HostNodes, NodeSizes},
 };
 use crate::{
     base::{
         metrics,
         sys::ReadError,
-        units::{Bytes, CpuSet, Micros},
+        units::{Bytes, CpuSet, Micros, NodeId},
     },
     facts::{
         cgroup::{DeviceUse, HugetlbLevel, Memory, Numa},
@@ -41,7 +41,42 @@ impl Answers {
     }
 
     pub(super) fn host_nodes(&self) -> Result<Arc<Vec<Node>>, ReadError> {
-        self.host_fact(&self.host.nodes, || self.machine.nodes())
+        let latest = &self.host.nodes;
+        let online = self.host_online()?;
+        let fact = self.host_fact(latest, || {
+            let lists = self.machine.node_lists(&online)?;
+            let last = latest.lock().last().filter(|last| last.lists == lists);
+            let nodes = match last {
+                Some(last) => Arc::clone(&last.nodes),
+                None => Arc::new(self.machine.nodes(&lists)?),
+            };
+            Ok(HostNodes { lists, nodes })
+        });
+        fact.map(|fact| Arc::clone(&fact.nodes))
+    }
+
+    /// Returns the size of a memory node.
+    pub(super) fn node_size(&self, node: NodeId) -> Result<Bytes, ReadError> {
+        let machine = self.host_meminfo()?.size("MemTotal");
+        let known = {
+            let mut sizes = self.host.node_sizes.lock();
+            if sizes.machine != machine {
+                *sizes = NodeSizes {
+                    machine,
+                    ..NodeSizes::default()
+                };
+            }
+            sizes.nodes.get(&node).copied()
+        };
+        if let Some(size) = known {
+            return Ok(size);
+        }
+        let size = self.machine.node_meminfo(node)?.size("MemTotal");
+        let mut sizes = self.host.node_sizes.lock();
+        if sizes.machine == machine {
+            sizes.nodes.insert(node, size);
+        }
+        Ok(size)
     }
 
     fn host_online(&self) -> Result<Arc<CpuSet>, ReadError> {

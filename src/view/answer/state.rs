@@ -2,11 +2,11 @@
 
 use super::dated::Latest;
 use crate::{
-    base::units::{CpuSet, Micros, Pid},
+    base::units::{Bytes, CpuSet, Micros, NodeId, Pid},
     facts::{
         cgroup::{Cpu, DeviceUse, HugetlbLevel, Memory, Numa},
         container::{Census, Container},
-        host::{Cpuinfo, Meminfo, Node, Stat},
+        host::{Cpuinfo, Meminfo, Node, NodeLists, Stat},
     },
     view::model::{
         load::{Averages, Tasks},
@@ -15,7 +15,10 @@ use crate::{
     },
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Last good facts of the machine. Each fact has a lock of its own.
 #[derive(Debug, Default)]
@@ -24,7 +27,26 @@ pub(super) struct HostState {
     pub(super) stat: Mutex<Latest<Arc<Stat>>>,
     pub(super) cpuinfo: Mutex<Latest<Arc<Cpuinfo>>>,
     pub(super) online: Mutex<Latest<Arc<CpuSet>>>,
-    pub(super) nodes: Mutex<Latest<Arc<Vec<Node>>>>,
+    pub(super) nodes: Mutex<Latest<Arc<HostNodes>>>,
+    /// The sizes of memory nodes, beside the memory of the machine at that time.
+    pub(super) node_sizes: Mutex<NodeSizes>,
+}
+
+/// The memory nodes with the lists that they were read by. A node has the same CPUs as long as no CPU
+/// and no node comes or goes, so that one look at the lists stands for a look at each node.
+#[derive(Debug)]
+pub(super) struct HostNodes {
+    pub(super) lists: NodeLists,
+    pub(super) nodes: Arc<Vec<Node>>,
+}
+
+/// The sizes of memory nodes. They stay as long as the memory of the machine does, which is their sum.
+#[derive(Debug, Default)]
+pub(super) struct NodeSizes {
+    /// The memory of the machine, `MemTotal`.
+    pub(super) machine: Bytes,
+    /// The size of each node that was read.
+    pub(super) nodes: BTreeMap<NodeId, Bytes>,
 }
 
 /// State of one container.

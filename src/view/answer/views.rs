@@ -10,7 +10,7 @@ use crate::{
         sys::{self, ReadError},
         units::{Bytes, CpuSet, NodeId, NodeSet},
     },
-    facts::container::Container,
+    facts::{cgroup::MemoryUse, container::Container},
     view::model::{
         self,
         cpu::Cpuinfo,
@@ -22,6 +22,7 @@ use crate::{
         time::Uptime,
     },
 };
+use std::collections::BTreeMap;
 
 impl Answers {
     /// Returns the memory and swap sizes: `MemTotal`, `MemFree`, `MemAvailable`, `SwapTotal` and
@@ -139,12 +140,12 @@ impl Answers {
         container: &Container,
     ) -> Result<Vec<MeminfoLine>, AnswerError> {
         let usage = self.numa_facts(container)?.usage;
+        let usage: BTreeMap<NodeId, MemoryUse> = usage.into_iter().collect();
         let share = |node: NodeId| {
-            let used = usage.iter().find(|(other, _)| *other == node);
             Ok(NodeShare {
                 id: node,
-                size: self.machine.node_meminfo(node)?.size("MemTotal"),
-                usage: used.map(|(_, usage)| *usage).unwrap_or_default(),
+                size: self.node_size(node)?,
+                usage: usage.get(&node).copied().unwrap_or_default(),
             })
         };
         let shares: Result<Vec<NodeShare>, AnswerError> = memory.iter().map(share).collect();
@@ -162,6 +163,12 @@ impl Answers {
         memory: &NodeSet,
         container: &Container,
     ) -> Result<HugePages, AnswerError> {
+        if self.machine.lacks_huge_pages(size) {
+            return Ok(HugePages {
+                size,
+                ..HugePages::default()
+            });
+        }
         let pool = |node: NodeId| -> Result<HugePages, ReadError> {
             let (total, free) = self.machine.node_huge_pages(node, size)?;
             Ok(HugePages {

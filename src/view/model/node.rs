@@ -51,8 +51,9 @@ pub fn meminfo(
         &totals,
     );
     let like_part = |name: &str| {
+        let keys = MeminfoSource::of(name).keys();
         part(&parted(number(whole, name), shares, |share| {
-            like(name, share).kib()
+            like(keys, share).kib()
         }))
     };
     let line = |line: &MeminfoLine| {
@@ -101,10 +102,10 @@ fn total_use(share: &NodeShare) -> Bytes {
     usage.anon.plus(usage.file).plus(kernel)
 }
 
-/// Returns the use of a node by the kind of memory in the line `name`; all use of the node where no
-/// cgroup counts the kind.
-fn like(name: &str, share: &NodeShare) -> Bytes {
-    match MeminfoSource::of(name).keys() {
+/// Returns the use of a node by the kinds of memory with these names; all use of the node where there
+/// are none, because no cgroup counts the kind.
+fn like(keys: &[&str], share: &NodeShare) -> Bytes {
+    match keys {
         [] => total_use(share),
         keys => {
             let amounts = keys.iter().map(|key| share.usage.of(key));
