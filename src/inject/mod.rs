@@ -31,7 +31,7 @@ pub mod deliver;
 pub mod subprocess;
 
 /// The mounts of this process, read once for many containers.
-mod own_mounts;
+pub mod own_mounts;
 
 /// The mount namespace of a container, seen from outside, and the way into it.
 ///

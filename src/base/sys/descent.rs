@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 64;
 
 /// The directories from a first one down, each once, a directory before those below it.
 ///
-/// A directory at the [greatest depth](MAX_DEPTH) is not left out, but those below it are.
+/// A directory at the greatest depth is not left out, but those below it are.
 #[derive(Debug)]
 pub struct Descent {
     first: Option<Dir>,

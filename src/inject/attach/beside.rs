@@ -67,7 +67,7 @@ struct OtherNamespace {
 }
 
 impl NamespaceTable {
-    /// Reads the namespaces of every process, for at most [`SCAN_TIMEOUT`].
+    /// Reads the namespaces of every process, for at most two seconds.
     ///
     /// # Errors
     /// When `/proc` or the cgroup hierarchies cannot be read.
@@ -116,41 +116,49 @@ impl NamespaceTable {
     /// namespace of its own. `here` are the mounts of this process, for an attach.
     #[must_use]
     pub(in crate::inject) fn beside(&self, pid: Pid, here: Arc<OwnMounts>) -> Beside {
-        let mut beside = Beside {
+        let mut beside = self.of_container(pid, here);
+        let own = inode(pid, "mnt");
+        beside.found.retain(|other| Some(other.inode) != own);
+        beside
+    }
+
+    /// Returns a process of each mount namespace of the container of the process `pid` that has the
+    /// kernel's own files and none of Plimsoll's. None if no mount namespace of the container has files
+    /// of Plimsoll.
+    #[must_use]
+    pub fn without_view(&self, pid: Pid) -> Vec<Pid> {
+        self.of_container(pid, Arc::default()).without_view()
+    }
+
+    /// Returns the mount namespaces of the container of the process `pid`, with that of the process.
+    fn of_container(&self, pid: Pid, here: Arc<OwnMounts>) -> Beside {
+        let mut all = Beside {
             found: Vec::new(),
             here,
             is_whole: self.is_whole,
         };
-        let own = inode(pid, "pid").zip(inode(pid, "mnt"));
-        let (Some((pids, mounts)), Some(key)) = (own, self.key(pid)) else {
-            return beside;
+        let (Some(pids), Some(key)) = (inode(pid, "pid"), self.key(pid)) else {
+            return all;
         };
         if ["self", "1"]
             .map(|host| inode(host, "pid"))
             .contains(&Some(pids))
         {
-            return beside;
+            return all;
         }
-        let others = self.table.get(&pids).into_iter().flatten();
-        let mut others: Vec<_> = others.filter(|(inode, _)| **inode != mounts).collect();
-        others.sort_by_key(|(_, pids)| pids.first().copied());
-        beside.is_whole &= others.len() <= MAX_NAMESPACES;
-        others.truncate(MAX_NAMESPACES);
+        let found = self.table.get(&pids).into_iter().flatten();
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|(_, pids)| pids.first().copied());
+        all.is_whole &= found.len() <= MAX_NAMESPACES + 1;
+        found.truncate(MAX_NAMESPACES + 1);
         // Containers can share a pid namespace, and each has a key of its own.
-        others.retain(|(_, pids)| pids.iter().any(|pid| self.key(*pid) == Some(key)));
-        let others = others.into_iter().map(|(inode, pids)| OtherNamespace {
+        found.retain(|(_, pids)| pids.iter().any(|pid| self.key(*pid) == Some(key)));
+        let found = found.into_iter().map(|(inode, pids)| OtherNamespace {
             inode: *inode,
             pids: pids.clone(),
         });
-        beside.found.extend(others);
-        beside
-    }
-
-    /// Returns a process of each other mount namespace of the container of the process `pid` that has
-    /// the kernel's own files and none of Plimsoll's.
-    #[must_use]
-    pub fn without_view(&self, pid: Pid) -> Vec<Pid> {
-        self.beside(pid, Arc::default()).without_view()
+        all.found.extend(found);
+        all
     }
 
     fn key(&self, pid: Pid) -> Option<Key> {
@@ -169,13 +177,21 @@ fn inode(process: impl std::fmt::Display, name: &str) -> Option<Inode> {
 
 impl Beside {
     fn without_view(&self) -> Vec<Pid> {
-        let lacking = self.found.iter().filter_map(|one| {
-            let read = |pid: &Pid| Some((*pid, mountinfo::of(*pid).ok()?));
+        let read = |pid: &Pid| Some((*pid, mountinfo::of(*pid).ok()?));
+        let mounts = self.found.iter().filter_map(|one| {
             let mut read = one.pids.iter().filter_map(read);
-            let (pid, mounts) = read.find(|(_, mounts)| !mounts.is_empty())?;
-            lacks_view(&mounts).then_some(pid)
+            read.find(|(_, mounts)| !mounts.is_empty())
         });
-        lacking.collect()
+        let mut lacking = Vec::new();
+        let mut has_view = false;
+        for (pid, mounts) in mounts {
+            has_view |= mounts.iter().any(|mount| mount.kind == FS_TYPE);
+            if lacks_view(&mounts) {
+                lacking.push(pid);
+            }
+        }
+        lacking.retain(|_| has_view);
+        lacking
     }
 
     /// Puts the files of the container with that key in each namespace too, and adds the results to

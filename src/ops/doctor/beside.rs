@@ -1,15 +1,7 @@
 //! Services and sandboxes in containers that see the host's files while their container has its own.
 
 use super::{Finding, Level};
-use crate::{
-    base::{
-        mountinfo::{self, Mount},
-        paths::FS_TYPE,
-        units::Pid,
-    },
-    facts::engines,
-    inject::attach::NamespaceTable,
-};
+use crate::{base::units::Pid, facts::engines, inject::attach::NamespaceTable};
 use std::path::Path;
 
 /// Examines every container with Plimsoll's files. Finds nothing where the containers cannot be
@@ -19,10 +11,7 @@ pub(super) fn find() -> Vec<Finding> {
         return Vec::new();
     };
     let all = engines::all(Path::new("/")).unwrap_or_default();
-    let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
-    let all = all.iter();
-    let attached = all.filter(|container| mountinfo::of(container.pid).is_ok_and(has_ours));
-    let found = attached.filter_map(|container| {
+    let found = all.iter().filter_map(|container| {
         let lacking = namespaces.without_view(container.pid);
         judge(container.shown(), &lacking)
     });
