@@ -8,6 +8,7 @@ use crate::{
 use std::{
     fs,
     process::{Child, Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 const LIMIT_KIB: u64 = 256 << 10;
@@ -21,7 +22,9 @@ struct Running {
 
 impl Running {
     fn start(script: &str) -> Running {
-        let id = format!("{:012x}", std::process::id()) + &"b8".repeat(26);
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{number:04x}{:08x}", std::process::id()) + &"b8".repeat(26);
         let outer = Cgroup::new();
         let cgroup = outer.child(&format!("libpod-{id}"));
         cgroup.limit_memory(LIMIT_KIB << 10);
