@@ -1,17 +1,14 @@
 //! Services and sandboxes in containers that see the host's files while their container has its own.
 
 use super::{Finding, Level};
-use crate::{base::units::Pid, facts::engines, inject::attach::NamespaceTable};
-use std::path::Path;
+use crate::{base::units::Pid, facts::engines::RunningContainer, inject::attach::NamespaceTable};
 
-/// Examines every container with Plimsoll's files. Finds nothing where the containers cannot be
-/// listed, which another finding says.
-pub(super) fn find() -> Vec<Finding> {
+/// Examines those of the containers that have Plimsoll's files.
+pub(super) fn find(containers: &[RunningContainer]) -> Vec<Finding> {
     let Ok(namespaces) = NamespaceTable::read() else {
         return Vec::new();
     };
-    let all = engines::all(Path::new("/")).unwrap_or_default();
-    let found = all.iter().filter_map(|container| {
+    let found = containers.iter().filter_map(|container| {
         let lacking = namespaces.without_view(container.pid);
         judge(container.shown(), &lacking)
     });

@@ -2,14 +2,9 @@
 
 use super::{Finding, Level};
 use crate::{
-    base::{
-        mountinfo::{self, Mount},
-        paths::UNCOVERED_SOURCE,
-    },
-    facts::engines,
+    base::{mountinfo::Mount, paths::UNCOVERED_SOURCE},
     inject::install::CriuState,
 };
-use std::path::Path;
 
 /// Judges the set-up of CRIU.
 pub(super) fn find(state: CriuState) -> Option<Finding> {
@@ -27,18 +22,8 @@ pub(super) fn find(state: CriuState) -> Option<Finding> {
     }
 }
 
-/// Names every container of the machine that CRIU cannot restore. Finds nothing where the containers
-/// cannot be listed, which another finding says.
-pub(super) fn find_unrestorable() -> Vec<Finding> {
-    let all = engines::all(Path::new("/")).unwrap_or_default();
-    let found = all.iter().filter_map(|container| {
-        let mounts = mountinfo::of(container.pid).ok()?;
-        judge(container.shown(), &mounts)
-    });
-    found.collect()
-}
-
-fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
+/// Judges whether CRIU can restore the container that is shown by that name.
+pub(super) fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
     let mut mounts = mounts.iter();
     let text = format!(
         "CRIU dumps container {shown}, but cannot restore it: the container is not masked, and has uncovered copies of /proc or /sys"
@@ -51,6 +36,7 @@ fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::mountinfo;
 
     #[test]
     fn a_criu_that_does_not_know_our_mounts_is_a_warning_with_the_fix() {

@@ -25,9 +25,10 @@ mod settings;
 use crate::{
     base::{
         config::{self, ConfigError},
-        mountinfo,
+        mountinfo::{self, Mount},
         sys::chain,
     },
+    facts::{self, engines::RunningContainer},
     inject::install::{self, CriuState},
 };
 use anyhow::{Context, Result};
@@ -66,23 +67,40 @@ pub fn examine(
     let daemon = service::read(root, mountpoint, is_configured, &mounts, is_here);
     found.extend(service::find(&daemon));
     found.extend(selinux::read(root, mountpoint, &mounts).map(selinux::find));
+    // Where the containers cannot be listed, a finding of `containers` says so.
+    let running = match is_here {
+        true => facts::engines::all(root).unwrap_or_default(),
+        false => Vec::new(),
+    };
     if is_here {
         found.extend(containers::find(mountpoint, daemon.is_serving()));
         found.extend(moved::find());
-        found.extend(nested::find());
-        found.extend(beside::find());
+        found.extend(judged(&running, nested::judge));
+        found.extend(beside::find(&running));
     }
     for engine in engines::read(root, &mounts, is_here) {
         found.push(engines::find(&engine));
     }
     let criu = install::criu_state(root, mountpoint);
     found.extend(criu::find(criu));
-    if is_here && criu != CriuState::Absent {
-        found.extend(criu::find_unrestorable());
+    if criu != CriuState::Absent {
+        found.extend(judged(&running, criu::judge));
     }
     found.extend(lxcfs::find(&lxcfs::read(root, &mounts)));
     found.extend(limits::find(&limits::read(root, &mounts)));
     Ok(found)
+}
+
+/// Judges the mounts of each container. A container that has ended is left out.
+fn judged(
+    containers: &[RunningContainer],
+    judge: impl Fn(&str, &[Mount]) -> Option<Finding>,
+) -> Vec<Finding> {
+    let found = containers.iter().filter_map(|container| {
+        let mounts = mountinfo::of(container.pid).ok()?;
+        judge(container.shown(), &mounts)
+    });
+    found.collect()
 }
 
 /// Returns the finding of a configuration with which the daemon does not start, and which the hook

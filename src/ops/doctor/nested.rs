@@ -2,8 +2,7 @@
 
 use super::{Finding, Level};
 use crate::{
-    base::mountinfo::{self, Mount},
-    facts::engines,
+    base::mountinfo::Mount,
     inject::{
         Below,
         uncovered::{Whole, lacking},
@@ -11,18 +10,8 @@ use crate::{
 };
 use std::path::Path;
 
-/// Examines every container of the machine. Finds nothing where the containers cannot be listed,
-/// which another finding says.
-pub(super) fn find() -> Vec<Finding> {
-    let all = engines::all(Path::new("/")).unwrap_or_default();
-    let found = all.iter().filter_map(|container| {
-        let mounts = mountinfo::of(container.pid).ok()?;
-        judge(container.shown(), &mounts)
-    });
-    found.collect()
-}
-
-fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
+/// Judges the mounts of the container that is shown by that name.
+pub(super) fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
     let whole = Whole {
         mounts,
         root: Path::new("/"),
@@ -46,6 +35,7 @@ fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::mountinfo;
 
     #[test]
     fn a_container_whose_only_procfs_our_files_cover_is_named_with_the_fix() {
