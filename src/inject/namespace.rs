@@ -89,8 +89,25 @@ pub(super) fn is_elsewhere(pid: Pid) -> bool {
 /// Returns the inode number of the mount namespace of a process, which is a pid or `self`; `None` if
 /// the process has ended or may not be looked at.
 pub(super) fn inode_of(process: &str) -> Option<u64> {
-    let metadata = fs::metadata(format!("/proc/{process}/ns/mnt"));
+    namespace_of(process, "mnt")
+}
+
+/// Returns the inode number of a namespace of a process, by the name of the namespace below
+/// `/proc/PID/ns`. The process and `None` are as for [`inode_of`].
+pub(super) fn namespace_of(process: &str, name: &str) -> Option<u64> {
+    let metadata = fs::metadata(format!("/proc/{process}/ns/{name}"));
     metadata.ok().map(|metadata| metadata.ino())
+}
+
+/// Lists the processes of the machine, in no order. A process may have ended since. An item is an
+/// error when the list cannot be read on.
+///
+/// # Errors
+/// The errors of `open(2)` on `/proc`.
+pub(super) fn processes() -> io::Result<impl Iterator<Item = io::Result<Pid>>> {
+    let pid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let entries = fs::read_dir("/proc")?;
+    Ok(entries.filter_map(move |entry| entry.map(pid).transpose()))
 }
 
 fn refused(path: &str) -> impl FnOnce(io::Error) -> EnterError {

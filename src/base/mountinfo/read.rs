@@ -8,12 +8,15 @@ use std::{
     path::Path,
 };
 
+/// The mounts of this process.
+const OWN: &str = "/proc/self/mountinfo";
+
 /// Reads the mounts of this process.
 ///
 /// # Errors
 /// The errors of `open(2)` and `read(2)` on `/proc/self/mountinfo`.
 pub fn own() -> io::Result<Vec<Mount>> {
-    at(Path::new("/proc/self/mountinfo"))
+    at(Path::new(OWN))
 }
 
 /// Reads the mounts of the process `pid`.
@@ -32,6 +35,15 @@ pub fn of(pid: Pid) -> io::Result<Vec<Mount>> {
 pub fn of_kind(pid: Pid, kind: &str) -> io::Result<Option<Vec<Mount>>> {
     let text = text(Path::new(&format!("/proc/{pid}/mountinfo")))?;
     Ok((!text.is_empty()).then(|| parse_kind(&text, kind).collect()))
+}
+
+/// Reads the mounts of the file system type `kind` of this process. A mount of another type costs no
+/// copy.
+///
+/// # Errors
+/// The errors of `open(2)` and `read(2)` on `/proc/self/mountinfo`.
+pub fn own_of_kind(kind: &str) -> io::Result<Vec<Mount>> {
+    Ok(parse_kind(&text(Path::new(OWN))?, kind).collect())
 }
 
 /// Reads the mounts from a file in the format of `/proc/PID/mountinfo`.

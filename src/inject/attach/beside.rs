@@ -14,12 +14,15 @@ use crate::{
         container::{Caller, Callers},
         host::Machine,
     },
-    inject::{deliver::Delivery, namespace::MountNamespace, own_mounts::OwnMounts},
+    inject::{
+        deliver::Delivery,
+        namespace::{MountNamespace, inode_of, namespace_of, processes},
+        own_mounts::OwnMounts,
+    },
 };
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -37,6 +40,9 @@ const SCAN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time after which no more namespaces of one container are reached, in multiples of the timeout
 /// of one namespace.
 const TIMEOUTS: u32 = 4;
+
+/// The name of a pid namespace below `/proc/PID/ns`.
+const PID: &str = "pid";
 
 /// The inode number of a namespace.
 type Inode = u64;
@@ -90,17 +96,14 @@ impl NamespaceTable {
 
     fn scan(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + SCAN_TIMEOUT;
-        for entry in fs::read_dir("/proc")? {
+        for pid in processes()? {
             if Instant::now() > deadline {
                 self.is_whole = false;
                 break;
             }
-            let name = entry?.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
-                continue;
-            };
+            let pid = pid?;
             // A process may end, and a kernel thread has no mount namespace.
-            if let Some((pids, mounts)) = inode(pid, "pid").zip(inode(pid, "mnt")) {
+            if let Some((pids, mounts)) = namespaces(pid) {
                 let known = self.table.entry(pids).or_default().entry(mounts);
                 let known = known.or_default();
                 if known.len() < MAX_PIDS {
@@ -117,7 +120,7 @@ impl NamespaceTable {
     #[must_use]
     pub(in crate::inject) fn beside(&self, pid: Pid, here: Arc<OwnMounts>) -> Beside {
         let mut beside = self.of_container(pid, here);
-        let own = inode(pid, "mnt");
+        let own = inode_of(&pid.to_string());
         beside.found.retain(|other| Some(other.inode) != own);
         beside
     }
@@ -137,11 +140,12 @@ impl NamespaceTable {
             here,
             is_whole: self.is_whole,
         };
-        let (Some(pids), Some(key)) = (inode(pid, "pid"), self.key(pid)) else {
+        let pids = namespace_of(&pid.to_string(), PID);
+        let (Some(pids), Some(key)) = (pids, self.key(pid)) else {
             return all;
         };
         if ["self", "1"]
-            .map(|host| inode(host, "pid"))
+            .map(|host| namespace_of(host, PID))
             .contains(&Some(pids))
         {
             return all;
@@ -170,9 +174,10 @@ impl NamespaceTable {
     }
 }
 
-fn inode(process: impl std::fmt::Display, name: &str) -> Option<Inode> {
-    let metadata = fs::metadata(format!("/proc/{process}/ns/{name}"));
-    metadata.ok().map(|metadata| metadata.ino())
+/// Returns the pid namespace and the mount namespace of a process.
+fn namespaces(pid: Pid) -> Option<(Inode, Inode)> {
+    let process = pid.to_string();
+    namespace_of(&process, PID).zip(inode_of(&process))
 }
 
 impl Beside {

@@ -5,7 +5,7 @@
 
 use crate::{
     base::{paths::PENDING_NOTES, sys::owner_of, units::Pid},
-    inject::namespace::inode_of,
+    inject::namespace::{inode_of, processes},
 };
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
@@ -115,11 +115,7 @@ pub fn claim_pending(view: &Path) -> Vec<PendingContainer> {
     }
     let own = inode_of("self");
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
-            continue;
-        };
+    for pid in processes().into_iter().flatten().flatten() {
         let Some(namespace) = inode_of(&pid.to_string()) else {
             continue;
         };

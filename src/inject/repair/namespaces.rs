@@ -8,11 +8,11 @@ use crate::{
         units::Pid,
     },
     inject::{
-        namespace::{EnterError, MountNamespace, inode_of},
+        namespace::{EnterError, MountNamespace, inode_of, processes},
         own_mounts::OwnMounts,
     },
 };
-use std::{cell::Cell, collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 /// The time after which the work in one mount namespace is given up, because the root of a process
 /// there may lie in a file system whose daemon hangs.
@@ -77,11 +77,8 @@ impl OccupiedNamespace {
     pub(super) fn all() -> io::Result<Vec<OccupiedNamespace>> {
         let own = inode_of("self");
         let mut found: BTreeMap<u64, OccupiedNamespace> = BTreeMap::new();
-        for entry in fs::read_dir("/proc")? {
-            let name = entry?.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
-                continue;
-            };
+        for pid in processes()? {
+            let pid = pid?;
             // A process may end, and a kernel thread has no namespace.
             let Some(inode) = inode_of(&pid.to_string()) else {
                 continue;
@@ -154,7 +151,7 @@ impl OccupiedNamespace {
 /// Returns the device number of Plimsoll's file system that is mounted last at `point` in this
 /// process's mount namespace.
 pub(super) fn device(point: &Path) -> Option<String> {
-    let mounts = mountinfo::own().ok()?.into_iter();
-    let mut mounts = mounts.filter(|mount| mount.kind == FS_TYPE && mount.point == point);
+    let mounts = mountinfo::own_of_kind(FS_TYPE).ok()?.into_iter();
+    let mut mounts = mounts.filter(|mount| mount.point == point);
     mounts.next_back().map(|mount| mount.device)
 }

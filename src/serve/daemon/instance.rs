@@ -6,7 +6,11 @@ use super::{
     settings::{Event, ServeSettings},
 };
 use crate::{
-    base::state::{ServingRight, Store, Term, TermWord},
+    base::{
+        mountinfo,
+        paths::FS_TYPE,
+        state::{ServingRight, Store, Term, TermWord},
+    },
     serve::{
         fuse::{Cached, Direct, Server},
         handover::{Descriptors, Manifest, Name},
@@ -197,10 +201,11 @@ impl Instance {
         Arc::clone(&self.answers)
     }
 
-    /// Has the kernel send each closed file at once, also on connections that a predecessor began.
+    /// Makes the kernel send each closed file at once, also on connections that a predecessor began.
     pub(super) fn allow_background(&self) {
+        let mounts = mountinfo::own_of_kind(FS_TYPE).unwrap_or_default();
         for point in self.points() {
-            if let Err(error) = allow_background(&point) {
+            if let Err(error) = allow_background(&mounts, &point) {
                 tracing::warn!(point = %point.display(), %error, "the kernel sends closed files late");
             }
         }

@@ -3,7 +3,7 @@
 
 use super::{label, side::Side};
 use crate::base::{
-    mountinfo,
+    mountinfo::Mount,
     paths::{self, FS_TYPE},
     sys::{self, Dir},
 };
@@ -41,17 +41,17 @@ pub enum MountError {
 const MAX_BACKGROUND: &str = "4096";
 
 /// Allows more background requests on the connection that is mounted at `point`. The handshake could
-/// state the number too, but a successor could not change it then.
+/// state the number too, but a successor could not change it then. `mounts` are this process's mounts
+/// of the view.
 ///
 /// # Errors
 /// When the connection is not mounted there, or the kernel refuses.
-pub fn allow_background(point: &Path) -> io::Result<()> {
-    let mounts = mountinfo::own()?;
+pub fn allow_background(mounts: &[Mount], point: &Path) -> io::Result<()> {
     let mount = mounts.iter().rfind(|mount| mount.point == point);
-    let minor = mount.and_then(|mount| Some(mount.device.split_once(':')?.1.to_owned()));
+    let minor = mount.and_then(|mount| Some(mount.device.split_once(':')?.1));
     let minor = minor.ok_or(io::ErrorKind::NotFound)?;
     let connections = Dir::from(sys::mount::fuse_connections()?);
-    let setting = Path::new(&minor).join("max_background");
+    let setting = Path::new(minor).join("max_background");
     connections.set(&setting, MAX_BACKGROUND)
 }
 
