@@ -20,10 +20,10 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 /// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its
 /// files starts all the same, with the host's; a line on standard error and in the system log
 /// (journalctl -t plimsoll) says why. The daemon gives the container its files when the daemon is
-/// back. A container with the annotation plimsoll.io/view=false keeps the host's files. For a container that CRIU
-/// restores the hook does nothing: CRIU restores the files. The settings come
-/// from /etc/plimsoll/config.toml and the options. Of its environment the
-/// hook reads only LXC_ROOTFS_MOUNT and LXC_NAME, and only with --lxc.
+/// back. A container with the annotation plimsoll.io/view=false keeps the host's files. For a container
+/// that CRIU restores the hook does nothing: CRIU restores the files. The settings come from
+/// /etc/plimsoll/config.toml and the options. Of its environment the hook reads only LXC_ROOTFS_MOUNT
+/// and LXC_NAME, and only with --lxc.
 ///
 /// Exit status: 0, or 1 if the container must not start.
 #[derive(Debug, clap::Args)]

@@ -20,9 +20,18 @@ impl World {
         if !can_be {
             return None;
         }
-        let next = match self.successor_acts(protocol, pid, step, how) {
+        let one = &self.processes[pid];
+        let acting = Acting {
+            pid,
+            step,
+            how,
+            supervision: one.supervision,
+            handover: one.handover,
+            held: one.held,
+        };
+        let next = match self.successor_acts(protocol, acting) {
             Some(next) => next,
-            None => self.predecessor_acts(protocol, pid, step, how)?,
+            None => self.predecessor_acts(protocol, acting)?,
         };
         match next {
             Next::Step(step) => self.processes[pid].role = Role::Daemon(step),
@@ -38,15 +47,15 @@ impl World {
     }
 
     /// The acts up to the moment at which the daemon takes requests.
-    fn successor_acts(
-        &mut self,
-        protocol: &Protocol,
-        pid: Pid,
-        step: Step,
-        how: How,
-    ) -> Option<Next> {
-        let one = &self.processes[pid];
-        let (supervision, handover, held) = (one.supervision, one.handover, one.held);
+    fn successor_acts(&mut self, protocol: &Protocol, acting: Acting) -> Option<Next> {
+        let Acting {
+            pid,
+            step,
+            how,
+            supervision,
+            handover,
+            held,
+        } = acting;
         let is_late = how == How::TooLate;
         let ends_late = matches!(
             step,
@@ -135,15 +144,15 @@ impl World {
     }
 
     /// The acts of a daemon that takes requests, and of a predecessor.
-    fn predecessor_acts(
-        &mut self,
-        protocol: &Protocol,
-        pid: Pid,
-        step: Step,
-        how: How,
-    ) -> Option<Next> {
-        let one = &self.processes[pid];
-        let (supervision, handover, held) = (one.supervision, one.handover, one.held);
+    fn predecessor_acts(&mut self, protocol: &Protocol, acting: Acting) -> Option<Next> {
+        let Acting {
+            pid,
+            step,
+            how,
+            supervision,
+            handover,
+            held,
+        } = acting;
         let lineage = held.term.map(|term| term.lineage);
         let is_late = how == How::TooLate;
         let fails = match protocol.has_terms {
@@ -288,7 +297,18 @@ impl World {
     }
 }
 
-/// What follows an act of a daemon.
+/// A daemon that acts, as it is before the act.
+#[derive(Debug, Clone, Copy)]
+struct Acting {
+    pid: Pid,
+    step: Step,
+    how: How,
+    supervision: Option<End>,
+    handover: Option<End>,
+    held: Held,
+}
+
+/// The step that follows an act of a daemon.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Step(Step),

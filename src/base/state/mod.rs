@@ -8,6 +8,7 @@ mod slot;
 mod term;
 mod term_word;
 
+pub use slot::words;
 pub use term::{ServingRight, Term};
 pub use term_word::TermWord;
 

@@ -72,7 +72,7 @@ pub(super) fn decode(slot: &[u8]) -> Option<(Head, &[u8])> {
 }
 
 /// Returns the first `N` words of `bytes`; `None` when `bytes` is shorter.
-pub(super) fn words<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
+pub fn words<const N: usize>(bytes: &[u8]) -> Option<[u64; N]> {
     let (chunks, _) = bytes.as_chunks::<WORD>();
     let chunks: &[_; N] = chunks.first_chunk()?;
     Some(chunks.map(u64::from_le_bytes))

@@ -10,7 +10,17 @@ use std::path::Path;
 /// Every supported kernel has this clock; the time is 0 on any other.
 #[must_use]
 pub fn since_boot() -> Micros {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Micros::ZERO, |now| {
+    time(ClockId::CLOCK_BOOTTIME)
+}
+
+/// Returns the CPU time that this thread has used.
+#[must_use]
+pub fn thread_time() -> Micros {
+    time(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn time(clock: ClockId) -> Micros {
+    clock_gettime(clock).map_or(Micros::ZERO, |now| {
         let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
         let nanos = u64::try_from(now.tv_nsec()).unwrap_or(0);
         Micros(seconds.saturating_mul(1_000_000)).plus(Micros::from_nanos(nanos))

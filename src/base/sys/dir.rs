@@ -287,6 +287,13 @@ pub fn text(content: Vec<u8>) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
+/// Reads text up to the end, or up to the first error. Bytes that are no UTF-8 are replaced.
+pub fn text_from(mut from: impl Read) -> String {
+    let mut content = Vec::new();
+    let _ = from.read_to_end(&mut content);
+    text(content)
+}
+
 /// Reads a whole file as text. Bytes that are no UTF-8 are replaced, so that they cost at most the line
 /// in which they stand.
 ///

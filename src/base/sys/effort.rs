@@ -1,7 +1,7 @@
 //! The bound of the work that one request may cause.
 
+use super::clock::thread_time;
 use crate::base::units::Micros;
-use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
 /// The number of steps that are always granted, so that a small work is always done whole.
@@ -34,16 +34,6 @@ impl Effort {
         self.steps = self.steps.saturating_add(1);
         self.steps <= MIN_STEPS || (thread_time() < self.cpu && Instant::now() < self.elapsed)
     }
-}
-
-/// Returns the CPU time that this thread has used.
-#[must_use]
-pub fn thread_time() -> Micros {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Micros::ZERO, |now| {
-        let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
-        let nanos = u64::try_from(now.tv_nsec()).unwrap_or(0);
-        Micros(seconds.saturating_mul(1_000_000)).plus(Micros::from_nanos(nanos))
-    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,13 @@ pub enum ReadError {
     },
 }
 
+/// Returns true when the error says that a file, process or device is gone (ENOENT, ESRCH, ENODEV).
+#[must_use]
+pub fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENODEV))
+}
+
 impl ReadError {
     /// Returns a function for `map_err` that makes [`ReadError::Refused`] of the file `path`.
     pub fn refused(path: &Path) -> impl FnOnce(io::Error) -> ReadError + '_ {
@@ -46,10 +53,7 @@ impl ReadError {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         match self {
-            ReadError::Refused { source, .. } => {
-                source.kind() == io::ErrorKind::NotFound
-                    || matches!(source.raw_os_error(), Some(libc::ESRCH | libc::ENODEV))
-            }
+            ReadError::Refused { source, .. } => is_gone(source),
             ReadError::Garbled { .. } => false,
         }
     }

@@ -98,6 +98,15 @@ pub fn writable_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
     ready_within(socket, PollFlags::POLLOUT, time)
 }
 
+/// Waits until the other end of `socket` is closed.
+///
+/// # Errors
+///
+/// ETIMEDOUT when it is not closed within `time`; the errors of `poll(2)` but EINTR.
+pub fn closed_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
+    ready_within(socket, PollFlags::empty(), time)
+}
+
 fn ready_within(socket: impl AsFd, events: PollFlags, time: Duration) -> nix::Result<()> {
     let end = Instant::now() + time;
     loop {

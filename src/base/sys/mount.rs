@@ -59,9 +59,9 @@ pub fn number(file: BorrowedFd<'_>) -> nix::Result<u64> {
     }
 }
 
-/// Returns the directory with the settings of the machine's FUSE connections, in a detached mount of
-/// its own: it may be mounted nowhere. Each connection has a directory there, named by the minor number
-/// of its device (`Documentation/filesystems/fuse/fuse.rst`).
+/// Returns the directory with the settings of the machine's FUSE connections, in a detached mount,
+/// because an administrator may have unmounted the directory. Each connection has a directory there,
+/// named by the minor number of its device (`Documentation/filesystems/fuse/fuse.rst`).
 ///
 /// # Errors
 ///

@@ -172,6 +172,19 @@ impl Layout {
     /// Closes files of cgroups that nobody read for a minute, some at a time: the kernel keeps a
     /// removed cgroup as long as one of its files is open.
     pub fn close_idle(&self) {
+        let all = self.of_controllers().chain([&self.key_hierarchy]);
+        all.for_each(|hierarchy| hierarchy.root.close_idle());
+    }
+
+    /// Returns whether all controllers are in one hierarchy, so that a container has one path.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.of_controllers()
+            .all(|hierarchy| Arc::ptr_eq(hierarchy, &self.key_hierarchy))
+    }
+
+    /// Returns the hierarchy of each controller that is mounted.
+    fn of_controllers(&self) -> impl Iterator<Item = &Arc<Hierarchy>> {
         let all = [
             &self.memory,
             &self.cpu,
@@ -180,23 +193,7 @@ impl Layout {
             &self.io,
             &self.hugetlb,
         ];
-        let all = all.into_iter().flatten().chain([&self.key_hierarchy]);
-        all.for_each(|hierarchy| hierarchy.root.close_idle());
-    }
-
-    /// Returns whether all controllers are in one hierarchy, so that a container has one path.
-    #[must_use]
-    pub fn is_single(&self) -> bool {
-        let others = [
-            &self.memory,
-            &self.cpu,
-            &self.cpuacct,
-            &self.cpuset,
-            &self.io,
-            &self.hugetlb,
-        ];
-        let mut others = others.into_iter().flatten();
-        others.all(|hierarchy| Arc::ptr_eq(hierarchy, &self.key_hierarchy))
+        all.into_iter().flatten()
     }
 
     /// Returns the key of the container at `paths`: the inode number of its directory in the

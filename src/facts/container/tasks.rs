@@ -137,23 +137,18 @@ impl Census {
     /// returns the sum.
     fn window(&mut self, sample: Sample, tasks: usize) -> Sample {
         self.samples.push_back(sample);
-        let mut sum = self
-            .samples
-            .iter()
-            .copied()
-            .fold(Sample::default(), Sample::and);
         while let Some(oldest) = self.samples.front()
             && self.samples.len() > 1
-            && sum.read - oldest.read >= tasks
+            && self.sum().read - oldest.read >= tasks
         {
             self.samples.pop_front();
-            sum = self
-                .samples
-                .iter()
-                .copied()
-                .fold(Sample::default(), Sample::and);
         }
-        sum
+        self.sum()
+    }
+
+    fn sum(&self) -> Sample {
+        let samples = self.samples.iter().copied();
+        samples.fold(Sample::default(), Sample::and)
     }
 
     fn find_youngest(&mut self, youngest: Option<(Micros, Tid)>, machine: &Machine) {

@@ -8,7 +8,7 @@
 use crate::{
     base::{
         paths::FS_TYPE,
-        sys::chain,
+        sys::{chain, is_gone},
         units::{Key, Pid},
     },
     inject::{
@@ -21,9 +21,7 @@ use crate::{
         tree::{ContainerTree, DetachedMount, TreeOwner},
     },
 };
-use nix::errno::Errno;
 use std::{
-    io,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -101,7 +99,7 @@ pub(super) fn within(
     let delivery = subprocess::run(timeout, || match MountNamespace::of_container(here, pid) {
         Ok(namespace) => work(&namespace).unwrap_or_else(none),
         Err(EnterError::Ended(_)) => none(),
-        Err(EnterError::Refused { source, .. }) if has_ended(&source) => none(),
+        Err(EnterError::Refused { source, .. }) if is_gone(&source) => none(),
         Err(error) => Delivery::Failed(chain(&error)),
     });
     match delivery {
@@ -122,12 +120,6 @@ pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Deliv
         Err(error) => Delivery::Failed(chain(&error)),
     });
     delivery.unwrap_or_else(|| late(timeout))
-}
-
-/// Returns whether a file below `/proc/PID` cannot be opened because the process has ended.
-fn has_ended(error: &io::Error) -> bool {
-    let ended = [Errno::ENOENT, Errno::ESRCH].map(|errno| Some(errno as i32));
-    ended.contains(&error.raw_os_error())
 }
 
 fn late(timeout: Duration) -> Delivery {

@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use super::change::below;
-use crate::inject::binds;
+use crate::{base::sys, inject::binds};
 
 /// The configuration that CRIU reads before every other option.
 pub(super) const CONFIGURATION: &str = "/etc/criu/default.conf";
@@ -41,7 +41,7 @@ pub fn criu_state(root: &Path, view: &Path) -> CriuState {
     if !is_installed(root) {
         return CriuState::Absent;
     }
-    let text = std::fs::read_to_string(below(root, Path::new(CONFIGURATION))).unwrap_or_default();
+    let text = sys::read_text(&below(root, Path::new(CONFIGURATION))).unwrap_or_default();
     match text.contains(&part(view)) {
         true => CriuState::Set,
         false => CriuState::Unset,

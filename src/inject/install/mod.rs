@@ -29,10 +29,10 @@ use std::{io, path::PathBuf};
 /// [`InstallError::Write`].
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// An engine that the user named is not installed.
+    /// An engine or program that the user named is not installed.
     #[error("{name} is not installed here: there is no {program}")]
     Missing {
-        /// The engine.
+        /// The name on the command line.
         name: &'static str,
         /// The program by which the engine would be found.
         program: &'static str,

@@ -6,7 +6,7 @@ use crate::{
     facts::engines::{CommandLines, EnginePackage, Flag},
 };
 use std::{
-    io::{Read, Write},
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -85,14 +85,12 @@ fn proof(program: &Path, lines: &CommandLines, text: &str) -> Option<(bool, Stri
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
-    let (mut input, mut output) = (child.stdin.take()?, child.stderr.take()?);
+    let (mut input, output) = (child.stdin.take()?, child.stderr.take()?);
     let text = text.to_owned();
     let said = sys::with_timeout(PROOF_TIMEOUT, move || {
         let _ = input.write_all(text.as_bytes());
         drop(input);
-        let mut said = Vec::new();
-        let _ = output.read_to_end(&mut said);
-        sys::text(said)
+        sys::text_from(output)
     });
     if said.is_none() {
         let _ = child.kill();

@@ -21,12 +21,8 @@ pub(super) fn command(program: impl AsRef<Path>, args: &[&str]) -> Option<String
     command.args(args).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
-    let mut out = child.stdout.take()?;
-    let text = sys::with_timeout(PROBE_TIMEOUT, move || {
-        let mut printed = Vec::new();
-        let _ = out.read_to_end(&mut printed);
-        sys::text(printed)
-    });
+    let out = child.stdout.take()?;
+    let text = sys::with_timeout(PROBE_TIMEOUT, move || sys::text_from(out));
     if text.is_none() {
         let _ = child.kill();
     }

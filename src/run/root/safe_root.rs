@@ -69,14 +69,12 @@ impl SafeRoot {
     /// Reads a file, at most [`MAX_TEXT_SIZE`] bytes; returns an empty text for a missing file.
     /// Bytes that are no UTF-8 are replaced.
     pub(crate) fn read_text(&self, path: &str) -> String {
-        let mut content = Vec::new();
         // Without O_NONBLOCK a pipe at this path would block the open.
-        if let Ok(file) = self.open_with(Path::new(path), OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
-            let _ = File::from(file)
-                .take(MAX_TEXT_SIZE)
-                .read_to_end(&mut content);
-        }
-        sys::text(content)
+        let file = self.open_with(Path::new(path), OFlag::O_RDONLY | OFlag::O_NONBLOCK);
+        file.map_or_else(
+            |_| String::new(),
+            |file| sys::text_from(File::from(file).take(MAX_TEXT_SIZE)),
+        )
     }
 
     /// Opens the directory at `path`. Creates a missing directory, and its parents.

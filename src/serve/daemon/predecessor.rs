@@ -26,7 +26,7 @@ pub(super) struct Predecessor {
     keeper: Option<Channel>,
 }
 
-/// What a daemon that is being replaced has handed over.
+/// A daemon that is being replaced, with its descriptors.
 #[derive(Debug)]
 pub(super) struct HandedOver {
     pub(super) predecessor: Predecessor,
@@ -54,26 +54,31 @@ impl Predecessor {
             }
             let (mut predecessor, descriptors) = next;
             let term = descriptors.manifest()?.term();
-            let is_drained = predecessor.drain()?;
-            let following = match term {
-                _ if is_drained => None,
-                Some(_) => predecessor.next_daemon(end, mountpoint)?,
+            if predecessor.drain()? {
+                return Ok(HandedOver {
+                    predecessor,
+                    descriptors,
+                    dead: None,
+                });
+            }
+            next = match term {
+                Some(_) => match predecessor.next_daemon(end, mountpoint)? {
+                    Some(next) => next,
+                    None => {
+                        return Ok(HandedOver {
+                            predecessor,
+                            descriptors,
+                            dead: term,
+                        });
+                    }
+                },
                 None => {
                     // Without terms only the lock, which is one of the descriptors, tells whether
                     // another daemon follows.
                     drop(descriptors);
-                    next = Predecessor::connect_until(end, mountpoint)?;
-                    continue;
+                    Predecessor::connect_until(end, mountpoint)?
                 }
             };
-            let Some(following) = following else {
-                return Ok(HandedOver {
-                    predecessor,
-                    descriptors,
-                    dead: term.filter(|_| !is_drained),
-                });
-            };
-            next = following;
         }
     }
 
@@ -177,8 +182,8 @@ impl Predecessor {
     }
 
     /// Orders a predecessor of a version without terms to end, and its keeper to start no other daemon.
-    /// Both may be dead. From
-    /// the return on, this process is the only one that serves on the mount point.
+    /// Both may be dead. From the return on, this process is the only one that serves on the mount
+    /// point.
     ///
     /// The predecessor and its keeper each get a message, since each may be killed at any moment. A
     /// process that does not end sends [`Message::ServesOn`]; no answer means that the process is

@@ -11,7 +11,6 @@ use crate::{
     },
 };
 use anyhow::{Context, Result};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use std::{
@@ -172,8 +171,8 @@ impl Supervisor {
 
     /// Sends [`Message::Alive`] twice in each watchdog time, as long as requests are answered, and
     /// calls `between` each time. Aborts this process when a request is not answered: the requests
-    /// that are stuck get EIO before, so that no successor gets them, and are told to the server. Starts
-    /// another keeper when the keeper dies. Returns only without a supervisor or a watchdog.
+    /// that are stuck get EIO before, so that no successor gets them, and are told to the server.
+    /// Starts another keeper when the keeper dies. Returns only without a supervisor or a watchdog.
     ///
     /// No call here reads the view itself: a thread that waits for an answer of its own process
     /// keeps that process from ending when it is killed (`request_wait_answer` in `fs/fuse/dev.c`).
@@ -229,10 +228,7 @@ impl Supervisor {
             thread::sleep(left);
             return false;
         };
-        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
-        let left = left.saturating_add(Duration::from_millis(1));
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
+        fd::closed_within(&socket, left).is_ok()
     }
 
     /// Starts another keeper, and gives it the descriptors.

@@ -1,5 +1,5 @@
-//! The share of each container in the work of the daemon. A request of a container that has used up
-//! its share waits in a queue of that container; requests of others go on.
+//! The share of each container in the work of the daemon. A request of a container whose share is used
+//! up waits in a queue of that container; requests of other containers go on.
 //!
 //! Each container has an account, charged with the CPU time of its requests on the direct connection.
 //! The account is due at the moment by which the container's share makes up for its requests. Until

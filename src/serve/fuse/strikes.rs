@@ -3,7 +3,7 @@
 
 use super::error::ReplyError;
 use crate::base::{
-    state::{Kind, Store},
+    state::{Kind, Store, words},
     units::{Key, Micros},
 };
 use parking_lot::Mutex;
@@ -93,20 +93,14 @@ impl Strikes {
 
 impl Struck {
     /// Returns the record for a successor: the count and the moment, 8 bytes little endian each.
-    fn record(self) -> [u8; 16] {
-        let mut record = [0; 16];
-        let (count, last) = record.split_at_mut(8);
-        count.copy_from_slice(&self.count.to_le_bytes());
-        last.copy_from_slice(&self.last.0.to_le_bytes());
-        record
+    fn record(self) -> Vec<u8> {
+        [self.count, self.last.0].map(u64::to_le_bytes).concat()
     }
 
     fn parse(record: &[u8]) -> Option<Struck> {
-        let (count, last) = record.split_first_chunk()?;
-        Some(Struck {
-            count: u64::from_le_bytes(*count),
-            last: Micros(u64::from_le_bytes(last.try_into().ok()?)),
-        })
+        let [count, last] = words(record)?;
+        let last = Micros(last);
+        Some(Struck { count, last })
     }
 }
 

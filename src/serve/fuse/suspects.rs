@@ -6,7 +6,7 @@
 
 use crate::{
     base::{
-        state::{Kind, Store},
+        state::{Kind, Store, words},
         units::Key,
     },
     serve::wire::{RESENT, Side, Work},
@@ -128,15 +128,13 @@ impl Suspects {
 
     /// Writes a record: the deaths and the key of the container, 0 while not known.
     fn put(&self, number: u64, deaths: u64, key: u64) {
-        let record = [deaths.to_le_bytes(), key.to_le_bytes()].concat();
-        self.store.put(Kind::Suspect, number, &record);
+        let record = [deaths, key].map(u64::to_le_bytes);
+        self.store.put(Kind::Suspect, number, &record.concat());
     }
 
     fn deaths(&self, number: u64) -> Option<(u64, u64)> {
-        let record = self.store.get(Kind::Suspect, number)?;
-        let (deaths, key) = record.split_first_chunk()?;
-        let key = u64::from_le_bytes(key.try_into().ok()?);
-        Some((u64::from_le_bytes(*deaths), key))
+        let [deaths, key] = words(&self.store.get(Kind::Suspect, number)?)?;
+        Some((deaths, key))
     }
 }
 

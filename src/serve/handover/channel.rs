@@ -14,7 +14,6 @@ use crate::base::sys::{
 };
 use nix::{
     errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, shutdown, socket,
     },
@@ -248,8 +247,7 @@ impl Channel {
     /// Returns whether a process holds the other end.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
-        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready == 0)
+        fd::closed_within(&self.socket, Duration::ZERO) == Err(Errno::ETIMEDOUT)
     }
 
     /// Stops reading: packets that have arrived can be received, and a process that sends later gets

@@ -114,8 +114,8 @@ impl WorkerProgress {
 }
 
 impl Gate {
-    /// Runs one request; `run` gets the place of this worker among all. If the gate is closed after
-    /// it, waits until the gate opens.
+    /// Runs one request, then waits while the gate is closed. `run` gets the place of this worker
+    /// among all.
     pub fn pass(&self, work: Work, run: impl FnOnce(usize)) {
         self.work_on(work, run);
         if self.is_closed.load(Ordering::Acquire) {
