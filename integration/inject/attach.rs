@@ -73,7 +73,7 @@ fn a_running_container_of_crun_gets_its_files_and_loses_them() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_running_container_of_runc_gets_its_files_and_loses_them() {
     attaches_and_detaches(Bundle::new("runc"));
     attaches_and_detaches(Bundle::new("runc").user_namespace());

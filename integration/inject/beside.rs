@@ -150,7 +150,7 @@ fn a_stopped_daemon_leaves_no_file_in_the_mount_namespace_of_a_service() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and cgroups"]
+#[ignore = "needs root, /dev/fuse, cgroups and a real CPU"]
 fn a_container_with_hundreds_of_mount_namespaces_is_attached_and_one_problem_says_what_is_left() {
     let daemon = Daemon::start();
     let container =

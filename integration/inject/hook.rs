@@ -45,7 +45,7 @@ fn sees_its_own_at_every_stage(runtime: &str) {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_container_of_runc_starts_with_its_own_files() {
     sees_its_own_at_every_stage("runc");
 }
@@ -68,7 +68,7 @@ fn closed_bundle(runtime: &str) -> (Bundle, tempfile::TempDir) {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_container_in_a_user_namespace_that_cannot_read_its_bundle_has_its_own_files() {
     let daemon = Daemon::start();
     for stage in ["createRuntime", "createContainer"] {

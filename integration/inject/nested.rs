@@ -79,7 +79,7 @@ fn a_user_namespace_in_a_container_of_crun_mounts_what_it_mounts_without_the_hoo
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_user_namespace_in_a_container_of_runc_mounts_what_it_mounts_without_the_hook() {
     mounts_what_it_mounts_without_the_hook("runc");
 }
@@ -98,7 +98,7 @@ fn count(pid: u32, word: &str) -> usize {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_user_namespace_in_a_container_mounts_the_same_before_during_and_after_an_attach() {
     let mut daemon = Daemon::start();
     let bundle = unmasked("runc").script("exec sleep 1000");
@@ -128,7 +128,7 @@ fn a_user_namespace_in_a_container_mounts_the_same_before_during_and_after_an_at
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_container_with_masks_gets_no_uncovered_copy_by_an_attach() {
     let daemon = Daemon::start();
     let mut bundle = unmasked("runc").script("exec sleep 1000");

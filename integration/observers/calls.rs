@@ -40,7 +40,7 @@ fn assert_host_load(program: &str, load: f64) {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn programs_that_ask_for_the_affinity_still_count_the_hosts_cpus() {
     assert_same("nproc");
     assert_same("busybox nproc");
@@ -48,28 +48,28 @@ fn programs_that_ask_for_the_affinity_still_count_the_hosts_cpus() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn programs_that_ask_sysinfo_still_find_the_hosts_memory() {
     assert_same("getconf _PHYS_PAGES");
     assert_same("busybox free | awk '/^Mem/ { print $2 }'");
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn programs_that_ask_sysinfo_still_find_the_hosts_load() {
     assert_prints_host_load("busybox uptime | sed 's/.*, //'");
     assert_prints_host_load("/usr/bin/python3 -c 'import os; print(os.getloadavg()[2])'");
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn all_possible_cpus_are_the_hosts_on_purpose() {
     assert_same("nproc --all");
     assert_same("getconf _NPROCESSORS_CONF");
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, 2 CPUs and make"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs, make and a real CPU"]
 fn make_still_runs_as_many_jobs_as_nproc_counts() {
     assert_same("echo 'all:; @echo $(MAKEFLAGS)' | make -f - -j$(nproc) | grep -o -- '-j[0-9]*'");
 }
@@ -107,7 +107,7 @@ fn openmp_still_starts_a_thread_for_each_cpu_of_the_host() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, 2 CPUs and /usr/lib/python3/dist-packages/threadpoolctl.py"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs, /usr/lib/python3/dist-packages/threadpoolctl.py and a real CPU"]
 fn openblas_below_numpy_still_starts_a_thread_for_each_cpu_of_the_host() {
     let script = "import numpy, threadpoolctl as t; print(t.threadpool_info()[0]['num_threads'])";
     assert_like_host(&format!("/usr/bin/python3 -c \"{script}\""), "nproc");
@@ -130,7 +130,7 @@ fn redis_still_finds_the_hosts_memory() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and stress-ng"]
+#[ignore = "needs root, /dev/fuse, stress-ng and a real CPU"]
 fn stress_ng_still_finds_the_hosts_memory() {
     assert_same("stress-ng --cpu 1 --timeout 1 --verbose 2>&1 | grep -o 'RAM total: [^,]*'");
 }
@@ -143,7 +143,7 @@ fn ninja_on_cgroup_v2_still_builds_for_the_hosts_cpus() {
 
 /// On cgroup v2 libuv 1.49 and later reads the cgroup itself.
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroup v1, 2 CPUs and node"]
+#[ignore = "needs root, /dev/fuse, cgroup v1, 2 CPUs, node and a real CPU"]
 fn node_still_counts_the_hosts_cpus_as_available() {
     assert_same("node -p 'os.availableParallelism()'");
 }

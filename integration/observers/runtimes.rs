@@ -23,7 +23,7 @@ fn java_finds_one_processor_and_the_containers_memory() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, 2 CPUs and perl"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs, perl and a real CPU"]
 fn perl_finds_one_processor_online() {
     let text = inside(&["perl", "-MPOSIX", "-e", "print POSIX::sysconf(84)"]);
     assert_eq!(text, "1");
@@ -89,7 +89,7 @@ fn ninja_builds_for_one_processor() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, 2 CPUs and stress-ng"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs, stress-ng and a real CPU"]
 fn stress_ng_finds_one_processor_online() {
     let text = shell("stress-ng --cpu -1 --timeout 1 --verbose 2>&1");
     assert!(text.contains(" 1 processor online"), "{text}");

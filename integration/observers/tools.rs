@@ -4,7 +4,7 @@ use super::{inside, shell, value, words};
 use crate::harness::is_v2;
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn lscpu_finds_one_cpu_its_caches_and_its_node() {
     let text = inside(&["lscpu"]);
     assert_eq!(value(&text, "CPU(s)"), "1");
@@ -24,7 +24,7 @@ fn lscpu_finds_one_cpu_its_caches_and_its_node() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn mpstat_and_sar_count_one_cpu_that_is_idle() {
     let text = inside(&["mpstat", "-P", "ALL", "1", "1"]);
     assert!(text.lines().next().unwrap().ends_with("(1 CPU)"), "{text}");
@@ -55,7 +55,7 @@ fn mpstat_and_sar_count_one_cpu_that_is_idle() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn numactl_and_numastat_find_a_node_of_the_containers_size() {
     let text = inside(&["numactl", "-H"]);
     assert_eq!(value(&text, "available"), "1 nodes (0)");
@@ -73,7 +73,7 @@ fn numactl_and_numastat_find_a_node_of_the_containers_size() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn hwloc_finds_one_processing_unit_and_the_containers_memory() {
     let text = inside(&["lstopo-no-graphics", "--no-io"]);
     assert!(text.starts_with("Machine (256MB total)"), "{text}");
@@ -82,7 +82,7 @@ fn hwloc_finds_one_processing_unit_and_the_containers_memory() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn htop_draws_one_cpu_and_the_containers_memory() {
     // An emulated machine may take long to draw it.
     let script = "export COLUMNS=120 LINES=40 TERM=xterm; script -qfec 'htop -C -d 10' /tmp/screen </dev/null >/dev/null 2>&1 & \
@@ -93,7 +93,7 @@ fn htop_draws_one_cpu_and_the_containers_memory() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn those_that_list_the_directories_of_cpus_count_one() {
     assert_eq!(inside(&["busybox", "nproc", "--all"]), "1\n");
     assert_eq!(
@@ -111,7 +111,7 @@ fn those_that_list_the_directories_of_cpus_count_one() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn psutil_finds_times_and_swap_of_the_container() {
     let script = "import psutil, time; print(psutil.swap_memory().total, len(psutil.cpu_times(percpu=True)), \
         time.time() - psutil.boot_time() < 60, psutil.cpu_percent(1) < 50)";
@@ -120,7 +120,7 @@ fn psutil_finds_times_and_swap_of_the_container() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and 2 CPUs"]
+#[ignore = "needs root, /dev/fuse, 2 CPUs and a real CPU"]
 fn w_and_iostat_find_the_containers_age_and_its_cpu() {
     let text = shell("w | head -1");
     assert!(text.contains("up 0 min"), "{text}");
@@ -132,7 +132,7 @@ fn w_and_iostat_find_the_containers_age_and_its_cpu() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn lsmem_finds_none_of_the_hosts_memory_blocks() {
     let text = shell("lsmem 2>&1; ls -A /sys/devices/system/memory 2>/dev/null; true");
     assert!(!text.contains("0x"), "{text}");

@@ -55,7 +55,7 @@ fn a_container_that_opens_without_a_pause_gets_no_error_and_no_more_than_its_sha
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups and python3"]
+#[ignore = "needs root, /dev/fuse, cgroups, python3 and a real CPU"]
 fn a_container_can_hold_as_many_files_open_as_on_a_machine() {
     let daemon = Daemon::start();
     let cgroup = Cgroup::new();

@@ -123,7 +123,7 @@ while (1) {
 "#;
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, nsenter and perl"]
+#[ignore = "needs root, /dev/fuse, cgroups, nsenter, perl and a real CPU"]
 fn a_proc_that_is_shared_and_private_in_turn_gets_no_file_that_others_see() {
     let daemon = Daemon::start();
     let (own, shared) = (Own::new(), Shared::new());
@@ -166,7 +166,7 @@ fn a_proc_that_is_shared_and_private_in_turn_gets_no_file_that_others_see() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root and a real CPU"]
 fn the_kernel_refuses_an_unbindable_mount_on_a_shared_one() {
     let (shared, alone) = (Shared::new(), tempfile::tempdir().unwrap());
     let opened = |path: &Path| File::open(path).unwrap();
@@ -184,7 +184,7 @@ fn the_kernel_refuses_an_unbindable_mount_on_a_shared_one() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups and nsenter"]
+#[ignore = "needs root, /dev/fuse, cgroups, nsenter and a real CPU"]
 fn a_proc_that_is_renamed_replaced_and_covered_during_the_hook_gets_no_file_elsewhere() {
     let daemon = Daemon::start();
     let own = Own::new();
@@ -263,7 +263,7 @@ fn attached_while(daemon: &Daemon, shared: &Shared, script: &str) -> u32 {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, crun and a real CPU"]
 fn a_container_that_moves_its_proc_in_a_loop_gets_no_file_elsewhere() {
     let daemon = Daemon::start();
     let script = "mount -o move /proc /vol/p; umount /vol/p; mount -t proc proc /proc";
@@ -272,7 +272,7 @@ fn a_container_that_moves_its_proc_in_a_loop_gets_no_file_elsewhere() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, crun and a real CPU"]
 fn a_container_that_covers_its_files_in_a_loop_gets_no_file_elsewhere() {
     let daemon = Daemon::start();
     let script = "echo > /tmp/own; mount -o bind /tmp/own /proc/meminfo; umount /proc/meminfo; \

@@ -26,7 +26,7 @@ use std::{
 };
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
     let daemon = Daemon::start();
     // The workers of the drained daemon stand still until the connection closes.
@@ -35,7 +35,7 @@ fn a_successor_that_goes_away_before_it_serves_leaves_the_daemon_serving() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_dry_run_of_a_replacement_does_not_disturb_the_daemon() {
     let daemon = Daemon::start();
     let serving = daemon.pid();
@@ -60,14 +60,14 @@ fn a_dry_run_of_a_replacement_does_not_disturb_the_daemon() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_manifest_of_an_unknown_version_is_refused_in_one_line() {
     let said = refusal("{\"version\":\"9\",\"news\":[]}");
     assert!(said.contains("version 9"), "{said}");
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_corrupt_manifest_is_refused_in_one_line() {
     let said = refusal("{\"version\":\"1\",\"mountp");
     assert!(said.contains("corrupt"), "{said}");
@@ -102,7 +102,7 @@ fn refusal(manifest: &'static str) -> String {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_killed_daemon_is_replaced_as_soon_as_its_keeper_has_started_another_one() {
     let mut daemon = Daemon::start();
     let keeper = daemon.process.id();
@@ -120,7 +120,7 @@ fn a_killed_daemon_is_replaced_as_soon_as_its_keeper_has_started_another_one() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_of_a_daemon_that_is_killed_meanwhile_learns_that_another_one_serves() {
     let daemon = Daemon::start();
     let (socket, mut held) = drain(&daemon);
@@ -137,7 +137,7 @@ fn a_successor_of_a_daemon_that_is_killed_meanwhile_learns_that_another_one_serv
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_daemon_that_is_killed_when_its_successor_serves_has_no_other_successor() {
     let mut daemon = Daemon::start();
     let (_socket, mut held) = drain(&daemon);
@@ -148,7 +148,7 @@ fn a_daemon_that_is_killed_when_its_successor_serves_has_no_other_successor() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_daemon_whose_successor_times_out_serves_on_and_says_so() {
     let daemon = Daemon::start();
     let (socket, _held) = drain(&daemon);
@@ -159,7 +159,7 @@ fn a_daemon_whose_successor_times_out_serves_on_and_says_so() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_that_is_too_late_for_a_daemon_without_terms_does_not_serve() {
     for (is_followed, why) in [(false, "has waited for too long"), (true, "has died")] {
         let mut between = Asked::with(without_term).drained();
@@ -177,7 +177,7 @@ fn a_successor_that_is_too_late_for_a_daemon_without_terms_does_not_serve() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_does_not_serve_beside_a_daemon_that_serves_on() {
     let mut between = Between::new();
     let serving = between.daemon.pid();
@@ -193,7 +193,7 @@ fn a_successor_does_not_serve_beside_a_daemon_that_serves_on() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_daemon_that_gets_no_message_of_a_successor_that_serves_ends() {
     let mut between = Between::new();
     between.say_drained();
@@ -206,7 +206,7 @@ fn a_daemon_that_gets_no_message_of_a_successor_that_serves_ends() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_answers_readers_though_daemon_and_keeper_die_before_they_are_ready() {
     let Asked {
         mut successor,
@@ -225,7 +225,7 @@ fn a_successor_answers_readers_though_daemon_and_keeper_die_before_they_are_read
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_serves_though_daemon_and_keeper_have_died_meanwhile() {
     let mut between = Between::new();
     between.end_daemon();
@@ -237,7 +237,7 @@ fn a_successor_serves_though_daemon_and_keeper_have_died_meanwhile() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_that_dies_before_it_serves_is_followed_by_one_that_tells_the_daemon_again() {
     let mut between = Asked::with(without_term).drained();
     between.end_daemon();
@@ -251,7 +251,7 @@ fn a_successor_that_dies_before_it_serves_is_followed_by_one_that_tells_the_daem
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_successor_whose_keeper_dies_before_it_serves_gets_another_one() {
     let mut between = Between::new();
     between.end_daemon();
@@ -272,7 +272,7 @@ fn a_successor_whose_keeper_dies_before_it_serves_gets_another_one() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_daemon_that_dies_while_it_comes_to_rest_is_replaced_when_the_next_one_serves() {
     let Between {
         successor: _successor,
