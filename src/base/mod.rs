@@ -3,6 +3,9 @@
 /// Quantities, each with a type of its own: bytes, time, CPUs, process ids, limits.
 pub mod units;
 
+/// The text that the program prints, without characters on which a terminal acts.
+pub mod output;
+
 /// The directories, files and names by which Plimsoll is known on a machine.
 pub mod paths;
 

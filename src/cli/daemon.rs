@@ -3,7 +3,7 @@
 use super::stderr;
 use crate::{
     base::{
-        config, paths, respawn,
+        config, output, paths, respawn,
         units::{Micros, Pid},
     },
     serve::daemon::{self, Mode, ServeSettings},
@@ -86,7 +86,7 @@ impl Daemon {
             share: configured.share,
             config_file: self.config,
         };
-        let status = daemon::serve(settings, |error| stderr::complain(&format!("{error:#}")))?;
+        let status = daemon::serve(settings, |error| output::complain(&format!("{error:#}")))?;
         Ok(u8::try_from(status).unwrap_or(stderr::FAILURE_STATUS))
     }
 

@@ -2,12 +2,17 @@
 
 use std::{
     env,
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    base::{config, paths, units::Limit},
+    base::{
+        config,
+        output::{complain, escaped},
+        paths,
+        units::Limit,
+    },
     facts::host::Machine,
     run::{
         self,
@@ -135,11 +140,8 @@ impl Run {
         let request = self.request()?;
         let exit = run::run(request)?;
         if let Some(kept) = exit.kept {
-            let _ = writeln!(
-                std::io::stderr(),
-                "plimsoll: the container's changes are kept in {}",
-                kept.display()
-            );
+            let kept = escaped(&kept);
+            complain(&format!("the container's changes are kept in {kept}"));
         }
         Ok(exit.status)
     }
