@@ -3,3 +3,4 @@
 mod doctor;
 mod show;
 mod terminal;
+mod values;

@@ -2,7 +2,7 @@
 
 use crate::{
     base::{
-        config::{self, Config},
+        config::{self, Config, HOOK_TIMEOUT_RANGE},
         output::{complain, escaped},
         paths, respawn,
     },
@@ -39,7 +39,7 @@ pub(super) struct Hook {
     #[arg(long = respawn::UNLIMITED)]
     unlimited: bool,
     /// The time to wait for the daemon, instead of the configuration's
-    #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = |text: &str| HOOK_TIMEOUT_RANGE.parse(text))]
     hook_timeout: Option<Duration>,
     /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
     #[arg(long)]

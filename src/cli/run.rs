@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Run {
-    /// The limit of memory: a number and b, k, m or g; at least 6m
+    /// The limit of memory: a number and b, k, m, g or t; from 6m to 4096t
     #[arg(short, long, value_name = "SIZE")]
     memory: Option<String>,
     /// The limit of memory and swap together; -1 for no limit of swap
