@@ -1,9 +1,9 @@
 //! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
 
-use super::stderr;
 use crate::{
     base::{
         config::{self, Config},
+        output::{self, escaped},
         paths, respawn,
         units::Pid,
     },
@@ -18,7 +18,7 @@ use crate::{
 };
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// The status where a container could not be reached.
 const UNREACHED: u8 = 1;
@@ -187,7 +187,7 @@ fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
                 format!("container {id} keeps the host's files: {error}")
             }
         };
-        stderr::complain(&problem);
+        output::complain(&problem);
         status = UNREACHED;
     }
     status
@@ -226,21 +226,19 @@ impl Which {
             let result = act(selected);
             if let Err(error) = result.note {
                 let shown = (selected.container.as_ref()).map_or("-", RunningContainer::shown);
-                stderr::complain(&format!(
+                output::complain(&format!(
                     "doctor cannot tell whether {shown} has lost its files: {error}"
                 ));
             }
             row(selected, result.delivery, names)
         });
         let rows: Vec<AttachRow> = rows.collect();
-        let mut out = std::io::stdout().lock();
         match self.output {
-            AttachFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
-            AttachFormat::Table if rows.is_empty() => writeln!(out, "no container runs")?,
+            AttachFormat::Json => output::print_json(&rows)?,
+            AttachFormat::Table if rows.is_empty() => output::print("no container runs\n")?,
             AttachFormat::Table => {
-                for row in &rows {
-                    writeln!(out, "{}", row.line())?;
-                }
+                let lines = rows.iter().map(|row| row.line() + "\n");
+                output::print(&lines.collect::<String>())?;
             }
         }
         let is_well = rows.iter().all(|row| row.problems.is_empty());
@@ -285,13 +283,15 @@ impl AttachRow {
             .map_or("-".to_owned(), |engine| engine.to_string());
         let mut line = format!(
             "{engine:<10}  {:<24}  {:>7}  {}",
-            self.shown, self.pid, self.state
+            escaped(&self.shown).to_string(),
+            self.pid,
+            self.state
         );
         if self.mounts > 0 {
             line += &format!(" ({} files)", self.mounts);
         }
         if let Some(first) = self.problems.first() {
-            line += &format!(": {first}");
+            line += &format!(": {}", escaped(first));
         }
         if self.problems.len() > 1 {
             line += &format!(" (and {} problems more)", self.problems.len() - 1);

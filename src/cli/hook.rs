@@ -1,9 +1,9 @@
 //! `plimsoll hook`: the command that a container runtime calls. It is hidden, for no person types it.
 
-use super::stderr;
 use crate::{
     base::{
-        config::{self, Config},
+        config::{self, Config, HOOK_TIMEOUT_RANGE},
+        output::{complain, escaped},
         paths, respawn,
     },
     inject::{
@@ -39,7 +39,7 @@ pub(super) struct Hook {
     #[arg(long = respawn::UNLIMITED)]
     unlimited: bool,
     /// The time to wait for the daemon, instead of the configuration's
-    #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = |text: &str| HOOK_TIMEOUT_RANGE.parse(text))]
     hook_timeout: Option<Duration>,
     /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
     #[arg(long)]
@@ -72,7 +72,7 @@ impl Hook {
         if let Some(report) = &self.report {
             fs::write(report, &line)?;
         }
-        stderr::complain(&line);
+        complain(&line);
         if config.require {
             return Ok(REFUSED);
         }
@@ -86,7 +86,7 @@ impl Hook {
             Err(error) => {
                 let error = anyhow::Error::from(error);
                 log(&format!("a container starts with the defaults: {error:#}"));
-                stderr::complain(&format!("{error:#}"));
+                complain(&format!("{error:#}"));
                 Config::default()
             }
         };
@@ -164,7 +164,8 @@ fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow
 /// that succeeds.
 pub(super) fn log(line: &str) {
     // Severity and facility by RFC 3164: a warning of a daemon.
-    let line = format!("<28>plimsoll: {}", line.replace('\n', " "));
+    let line = line.replace('\n', " ");
+    let line = format!("<28>plimsoll: {}", escaped(&line));
     let sent = UnixDatagram::unbound().and_then(|socket| {
         socket.set_nonblocking(true)?;
         socket.connect("/dev/log")?;

@@ -1,16 +1,13 @@
 //! `plimsoll install` and `plimsoll uninstall`.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
 use crate::{
-    base::{config, paths},
+    base::{config, output, paths},
     inject::install::{self, Change, Installable, Plan, TargetHost},
 };
 
@@ -174,20 +171,16 @@ impl EngineSelection {
         if !self.dry_run {
             install::carry_out(host, plans)?;
         }
-        let text = match self.output {
-            InstallFormat::Text => plans.iter().map(|plan| self.text(plan, note)).collect(),
+        match self.output {
+            InstallFormat::Text => {
+                let texts = plans.iter().map(|plan| self.text(plan, note));
+                output::print(&texts.collect::<String>())?;
+            }
             InstallFormat::Json => {
-                let plans: Vec<_> = plans.iter().map(json).collect();
-                serde_json::to_string_pretty(&plans)? + "\n"
+                output::print_json(&plans.iter().map(json).collect::<Vec<_>>())?;
             }
-        };
-        let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(error).context("cannot write to standard output")
-            }
-            _ => Ok(0),
         }
+        Ok(0)
     }
 
     fn text(&self, plan: &Plan, note: fn(Installable) -> &'static str) -> String {

@@ -2,12 +2,17 @@
 
 use std::{
     env,
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    base::{config, paths, units::Limit},
+    base::{
+        config,
+        output::{complain, escaped},
+        paths,
+        units::Limit,
+    },
     facts::host::Machine,
     run::{
         self,
@@ -25,7 +30,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Run {
-    /// The limit of memory: a number and b, k, m or g; at least 6m
+    /// The limit of memory: a number and b, k, m, g or t; from 6m to 4096t
     #[arg(short, long, value_name = "SIZE")]
     memory: Option<String>,
     /// The limit of memory and swap together; -1 for no limit of swap
@@ -135,11 +140,8 @@ impl Run {
         let request = self.request()?;
         let exit = run::run(request)?;
         if let Some(kept) = exit.kept {
-            let _ = writeln!(
-                std::io::stderr(),
-                "plimsoll: the container's changes are kept in {}",
-                kept.display()
-            );
+            let kept = escaped(&kept);
+            complain(&format!("the container's changes are kept in {kept}"));
         }
         Ok(exit.status)
     }

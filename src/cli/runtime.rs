@@ -2,11 +2,11 @@
 
 use std::{ffi::OsString, path::Path};
 
-use super::{hook, stderr};
+use super::hook;
 use crate::{
     base::{
         config::{self, Config},
-        paths,
+        output, paths,
     },
     inject::oci::Wrapper,
 };
@@ -58,7 +58,7 @@ impl RuntimeCommand {
 /// failure.
 pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
     let warn = |line: &str| {
-        stderr::complain(line);
+        output::complain(line);
         hook::log(line);
     };
     // A bad configuration must not prevent the stop and removal of containers.

@@ -19,7 +19,12 @@ use super::{
     uncovered::UncoveredPlan,
 };
 use crate::{
-    base::{mountinfo, sys::chain, units::Pid},
+    base::{
+        mountinfo,
+        sys::chain,
+        tolerant::{Tolerant, understood},
+        units::Pid,
+    },
     facts::container,
 };
 use nix::{
@@ -122,16 +127,16 @@ pub struct OciState {
     /// The first process of the container; at the stages that run inside, by the container's own
     /// number or 0.
     #[serde(default)]
-    pid: Option<i64>,
+    pid: Tolerant<i64>,
     /// The directory that will be the container's root; only crun names it.
     #[serde(default)]
-    root: Option<PathBuf>,
+    root: Tolerant<PathBuf>,
     /// The status: `creating` or `created` at the stages of a new container.
     #[serde(default)]
-    status: Option<String>,
+    status: Tolerant<String>,
     /// The annotations of the container.
     #[serde(default)]
-    annotations: Option<HashMap<String, String>>,
+    annotations: Tolerant<HashMap<String, Tolerant<String>>>,
 }
 
 /// The annotation with which a container declines the view, by the value `false`.
@@ -150,15 +155,15 @@ impl OciState {
     /// the container, among them those of the view. The status of such a container is `stopped`.
     #[must_use]
     pub fn is_restored(&self) -> bool {
-        self.status.as_deref() == Some("stopped")
+        self.status.0.as_deref() == Some("stopped")
     }
 
     /// Returns whether the container declines the view: its annotation `plimsoll.io/view` is `false`.
     #[must_use]
     pub fn declines_view(&self) -> bool {
-        let annotations = self.annotations.as_ref();
+        let annotations = self.annotations.0.as_ref();
         let value = annotations.and_then(|all| all.get(VIEW_ANNOTATION));
-        value.is_some_and(|value| value == "false")
+        value.is_some_and(|value| value.0.as_deref() == Some("false"))
     }
 
     /// Finds the place from which this process reaches the container.
@@ -177,7 +182,11 @@ impl OciState {
     /// the pid: inside, a runtime may name the container's own number, while `/proc` is still the
     /// host's.
     fn elsewhere(&self) -> Option<Pid> {
-        let pid = self.pid.and_then(|pid| u32::try_from(pid).ok()).map(Pid)?;
+        let pid = self
+            .pid
+            .0
+            .and_then(|pid| u32::try_from(pid).ok())
+            .map(Pid)?;
         let own = fs::read_link("/proc/self").ok()?;
         let is_own = own == Path::new(&process::id().to_string());
         (pid != Pid(0) && is_own && namespace::is_elsewhere(pid)).then_some(pid)
@@ -200,7 +209,7 @@ impl OciState {
     /// Returns the root that a runtime shows without a rule to do so: crun names it in the state, runc
     /// makes it the working directory. The directory must be the root of a mount.
     fn root_beside(&self) -> Option<PathBuf> {
-        let root = self.root.clone();
+        let root = self.root.0.clone();
         let root = root.or_else(|| env::current_dir().ok())?;
         let mounts = mountinfo::own().ok()?;
         let is_mounted = mounts.iter().any(|mount| mount.point == root);
@@ -209,18 +218,19 @@ impl OciState {
 }
 
 /// The part of an OCI configuration that a hook needs.
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
 struct BundleConfiguration {
-    root: Option<ConfiguredRoot>,
-    linux: Option<ConfiguredMasks>,
+    root: Tolerant<ConfiguredRoot>,
+    linux: Tolerant<ConfiguredMasks>,
 }
 
 /// The paths that a runtime covers; runc does so after the hooks.
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ConfiguredMasks {
-    masked_paths: Option<Vec<PathBuf>>,
-    readonly_paths: Option<Vec<PathBuf>>,
+    masked_paths: Tolerant<Vec<Tolerant<PathBuf>>>,
+    readonly_paths: Tolerant<Vec<Tolerant<PathBuf>>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -284,17 +294,16 @@ fn root(bundle: &Path) -> Result<NewRoot, HookError> {
         Ok(configuration) => configuration,
         Err(source) => return Err(HookError::Garbled { path, source }),
     };
-    let root = configuration.root.ok_or(HookError::NoRoot { path })?;
+    let root = configuration.root.0.ok_or(HookError::NoRoot { path })?;
     let ConfiguredMasks {
         masked_paths,
         readonly_paths,
-    } = configuration.linux.unwrap_or_default();
+    } = configuration.linux.0.unwrap_or_default();
     Ok(NewRoot {
         path: bundle.join(root.path),
         later: [masked_paths, readonly_paths]
             .into_iter()
-            .flatten()
-            .flatten()
+            .flat_map(|paths| understood(paths.0.unwrap_or_default()))
             .collect(),
     })
 }
@@ -351,6 +360,64 @@ mod tests {
         assert_eq!(later, ["/proc/kcore", "/proc/sys"].map(PathBuf::from));
         let text = r#"{"root": {"path": "/"}, "linux": {"maskedPaths": null}}"#;
         assert!(root(bundle(text).path()).unwrap().later.is_empty());
+    }
+
+    /// Values of every shape, some of which no program writes.
+    const ODD: [&str; 8] = [
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "[]",
+        "{}",
+        "[[1],{}]",
+        r#""\ud800""#,
+    ];
+
+    #[test]
+    fn an_odd_value_in_a_configuration_costs_only_itself() {
+        for odd in ODD {
+            let text = format!(
+                r#"{{"ociVersion":{odd},"root":{{"path":"/r","readonly":{odd}}},"mounts":{odd},"linux":{{"seccomp":{odd},"maskedPaths":["/a",{odd},"/b"],"readonlyPaths":{odd}}}}}"#
+            );
+            let found = root(bundle(&text).path()).unwrap();
+            assert_eq!(found.path, Path::new("/r"), "{odd}");
+            assert_eq!(found.later, ["/a", "/b"].map(PathBuf::from), "{odd}");
+            let text = format!(r#"{{"root":{{"path":"/r"}},"linux":{odd}}}"#);
+            assert_eq!(root(bundle(&text).path()).unwrap().path, Path::new("/r"));
+            let text = format!(r#"{{"root":{odd}}}"#);
+            let error = root(bundle(&text).path()).unwrap_err();
+            assert!(matches!(error, HookError::NoRoot { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_odd_value_in_a_state_costs_only_itself() {
+        for odd in ODD {
+            let text = format!(
+                r#"{{"ociVersion":{odd},"id":"box","bundle":"/b","pid":{odd},"root":{odd},"annotations":{{"x":{odd},"plimsoll.io/view":"false"}},"status":{odd}}}"#
+            );
+            let state = OciState::read(text.as_bytes()).unwrap();
+            assert_eq!(state.id, "box");
+            assert!(state.declines_view() && !state.is_restored(), "{odd}");
+            let text =
+                format!(r#"{{"id":"box","bundle":"/b","status":"stopped","annotations":{odd}}}"#);
+            let state = OciState::read(text.as_bytes()).unwrap();
+            assert!(state.is_restored() && !state.declines_view(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_state_or_configuration_that_ends_too_early_is_refused_in_one_line() {
+        let whole = r#"{"id":"box","bundle":"/b","root":{"path":"/r"},"pid":1}"#;
+        for end in 0..whole.len() {
+            let text = &whole[..end];
+            let of_state = OciState::read(text.as_bytes()).unwrap_err();
+            let of_bundle = root(bundle(text).path()).unwrap_err();
+            for error in [of_state, of_bundle] {
+                assert!(!chain(&error).contains('\n'), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -93,6 +93,38 @@ fn write(captured: &Captured, app: &str, state: &State) {
         _ => format!("{line}\n"),
     });
     captured.write("proc/meminfo", &lines.collect::<String>());
+    // The machine's pages of 2 MB on its nodes, where the machine has nodes.
+    for (node, pages) in [(0, state.pool / 3), (1, state.pool - state.pool / 3)] {
+        let directory = format!("sys/devices/system/node/node{node}/hugepages/hugepages-2048kB");
+        if captured.path.join(&directory).exists() {
+            for name in ["nr", "free"] {
+                let path = format!("{directory}/{name}_hugepages");
+                captured.write(&path, &format!("{pages}\n"));
+            }
+        }
+    }
+}
+
+/// Returns the machine's or the container's huge pages on all nodes in KiB, by the name of their count:
+/// `nr_hugepages`, `free_hugepages`.
+fn huge_pages(captured: &Captured) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for attribute in attributes(captured) {
+        let path = attribute.path();
+        let Some((_, size)) = path.split_once("/hugepages/hugepages-") else {
+            continue;
+        };
+        let Some((size, name)) = size.split_once("kB/") else {
+            continue;
+        };
+        let read = captured
+            .answers
+            .render_attribute(attribute, &captured.container);
+        let text = String::from_utf8(read.unwrap()).unwrap();
+        let count: u64 = text.trim_end().parse().unwrap();
+        *sums.entry(name.to_owned()).or_default() += count * size.parse::<u64>().unwrap();
+    }
+    sums
 }
 
 fn lines(text: &str) -> BTreeMap<String, u64> {
@@ -185,6 +217,19 @@ fn the_lines_of_the_nodes_add_up_to_the_machines() {
         }
         let pages: u64 = nodes.iter().map(|node| node["FilePages"]).sum();
         prop_assert_eq!(pages, view["Cached"] + view["SwapCached"] + view["Buffers"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_huge_pages_of_all_nodes_and_sizes_are_part_of_the_memory() {
+    in_every_state("big-128cpu", |captured| {
+        let view = lines(&captured.read(File::Meminfo));
+        let sums = huge_pages(captured);
+        prop_assert!(sums["nr_hugepages"] <= view["MemTotal"], "{:?}", sums);
+        prop_assert!(sums["free_hugepages"] <= sums["nr_hugepages"]);
+        // Those that meminfo counts are among them.
+        prop_assert!(view["Hugetlb"] <= sums["nr_hugepages"], "{:?}", sums);
         Ok(())
     });
 }

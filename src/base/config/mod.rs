@@ -8,3 +8,4 @@ mod values;
 pub use parse::parse;
 pub use read::{ConfigError, read};
 pub use settings::{Config, RuntimeSettings};
+pub use values::{HOOK_TIMEOUT_RANGE, MAX_AGE_RANGE, TimeRange, WATCHDOG_RANGE};

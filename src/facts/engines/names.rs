@@ -5,6 +5,7 @@ use super::{
     shapes::{Label, is_long},
     table::Engine,
 };
+use crate::base::tolerant::{Tolerant, understood};
 use serde::Deserialize;
 use std::{
     cell::RefCell,
@@ -76,8 +77,12 @@ impl Names<'_> {
         let mut known = self.podman.borrow_mut();
         files.find_map(|path| {
             let names = known.entry(path).or_insert_with_key(|path| {
-                let all = read::<Vec<Stored>>(path).unwrap_or_default();
-                let name = |stored: Stored| (stored.id, stored.names.into_iter().next());
+                let all = read::<Vec<Tolerant<Stored>>>(path).unwrap_or_default();
+                let all = understood(all);
+                let name = |stored: Stored| {
+                    let names = understood(stored.names.0.unwrap_or_default());
+                    (stored.id, names.into_iter().next())
+                };
                 // Of two entries with one id, the first one counts.
                 all.into_iter().rev().map(name).collect()
             });
@@ -101,7 +106,7 @@ fn own_name(places: &Places, label: &Label, cgroup: &str) -> Option<String> {
         Engine::Docker => {
             let mut kept = places.docker(id, cgroup);
             let docker: Docker = kept.find_map(|path| read(&path.join("config.v2.json")))?;
-            docker.name.trim_start_matches('/').to_owned()
+            docker.name.0?.trim_start_matches('/').to_owned()
         }
         Engine::Crio => {
             let path =
@@ -223,15 +228,13 @@ fn nerdctls(data: &Path) -> HashMap<String, String> {
 /// Returns the name of a container in its OCI configuration: `NAMESPACE/POD/CONTAINER` of a pod, or
 /// the name that nerdctl gave it.
 fn configured_name(path: &Path) -> Option<String> {
-    let Annotations {
-        namespace,
-        pod,
-        container,
-        nerdctl,
-    } = read::<Configuration>(path)?.annotations;
+    let own = read::<Configuration>(path)?.annotations.0?;
+    let namespace = own.sandbox_namespace.0.or(own.pod_namespace.0);
+    let pod = own.sandbox_name.0.or(own.pod_name.0);
+    let container = own.cri_container.0.or(own.container.0);
     let parts = namespace.zip(pod).zip(container);
     let of_pod = parts.map(|((namespace, pod), container)| [namespace, pod, container].join("/"));
-    of_pod.or(nerdctl)
+    of_pod.or(own.nerdctl.0)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
@@ -240,45 +243,42 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
 
 #[derive(Deserialize)]
 struct Docker {
-    #[serde(rename = "Name")]
-    name: String,
+    #[serde(default, rename = "Name")]
+    name: Tolerant<String>,
 }
 
 #[derive(Deserialize)]
 struct Stored {
     id: String,
     #[serde(default)]
-    names: Vec<String>,
+    names: Tolerant<Vec<Tolerant<String>>>,
 }
 
 #[derive(Deserialize)]
 struct Configuration {
     #[serde(default)]
-    annotations: Annotations,
+    annotations: Tolerant<Annotations>,
 }
 
-/// The annotations that name a container: of a pod, in the spelling of containerd and in that of
-/// CRI-O, or of nerdctl. Other annotations are ignored.
+/// The annotations that name a container: of a pod, in the spelling of containerd (`cri`) and in that
+/// of CRI-O, or of nerdctl. Other annotations are ignored.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Annotations {
-    #[serde(
-        rename = "io.kubernetes.cri.sandbox-namespace",
-        alias = "io.kubernetes.pod.namespace"
-    )]
-    namespace: Option<String>,
-    #[serde(
-        rename = "io.kubernetes.cri.sandbox-name",
-        alias = "io.kubernetes.pod.name"
-    )]
-    pod: Option<String>,
-    #[serde(
-        rename = "io.kubernetes.cri.container-name",
-        alias = "io.kubernetes.container.name"
-    )]
-    container: Option<String>,
+    #[serde(rename = "io.kubernetes.cri.sandbox-namespace")]
+    sandbox_namespace: Tolerant<String>,
+    #[serde(rename = "io.kubernetes.pod.namespace")]
+    pod_namespace: Tolerant<String>,
+    #[serde(rename = "io.kubernetes.cri.sandbox-name")]
+    sandbox_name: Tolerant<String>,
+    #[serde(rename = "io.kubernetes.pod.name")]
+    pod_name: Tolerant<String>,
+    #[serde(rename = "io.kubernetes.cri.container-name")]
+    cri_container: Tolerant<String>,
+    #[serde(rename = "io.kubernetes.container.name")]
+    container: Tolerant<String>,
     #[serde(rename = "nerdctl/name")]
-    nerdctl: Option<String>,
+    nerdctl: Tolerant<String>,
 }
 
 #[cfg(test)]
@@ -327,6 +327,81 @@ mod tests {
             assert_eq!(name.as_deref(), Some("shop/web-0/app"));
         }
         assert_eq!(named_by_configuration("{}"), None);
+    }
+
+    /// Values of every shape, some of which no program writes.
+    const ODD: [&str; 9] = [
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "[]",
+        "{}",
+        "[[1],{}]",
+        r#"{"id":1}"#,
+        r#""\ud800""#,
+    ];
+
+    #[test]
+    fn an_odd_annotation_costs_only_itself() {
+        for odd in ODD {
+            let twice = r#""io.kubernetes.pod.namespace":"other""#;
+            let text = format!(
+                r#"{{"annotations":{{"x":{odd},{twice},"io.kubernetes.pod.name":{odd},{NAMES},"nerdctl/name":{odd}}},"process":{odd}}}"#
+            );
+            let name = named_by_configuration(&text);
+            assert_eq!(name.as_deref(), Some("shop/web-0/app"), "{odd}");
+            assert_eq!(
+                named_by_configuration(&format!(r#"{{"annotations":{odd}}}"#)),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn an_odd_container_in_the_list_of_podman_costs_no_other_its_name() {
+        let path = "var/lib/containers/storage/overlay-containers/containers.json";
+        let own = format!(r#"{{"id":"{ID}","names":["web"]}}"#);
+        for odd in ODD {
+            for list in [
+                format!(r#"[{odd},{own}]"#),
+                format!(r#"[{own},{odd}]"#),
+                format!(r#"[{{"id":{odd},"names":["a"]}},{own}]"#),
+                format!(r#"[{{"id":"b","names":{odd}}},{own}]"#),
+                format!(r#"[{{"id":"{ID}","names":[{odd},"web"],"created":{odd}}}]"#),
+            ] {
+                let name = named(Engine::Podman, ID, "/", (path, &list));
+                assert_eq!(name.as_deref(), Some("web"), "{list}");
+            }
+            // A name that is none is as good as no name.
+            let nameless = format!(r#"[{{"id":"{ID}","names":{odd}}}]"#);
+            assert_eq!(named(Engine::Podman, ID, "/", (path, &nameless)), None);
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_names_nothing_and_stops_nothing() {
+        let path = "var/lib/containers/storage/overlay-containers/containers.json";
+        let list = format!(r#"[{{"id":"{ID}","names":["web"]}}]"#);
+        for end in 0..list.len() {
+            assert_eq!(named(Engine::Podman, ID, "/", (path, &list[..end])), None);
+        }
+        let path = format!("var/lib/docker/containers/{ID}/config.v2.json");
+        for text in [
+            r#"{"Name":7}"#,
+            r#"{"Name":null}"#,
+            "[]",
+            r#"{"Name":"/web""#,
+        ] {
+            assert_eq!(
+                named(Engine::Docker, ID, "/", (&path, text)),
+                None,
+                "{text}"
+            );
+        }
+        let odd = r#"{"State":1e999,"Name":"/web","Config":[{}]}"#;
+        let name = named(Engine::Docker, ID, "/", (&path, odd));
+        assert_eq!(name.as_deref(), Some("web"));
     }
 
     #[test]

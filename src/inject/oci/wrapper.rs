@@ -10,6 +10,7 @@ use super::{
     program,
 };
 use crate::base::{
+    output,
     paths::RUN_DIR,
     sys::{self, chain},
 };
@@ -151,6 +152,6 @@ fn own_path() -> PathBuf {
 fn report(log: &Path, error: &WrapperError) {
     let line = json!({ "level": "error", "msg": format!("plimsoll: {}", chain(error)) });
     if let Ok(mut log) = OpenOptions::new().create(true).append(true).open(log) {
-        let _ = writeln!(log, "{line}");
+        let _ = writeln!(log, "{}", output::json(&line.to_string()));
     }
 }

@@ -1,6 +1,6 @@
 //! Containers with mounts of Plimsoll that are dead or lost.
 
-use super::{Finding, Level};
+use super::{Finding, Level, finding::command_for};
 use crate::{
     base::{
         mountinfo::{self, Mount},
@@ -66,7 +66,7 @@ fn judged_lost(container: &RunningContainer) -> Finding {
     let text = format!(
         "container {shown} of {engine} has lost its files: the container was started again without the hook"
     );
-    let attach = format!("plimsoll attach {shown}");
+    let attach = command_for("attach", shown);
     let fix = match engine.has_hooks() {
         true => format!("{attach}; plimsoll install {engine} for the next time"),
         false => attach,

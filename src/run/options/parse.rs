@@ -4,7 +4,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{
     base::units::{Bytes, CpuSet, Limit, Micros},
-    run::options::request::{CPU_PERIOD, MIN_MEMORY, OptionError, Swap, Volume},
+    run::options::request::{
+        CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap, Volume,
+    },
 };
 
 /// The minimum of CPU time per period that the kernel accepts (`min_cfs_quota_period`,
@@ -18,16 +20,23 @@ const KERNEL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 ///
 /// # Errors
 ///
-/// A text that is not a size, and a size below [`MIN_MEMORY`].
+/// A text that is not a size, and a size below [`MIN_MEMORY`] or above [`MAX_MEMORY`].
 pub fn memory(text: &str) -> Result<Bytes, OptionError> {
-    let bytes: Bytes = text.parse().map_err(|source| OptionError::Size {
-        option: "memory",
-        source,
-    })?;
+    let bytes = size("memory", text)?;
     if bytes < MIN_MEMORY {
         return Err(OptionError::TooLittleMemory(bytes));
     }
     Ok(bytes)
+}
+
+/// Parses a size of at most [`MAX_MEMORY`].
+fn size(option: &'static str, text: &str) -> Result<Bytes, OptionError> {
+    let size: Bytes = (text.parse()).map_err(|source| OptionError::Size { option, source })?;
+    if size > MAX_MEMORY {
+        let text = text.to_owned();
+        return Err(OptionError::TooMuchMemory { option, text });
+    }
+    Ok(size)
 }
 
 /// Parses `--memory-swap`, with the limit of `--memory`.
@@ -36,15 +45,12 @@ pub fn memory(text: &str) -> Result<Bytes, OptionError> {
 ///
 /// # Errors
 ///
-/// A text that is not a size, a total without a limit of memory, and a total below that limit.
+/// A text that is not a size, a size above [`MAX_MEMORY`], a total without a limit of memory, and a total below that limit.
 pub fn swap(text: &str, memory: Limit<Bytes>) -> Result<Swap, OptionError> {
     if text == "-1" {
         return Ok(Swap::Unlimited);
     }
-    let total: Bytes = text.parse().map_err(|source| OptionError::Size {
-        option: "memory-swap",
-        source,
-    })?;
+    let total = size("memory-swap", text)?;
     match memory {
         // Docker reads 0 as an absent option.
         _ if total == Bytes::ZERO => Ok(Swap::LikeMemory),
@@ -109,11 +115,15 @@ pub fn cpuset(text: &str, machine: &CpuSet) -> Result<CpuSet, OptionError> {
 ///
 /// # Errors
 ///
-/// A text that is not a number, and 1: our init and the command are two processes.
+/// A text that is not a number, a number above [`MAX_PIDS`], and 1: our init and the command are two
+/// processes.
 pub fn pids(text: &str) -> Result<Limit<u64>, OptionError> {
-    match text.parse::<i64>() {
-        Ok(-1 | 0) => Ok(Limit::Unlimited),
-        Ok(count) if count >= 2 => Ok(Limit::At(count.unsigned_abs())),
+    if text == "-1" {
+        return Ok(Limit::Unlimited);
+    }
+    match text.parse::<u64>() {
+        Ok(0) => Ok(Limit::Unlimited),
+        Ok(count @ 2..=MAX_PIDS) => Ok(Limit::At(count)),
         _ => Err(OptionError::Pids(text.to_owned())),
     }
 }
@@ -249,7 +259,21 @@ mod tests {
         assert_eq!(memory("256M"), Ok(Bytes::from_mib(256)));
         let error = memory("1K").unwrap_err().to_string();
         assert!(error.contains(&MIN_MEMORY.to_string()), "{error}");
-        assert!(matches!(memory("12Q"), Err(OptionError::Size { .. })));
+        for text in ["12Q", "", "-1", "NaN", "inf", "1e308"] {
+            let refused = memory(text);
+            assert!(matches!(refused, Err(OptionError::Size { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_no_machine_has_is_refused_with_the_maximum() {
+        for text in ["99999999999G", "4097T", "18446744073709551616"] {
+            let error = memory(text).unwrap_err().to_string();
+            assert_eq!(error, format!("--memory {text}: the maximum is 4096T"));
+            let error = swap(text, Limit::At(MAX_MEMORY)).unwrap_err().to_string();
+            assert_eq!(error, format!("--memory-swap {text}: the maximum is 4096T"));
+        }
+        assert_eq!(memory("4096T"), Ok(MAX_MEMORY));
     }
 
     #[test]
@@ -283,6 +307,9 @@ mod tests {
             "0",
             "0.001",
             "1e9",
+            "1e308",
+            "NaN",
+            "inf",
             "4.1",
             "-1",
             "",
@@ -307,8 +334,20 @@ mod tests {
         assert_eq!(pids("-1"), Ok(Limit::Unlimited));
         assert_eq!(pids("0"), Ok(Limit::Unlimited));
         assert_eq!(pids("100"), Ok(Limit::At(100)));
-        assert!(pids("1").is_err());
-        assert!(pids("many").is_err());
+        assert_eq!(pids("4194304"), Ok(Limit::At(MAX_PIDS)));
+        for text in [
+            "1",
+            "many",
+            "-2",
+            "4194305",
+            "99999999999999999999",
+            "NaN",
+            "2.5",
+            "",
+        ] {
+            let error = pids(text).unwrap_err().to_string();
+            assert!(error.contains("from 2 to 4194304"), "{error}");
+        }
     }
 
     #[test]

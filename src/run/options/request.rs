@@ -8,6 +8,13 @@ use crate::base::units::{Bytes, CpuSet, Limit, Micros, SizeError};
 /// page tables.
 pub const MIN_MEMORY: Bytes = Bytes(6 << 20);
 
+/// The maximum of `--memory` and `--memory-swap`: no processor addresses more (52 bits).
+pub const MAX_MEMORY: Bytes = Bytes(1 << 52);
+
+/// The maximum of `--pids-limit`, beyond which the kernel refuses a limit (`PID_MAX_LIMIT`,
+/// include/linux/threads.h).
+pub const MAX_PIDS: u64 = 4 << 20;
+
 /// The period of the CPU quota that `--cpus` becomes: the default of Docker and of the kernel.
 pub const CPU_PERIOD: Micros = Micros(100_000);
 
@@ -121,6 +128,14 @@ pub enum OptionError {
     /// The memory is below [`MIN_MEMORY`].
     #[error("--memory {0} is too little for a program to start: the minimum is {MIN_MEMORY}")]
     TooLittleMemory(Bytes),
+    /// The size is above [`MAX_MEMORY`].
+    #[error("--{option} {text}: the maximum is {MAX_MEMORY}")]
+    TooMuchMemory {
+        /// The option.
+        option: &'static str,
+        /// The text of the option.
+        text: String,
+    },
     /// `--memory-swap` without `--memory`.
     #[error("--memory-swap is the total of memory and swap: give --memory too")]
     SwapWithoutMemory,
@@ -151,7 +166,9 @@ pub enum OptionError {
         machine: CpuSet,
     },
     /// The value is not a limit of processes.
-    #[error("--pids-limit {0}: write a number of processes, at least 2, or -1 for no limit")]
+    #[error(
+        "--pids-limit {0}: write a number of processes from 2 to {MAX_PIDS}, or -1 for no limit"
+    )]
     Pids(String),
     /// The value is not a volume.
     #[error("--volume {text}: {wrong}")]

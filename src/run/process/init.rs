@@ -9,7 +9,7 @@
 use std::{
     collections::HashMap,
     ffi::{CString, OsStr},
-    io::{self, Write},
+    io,
     os::{fd::AsFd, unix::ffi::OsStrExt},
     path::Path,
     sync::Arc,
@@ -31,7 +31,10 @@ use nix::{
 };
 use oci_spec::runtime::Spec;
 
-use crate::base::sys::process::{self, Lifeline};
+use crate::base::{
+    output::{complain, escaped},
+    sys::process::{self, Lifeline},
+};
 
 /// The exit status for a missing program, as in a shell.
 const NOT_FOUND: i32 = 127;
@@ -153,7 +156,7 @@ fn exec_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
     let Some(program) = args.first() else {
         return NOT_FOUND;
     };
-    let shown = program.to_string_lossy();
+    let shown = escaped(OsStr::from_bytes(program.as_bytes()));
     let mut refused = None;
     for path in candidates(program, env) {
         match process::become_program(&path, args, env) {
@@ -248,9 +251,4 @@ fn reopen_null_streams() -> nix::Result<()> {
 fn is_read_only_null(stream: impl AsFd, null: u64) -> nix::Result<bool> {
     let flags = OFlag::from_bits_truncate(fcntl(stream.as_fd(), FcntlArg::F_GETFL)?);
     Ok(fstat(stream.as_fd())?.st_rdev == null && flags & OFlag::O_ACCMODE == OFlag::O_RDONLY)
-}
-
-/// Prints one line on the container's standard error, as a shell does.
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "plimsoll: {line}");
 }

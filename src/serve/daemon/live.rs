@@ -12,7 +12,7 @@ use super::{
     takeover,
 };
 use crate::{
-    base::metrics,
+    base::{metrics, output},
     serve::{fuse::Server, handover::Descriptors},
     view::answer,
 };
@@ -23,7 +23,6 @@ use signal_hook::{
 };
 use std::{
     fs,
-    io::Write,
     path::PathBuf,
     sync::{
         Arc,
@@ -120,9 +119,7 @@ fn forward_signals(mut signals: Signals, events: Sender<Event>) {
 
 /// Notifies the process that started an embedded daemon that the daemon serves.
 fn write_ready() -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ready").context("cannot write to standard output")?;
-    out.flush().context("cannot write to standard output")
+    Ok(output::print("ready\n")?)
 }
 
 /// Sends the supervisor messages from a thread. Attaches pending containers and calls `watch`

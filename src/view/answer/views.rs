@@ -22,7 +22,7 @@ use crate::{
         time::Uptime,
     },
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Answers {
     /// Returns the memory and swap sizes: `MemTotal`, `MemFree`, `MemAvailable`, `SwapTotal` and
@@ -163,28 +163,53 @@ impl Answers {
         memory: &NodeSet,
         container: &Container,
     ) -> Result<HugePages, AnswerError> {
-        if self.machine.lacks_huge_pages(size) {
-            return Ok(HugePages {
-                size,
-                ..HugePages::default()
+        let total = self.memory(container)?.total;
+        let host = self.host_meminfo()?;
+        let is_limited = total < host.size("MemTotal");
+        let sizes = match is_limited {
+            true => self.machine.huge_page_sizes(id),
+            false => Vec::new(),
+        };
+        let sizes: BTreeSet<Bytes> = sizes.into_iter().chain([size]).collect();
+        let default = host.size("Hugepagesize");
+        let mut levels = Vec::new();
+        for size in sizes
+            .into_iter()
+            .filter(|size| !self.machine.lacks_huge_pages(*size))
+        {
+            levels.push((size, self.cgroups.hugetlb(&container.paths, size)?));
+        }
+        // What a limit grants comes first, then the pages that `/proc/meminfo` shows.
+        levels.sort_by_key(|(size, levels)| {
+            (!model::hugetlb::is_granted(levels), *size != default, *size)
+        });
+        let mut left = is_limited.then_some(total);
+        for (other, levels) in &levels {
+            let pools: Result<Vec<HugePages>, ReadError> =
+                memory.iter().map(|node| self.pool(node, *other)).collect();
+            let parts = model::hugetlb::of_nodes(levels, &pools?, left);
+            if *other == size {
+                let at = memory.iter().position(|node| node == id);
+                let part = at.and_then(|at| parts.get(at)).copied();
+                return Ok(part.unwrap_or_default());
+            }
+            left = left.map(|left| {
+                parts
+                    .iter()
+                    .fold(left, |left, part| left.less(part.bytes()))
             });
         }
-        let pool = |node: NodeId| -> Result<HugePages, ReadError> {
-            let (total, free) = self.machine.node_huge_pages(node, size)?;
-            Ok(HugePages {
-                total,
-                free: free.min(total),
-                reserved: 0,
-                size,
-            })
-        };
-        let pools: Result<Vec<HugePages>, ReadError> = memory.iter().map(pool).collect();
-        let levels = self.cgroups.hugetlb(&container.paths, size)?;
-        let total = self.memory(container)?.total;
-        let is_limited = total < self.host_meminfo()?.size("MemTotal");
-        let parts = model::hugetlb::of_nodes(&levels, &pools?, is_limited.then_some(total));
-        let at = memory.iter().position(|node| node == id);
-        let part = at.and_then(|at| parts.get(at)).copied();
-        Ok(part.unwrap_or_default())
+        Ok(HugePages::default())
+    }
+
+    /// Returns the machine's huge pages of that size on a memory node.
+    fn pool(&self, node: NodeId, size: Bytes) -> Result<HugePages, ReadError> {
+        let (total, free) = self.machine.node_huge_pages(node, size)?;
+        Ok(HugePages {
+            total,
+            free: free.min(total),
+            reserved: 0,
+            size,
+        })
     }
 }
