@@ -46,6 +46,19 @@ const X32_CALLS: &str = "rt_sigaction rt_sigreturn ioctl readv writev recvfrom s
     rt_tgsigqueueinfo recvmmsg sendmmsg process_vm_readv process_vm_writev setsockopt getsockopt \
     io_setup io_submit execveat preadv2 pwritev2";
 
+/// The first number of the calls that 32-bit Arm has beside the table of all architectures
+/// (`__ARM_NR_BASE`, arch/arm/include/uapi/asm/unistd.h).
+pub(crate) const PRIVATE: u32 = 0xf_0000;
+
+/// The calls of 32-bit Arm from [`PRIVATE`] on that Docker's filter names.
+const ARM_CALLS: [(&str, u32); 4] = [
+    ("breakpoint", PRIVATE + 1),
+    ("cacheflush", PRIVATE + 2),
+    ("set_tls", PRIVATE + 5),
+    // A second name of a call in the table.
+    ("sync_file_range2", 341),
+];
+
 impl Architecture {
     /// Returns the architecture with this name in a profile; `None` for one that this program does
     /// not know.
@@ -99,7 +112,11 @@ impl Architecture {
             Architecture::Aarch64 => {
                 numbers(aarch64::Sysno::iter().map(|call| (call.name(), call.id())))
             }
-            Architecture::Arm => numbers(arm::Sysno::iter().map(|call| (call.name(), call.id()))),
+            Architecture::Arm => {
+                let mut calls = numbers(arm::Sysno::iter().map(|call| (call.name(), call.id())));
+                calls.extend(ARM_CALLS);
+                calls
+            }
             Architecture::X32 => {
                 let mut calls = Architecture::X86_64.calls();
                 calls.extend(X32_CALLS.split_whitespace().zip(X32_OWN..));
@@ -132,6 +149,7 @@ mod tests {
             (Architecture::X86, "socketcall", 102),
             (Architecture::Aarch64, "unshare", 97),
             (Architecture::Arm, "unshare", 337),
+            (Architecture::Arm, "set_tls", 0xf_0005),
         ] {
             assert_eq!(
                 architecture.calls().get(name),
