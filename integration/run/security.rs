@@ -12,7 +12,7 @@ use std::{fmt::Write, fs, process::Command, str::FromStr};
 const CALLER: &str = "import ctypes, errno, sys\n\
     libc = ctypes.CDLL(None, use_errno=True)\n\
     for text in sys.argv[1:]:\n  \
-    words = [ctypes.c_long(int(word)) for word in text.split(',')]\n  \
+    words = [ctypes.c_ulong(int(word)) for word in text.split(',')]\n  \
     failed = libc.syscall(*words) == -1\n  \
     print(errno.errorcode[ctypes.get_errno()] if failed else 0, flush=True)";
 
@@ -24,7 +24,7 @@ const AF_VSOCK: u64 = 40;
 const SOCK_STREAM: u64 = 1;
 const ADDR_NO_RANDOMIZE: u64 = 0x4_0000;
 
-/// System calls with their first arguments, and the error that each gets in `docker run`; 0 for
+/// System calls with their first arguments (the others are 0), and the error that each gets in `docker run`; 0 for
 /// success. Null pointers tell a call that reached the kernel (EFAULT, EINVAL) from a refused one.
 const CALLS: [(&str, &[u64], &str); 46] = [
     // Namespaces and mounts.
@@ -87,8 +87,8 @@ fn errors(options: &[&str], calls: &[(&str, &[u64])]) -> Vec<String> {
     let texts = calls.iter().map(|(name, arguments)| {
         let call = syscalls::Sysno::from_str(name).unwrap();
         let mut text = call.id().to_string();
-        for argument in *arguments {
-            write!(text, ",{argument}").unwrap();
+        for index in 0..6 {
+            write!(text, ",{}", arguments.get(index).unwrap_or(&0)).unwrap();
         }
         text
     });
