@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use syscalls::{aarch64, arm, x86, x86_64};
+use syscalls::{
+    aarch64::Sysno as Aarch64Call, arm::Sysno as ArmCall, x86::Sysno as X86Call,
+    x86_64::Sysno as X86_64Call,
+};
 
 /// An architecture, as the kernel tells it to a filter. Two share a machine if the machine runs
 /// programs of both.
@@ -106,14 +109,14 @@ impl Architecture {
     pub(crate) fn calls(self) -> HashMap<&'static str, u32> {
         match self {
             Architecture::X86_64 => {
-                numbers(x86_64::Sysno::iter().map(|call| (call.name(), call.id())))
+                numbers(X86_64Call::iter().map(|call| (call.name(), call.id())))
             }
-            Architecture::X86 => numbers(x86::Sysno::iter().map(|call| (call.name(), call.id()))),
+            Architecture::X86 => numbers(X86Call::iter().map(|call| (call.name(), call.id()))),
             Architecture::Aarch64 => {
-                numbers(aarch64::Sysno::iter().map(|call| (call.name(), call.id())))
+                numbers(Aarch64Call::iter().map(|call| (call.name(), call.id())))
             }
             Architecture::Arm => {
-                let mut calls = numbers(arm::Sysno::iter().map(|call| (call.name(), call.id())));
+                let mut calls = numbers(ArmCall::iter().map(|call| (call.name(), call.id())));
                 calls.extend(ARM_CALLS);
                 calls
             }

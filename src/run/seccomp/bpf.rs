@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::run::seccomp::{
     architecture::{Architecture, PRIVATE, X32_BIT},
-    filter::{Action, Comparison, Condition, ENOSYS, Filter, Rule},
+    filter::{Action, CallRule, Comparison, Condition, ENOSYS, Filter},
 };
 
 /// An instruction of classic BPF: `struct sock_filter` (include/uapi/linux/filter.h).
@@ -89,7 +89,7 @@ fn ranges(filter: &Filter, audit: u32) -> Vec<(u32, Code)> {
 
 fn add_ranges(filter: &Filter, architecture: Architecture, ranges: &mut BTreeMap<u32, Code>) {
     let calls = architecture.calls();
-    let mut rules: BTreeMap<u32, Vec<&Rule>> = BTreeMap::new();
+    let mut rules: BTreeMap<u32, Vec<&CallRule>> = BTreeMap::new();
     for rule in &filter.rules {
         let known = rule.names.iter().filter_map(|name| calls.get(&**name));
         for number in known {
@@ -121,7 +121,7 @@ fn beyond_last(default: Action) -> Action {
 }
 
 /// Returns the code for one call: the rules with conditions, then the first one without.
-fn decide(rules: &[&Rule], default: Action) -> Code {
+fn decide(rules: &[&CallRule], default: Action) -> Code {
     let general = rules.iter().find(|rule| rule.conditions.is_empty());
     let mut code = answer(general.map_or(default, |rule| rule.action));
     let with_conditions = rules.iter().filter(|rule| !rule.conditions.is_empty());
@@ -140,77 +140,76 @@ fn decide(rules: &[&Rule], default: Action) -> Code {
 /// `decision`, which holds all tests and the one answer of a rule.
 fn test(condition: &Condition, decision: Code) -> Code {
     let offset = FIRST_ARGUMENT + ARGUMENT_SIZE * u32::from(condition.argument);
-    let (high, low) = (plain(LOAD, offset + HIGH_HALF), plain(LOAD, offset));
+    let loads = [plain(LOAD, offset + HIGH_HALF), plain(LOAD, offset)];
     // The distance from the last instruction of the test to the code after the decision.
     let skip = u8::try_from(decision.len()).unwrap_or(u8::MAX);
-    let jump = |code, operand, jump_true, jump_false| Instruction {
-        code,
-        jump_true,
-        jump_false,
-        operand,
-    };
-    let [equal, above, at_least] = [JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL];
     let mut code = match condition.comparison {
-        Comparison::Equal(value) => {
-            let (upper, lower) = halves(value);
-            vec![
-                high,
-                jump(equal, upper, 0, skip.saturating_add(2)),
-                low,
-                jump(equal, lower, 0, skip),
-            ]
-        }
-        Comparison::NotEqual(value) => {
-            let (upper, lower) = halves(value);
-            vec![
-                high,
-                jump(equal, upper, 0, 2),
-                low,
-                jump(equal, lower, skip, 0),
-            ]
-        }
-        Comparison::Greater(value) | Comparison::GreaterOrEqual(value) => {
-            let (upper, lower) = halves(value);
-            let last = match condition.comparison {
-                Comparison::Greater(_) => above,
-                _ => at_least,
-            };
-            vec![
-                high,
-                jump(above, upper, 3, 0),
-                jump(equal, upper, 0, skip.saturating_add(2)),
-                low,
-                jump(last, lower, 0, skip),
-            ]
-        }
-        Comparison::Less(value) | Comparison::LessOrEqual(value) => {
-            let (upper, lower) = halves(value);
-            let last = match condition.comparison {
-                Comparison::Less(_) => at_least,
-                _ => above,
-            };
-            vec![
-                high,
-                jump(above, upper, skip.saturating_add(3), 0),
-                jump(equal, upper, 0, 2),
-                low,
-                jump(last, lower, skip, 0),
-            ]
-        }
-        Comparison::MaskedEqual { mask, value } => {
-            let ((upper_mask, lower_mask), (upper, lower)) = (halves(mask), halves(value));
-            vec![
-                high,
-                plain(AND, upper_mask),
-                jump(equal, upper, 0, skip.saturating_add(3)),
-                low,
-                plain(AND, lower_mask),
-                jump(equal, lower, 0, skip),
-            ]
-        }
+        Comparison::Equal(value) => equal(loads, value, skip),
+        Comparison::NotEqual(value) => not_equal(loads, value, skip),
+        Comparison::Greater(value) => above(loads, (JUMP_GREATER, value), skip),
+        Comparison::GreaterOrEqual(value) => above(loads, (JUMP_GREATER_OR_EQUAL, value), skip),
+        Comparison::Less(value) => not_above(loads, (JUMP_GREATER_OR_EQUAL, value), skip),
+        Comparison::LessOrEqual(value) => not_above(loads, (JUMP_GREATER, value), skip),
+        Comparison::MaskedEqual { mask, value } => masked_equal(loads, (mask, value), skip),
     };
     code.extend(decision);
     code
+}
+
+fn equal([high, low]: [Instruction; 2], value: u64, skip: u8) -> Code {
+    let (upper, lower) = halves(value);
+    vec![
+        high,
+        jump(JUMP_EQUAL, upper, (0, skip.saturating_add(2))),
+        low,
+        jump(JUMP_EQUAL, lower, (0, skip)),
+    ]
+}
+
+fn not_equal([high, low]: [Instruction; 2], value: u64, skip: u8) -> Code {
+    let (upper, lower) = halves(value);
+    vec![
+        high,
+        jump(JUMP_EQUAL, upper, (0, 2)),
+        low,
+        jump(JUMP_EQUAL, lower, (skip, 0)),
+    ]
+}
+
+/// Returns the test of an argument above `value`, with the jump for the lower halves.
+fn above([high, low]: [Instruction; 2], (last, value): (u16, u64), skip: u8) -> Code {
+    let (upper, lower) = halves(value);
+    vec![
+        high,
+        jump(JUMP_GREATER, upper, (3, 0)),
+        jump(JUMP_EQUAL, upper, (0, skip.saturating_add(2))),
+        low,
+        jump(last, lower, (0, skip)),
+    ]
+}
+
+/// Returns the opposite of [`above`].
+fn not_above([high, low]: [Instruction; 2], (last, value): (u16, u64), skip: u8) -> Code {
+    let (upper, lower) = halves(value);
+    vec![
+        high,
+        jump(JUMP_GREATER, upper, (skip.saturating_add(3), 0)),
+        jump(JUMP_EQUAL, upper, (0, 2)),
+        low,
+        jump(last, lower, (skip, 0)),
+    ]
+}
+
+fn masked_equal([high, low]: [Instruction; 2], (mask, value): (u64, u64), skip: u8) -> Code {
+    let ((upper_mask, lower_mask), (upper, lower)) = (halves(mask), halves(value));
+    vec![
+        high,
+        plain(AND, upper_mask),
+        jump(JUMP_EQUAL, upper, (0, skip.saturating_add(3))),
+        low,
+        plain(AND, lower_mask),
+        jump(JUMP_EQUAL, lower, (0, skip)),
+    ]
 }
 
 /// Returns the upper and the lower 32 bits.
@@ -237,20 +236,10 @@ fn search(ranges: &[(u32, Code)]) -> Code {
 /// Returns the code that goes on with `holds` or `fails`, by a test of the loaded word.
 fn branch(code: u16, operand: u32, holds: Code, fails: Code) -> Code {
     let mut all = match u8::try_from(holds.len()) {
-        Ok(distance) => vec![Instruction {
-            code,
-            jump_true: 0,
-            jump_false: distance,
-            operand,
-        }],
+        Ok(distance) => vec![jump(code, operand, (0, distance))],
         // A jump by a test reaches 255 instructions, a jump without a test reaches all.
         Err(_) => vec![
-            Instruction {
-                code,
-                jump_true: 1,
-                jump_false: 0,
-                operand,
-            },
+            jump(code, operand, (1, 0)),
             plain(JUMP, u32::try_from(holds.len()).unwrap_or(u32::MAX)),
         ],
     };
@@ -264,10 +253,15 @@ fn answer(action: Action) -> Code {
 }
 
 fn plain(code: u16, operand: u32) -> Instruction {
+    jump(code, operand, (0, 0))
+}
+
+/// Returns a jump, with the numbers of instructions to skip if its test holds and if it does not.
+fn jump(code: u16, operand: u32, (jump_true, jump_false): (u8, u8)) -> Instruction {
     Instruction {
         code,
-        jump_true: 0,
-        jump_false: 0,
+        jump_true,
+        jump_false,
         operand,
     }
 }
@@ -347,7 +341,7 @@ mod tests {
 
     const ARCHITECTURE: Architecture = Architecture::X86_64;
 
-    fn filter(rules: Vec<Rule>) -> Filter {
+    fn filter(rules: Vec<CallRule>) -> Filter {
         Filter {
             default: Action::Errno(EPERM),
             architectures: vec![ARCHITECTURE],
@@ -356,12 +350,12 @@ mod tests {
         }
     }
 
-    fn rule(name: &'static str, conditions: &[(u8, Comparison)], action: Action) -> Rule {
+    fn rule(name: &'static str, conditions: &[(u8, Comparison)], action: Action) -> CallRule {
         let condition = |(argument, comparison): &(u8, Comparison)| Condition {
             argument: *argument,
             comparison: *comparison,
         };
-        Rule {
+        CallRule {
             names: vec![name.into()],
             conditions: conditions.iter().map(condition).collect(),
             action,

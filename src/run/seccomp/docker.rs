@@ -11,7 +11,7 @@ use oci_spec::runtime::Capability;
 
 use crate::run::seccomp::{
     architecture::OWN,
-    filter::{Action, Comparison, Condition, ENOSYS, EPERM, Filter, Rule},
+    filter::{Action, CallRule, Comparison, Condition, ENOSYS, EPERM, Filter},
 };
 
 /// The calls that every container may make, whatever their arguments.
@@ -169,20 +169,20 @@ pub(crate) fn filter(capabilities: &HashSet<Capability>) -> Filter {
 
 /// Returns the rules of a container that can make no namespaces. A filter cannot read the flags of
 /// `clone3`, which lie in memory; ENOSYS makes the C library call `clone`.
-fn without_namespaces() -> [Rule; 2] {
+fn without_namespaces() -> [CallRule; 2] {
     let flags = Comparison::MaskedEqual {
         mask: NEW_NAMESPACES,
         value: 0,
     };
-    let clone3 = Rule {
+    let clone3 = CallRule {
         action: Action::Errno(ENOSYS),
         ..allow("clone3", Vec::new())
     };
     [allow("clone", vec![first_argument(flags)]), clone3]
 }
 
-fn allow(names: &'static str, conditions: Vec<Condition>) -> Rule {
-    Rule {
+fn allow(names: &'static str, conditions: Vec<Condition>) -> CallRule {
+    CallRule {
         names: names.split_whitespace().map(Into::into).collect(),
         conditions,
         action: Action::Allow,

@@ -85,7 +85,7 @@ pub(crate) struct Condition {
 
 /// A rule for some system calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rule {
+pub(crate) struct CallRule {
     /// The names of the calls. An architecture that lacks a call has no rule for it.
     pub(crate) names: Vec<Cow<'static, str>>,
     /// The conditions, all of which must hold.
@@ -105,7 +105,7 @@ pub(crate) struct Filter {
     /// The architectures with rules. A process that makes a call of another one dies.
     pub(crate) architectures: Vec<Architecture>,
     /// The rules, in their order.
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Vec<CallRule>,
     /// The kernel logs every answer but [`Action::Allow`].
     pub(crate) logs: bool,
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::run::seccomp::{
     architecture::{Architecture, OWN},
-    filter::{Action, Comparison, Condition, EPERM, Filter, Rule},
+    filter::{Action, CallRule, Comparison, Condition, EPERM, Filter},
 };
 
 /// The number of arguments of a system call.
@@ -199,7 +199,7 @@ fn is_since(conditions: &Conditions, facts: &Facts<'_>) -> Result<bool, ProfileE
     Ok(facts.kernel >= version)
 }
 
-fn rules_of(calls: &Calls) -> Result<Vec<Rule>, ProfileError> {
+fn rules_of(calls: &Calls) -> Result<Vec<CallRule>, ProfileError> {
     let names = match (&calls.name, calls.names.as_deref().unwrap_or_default()) {
         (Some(_), [_, ..]) => return Err(ProfileError::Both("name", "names")),
         (Some(name), []) => vec![name.clone().into()],
@@ -209,7 +209,7 @@ fn rules_of(calls: &Calls) -> Result<Vec<Rule>, ProfileError> {
     let arguments = calls.args.as_deref().unwrap_or_default();
     let conditions: Result<Vec<_>, _> = arguments.iter().map(condition).collect();
     let conditions = conditions?;
-    let rule = |conditions| Rule {
+    let rule = |conditions| CallRule {
         names: names.clone(),
         conditions,
         action,
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(
             filter.rules[1..],
             [
-                Rule {
+                CallRule {
                     names: vec!["socket".into()],
                     conditions: vec![
                         condition(0, Comparison::Equal(40)),
@@ -321,7 +321,7 @@ mod tests {
                     ],
                     action: Action::Errno(97),
                 },
-                Rule {
+                CallRule {
                     names: vec!["mkdir".into()],
                     conditions: Vec::new(),
                     action: Action::Log,
