@@ -23,7 +23,7 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// The parts of other crates that a pure file can name: values, and functions of values alone.
-const PURE_ELSEWHERE: [&str; 15] = [
+const PURE_ELSEWHERE: [&str; 19] = [
     "alloc",
     "clap",
     "core",
@@ -36,6 +36,10 @@ const PURE_ELSEWHERE: [&str; 15] = [
     "serde",
     "serde_json",
     "similar",
+    "syscalls::aarch64::Sysno",
+    "syscalls::arm::Sysno",
+    "syscalls::x86::Sysno",
+    "syscalls::x86_64::Sysno",
     "thiserror",
     "toml",
     "toml_edit",

@@ -19,6 +19,7 @@ pub mod pidfd;
 mod pidns;
 pub mod process;
 mod read_all;
+pub mod seccomp;
 mod shared;
 pub mod terminal;
 mod timeout;

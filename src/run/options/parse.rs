@@ -16,17 +16,20 @@ const MIN_CPU_QUOTA: Micros = Micros(1000);
 /// The directories that are mounted after the volumes: a volume below one would be covered.
 const KERNEL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// Parses `--memory`.
+/// Parses `--memory`; -1 lifts the limit.
 ///
 /// # Errors
 ///
 /// A text that is not a size, and a size below [`MIN_MEMORY`] or above [`MAX_MEMORY`].
-pub fn memory(text: &str) -> Result<Bytes, OptionError> {
+pub fn memory(text: &str) -> Result<Limit<Bytes>, OptionError> {
+    if text == "-1" {
+        return Ok(Limit::Unlimited);
+    }
     let bytes = size("memory", text)?;
     if bytes < MIN_MEMORY {
         return Err(OptionError::TooLittleMemory(bytes));
     }
-    Ok(bytes)
+    Ok(Limit::At(bytes))
 }
 
 /// Parses a size of at most [`MAX_MEMORY`].
@@ -233,6 +236,35 @@ pub fn variable(text: &str) -> Result<(String, Option<String>), OptionError> {
     Ok((name.to_owned(), value))
 }
 
+/// Parses the text of `--env-file`, as Docker does: a variable on each line, of the form that `--env`
+/// has. Empty lines and lines that begin with `#` have no effect.
+///
+/// # Errors
+///
+/// A line without a name, and a name with a space.
+pub fn variables(text: &str, file: &Path) -> Result<Vec<(String, Option<String>)>, OptionError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let wrong = |wrong| OptionError::VariableLine {
+            file: file.to_owned(),
+            line: index + 1,
+            wrong,
+        };
+        let (name, value) =
+            variable(line).map_err(|_| wrong("write NAME=VALUE, or NAME to pass the value on"))?;
+        if name.contains(char::is_whitespace) {
+            return Err(wrong("the name of a variable contains no space"));
+        }
+        found.push((name, value));
+    }
+    Ok(found)
+}
+
 /// Checks `--workdir`.
 ///
 /// # Errors
@@ -256,10 +288,11 @@ mod tests {
 
     #[test]
     fn memory_below_the_minimum_is_refused_with_the_minimum() {
-        assert_eq!(memory("256M"), Ok(Bytes::from_mib(256)));
+        assert_eq!(memory("256M"), Ok(Limit::At(Bytes::from_mib(256))));
+        assert_eq!(memory("-1"), Ok(Limit::Unlimited));
         let error = memory("1K").unwrap_err().to_string();
         assert!(error.contains(&MIN_MEMORY.to_string()), "{error}");
-        for text in ["12Q", "", "-1", "NaN", "inf", "1e308"] {
+        for text in ["12Q", "", "-2", "NaN", "inf", "1e308"] {
             let refused = memory(text);
             assert!(matches!(refused, Err(OptionError::Size { .. })), "{text}");
         }
@@ -273,7 +306,7 @@ mod tests {
             let error = swap(text, Limit::At(MAX_MEMORY)).unwrap_err().to_string();
             assert_eq!(error, format!("--memory-swap {text}: the maximum is 4096T"));
         }
-        assert_eq!(memory("4096T"), Ok(MAX_MEMORY));
+        assert_eq!(memory("4096T"), Ok(Limit::At(MAX_MEMORY)));
     }
 
     #[test]
@@ -406,5 +439,24 @@ mod tests {
         assert_eq!(variable("A=b=c"), Ok(("A".into(), Some("b=c".into()))));
         assert_eq!(variable("A"), Ok(("A".into(), None)));
         assert!(variable("=b").is_err());
+    }
+
+    #[test]
+    fn a_file_of_variables_is_read_as_docker_reads_it() {
+        let file = Path::new("f");
+        let text = "\u{feff}A=1\n\n# B=2\n  C= 3 # 4 \nD\n";
+        let read = variables(text, file).unwrap();
+        let value = |value: &str| Some(value.to_owned());
+        assert_eq!(
+            read,
+            [
+                ("A".to_owned(), value("1")),
+                ("C".to_owned(), value(" 3 # 4 ")),
+                ("D".to_owned(), None)
+            ]
+        );
+        let error = variables("A=1\nB C=2\n", file).unwrap_err().to_string();
+        assert!(error.starts_with("--env-file f, line 2: "), "{error}");
+        assert!(variables("=1", file).is_err());
     }
 }

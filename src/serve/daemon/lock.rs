@@ -2,7 +2,10 @@
 
 use crate::base::paths::RUN_DIR;
 use anyhow::{Context, Result, bail};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::memfd::{MFdFlags, memfd_create},
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Seek, Write},
@@ -73,6 +76,13 @@ pub(super) fn acquire(mountpoint: &Path) -> Result<OwnedFd> {
             bail!("another daemon serves this mount point (pid {holder})");
         }
     }
+}
+
+/// Returns a lock without a path, for a daemon whose mount point no other process can see. A lock with
+/// a path would stay behind: its removal can hit the lock of the next daemon.
+pub(super) fn private() -> Result<OwnedFd> {
+    let lock = memfd_create(c"plimsoll-lock", MFdFlags::MFD_CLOEXEC);
+    lock.context("cannot make a lock")
 }
 
 /// Returns whether a process holds the lock: a daemon, or a keeper between two daemons. A lock that
