@@ -60,7 +60,7 @@ fn patterns<'de, D: Deserializer<'de>>(
     let pattern = |text: &String| {
         let is_no = |why: &str| mistake(format!("{text:?} is no pattern like {example:?}: {why}"));
         match Pattern::new(text) {
-            Ok(_) if text.is_empty() => Err(is_no("it matches no container")),
+            Ok(_) if text.is_empty() => Err(is_no("an empty pattern matches no container")),
             Ok(pattern) => Ok(pattern),
             Err(error) => {
                 let why = format!("{} at letter {}", error.msg, error.pos + 1);

@@ -20,6 +20,7 @@
 
 mod configuration;
 mod description;
+mod descriptions;
 mod installed;
 mod names;
 mod places;
@@ -35,7 +36,8 @@ pub use configuration::{
     Annotations, ConfiguredLinux, ConfiguredMount, ConfiguredNamespace, ConfiguredRoot,
     ContainerConfiguration, VIEW,
 };
-pub use description::{Description, Descriptions, Facts, Mark, NewContainer};
+pub use description::{Description, Mark};
+pub use descriptions::{Descriptions, Facts, NewContainer};
 pub use installed::{InstalledEngine, installed};
 pub use running::{FindError, RunningContainer, all, find, of_process};
 pub use services::{CommandLines, Flag};

@@ -8,4 +8,4 @@ mod rule;
 
 pub use host_parts::{HostParts, Users};
 pub use read::{LeaveOutRules, Verdict};
-pub use rule::{LeaveOutKey, Reason, reason};
+pub use rule::{LeaveOutKey, LeaveOutReason, reason};

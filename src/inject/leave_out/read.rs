@@ -2,7 +2,7 @@
 
 use super::{
     host_parts::{HostParts, Users},
-    rule::{Reason, reason},
+    rule::{LeaveOutReason, reason},
 };
 use crate::{
     base::{config::LeaveOut, units::Pid},
@@ -23,7 +23,7 @@ pub struct LeaveOutRules {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// The reason for which the container is left out; `None` if it gets its view.
-    pub left_out: Option<Reason>,
+    pub left_out: Option<LeaveOutReason>,
     /// The parts of `/proc` and `/sys` that are the host's and stay so.
     pub host_parts: HostParts,
 }

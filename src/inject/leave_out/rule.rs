@@ -9,7 +9,7 @@ use std::fmt;
 
 /// The reason for which a container is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum LeaveOutReason {
     /// The container, or its pod, declines the view.
     Declined(Mark),
     /// The configuration leaves the container out.
@@ -37,16 +37,16 @@ pub enum LeaveOutKey {
 /// Returns the reason for which a container is left out; `None` if it gets its view. The container's own
 /// annotation or label comes first.
 #[must_use]
-pub fn reason(settings: &LeaveOut, container: &Description) -> Option<Reason> {
+pub fn reason(settings: &LeaveOut, container: &Description) -> Option<LeaveOutReason> {
     if let Some(mark) = container.declined_by {
-        return Some(Reason::Declined(mark));
+        return Some(LeaveOutReason::Declined(mark));
     }
     let matched = |key, patterns: &[glob::Pattern], texts: &[&str]| {
         let mut pairs = patterns
             .iter()
             .flat_map(|pattern| texts.iter().map(move |text| (pattern, *text)));
         let (pattern, matched) = pairs.find(|(pattern, text)| pattern.matches(text))?;
-        Some(Reason::Configured {
+        Some(LeaveOutReason::Configured {
             key,
             pattern: pattern.as_str().to_owned(),
             matched: matched.to_owned(),
@@ -62,26 +62,28 @@ pub fn reason(settings: &LeaveOut, container: &Description) -> Option<Reason> {
         .or_else(|| matched(LeaveOutKey::Namespaces, &settings.namespaces, &namespaces))
 }
 
-impl Reason {
+impl LeaveOutReason {
     /// Returns the rule without the container that it leaves out.
     #[must_use]
     pub fn rule(&self) -> String {
         match self {
-            Reason::Declined(Mark::Annotation) => format!("the annotation {VIEW}=false"),
-            Reason::Declined(Mark::Label) => format!("the label {VIEW}=false"),
-            Reason::Declined(Mark::Pod) => format!("the annotation {VIEW}=false of its pod"),
-            Reason::Configured { key, pattern, .. } => {
+            LeaveOutReason::Declined(Mark::Annotation) => format!("the annotation {VIEW}=false"),
+            LeaveOutReason::Declined(Mark::Label) => format!("the label {VIEW}=false"),
+            LeaveOutReason::Declined(Mark::Pod) => {
+                format!("the annotation {VIEW}=false of its pod")
+            }
+            LeaveOutReason::Configured { key, pattern, .. } => {
                 format!("leave-out.{key} = {pattern:?}")
             }
         }
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for LeaveOutReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Declined(_) => f.write_str(&self.rule()),
-            Reason::Configured { matched, .. } => write!(f, "{} ({matched})", self.rule()),
+            LeaveOutReason::Declined(_) => f.write_str(&self.rule()),
+            LeaveOutReason::Configured { matched, .. } => write!(f, "{} ({matched})", self.rule()),
         }
     }
 }

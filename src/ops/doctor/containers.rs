@@ -8,7 +8,7 @@ use crate::{
     },
     facts::engines::RunningContainer,
     inject::{
-        leave_out::{LeaveOutRules, Reason},
+        leave_out::{LeaveOutReason, LeaveOutRules},
         notes::{self, AttachedNote},
         repair::{self, DeadMounts},
     },
@@ -50,7 +50,8 @@ pub(super) fn find(
                 .map(|one| (one, reason(one)))
                 .partition(|(_, reason)| reason.is_some());
             let lost = lost(served.into_iter().map(|(one, _)| one));
-            let reasons: Vec<Reason> = out.into_iter().filter_map(|(_, reason)| reason).collect();
+            let reasons: Vec<LeaveOutReason> =
+                out.into_iter().filter_map(|(_, reason)| reason).collect();
             let lost = lost.iter().map(|one| judged_lost(one));
             lost.chain(judged_left_out(&reasons)).collect()
         }
@@ -59,7 +60,7 @@ pub(super) fn find(
 }
 
 /// Returns the finding of the containers that are left out for these reasons, if there are any.
-fn judged_left_out(reasons: &[Reason]) -> Option<Finding> {
+fn judged_left_out(reasons: &[LeaveOutReason]) -> Option<Finding> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for reason in reasons {
         *counts.entry(reason.rule()).or_default() += 1;
@@ -171,14 +172,14 @@ mod tests {
 
     #[test]
     fn containers_that_are_left_out_are_counted_by_rule_as_a_note() {
-        let configured = |matched: &str| Reason::Configured {
+        let configured = |matched: &str| LeaveOutReason::Configured {
             key: LeaveOutKey::Names,
             pattern: "mon-*".to_owned(),
             matched: matched.to_owned(),
         };
         let reasons = [
             configured("mon-1"),
-            Reason::Declined(Mark::Label),
+            LeaveOutReason::Declined(Mark::Label),
             configured("mon-2"),
         ];
         let found = judged_left_out(&reasons).unwrap();
