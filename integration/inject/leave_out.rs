@@ -140,7 +140,7 @@ fn a_container_that_waits_for_its_files_gets_none_once_the_configuration_leaves_
     let bundle = bundle.hook(&["--config", path.as_str()]);
     bundle.start();
     let total = || field(&bundle.exec("cat /proc/meminfo"), "MemTotal");
-    let noted = || fs::read_dir("/run/plimsoll/pending").unwrap().count();
+    let noted = || fs::read_dir("/run/plimsoll/waiting").unwrap().count();
     assert_eq!((total(), noted() > 0), (host_memory_kib(), true));
     let out = format!("{text}leave-out.names = [{:?}]\n", bundle.id);
     let output = attach(&out, &["--pending"]);
@@ -148,7 +148,7 @@ fn a_container_that_waits_for_its_files_gets_none_once_the_configuration_leaves_
     assert_eq!(total(), host_memory_kib());
     // A daemon that starts now finds no note.
     let _daemon = Daemon::on(view);
-    let left = fs::read_dir("/run/plimsoll/pending").unwrap();
+    let left = fs::read_dir("/run/plimsoll/waiting").unwrap();
     let left: Vec<_> = left
         .flatten()
         .map(|note| fs::read_to_string(note.path()))

@@ -116,13 +116,14 @@ fn called(by_lxc: bool, rules: &LeaveOutRules) -> anyhow::Result<Option<(String,
     let variable =
         |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
     let name = variable("LXC_NAME")?;
-    let verdict = rules.of_lxc(&name);
+    let root = PathBuf::from(variable("LXC_ROOTFS_MOUNT")?);
+    let verdict = rules.of_lxc(&name, &root);
     if verdict.left_out.is_some() {
         return Ok(None);
     }
     // LXC calls the hook when it has made every mount.
     let stage = Stage::Inside(NewRoot {
-        path: variable("LXC_ROOTFS_MOUNT")?.into(),
+        path: root,
         later: Vec::new(),
         host_parts: verdict.host_parts,
     });

@@ -14,8 +14,8 @@ pub struct Description {
     pub namespace: Option<String>,
     /// The text that declines the view.
     pub declined_by: Option<Mark>,
-    /// The container's OCI configuration; empty where it cannot be read.
-    pub configuration: ContainerConfiguration,
+    /// The container's OCI configuration; `None` where there is none, or it cannot be read.
+    pub configuration: Option<ContainerConfiguration>,
 }
 
 /// The text by which a container declines the view.

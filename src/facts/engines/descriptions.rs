@@ -111,8 +111,8 @@ impl Descriptions {
         cgroup: &str,
         configuration: Option<ContainerConfiguration>,
     ) -> Description {
-        let configuration = configuration.unwrap_or_default();
-        let annotations = &configuration.annotations;
+        let annotations = configuration.as_ref().map(|all| all.annotations.clone());
+        let annotations = annotations.unwrap_or_default();
         let docker = self.docker(id, cgroup);
         let stored = self.stored(id, bundle, cgroup);
         let labels = docker.as_ref().map(|docker| &docker.config.labels);
@@ -263,11 +263,11 @@ mod tests {
     const ID: &str = "3fa0b6a1c2d3e4f5061728394a5b6c7d8e9f00112233445566778899aabbccdd";
     const POD: &str = "446c65ab43d490ab8d7f693a46050db88f66a2bf657eda0c3de8bc8bab516be4";
 
-    /// A machine with these files, in whose paths and texts ID and POD stand for ids.
+    /// A machine with these files, in whose paths and texts `@ID` and `@POD` stand for ids.
     fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
         let machine = tempfile::tempdir().unwrap();
         for (path, text) in files {
-            let named = |text: &str| text.replace("ID", ID).replace("POD", POD);
+            let named = |text: &str| text.replace("@ID", ID).replace("@POD", POD);
             let path = machine.path().join(named(path));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, named(text)).unwrap();
@@ -278,7 +278,7 @@ mod tests {
     /// The descriptions of a container whose bundle is there: while it starts, and while it runs.
     fn described(machine: &Path, engine: Engine, bundle: &str) -> [Description; 2] {
         let descriptions = Descriptions::of(machine, Facts::All);
-        let bundle = machine.join(bundle.replace("ID", ID));
+        let bundle = machine.join(bundle.replace("@ID", ID));
         let container = NewContainer {
             id: ID,
             bundle: &bundle,
@@ -317,15 +317,15 @@ mod tests {
 
     #[test]
     fn a_container_of_docker_is_known_by_its_labels_and_the_image_that_its_user_named() {
-        let bundle = "run/containerd/io.containerd.runtime.v2.task/moby/ID";
+        let bundle = "run/containerd/io.containerd.runtime.v2.task/moby/@ID";
         let machine = machine(&[
             (
                 &format!("{bundle}/config.json"),
                 r#"{"ociVersion":"1.2.0","annotations":null}"#,
             ),
             (
-                "var/lib/docker/containers/ID/config.v2.json",
-                r#"{"ID":"ID","Config":{"Hostname":"3fa0b6a1c2d3","Image":"gcr.io/cadvisor/cadvisor:v0.49.1","Volumes":null,"Labels":{"com.docker.compose.project":"mon","plimsoll.io/view":"false"}},"Image":"sha256:00","Name":"/cadvisor"}"#,
+                "var/lib/docker/containers/@ID/config.v2.json",
+                r#"{"ID":"@ID","Config":{"Hostname":"3fa0b6a1c2d3","Image":"gcr.io/cadvisor/cadvisor:v0.49.1","Volumes":null,"Labels":{"com.docker.compose.project":"mon","plimsoll.io/view":"false"}},"Image":"sha256:00","Name":"/cadvisor"}"#,
             ),
         ]);
         for found in described(machine.path(), Engine::Docker, bundle) {
@@ -337,15 +337,15 @@ mod tests {
 
     #[test]
     fn a_pod_of_cri_dockerd_declines_the_view_by_an_annotation_that_is_a_label_of_its_sandbox() {
-        let bundle = "run/containerd/io.containerd.runtime.v2.task/moby/ID";
+        let bundle = "run/containerd/io.containerd.runtime.v2.task/moby/@ID";
         let machine = machine(&[
             (&format!("{bundle}/config.json"), "{}"),
             (
-                "var/lib/docker/containers/ID/config.v2.json",
-                r#"{"Config":{"Image":"sha256:11","Labels":{"io.kubernetes.pod.namespace":"mon","io.kubernetes.sandbox.id":"POD"}},"Name":"/k8s_agent_agent-0_mon"}"#,
+                "var/lib/docker/containers/@ID/config.v2.json",
+                r#"{"Config":{"Image":"sha256:11","Labels":{"io.kubernetes.pod.namespace":"mon","io.kubernetes.sandbox.id":"@POD"}},"Name":"/k8s_agent_agent-0_mon"}"#,
             ),
             (
-                "var/lib/docker/containers/POD/config.v2.json",
+                "var/lib/docker/containers/@POD/config.v2.json",
                 r#"{"Config":{"Labels":{"annotation.plimsoll.io/view":"false"}},"Name":"/k8s_POD_agent-0_mon"}"#,
             ),
         ]);
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_container_of_podman_is_known_by_its_annotation_and_its_storage() {
         let storage = "var/lib/containers/storage/overlay-containers";
-        let bundle = format!("{storage}/ID/userdata");
+        let bundle = format!("{storage}/@ID/userdata");
         let machine = machine(&[
             (
                 &format!("{bundle}/config.json"),
@@ -367,7 +367,7 @@ mod tests {
             ),
             (
                 &format!("{storage}/containers.json"),
-                r#"[{"id":"ID","names":["node"],"image":"00","layer":"11","metadata":"{\"image-name\":\"quay.io/prometheus/node-exporter:latest\",\"image-id\":\"00\",\"name\":\"node\"}","created":"2024-05-01T00:00:00Z"}]"#,
+                r#"[{"id":"@ID","names":["node"],"image":"00","layer":"11","metadata":"{\"image-name\":\"quay.io/prometheus/node-exporter:latest\",\"image-id\":\"00\",\"name\":\"node\"}","created":"2024-05-01T00:00:00Z"}]"#,
             ),
         ]);
         for found in described(machine.path(), Engine::Podman, &bundle) {
@@ -380,15 +380,15 @@ mod tests {
     #[test]
     fn a_container_of_a_pod_of_containerd_is_known_by_its_annotations_and_its_sandboxs() {
         let tasks = "run/containerd/io.containerd.runtime.v2.task/k8s.io";
-        let bundle = format!("{tasks}/ID");
+        let bundle = format!("{tasks}/@ID");
         let machine = machine(&[
             (
                 &format!("{bundle}/config.json"),
-                r#"{"annotations":{"io.kubernetes.cri.container-name":"agent","io.kubernetes.cri.container-type":"container","io.kubernetes.cri.image-name":"docker.io/grafana/agent:v0.40","io.kubernetes.cri.sandbox-id":"POD","io.kubernetes.cri.sandbox-name":"agent-0","io.kubernetes.cri.sandbox-namespace":"monitoring"}}"#,
+                r#"{"annotations":{"io.kubernetes.cri.container-name":"agent","io.kubernetes.cri.container-type":"container","io.kubernetes.cri.image-name":"docker.io/grafana/agent:v0.40","io.kubernetes.cri.sandbox-id":"@POD","io.kubernetes.cri.sandbox-name":"agent-0","io.kubernetes.cri.sandbox-namespace":"monitoring"}}"#,
             ),
             (
-                &format!("{tasks}/POD/config.json"),
-                r#"{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"POD","plimsoll.io/view":"false"}}"#,
+                &format!("{tasks}/@POD/config.json"),
+                r#"{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"@POD","plimsoll.io/view":"false"}}"#,
             ),
         ]);
         for found in described(machine.path(), Engine::Containerd, &bundle) {
@@ -402,15 +402,15 @@ mod tests {
     #[test]
     fn a_container_of_cri_o_is_known_by_its_annotations_and_those_of_its_pod() {
         let run = "run/containers/storage/overlay-containers";
-        let bundle = format!("{run}/ID/userdata");
+        let bundle = format!("{run}/@ID/userdata");
         let machine = machine(&[
             (
                 &format!("{bundle}/config.json"),
-                r#"{"annotations":{"io.container.manager":"cri-o","io.kubernetes.container.name":"coredns","io.kubernetes.cri-o.ImageName":"registry.k8s.io/coredns/coredns:v1.11.1","io.kubernetes.cri-o.SandboxID":"POD","io.kubernetes.pod.name":"coredns-x","io.kubernetes.pod.namespace":"kube-system","io.kubernetes.cri-o.Annotations":"{\"io.kubernetes.container.restartCount\":\"0\"}"}}"#,
+                r#"{"annotations":{"io.container.manager":"cri-o","io.kubernetes.container.name":"coredns","io.kubernetes.cri-o.ImageName":"registry.k8s.io/coredns/coredns:v1.11.1","io.kubernetes.cri-o.SandboxID":"@POD","io.kubernetes.pod.name":"coredns-x","io.kubernetes.pod.namespace":"kube-system","io.kubernetes.cri-o.Annotations":"{\"io.kubernetes.container.restartCount\":\"0\"}"}}"#,
             ),
             (
-                &format!("{run}/POD/userdata/config.json"),
-                r#"{"annotations":{"io.kubernetes.cri-o.Annotations":"{\"plimsoll.io/view\":\"false\"}","io.kubernetes.cri-o.SandboxID":"POD"}}"#,
+                &format!("{run}/@POD/userdata/config.json"),
+                r#"{"annotations":{"io.kubernetes.cri-o.Annotations":"{\"plimsoll.io/view\":\"false\"}","io.kubernetes.cri-o.SandboxID":"@POD"}}"#,
             ),
         ]);
         for found in described(machine.path(), Engine::Crio, &bundle) {
@@ -423,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_container_of_containerd_without_a_pod_has_the_namespace_of_containerd() {
-        let bundle = "run/containerd/io.containerd.runtime.v2.task/default/ID";
+        let bundle = "run/containerd/io.containerd.runtime.v2.task/default/@ID";
         let text = r#"{"annotations":{"nerdctl/name":"web"}}"#;
         let machine = machine(&[(&format!("{bundle}/config.json"), text)]);
         for found in described(machine.path(), Engine::Containerd, bundle) {
@@ -436,11 +436,11 @@ mod tests {
         let text = r#"{"annotations":{"plimsoll.io/view":"false"}}"#;
         for (path, state) in [
             (
-                "run/runc/ID/state.json",
-                r#"{"id":"ID","config":{"labels":["plimsoll.io/view=false","bundle=/srv/box"]}}"#,
+                "run/runc/@ID/state.json",
+                r#"{"id":"@ID","config":{"labels":["plimsoll.io/view=false","bundle=/srv/box"]}}"#,
             ),
             (
-                "run/crun/ID/status",
+                "run/crun/@ID/status",
                 r#"{"pid":9,"bundle":"/srv/box","rootfs":"/srv/box/rootfs"}"#,
             ),
         ] {

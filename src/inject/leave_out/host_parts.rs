@@ -7,8 +7,15 @@
 //! Such a substitute has the options `nosuid`, `noexec` and `nodev`, and that of `/sys` says `ro` or `rw`;
 //! a bind with other options is the caller's. A bind that a caller makes exactly like the substitute, in
 //! such a container, is taken for the substitute.
+//!
+//! LXC, Incus and systemd-nspawn keep no such configuration. A new sysfs is that of the container's network
+//! namespace, and a new procfs that of its pid namespace, each with a device number of its own. A mount
+//! with the device number of the host's, in a container with such a namespace of its own, is a bind.
 
-use crate::facts::engines::{ConfiguredMount, ContainerConfiguration};
+use crate::{
+    base::mountinfo::Mount,
+    facts::engines::{ConfiguredMount, ContainerConfiguration},
+};
 use std::path::{Path, PathBuf};
 
 /// The user namespace in which a container's mounts are made.
@@ -18,6 +25,17 @@ pub enum Users {
     Host,
     /// Another one: a runtime without root, or a container with user ids of its own.
     Mapped,
+}
+
+/// A file system of the host's kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostTree {
+    /// The type: `sysfs` or `proc`.
+    pub kind: &'static str,
+    /// The mount point on the host, and in a container.
+    pub point: &'static str,
+    /// The device number, as `MAJOR:MINOR`.
+    pub device: String,
 }
 
 /// The parts of a container's `/proc` and `/sys` that are the host's by the wish of the engine's caller.
@@ -37,6 +55,21 @@ impl HostParts {
             users == Users::Host || !is_substitute(mount, |kind| configuration.has_namespace(kind))
         });
         HostParts(wished.map(|mount| mount.destination.clone()).collect())
+    }
+
+    /// Finds the parts among the mounts of a container whose root is at `root` in the mount points.
+    /// `trees` are those of which the container, with a namespace of its own, could have new ones.
+    #[must_use]
+    pub fn among(mounts: &[Mount], root: &Path, trees: &[HostTree]) -> HostParts {
+        let part = |mount: &Mount| {
+            let own = |tree: &&HostTree| tree.kind == mount.kind && tree.device == mount.device;
+            let tree = trees.iter().find(own)?;
+            let below = mount.root.strip_prefix("/").ok()?;
+            let path: PathBuf = Path::new(tree.point).join(below).components().collect();
+            let point = Path::new("/").join(mount.point.strip_prefix(root).ok()?);
+            (point == path).then_some(path)
+        };
+        HostParts(mounts.iter().filter_map(part).collect())
     }
 
     /// Returns whether the file or directory at `path`, relative to the root, lies in such a part.
@@ -103,6 +136,38 @@ mod tests {
         assert!(parts.has(Path::new("sys/devices/system/node")));
         assert!(!parts.has(Path::new("sys/devices/system/cpu")));
         assert!(!parts.has(Path::new("proc/meminfo")));
+    }
+
+    #[test]
+    fn a_bind_of_the_hosts_tree_is_known_by_the_device_where_there_is_no_configuration() {
+        let trees = [HostTree {
+            kind: "sysfs",
+            point: "/sys",
+            device: "0:22".to_owned(),
+        }];
+        for (mount, is_hosts) in [
+            ("/ /r/sys ro - sysfs sysfs rw", true),
+            ("/devices /r/sys/devices ro - sysfs sysfs rw", true),
+            // The container's own, another place, and another file system.
+            ("/ /r/sys ro - sysfs own rw", false),
+            ("/ /r/host/sys ro - sysfs sysfs rw", false),
+            ("/ /sys ro - sysfs sysfs rw", false),
+            ("/ /r/sys ro - tmpfs sysfs rw", false),
+        ] {
+            let device = if mount.contains("own") {
+                "0:99"
+            } else {
+                "0:22"
+            };
+            let line = format!("31 24 {device} {mount}\n");
+            let mounts: Vec<Mount> = crate::base::mountinfo::parse(&line).collect();
+            let parts = HostParts::among(&mounts, Path::new("/r"), &trees);
+            assert_eq!(
+                parts.has(Path::new("sys/devices/system/cpu")),
+                is_hosts,
+                "{mount}"
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,6 @@ mod image;
 mod read;
 mod rule;
 
-pub use host_parts::{HostParts, Users};
+pub use host_parts::{HostParts, HostTree, Users};
 pub use read::{LeaveOutRules, Verdict};
 pub use rule::{LeaveOutKey, LeaveOutReason, reason};

@@ -1,16 +1,22 @@
 //! Describes a container, and asks the rule.
 
 use super::{
-    host_parts::{HostParts, Users},
+    host_parts::{HostParts, HostTree, Users},
     rule::{LeaveOutReason, reason},
 };
 use crate::{
-    base::{config::LeaveOut, units::Pid},
+    base::{config::LeaveOut, mountinfo, units::Pid},
     facts::engines::{
-        ContainerConfiguration, Description, Descriptions, Facts, NewContainer, RunningContainer,
+        ContainerConfiguration, Description, Descriptions, Engine, Facts, NewContainer,
+        RunningContainer,
     },
 };
-use std::{fs, path::Path};
+use nix::sys::stat::{major, minor};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+/// The engines whose containers have a new sysfs and procfs, and no configuration of their mounts that
+/// this program reads.
+const WITHOUT_CONFIGURATION: [Engine; 3] = [Engine::Lxc, Engine::Incus, Engine::Nspawn];
 
 /// The rules of one machine, and the containers that they are asked about.
 #[derive(Debug)]
@@ -46,7 +52,15 @@ impl LeaveOutRules {
     #[must_use]
     pub fn of_running(&self, container: &RunningContainer) -> Verdict {
         let description = self.descriptions.of_running(container);
-        self.judged(&description, users_of(Some(container.pid)))
+        let pid = Some(container.pid);
+        let verdict = self.judged(&description, users_of(pid));
+        match WITHOUT_CONFIGURATION.contains(&container.engine) {
+            true => Verdict {
+                host_parts: mounted_parts(pid, Path::new("/")),
+                ..verdict
+            },
+            false => verdict,
+        }
     }
 
     /// Returns the answer about a container that a runtime makes, with its configuration as far as that
@@ -61,10 +75,15 @@ impl LeaveOutRules {
         self.judged(&description, users_of(container.pid))
     }
 
-    /// Returns the answer about a container of LXC or Incus that starts.
+    /// Returns the answer about a container of LXC or Incus that starts around this process, with its
+    /// root at `root`.
     #[must_use]
-    pub fn of_lxc(&self, name: &str) -> Verdict {
-        self.judged(&self.descriptions.of_lxc(name), Users::Host)
+    pub fn of_lxc(&self, name: &str, root: &Path) -> Verdict {
+        let verdict = self.judged(&self.descriptions.of_lxc(name), Users::Host);
+        Verdict {
+            host_parts: mounted_parts(None, root),
+            ..verdict
+        }
     }
 
     /// Returns the answer about a container of which nothing but its name is known.
@@ -80,9 +99,38 @@ impl LeaveOutRules {
     fn judged(&self, description: &Description, users: Users) -> Verdict {
         Verdict {
             left_out: reason(&self.settings, description),
-            host_parts: HostParts::of(&description.configuration, users),
+            host_parts: (description.configuration.as_ref())
+                .map(|configuration| HostParts::of(configuration, users))
+                .unwrap_or_default(),
         }
     }
+}
+
+/// Returns the host's parts among the mounts of a process, `None` for this one, whose root is at `root`
+/// in the mount points. None in a user namespace: the kernel may refuse a new file system there.
+fn mounted_parts(pid: Option<Pid>, root: &Path) -> HostParts {
+    let process = pid.map_or("self".to_owned(), |pid| pid.to_string());
+    let mounts = pid.map_or_else(mountinfo::own, mountinfo::of);
+    let (Users::Host, Ok(mounts)) = (users_of(pid), mounts) else {
+        return HostParts::default();
+    };
+    let namespace = |process: &str, name: &str| fs::read_link(format!("/proc/{process}/ns/{name}"));
+    let has_own = |name: &str| match (namespace(&process, name), namespace("1", name)) {
+        (Ok(own), Ok(hosts)) => own != hosts,
+        _ => false,
+    };
+    let tree = |kind, point, name| {
+        let device = fs::metadata(point).ok().filter(|_| has_own(name))?.dev();
+        let device = format!("{}:{}", major(device), minor(device));
+        Some(HostTree {
+            kind,
+            point,
+            device,
+        })
+    };
+    let trees = [tree("sysfs", "/sys", "net"), tree("proc", "/proc", "pid")];
+    let trees: Vec<HostTree> = trees.into_iter().flatten().collect();
+    HostParts::among(&mounts, root, &trees)
 }
 
 /// Returns the user namespace of a process: the host's maps every id to itself.
