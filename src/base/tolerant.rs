@@ -22,6 +22,32 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Tolerant<T> {
     }
 }
 
+/// Reads a value for a field of serde; the default of `T` if the value has another shape.
+///
+/// # Errors
+/// When the text is no JSON.
+pub fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    Ok(Tolerant::deserialize(from)?.0.unwrap_or_default())
+}
+
+/// Reads a list for a field of serde, without the values of another shape than `T`; `None` if the
+/// value is no list.
+///
+/// # Errors
+/// When the text is no JSON.
+pub fn list<'de, D, T>(from: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let values: Tolerant<Vec<Tolerant<T>>> = Tolerant::deserialize(from)?;
+    Ok(values.0.map(understood))
+}
+
 /// Returns the values of a list that have the shape `T`.
 #[must_use]
 pub fn understood<T>(list: Vec<Tolerant<T>>) -> Vec<T> {

@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use std::{
     env, fs,
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     path::{Path, PathBuf},
 };
 

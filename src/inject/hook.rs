@@ -12,6 +12,7 @@
 use super::{
     attach::{self, Execution},
     deliver::{Delivery, MountPlan, deliver},
+    leave_out::{HostParts, LeaveOutRules},
     namespace::{self, MountNamespace},
     subprocess,
     target::{self, ContainerRoot},
@@ -19,20 +20,17 @@ use super::{
     uncovered::UncoveredPlan,
 };
 use crate::{
-    base::{
-        mountinfo,
-        sys::chain,
-        tolerant::{Tolerant, understood},
-        units::Pid,
+    base::{mountinfo, sys::chain, tolerant::{self, Tolerant}, units::Pid},
+    facts::{
+        container,
+        engines::{Annotations, ContainerConfiguration, NewContainer},
     },
-    facts::container,
 };
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
 };
 use std::{
-    collections::HashMap,
     env,
     fs::{self, File},
     io::{self, BufReader, ErrorKind::PermissionDenied, Read},
@@ -68,6 +66,8 @@ pub struct NewRoot {
     /// The paths, as the container names them, that the runtime may cover after the hook: `/` where
     /// nobody knows.
     pub later: Vec<PathBuf>,
+    /// The parts of the container that are the host's own.
+    pub host_parts: HostParts,
 }
 
 impl Stage {
@@ -135,12 +135,9 @@ pub struct OciState {
     #[serde(default)]
     status: Tolerant<String>,
     /// The annotations of the container.
-    #[serde(default)]
-    annotations: Tolerant<HashMap<String, Tolerant<String>>>,
+    #[serde(default, deserialize_with = "tolerant::or_default")]
+    annotations: Annotations,
 }
-
-/// The annotation with which a container declines the view, by the value `false`.
-const VIEW_ANNOTATION: &str = "plimsoll.io/view";
 
 impl OciState {
     /// Reads the state that a runtime hands over.
@@ -158,24 +155,33 @@ impl OciState {
         self.status.0.as_deref() == Some("stopped")
     }
 
-    /// Returns whether the container declines the view: its annotation `plimsoll.io/view` is `false`.
-    #[must_use]
-    pub fn declines_view(&self) -> bool {
-        let annotations = self.annotations.0.as_ref();
-        let value = annotations.and_then(|all| all.get(VIEW_ANNOTATION));
-        value.is_some_and(|value| value.0.as_deref() == Some("false"))
-    }
-
-    /// Finds the place from which this process reaches the container.
+    /// Finds the place from which this process reaches the container; `None` if `rules` leave the
+    /// container out of the view.
     ///
     /// # Errors
     /// When the bundle's configuration cannot be read or names no root.
-    pub fn stage(&self) -> Result<Stage, HookError> {
-        let root = self.root()?;
-        Ok(match self.elsewhere() {
+    pub fn stage(&self, rules: &LeaveOutRules) -> Result<Option<Stage>, HookError> {
+        let configuration = read_configuration(&self.bundle);
+        let elsewhere = self.elsewhere();
+        let container = NewContainer {
+            id: &self.id,
+            bundle: &self.bundle,
+            pid: elsewhere,
+        };
+        let verdict = rules.of_new(container, configuration.as_ref().ok().cloned());
+        // The state has the annotations also where the configuration may not be read.
+        if verdict.left_out.is_some() || self.annotations.decline_view() {
+            return Ok(None);
+        }
+        let root = self.root(configuration)?;
+        let root = NewRoot {
+            host_parts: verdict.host_parts,
+            ..root
+        };
+        Ok(Some(match elsewhere {
             Some(pid) => Stage::Outside { pid, root },
             None => Stage::Inside(root),
-        })
+        }))
     }
 
     /// Returns the container's first process, if this process is outside of the container and can use
@@ -192,13 +198,17 @@ impl OciState {
         (pid != Pid(0) && is_own && namespace::is_elsewhere(pid)).then_some(pid)
     }
 
-    fn root(&self) -> Result<NewRoot, HookError> {
-        match root(&self.bundle) {
+    fn root(
+        &self,
+        configuration: Result<ContainerConfiguration, HookError>,
+    ) -> Result<NewRoot, HookError> {
+        match configuration.and_then(|configuration| root(&self.bundle, configuration)) {
             Err(HookError::Refused { source, path }) if source.kind() == PermissionDenied => {
                 // Podman keeps bundles where the root of a user namespace may not look.
                 let found = self.root_beside().map(|path| NewRoot {
                     path,
                     later: vec![PathBuf::from("/")],
+                    host_parts: HostParts::default(),
                 });
                 found.ok_or(HookError::Refused { source, path })
             }
@@ -215,27 +225,6 @@ impl OciState {
         let is_mounted = mounts.iter().any(|mount| mount.point == root);
         (is_mounted && root != Path::new("/")).then_some(root)
     }
-}
-
-/// The part of an OCI configuration that a hook needs.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct BundleConfiguration {
-    root: Tolerant<ConfiguredRoot>,
-    linux: Tolerant<ConfiguredMasks>,
-}
-
-/// The paths that a runtime covers; runc does so after the hooks.
-#[derive(Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ConfiguredMasks {
-    masked_paths: Tolerant<Vec<Tolerant<PathBuf>>>,
-    readonly_paths: Tolerant<Vec<Tolerant<PathBuf>>>,
-}
-
-#[derive(serde::Deserialize)]
-struct ConfiguredRoot {
-    path: PathBuf,
 }
 
 /// Binds the files of the view at `view` into the container that a runtime makes, if the container is
@@ -258,10 +247,11 @@ pub fn bind(view: &Path, stage: &Stage, unlimited: bool, timeout: Duration) -> O
 
 fn bind_there(view: &Path, pid: Pid, root: &NewRoot, unlimited: bool) -> Delivery {
     let namespace = MountNamespace::of_new_container(pid, &root.path, &root.later);
-    let namespace = match namespace {
+    let mut namespace = match namespace {
         Ok(namespace) => namespace,
         Err(error) => return Delivery::Failed(chain(&error)),
     };
+    namespace.root.host_parts = root.host_parts.clone();
     let owner = match container::key_of_first(pid) {
         Ok(key) => TreeOwner::Container(key),
         Err(error) => return Delivery::Failed(chain(&error)),
@@ -277,8 +267,8 @@ fn cover(tree: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
     )
 }
 
-/// Returns the root of the container from the bundle's configuration: not every state names it.
-fn root(bundle: &Path) -> Result<NewRoot, HookError> {
+/// Reads the configuration of the container in a bundle.
+fn read_configuration(bundle: &Path) -> Result<ContainerConfiguration, HookError> {
     let path = bundle.join("config.json");
     let refused = |source| HookError::Refused {
         path: path.clone(),
@@ -290,26 +280,29 @@ fn root(bundle: &Path) -> Result<NewRoot, HookError> {
     }
     // The parser reads a stream: the file is never in memory as a whole, however large it is.
     let text = BufReader::new(file.take(MAX_CONFIGURATION));
-    let configuration: BundleConfiguration = match serde_json::from_reader(text) {
-        Ok(configuration) => configuration,
-        Err(source) => return Err(HookError::Garbled { path, source }),
-    };
-    let root = configuration.root.0.ok_or(HookError::NoRoot { path })?;
-    let ConfiguredMasks {
-        masked_paths,
-        readonly_paths,
-    } = configuration.linux.0.unwrap_or_default();
+    serde_json::from_reader(text).map_err(|source| HookError::Garbled { path, source })
+}
+
+/// Returns the root of the container from the bundle's configuration: not every state names it.
+fn root(bundle: &Path, configuration: ContainerConfiguration) -> Result<NewRoot, HookError> {
+    let root = configuration.root.ok_or_else(|| HookError::NoRoot {
+        path: bundle.join("config.json"),
+    })?;
+    let linux = configuration.linux.unwrap_or_default();
     Ok(NewRoot {
         path: bundle.join(root.path),
-        later: [masked_paths, readonly_paths]
+        later: [linux.masked_paths, linux.readonly_paths]
             .into_iter()
-            .flat_map(|paths| understood(paths.0.unwrap_or_default()))
+            .flatten()
+            .flatten()
             .collect(),
+        host_parts: HostParts::default(),
     })
 }
 
 /// Opens the root of the container around this process.
-fn open_root(NewRoot { path, later }: &NewRoot) -> Result<ContainerRoot, HookError> {
+fn open_root(root: &NewRoot) -> Result<ContainerRoot, HookError> {
+    let path = &root.path;
     let refused = |path: &Path, source| HookError::Refused {
         path: path.to_owned(),
         source,
@@ -329,19 +322,25 @@ fn open_root(NewRoot { path, later }: &NewRoot) -> Result<ContainerRoot, HookErr
         path,
         mounts,
         shared: Arc::new(shared),
-        later: later.clone(),
+        later: root.later.clone(),
+        host_parts: root.host_parts.clone(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::config::LeaveOut;
     use std::fs;
 
     fn bundle(configuration: &str) -> tempfile::TempDir {
         let bundle = tempfile::tempdir().unwrap();
         fs::write(bundle.path().join("config.json"), configuration).unwrap();
         bundle
+    }
+
+    fn root(bundle: &Path) -> Result<NewRoot, HookError> {
+        super::root(bundle, read_configuration(bundle)?)
     }
 
     #[test]
@@ -399,11 +398,11 @@ mod tests {
             );
             let state = OciState::read(text.as_bytes()).unwrap();
             assert_eq!(state.id, "box");
-            assert!(state.declines_view() && !state.is_restored(), "{odd}");
+            assert!(state.annotations.decline_view() && !state.is_restored(), "{odd}");
             let text =
                 format!(r#"{{"id":"box","bundle":"/b","status":"stopped","annotations":{odd}}}"#);
             let state = OciState::read(text.as_bytes()).unwrap();
-            assert!(state.is_restored() && !state.declines_view(), "{odd}");
+            assert!(state.is_restored() && !state.annotations.decline_view(), "{odd}");
         }
     }
 
@@ -451,7 +450,7 @@ mod tests {
             (state.id.as_str(), state.bundle.as_path()),
             ("box", Path::new("/b"))
         );
-        assert!(!state.declines_view() && !state.is_restored());
+        assert!(!state.is_restored());
         let restored = &br#"{"id":"box","status":"stopped","pid":1,"bundle":"/b"}"#[..];
         assert!(OciState::read(restored).unwrap().is_restored());
         let said = OciState::read(&b"nonsense"[..]).unwrap_err().to_string();
@@ -459,16 +458,32 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_declines_the_view() {
+    fn a_container_that_declines_the_view_has_no_stage_even_if_its_bundle_cannot_be_read() {
+        let rules = LeaveOutRules::new(LeaveOut::default());
         for (annotations, declines) in [
             (r#"{"plimsoll.io/view":"false"}"#, true),
             (r#"{"plimsoll.io/view":"true"}"#, false),
-            ("{}", false),
             ("null", false),
         ] {
-            let state = format!(r#"{{"id":"x","bundle":"/b","annotations":{annotations}}}"#);
-            let state = OciState::read(state.as_bytes()).unwrap();
-            assert_eq!(state.declines_view(), declines, "{annotations}");
+            let state = format!(r#"{{"id":"x","bundle":"/nowhere","annotations":{annotations}}}"#);
+            let stage = OciState::read(state.as_bytes()).unwrap().stage(&rules);
+            assert_eq!(matches!(stage, Ok(None)), declines, "{annotations}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_the_configuration_leaves_out_has_no_stage() {
+        let text = r#"{"root": {"path": "/r"}, "annotations": {"io.kubernetes.cri.image-name": "gcr.io/cadvisor/cadvisor:v1"}}"#;
+        let bundle = bundle(text);
+        let state = format!(r#"{{"id":"x","bundle":{:?}}}"#, bundle.path());
+        let state = OciState::read(state.as_bytes()).unwrap();
+        for (pattern, is_left_out) in [("*/cadvisor", true), ("*/nginx", false)] {
+            let settings = LeaveOut {
+                images: vec![glob::Pattern::new(pattern).unwrap()],
+                ..LeaveOut::default()
+            };
+            let stage = state.stage(&LeaveOutRules::new(settings)).unwrap();
+            assert_eq!(stage.is_none(), is_left_out, "{pattern}");
         }
     }
 }

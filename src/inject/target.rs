@@ -4,7 +4,7 @@
 //! kernel's own file system, and a mount there must appear in no other place. No function here asks a
 //! file system of the container anything, except in a race with a mount of the container.
 
-use super::{Below, Bind};
+use super::{Below, Bind, leave_out::HostParts};
 use crate::base::{
     mountinfo::Mount,
     paths::{FS_TYPE, UNCOVERED_SOURCE},
@@ -89,6 +89,8 @@ pub(super) struct ContainerRoot {
     /// The paths, as the container names them, that the runtime may still cover before the container
     /// starts; `/` where nobody knows.
     pub(super) later: Vec<PathBuf>,
+    /// The parts of the container that are the host's own, over which nothing is mounted.
+    pub(super) host_parts: HostParts,
 }
 
 /// A file or directory of a container, held open with the mount that it lies in.
@@ -102,9 +104,12 @@ pub(super) struct MountTarget<'a> {
 
 impl ContainerRoot {
     /// Finds the file that `bind` covers: the kernel's file, or Plimsoll's mount on it. `None` if the
-    /// container has no such file.
+    /// container has no such file, or the file is one of the host's that the container keeps.
     pub(super) fn target(&self, bind: Bind) -> Result<Option<MountTarget<'_>>, TargetError> {
         let path = Path::new(bind.path);
+        if self.host_parts.has(path) {
+            return Ok(None);
+        }
         let Some(target) = self.find(path)? else {
             return Ok(None);
         };
@@ -358,6 +363,7 @@ mod tests {
             mounts: mountinfo::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),
             shared: Arc::default(),
             later: Vec::new(),
+            host_parts: HostParts::default(),
         };
         let kind = root.in_the_way(Path::new("/merged/proc/meminfo"));
         kind.map(str::to_owned)
@@ -387,6 +393,7 @@ mod tests {
             mounts: mountinfo::own().unwrap(),
             shared: Arc::default(),
             later: Vec::new(),
+            host_parts: HostParts::default(),
         }
     }
 

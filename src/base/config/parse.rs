@@ -68,6 +68,19 @@ mod tests {
             ("share = 10", "line 1: invalid type: integer"),
             ("mountpoint = \"view\"", "line 1: view is no absolute path"),
             ("require =", "line 1: "),
+            (
+                "[leave-out]\nimages = [\"ok\", \"[a\"]",
+                "line 2: leave-out.images: \"[a\" is no pattern like",
+            ),
+            (
+                "[leave-out]\nnames = [\"\"]",
+                "line 2: leave-out.names: \"\" is no pattern like",
+            ),
+            (
+                "leave-out.namespaces = \"x\"",
+                "line 1: leave-out.namespaces: invalid type: string \"x\"",
+            ),
+            ("leave-out.image = []", "line 1: unknown field `image`"),
         ] {
             let mistake = parse(text).unwrap_err();
             assert!(mistake.starts_with(said), "{mistake}");

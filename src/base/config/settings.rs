@@ -1,6 +1,6 @@
 //! Pure. The settings and their defaults.
 
-use super::values;
+use super::{LeaveOut, values};
 use crate::base::paths::DEFAULT_MOUNTPOINT;
 use std::{path::PathBuf, time::Duration};
 
@@ -31,6 +31,8 @@ pub struct Config {
     pub share: u32,
     /// The settings of `plimsoll runtime`.
     pub runtime: RuntimeSettings,
+    /// The containers that get no view.
+    pub leave_out: LeaveOut,
 }
 
 /// The settings of `plimsoll runtime`, the table `[runtime]`.
@@ -64,6 +66,7 @@ impl Default for Config {
             watchdog: Duration::from_secs(10),
             share: 10,
             runtime: RuntimeSettings::default(),
+            leave_out: LeaveOut::default(),
         }
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Call {
     /// The configuration of the container that the call makes, relative to the working directory;
     /// `None` if the call makes none.
     pub(super) configuration: Option<PathBuf>,
+    /// The id of the container that the call makes.
+    pub(super) id: Option<String>,
     /// The log that the engine reads, if its lines are JSON.
     pub(super) log: Option<PathBuf>,
 }
@@ -66,10 +68,13 @@ pub(super) fn parse(args: &[OsString]) -> Call {
         let Some((name, value)) = option(arg) else {
             let making = [OsStr::new("create"), OsStr::new("run")];
             if making.contains(&arg.as_os_str()) {
-                let configuration = Some(configuration(rest.as_slice()));
+                let (configuration, id) = configuration(rest.as_slice());
                 let log = log.filter(|_| format == Some("json"));
-                let log = log.map(PathBuf::from);
-                return Call { configuration, log };
+                return Call {
+                    configuration: Some(configuration),
+                    id,
+                    log: log.map(PathBuf::from),
+                };
             }
             let is_command = COMMANDS.iter().any(|command| *command == arg);
             // An argument that is no command may be the value of an unknown option.
@@ -95,12 +100,16 @@ pub(super) fn parse(args: &[OsString]) -> Call {
     Call::default()
 }
 
-/// Returns the configuration that `create` or `run` reads, from the arguments after that command.
-fn configuration(args: &[OsString]) -> PathBuf {
+/// Returns the configuration that `create` or `run` reads, and the id of the container, from the
+/// arguments after that command.
+fn configuration(args: &[OsString]) -> (PathBuf, Option<String>) {
     let (mut bundle, mut file) = (OsStr::new(""), OsStr::new("config.json"));
+    let mut id = None;
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let Some((name, value)) = option(arg) else {
+            // An unknown option may have its value in the next argument, and the id is the last one.
+            id = arg.to_str().map(str::to_owned);
             continue;
         };
         let place = match name {
@@ -130,7 +139,7 @@ fn configuration(args: &[OsString]) -> PathBuf {
             None => *place = rest.next().map_or(*place, OsString::as_os_str),
         }
     }
-    Path::new(bundle).join(file)
+    (Path::new(bundle).join(file), id)
 }
 
 /// Returns the name of an option, and its value if that is in the same argument; `None` for an
@@ -171,6 +180,7 @@ mod tests {
         );
         assert_eq!(call.configuration, Some("/run/b/config.json".into()));
         assert_eq!(call.log, Some("/run/b/log.json".into()));
+        assert_eq!(call.id.as_deref(), Some("ab12"));
     }
 
     #[test]

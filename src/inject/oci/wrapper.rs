@@ -9,10 +9,15 @@ use super::{
     outline::Outline,
     program,
 };
-use crate::base::{
-    output,
-    paths::RUN_DIR,
-    sys::{self, chain},
+use crate::{
+    base::{
+        config::LeaveOut,
+        output,
+        paths::RUN_DIR,
+        sys::{self, chain},
+    },
+    facts::engines::NewContainer,
+    inject::leave_out::LeaveOutRules,
 };
 use serde_json::json;
 use std::{
@@ -35,6 +40,8 @@ pub struct Wrapper {
     pub has_time_namespace: bool,
     /// Refuses to make a container that cannot get its view.
     pub is_required: bool,
+    /// The containers that stay as their engine makes them.
+    pub leave_out: LeaveOut,
 }
 
 /// The environment variable with the pid of the wrapper, set before exec. A wrapper that finds its
@@ -78,7 +85,8 @@ impl Wrapper {
             return Err(WrapperError::Circle(runtime));
         }
         if let Some(configuration) = &call.configuration {
-            match self.edit(configuration, &own, &runtime) {
+            let id = call.id.as_deref().unwrap_or_default();
+            match self.edit((id, configuration), &own, &runtime) {
                 Err(error) if self.is_required => return Err(error.into()),
                 Err(error) => warn(&format!("a container gets no view: {}", chain(&error))),
                 Ok(()) => {}
@@ -92,8 +100,17 @@ impl Wrapper {
         Err(WrapperError::Exec { path, source })
     }
 
-    fn edit(&self, path: &Path, own: &Path, runtime: &Path) -> Result<(), ConfigurationError> {
+    /// Edits the configuration of the container `id`, unless the container is left out.
+    fn edit(
+        &self,
+        (id, path): (&str, &Path),
+        own: &Path,
+        runtime: &Path,
+    ) -> Result<(), ConfigurationError> {
         let text = read(path)?;
+        if self.leaves_out(id, path, &text) {
+            return Ok(());
+        }
         let parsed = Outline::parse(&text);
         let mut outline = parsed.map_err(|source| ConfigurationError::Parse {
             path: path.to_owned(),
@@ -118,6 +135,20 @@ impl Wrapper {
             path: path.to_owned(),
             source,
         })
+    }
+
+    /// Returns whether a rule leaves the container `id` out of the view, whose configuration at `path`
+    /// has that text.
+    fn leaves_out(&self, id: &str, path: &Path, text: &[u8]) -> bool {
+        let bundle = path.parent().unwrap_or(path).canonicalize();
+        let container = NewContainer {
+            id,
+            bundle: bundle.as_deref().unwrap_or(path),
+            pid: None,
+        };
+        let configuration = serde_json::from_slice(text).ok();
+        let rules = LeaveOutRules::new(self.leave_out.clone());
+        rules.of_new(container, configuration).left_out.is_some()
     }
 }
 
