@@ -324,3 +324,28 @@ impl AttachRow {
         line
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    proptest! {
+        #[test]
+        fn no_name_puts_a_control_character_into_the_line_of_a_container(name in any::<String>()) {
+            let row = AttachRow {
+                engine: None,
+                id: Some(name.clone()),
+                name: None,
+                pid: Pid(7),
+                state: "failed",
+                mounts: 1,
+                unchanged: 0,
+                problems: vec![format!("cannot open {name}"), name.clone()],
+                shown: name,
+            };
+            let line = row.line();
+            prop_assert!(!line.contains(char::is_control), "{:?}", line);
+        }
+    }
+}

@@ -160,3 +160,30 @@ fn table(lines: &[Explained]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::answer::Input;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    proptest! {
+        #[test]
+        fn no_name_puts_a_control_character_or_a_line_into_an_explanation(name in any::<String>()) {
+            let line = Explained {
+                name: name.clone(),
+                value: name.clone(),
+                formula: "the limit".to_owned(),
+                decided_by: Some(name.clone()),
+                inputs: vec![Input {
+                    file: name.clone(),
+                    key: Some(name.clone()),
+                    value: name,
+                }],
+            };
+            let text = table(&[line]);
+            prop_assert_eq!(text.lines().count(), 4);
+            prop_assert!(!text.replace('\n', "").contains(char::is_control), "{:?}", text);
+        }
+    }
+}

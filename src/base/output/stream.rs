@@ -33,7 +33,7 @@ pub fn print_json(value: &impl Serialize) -> Result<(), PrintError> {
     write(format!("{}\n", json(&text)).as_bytes())
 }
 
-/// Prints the bytes of a file on standard output as they are, or on a terminal as [`print()`] does: a
+/// Prints the bytes of a file on standard output as they are, or on a terminal as [`print`](fn@print) does: a
 /// path in `/proc/swaps` can have any character but four.
 ///
 /// # Errors

@@ -92,6 +92,16 @@ pub(super) fn command_for(command: &str, shown: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    proptest! {
+        #[test]
+        fn no_name_puts_a_control_character_into_a_finding(name in any::<String>()) {
+            let finding = Finding::new(Level::Note, &name, format!("{name} moved"));
+            let line = finding.fix(command_for("attach", &name)).line();
+            prop_assert!(!line.contains(char::is_control), "{:?}", line);
+        }
+    }
 
     #[test]
     fn a_finding_is_one_line_with_its_fix() {
