@@ -105,7 +105,9 @@ fn is_attached_by_force_alone(runtime: &str) {
     }
     let text = stdout_of(&attach(&config, &["--all", "--dry-run", "-o", "json"]));
     let rows: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let row = rows.iter().find(|row| row["pid"].to_string() == pid);
+    let row = rows
+        .iter()
+        .find(|row| row["pid"].as_u64() == pid.parse().ok());
     let row = row.unwrap_or_else(|| panic!("{text}"));
     assert_eq!(row["state"], "left out");
     assert_eq!(row["left_out"], "the annotation plimsoll.io/view=false");

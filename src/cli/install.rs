@@ -6,9 +6,11 @@ use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
+use super::stderr;
 use crate::{
     base::{config, output, paths},
-    inject::install::{self, Change, Installable, Plan, TargetHost},
+    facts::engines::Engine,
+    inject::install::{self, Change, HooksElsewhere, Installable, Plan, TargetHost},
 };
 
 /// Set up engines, so that every new container has the view.
@@ -118,7 +120,22 @@ impl Install {
             }
         }
         let plans = install::plan_install(&host, &engines)?;
-        self.selection.carry_out(&host, &plans, Installable::note)
+        let status = self.selection.carry_out(&host, &plans, Installable::note)?;
+        let podman = Installable::named(Engine::Podman.name());
+        if engines.iter().any(|engine| Some(*engine) == podman) {
+            warn_of_podman(&host.root);
+        }
+        Ok(status)
+    }
+}
+
+/// Complains of a file that makes single calls of Podman read hooks elsewhere.
+fn warn_of_podman(root: &Path) {
+    if let Some(HooksElsewhere { name, file }) = install::hooks_elsewhere(root) {
+        stderr::complain(&format!(
+            "podman: {} has {name}: a container that is made with it gets no view if its hooks are read elsewhere",
+            file.display()
+        ));
     }
 }
 

@@ -22,6 +22,8 @@ mod generate;
 mod hook;
 
 /// `plimsoll install` and `uninstall`: the configurations of container engines.
+///
+/// Uses [`stderr`].
 mod install;
 
 /// `plimsoll run`: the bundled runtime.

@@ -64,15 +64,17 @@ impl Descriptions {
     #[must_use]
     pub fn of_running(&self, container: &RunningContainer) -> Description {
         let cgroup = self.cgroup(Some(container.pid));
-        let names = container.name.iter().chain([&container.id]).cloned();
         // The id of a container that no engine is known to keep is the path of its cgroup.
         let id = container.id.rsplit('/').next().unwrap_or_default();
+        let names = container.name.iter().chain([&container.id]).cloned();
+        let names = names.chain([id.to_owned()]);
         let bundle = self.bundle(id, &cgroup);
         let configuration = bundle
             .as_ref()
             .and_then(|bundle| read(&bundle.join(CONFIGURATION)));
         let mut found = self.described(id, bundle.as_deref(), &cgroup, configuration);
         found.names.extend(names);
+        found.names.dedup();
         found
     }
 
