@@ -1,6 +1,6 @@
 //! Makes containers of real OCI runtimes: bundles with a busybox for their root.
 
-use super::{busybox_root, is_v2, make_searchable, plimsoll, stdout_of};
+use super::{busybox_root, is_v2, make_searchable, plimsoll, stdout_of, wait_until};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -114,7 +114,8 @@ impl Bundle {
         command.output().unwrap()
     }
 
-    /// Starts the container, and returns the pid of its first process.
+    /// Starts the container, waits until it runs its own program, and returns the pid of its first
+    /// process.
     pub(crate) fn start(&self) -> u32 {
         self.write();
         let bundle = self.directory.path();
@@ -132,7 +133,13 @@ impl Bundle {
         );
         let state = stdout_of(&self.command("state").arg(&self.id).output().unwrap());
         let state: Value = serde_json::from_str(&state).unwrap();
-        state["pid"].as_u64().unwrap().try_into().unwrap()
+        let pid: u32 = state["pid"].as_u64().unwrap().try_into().unwrap();
+        // A runtime returns before its process has become the container's program.
+        wait_until("the container runs its own program", || {
+            let program = fs::read_link(format!("/proc/{pid}/exe"));
+            !program.is_ok_and(|path| path.to_string_lossy().contains(&self.runtime))
+        });
+        pid
     }
 
     /// Restarts the container as an engine does, and returns the pid of its first process.
