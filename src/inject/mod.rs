@@ -3,15 +3,23 @@
 /// The mounts that every container gets: served files and the files that they cover. Pure.
 pub mod plan;
 
+/// Detached copies of files and directories, and the mounts within such a copy.
+pub mod detached;
+
+/// The host's own files, which hide a mount of Plimsoll that the kernel does not let go.
+///
+/// Uses [`detached`].
+pub mod hosts_files;
+
 /// The files of a container over which Plimsoll mounts its own, and the mounting itself. The
 /// container's root is not trusted: see the checks in the file.
 ///
-/// Uses [`plan`].
+/// Uses [`plan`], [`hosts_files`].
 pub mod target;
 
 /// The directory of one container in the view.
 ///
-/// Uses [`plan`], [`target`].
+/// Uses [`plan`], [`detached`], [`target`].
 pub mod tree;
 
 /// Uncovered copies of `/proc` and `/sys`, with which user namespaces in a container can mount their
@@ -46,8 +54,8 @@ pub mod notes;
 
 /// Mounts the served files in containers that run already, or removes the mounts.
 ///
-/// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`own_mounts`], [`namespace`],
-/// [`notes`].
+/// Uses [`plan`], [`hosts_files`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`own_mounts`],
+/// [`namespace`], [`notes`].
 pub mod attach;
 
 /// The OCI hook: binds a container's own files over the kernel's before it starts.
@@ -57,7 +65,7 @@ pub mod hook;
 
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
-/// Uses [`target`], [`own_mounts`], [`namespace`].
+/// Uses [`detached`], [`hosts_files`], [`target`], [`own_mounts`], [`namespace`].
 pub mod repair;
 
 /// A wrapper of an OCI runtime, which adds our hook and executes the real runtime, and the one

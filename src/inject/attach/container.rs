@@ -14,6 +14,7 @@ use crate::{
     inject::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
+        hosts_files::HostsFiles,
         namespace::{EnterError, MountNamespace},
         own_mounts::OwnMounts,
         subprocess,
@@ -164,7 +165,7 @@ pub(super) fn remove(namespace: &MountNamespace, execution: Execution) -> Delive
         if let Ok(Some(target)) = root.find(path)
             && target::is_ours(target.mount)
         {
-            found.push((path, target::hosts_own(path)));
+            found.push((path, HostsFiles::of(path)));
         }
     }
     if execution == Execution::Apply
