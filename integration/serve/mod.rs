@@ -2,6 +2,7 @@
 
 mod compliance;
 mod handover;
+mod keys;
 mod lifecycle;
 mod pressure;
 mod printed;
