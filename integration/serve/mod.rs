@@ -1,6 +1,7 @@
 //! The daemon, with the real program on the real kernel.
 
 mod compliance;
+mod doors;
 mod handover;
 mod keys;
 mod lifecycle;
