@@ -33,7 +33,7 @@ const MACHINE: [(&str, &str); 17] = [
     ("dev/fuse", ""),
     ("proc/sys/fs/fuse/max_request_timeout", "8\n"),
     ("proc/sys/user/max_mnt_namespaces", "95000\n"),
-    ("run/plimsoll/daemon-var-lib-plimsoll.lock", "700"),
+    ("run/plimsoll/daemon-var-lib-plimsoll.pid", "700"),
     ("proc/700/comm", "plimsoll\n"),
     ("proc/700/status", "Name:\tplimsoll\nPPid:\t1\n"),
     ("proc/700/cgroup", "0::/system.slice/plimsoll.service\n"),

@@ -1,7 +1,9 @@
 //! The daemon, with the real program on the real kernel.
 
 mod compliance;
+mod doors;
 mod handover;
+mod keys;
 mod lifecycle;
 mod pressure;
 mod printed;

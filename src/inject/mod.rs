@@ -7,15 +7,23 @@ pub mod plan;
 /// container that are the host's own.
 pub mod leave_out;
 
+/// Detached copies of files and directories, and the mounts within such a copy.
+pub mod detached;
+
+/// The host's own files, which hide a mount of Plimsoll that the kernel does not let go.
+///
+/// Uses [`detached`].
+pub mod hosts_files;
+
 /// The files of a container over which Plimsoll mounts its own, and the mounting itself. The
 /// container's root is not trusted: see the checks in the file.
 ///
-/// Uses [`plan`], [`leave_out`].
+/// Uses [`plan`], [`leave_out`], [`hosts_files`].
 pub mod target;
 
 /// The directory of one container in the view.
 ///
-/// Uses [`plan`], [`target`].
+/// Uses [`plan`], [`detached`], [`target`].
 pub mod tree;
 
 /// Uncovered copies of `/proc` and `/sys`, with which user namespaces in a container can mount their
@@ -50,7 +58,7 @@ pub mod notes;
 
 /// Mounts the served files in containers that run already, or removes the mounts.
 ///
-/// Uses [`plan`], [`leave_out`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`own_mounts`],
+/// Uses [`plan`], [`leave_out`], [`hosts_files`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`own_mounts`],
 /// [`namespace`], [`notes`].
 pub mod attach;
 
@@ -62,7 +70,7 @@ pub mod hook;
 
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
-/// Uses [`target`], [`own_mounts`], [`namespace`].
+/// Uses [`detached`], [`hosts_files`], [`target`], [`own_mounts`], [`namespace`].
 pub mod repair;
 
 /// A wrapper of an OCI runtime, which adds our hook and executes the real runtime, and the one

@@ -20,6 +20,7 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 const MIB: u64 = 1 << 20;
@@ -157,6 +158,32 @@ fn a_killed_keeper_is_replaced_by_one_that_works() {
     wait_until("keeper and daemon are gone", || {
         !Path::new(&format!("/proc/{}", successor[0])).exists()
     });
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_keeper_that_is_killed_is_followed_at_once_however_often() {
+    let mut daemon = Daemon::start();
+    let serving = daemon.pid();
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    let begun = Instant::now();
+    let mut last = 0;
+    for _ in 0..8 {
+        let next = || keepers(serving).into_iter().find(|pid| *pid != last);
+        wait_until("another keeper runs", || next().is_some());
+        last = next().unwrap();
+        kill("KILL", last);
+    }
+    let next = || keepers(serving).into_iter().find(|pid| *pid != last);
+    wait_until("another keeper runs", || next().is_some());
+    // A pause of a second after each would make eight; the machine may be emulated.
+    let took = begun.elapsed();
+    kill("TERM", next().unwrap());
+    wait_until("the daemon is gone", || {
+        !Path::new(&format!("/proc/{serving}/exe")).exists()
+    });
+    assert!(took < Duration::from_secs(6), "{took:?}");
 }
 
 /// Lists the keepers that a daemon has started. A daemon has other children, too: it starts one to

@@ -14,6 +14,7 @@ use crate::{
     inject::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
+        hosts_files::HostsFiles,
         leave_out::HostParts,
         namespace::{EnterError, MountNamespace},
         own_mounts::OwnMounts,
@@ -175,7 +176,7 @@ pub(super) fn remove(namespace: &MountNamespace, execution: Execution) -> Delive
         if let Ok(Some(target)) = root.find(path)
             && target::is_ours(target.mount)
         {
-            found.push((path, target::hosts_own(path)));
+            found.push((path, HostsFiles::of(path)));
         }
     }
     if execution == Execution::Apply

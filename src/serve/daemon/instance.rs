@@ -129,7 +129,7 @@ impl Instance {
         }
         let lock = match descriptors.take(&Name::Lock) {
             Some(lock) => lock,
-            None => lock::acquire(&settings.mountpoint)?,
+            None => lock::acquire_to_resume(&settings.mountpoint)?,
         };
         let mut instance = Instance::new(settings, lock, store, connections)?;
         instance.is_resumed = true;
@@ -177,15 +177,12 @@ impl Instance {
     }
 
     /// Takes the ownership of the mounts, which are unmounted from now on when the instance is
-    /// dropped, and writes the pid of this process into the lock. No other daemon may serve.
-    ///
-    /// # Errors
-    /// When the lock cannot be written.
-    pub(super) fn own(&mut self) -> Result<()> {
+    /// dropped, and writes the pid of this process down. No other daemon may serve.
+    pub(super) fn own(&mut self) {
         for connection in &mut self.connections {
             connection.unmount_on_drop();
         }
-        lock::write_pid(&self.lock)
+        lock::write_pid(&self.mountpoint);
     }
 
     /// Opens the word that tells which daemon may serve.

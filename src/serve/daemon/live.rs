@@ -59,7 +59,7 @@ pub(super) fn live(
     if settings.mode == Mode::Embedded && is_first {
         write_ready()?;
     }
-    instance.own()?;
+    instance.own();
     instance.allow_background();
     forward_signals(signals, events.clone());
     if settings.mode != Mode::Embedded && !resumed {
@@ -151,8 +151,10 @@ fn listen_for_successors(
     supervisor: &Arc<Supervisor>,
     events: &Sender<Event>,
 ) -> Result<PathBuf> {
-    let path = lock::run_file(&instance.mountpoint, "socket")?;
-    let listening = ReplaceListener::bind(&path)
+    let path = lock::run_path(&instance.mountpoint, "socket");
+    let listening = lock::make_directory()
+        .map_err(Into::into)
+        .and_then(|()| ReplaceListener::bind(&path))
         .and_then(|listener| Ok((listener, Handover::new(instance, supervisor)?)));
     let events = events.clone();
     match listening {

@@ -43,12 +43,13 @@
 use super::{
     content_cache::Content,
     error::ReplyError,
-    reply::{PAGE_OF_NEWLINES, REMOVABLE_TTL, page_of, slice},
+    reply::{PAGE_OF_NEWLINES, PER_CALLER_TTL, REMOVABLE_TTL, page_of, slice},
     request::work,
     server::Server,
 };
 use crate::{
-    base::units::{Micros, Tid},
+    base::units::{Key, Micros, Tid},
+    facts::container::Sight,
     serve::{
         tree::{CachedEntry, Entry, Owner},
         wire::Side,
@@ -84,6 +85,7 @@ impl Cached {
         &self,
         parent: INodeNo,
         name: &OsStr,
+        tid: Tid,
     ) -> Result<(Duration, Duration, FileAttr), ReplyError> {
         let parent = CachedEntry::from_inode(parent.0).ok_or(ReplyError::Absent)?;
         let name = name.to_str().ok_or(ReplyError::Absent)?;
@@ -94,7 +96,7 @@ impl Cached {
                 CachedEntry::Root,
                 CachedEntry::Served(Entry::Directory(Owner::Container(key), _)),
             ) => {
-                self.0.answers.container(key)?;
+                self.0.must_show(key, tid)?;
             }
             (_, CachedEntry::Served(entry) | CachedEntry::DirectLink(entry))
                 if !self.0.answers.has(&entry.path()) =>
@@ -103,22 +105,22 @@ impl Cached {
             }
             _ => {}
         }
-        let entry_ttl = if child == CachedEntry::SelfLink {
-            Duration::ZERO
-        } else {
-            REMOVABLE_TTL
+        let entry_ttl = match parent {
+            CachedEntry::Root => PER_CALLER_TTL,
+            _ => REMOVABLE_TTL,
         };
         let attributes = self.attributes(child, OPEN_MAX_AGE)?;
         Ok((ttl(child), entry_ttl, attributes))
     }
 
-    /// Lists a directory: offset, name and entry of each child. The root lists the containers that
-    /// have read a file.
+    /// Lists a directory for the thread `tid`: offset, name and entry of each child. The root lists the
+    /// containers that have read a file and that the thread may find.
     ///
     /// The offset of a child stays, whichever other children come or go between two calls.
     fn list_directory(
         &self,
         inode: INodeNo,
+        tid: Tid,
     ) -> Result<Vec<(u64, String, CachedEntry)>, ReplyError> {
         let node = CachedEntry::from_inode(inode.0).ok_or(ReplyError::Absent)?;
         let own = [".", ".."].map(|name| (name.to_owned(), node));
@@ -137,8 +139,10 @@ impl Cached {
             .map(|(offset, (name, child))| (offset, name, child))
             .collect();
         if node == CachedEntry::Root {
+            let sight = self.0.answers.sight(tid).map_err(|_| ReplyError::Absent)?;
             let known = self.0.answers.known_containers().into_iter();
-            list.extend(known.filter_map(|key| {
+            let is_shown = |key: &Key| sight == Sight::All || self.0.answers.is_shown(*key, &sight);
+            list.extend(known.filter(is_shown).filter_map(|key| {
                 let offset = key.0.checked_add(FIRST_CONTAINER_OFFSET)?;
                 let entry = Entry::container_root(key)?;
                 Some((offset, key.to_string(), CachedEntry::Served(entry)))
@@ -249,7 +253,7 @@ impl Filesystem for Cached {
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.0.run(work(Side::Cached, request, parent), || {
-            match self.find_child(parent, name) {
+            match self.find_child(parent, name, Tid(request.pid())) {
                 Ok((ttl, entry_ttl, attributes)) => {
                     reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
                 }
@@ -340,7 +344,7 @@ impl Filesystem for Cached {
         mut reply: ReplyDirectory,
     ) {
         self.0.run(work(Side::Cached, request, inode), || {
-            let list = match self.list_directory(inode) {
+            let list = match self.list_directory(inode, Tid(request.pid())) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };
@@ -370,7 +374,6 @@ impl Filesystem for Cached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::units::Key;
 
     #[test]
     fn only_files_are_asked_for_again_at_once() {

@@ -18,7 +18,7 @@ use crate::{
         sys::{self, chain},
         units::{Key, Micros, Tid},
     },
-    facts::container::{Caller, Container},
+    facts::container::{Caller, Container, Sight},
     serve::{
         tree::{Entry, Owner},
         wire::{GATE, RESENT, Side, Work},
@@ -331,6 +331,20 @@ impl Server {
         match self.answers.caller(tid)? {
             Caller::Host => Err(ReplyError::IsHost),
             Caller::Container(container) => Ok(container.key),
+        }
+    }
+
+    /// Refuses the look-up of a container's directory by a thread that may not find that container: the
+    /// directory does not exist for it. The name must have a TTL of 0, or the kernel would show the name
+    /// to other threads.
+    ///
+    /// An open directory and a bind of a container's directory lead on to the files in it, whoever holds
+    /// them: who gave them could have given the numbers.
+    pub(super) fn must_show(&self, key: Key, tid: Tid) -> Result<(), ReplyError> {
+        let sight = self.answers.sight(tid).map_err(|_| ReplyError::Absent)?;
+        match sight == Sight::All || self.answers.is_shown(key, &sight) {
+            true => Ok(self.answers.container(key).map(drop)?),
+            false => Err(ReplyError::Absent),
         }
     }
 

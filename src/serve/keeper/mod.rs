@@ -12,7 +12,7 @@ use crate::{
     base::{output::complain, sys::process},
     serve::handover::{Channel, Descriptors, Message},
 };
-use backoff::Backoff;
+pub use backoff::Backoff;
 use nix::{
     sys::{
         signal::{SigSet, Signal},
