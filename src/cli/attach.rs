@@ -342,6 +342,8 @@ mod tests {
                 mounts: 1,
                 unchanged: 0,
                 problems: vec![format!("cannot open {name}"), name.clone()],
+                left_out: Some(name.clone()),
+                is_named: true,
                 shown: name,
             };
             let line = row.line();

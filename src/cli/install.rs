@@ -6,7 +6,6 @@ use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
-use super::stderr;
 use crate::{
     base::{config, output, paths},
     facts::engines::Engine,
@@ -132,7 +131,7 @@ impl Install {
 /// Complains of a file that makes single calls of Podman read hooks elsewhere.
 fn warn_of_podman(root: &Path) {
     if let Some(HooksElsewhere { name, file }) = install::hooks_elsewhere(root) {
-        stderr::complain(&format!(
+        output::complain(&format!(
             "podman: {} has {name}: a container that is made with it gets no view if its hooks are read elsewhere",
             file.display()
         ));

@@ -177,12 +177,11 @@ impl Instance {
     }
 
     /// Takes the ownership of the mounts, which are unmounted from now on when the instance is
-    /// dropped, and writes the pid of this process down. No other daemon may serve.
+    /// dropped. No other daemon may serve.
     pub(super) fn own(&mut self) {
         for connection in &mut self.connections {
             connection.unmount_on_drop();
         }
-        lock::write_pid(&self.mountpoint);
     }
 
     /// Opens the word that tells which daemon may serve.

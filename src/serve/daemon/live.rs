@@ -60,6 +60,9 @@ pub(super) fn live(
         write_ready()?;
     }
     instance.own();
+    if settings.mode != Mode::Embedded {
+        lock::write_pid(&settings.mountpoint);
+    }
     instance.allow_background();
     forward_signals(signals, events.clone());
     if settings.mode != Mode::Embedded && !resumed {
