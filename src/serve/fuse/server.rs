@@ -3,6 +3,7 @@
 use super::{
     content_cache::{Content, ContentCache},
     error::ReplyError,
+    no_mmap::NoMmap,
     open_files::OpenFiles,
     reply::{attributes, block_size},
     request::{file_of, guarded, set_inode},
@@ -48,6 +49,7 @@ pub struct Server {
     max_sizes: Vec<u64>,
     pub(super) contents: ContentCache,
     pub(super) open_files: OpenFiles,
+    pub(super) no_mmap: NoMmap,
     pub(super) triggers: Triggers,
     store: Arc<Store>,
     pub(super) suspects: Suspects,
@@ -68,6 +70,7 @@ impl Server {
             contents: ContentCache::default(),
             answers,
             open_files: OpenFiles::new(Arc::clone(&store)),
+            no_mmap: NoMmap::new(Arc::clone(&store)),
             triggers: Triggers::default(),
             suspects: Suspects::new(Arc::clone(&store)),
             shares: Shares::new(share),
