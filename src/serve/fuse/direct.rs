@@ -19,6 +19,7 @@ use fuser::{
 use std::{
     ffi::OsStr,
     io,
+    os::unix::ffi::OsStrExt,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -80,6 +81,10 @@ impl Filesystem for Direct {
             work(Side::Direct, request, inode),
             || match Entry::from_inode(inode.0) {
                 Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
+                Some(entry) if entry.is_link() => match self.0.answers.link_target(&entry.path()) {
+                    Some(target) => reply.data(target.as_os_str().as_bytes()),
+                    None => reply.error(Errno::ENOENT),
+                },
                 _ => reply.error(Errno::EINVAL),
             },
         );

@@ -240,7 +240,7 @@ impl Server {
                     ..constant
                 };
             }
-            Entry::File(..) | Entry::System(..) if !entry.is_directory() => entry.path(),
+            _ if constant.kind == FileType::RegularFile => entry.path(),
             _ => return constant,
         };
         let kernel = self.answers.kernel_size_and_mode(&path);
@@ -353,6 +353,7 @@ impl Server {
 pub(super) fn kind(entry: Entry) -> FileType {
     match entry {
         entry if entry.is_directory() => FileType::Directory,
+        entry if entry.is_link() => FileType::Symlink,
         Entry::File(..) | Entry::System(..) => FileType::RegularFile,
         Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
             FileType::Symlink

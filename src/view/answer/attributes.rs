@@ -4,7 +4,7 @@ use super::{answers::Answers, error::AnswerError};
 use crate::{
     base::{
         metrics,
-        units::{Bytes, CpuId, CpuSet},
+        units::{Bytes, CpuId, CpuSet, NodeSet},
     },
     facts::{
         container::{Caller, Container},
@@ -16,13 +16,29 @@ use crate::{
         render,
     },
 };
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Seen CPUs and memory nodes of a container, and the nodes of the machine.
 struct Topology {
     seen: CpuSet,
     nodes: Nodes,
     host: Arc<Vec<Node>>,
+}
+
+impl Topology {
+    /// Returns the machine's list or mask of CPUs, or list of nodes, without the unseen ones.
+    fn seen_part(&self, rule: Rule, own: &str) -> String {
+        let own = own.trim_end();
+        match rule {
+            Rule::CpuMask => self.seen.masked(own),
+            Rule::CpuWords => model::topology::words(own, &self.seen),
+            Rule::NodeList => {
+                let nodes = NodeSet::listed(own);
+                nodes.intersection(&self.nodes.ids()).to_string()
+            }
+            _ => CpuSet::listed(own).intersection(&self.seen).to_string(),
+        }
+    }
 }
 
 impl Answers {
@@ -104,6 +120,12 @@ impl Answers {
         self.machine.root().size_and_mode(path.as_ref()).ok()
     }
 
+    /// Returns the target of the kernel's own link at `path` below `/`, if the link is there.
+    #[must_use]
+    pub fn link_target(&self, path: &str) -> Option<PathBuf> {
+        self.machine.root().link_target(path.as_ref()).ok()
+    }
+
     /// Returns the bytes of the host's own attribute.
     ///
     /// # Errors
@@ -115,7 +137,7 @@ impl Answers {
     /// Returns the bytes that the container reads from the attribute now.
     ///
     /// # Errors
-    /// [`AnswerError::Unseen`] for a directory, and for an attribute of a CPU or node that the
+    /// [`AnswerError::Unseen`] for a directory or link, and for an attribute of a CPU or node that the
     /// container does not see; when neither the present facts nor earlier ones are known.
     pub fn render_attribute(
         &self,
@@ -136,23 +158,19 @@ impl Answers {
         let own = || self.machine.text(&path);
         let Topology { seen, nodes, host } = &topology;
         let text = match attribute.rule() {
-            Rule::Directory => return Err(AnswerError::Unseen { path }),
+            Rule::Directory | Rule::Link => return Err(AnswerError::Unseen { path }),
             Rule::Fact => return self.read_host_attribute(attribute),
-            Rule::Meminfo => return self.render_node_meminfo(attribute, nodes, container),
+            Rule::Meminfo | Rule::Vmstat => {
+                return self.render_node_memory(attribute, nodes, container);
+            }
             Rule::SeenCpus => seen.to_string(),
             Rule::UnseenCpus => {
                 let possible: CpuSet = self.machine.list(&format!("{CPUS}/possible"))?;
                 possible.difference(seen).to_string()
             }
-            Rule::CpuList => {
-                let own: CpuSet = self.machine.list(&path)?;
-                own.intersection(seen).to_string()
+            Rule::CpuList | Rule::CpuMask | Rule::CpuWords | Rule::NodeList => {
+                topology.seen_part(attribute.rule(), &own()?)
             }
-            Rule::CpuMask => {
-                let mask = own()?;
-                seen.masked(mask.trim_end())
-            }
-            Rule::CpuWords => model::topology::words(&own()?, seen),
             Rule::Online => "1".to_owned(),
             Rule::SmtActive => u8::from(self.is_smt(seen)).to_string(),
             Rule::SeenNodes => nodes.ids().to_string(),
@@ -168,7 +186,7 @@ impl Answers {
                 .huge_pages(attribute, nodes, container)?
                 .free
                 .to_string(),
-            Rule::SurplusHugePages => "0".to_owned(),
+            Rule::SurplusHugePages | Rule::Zero => "0".to_owned(),
         };
         metrics::ANSWERS.count();
         Ok((text + "\n").into_bytes())
@@ -210,7 +228,7 @@ impl Answers {
         self.node_huge_pages(id, size, &nodes.memory, container)
     }
 
-    fn render_node_meminfo(
+    fn render_node_memory(
         &self,
         attribute: Attribute,
         nodes: &Nodes,
@@ -220,9 +238,14 @@ impl Answers {
             let path = attribute.path();
             return Err(AnswerError::Unseen { path });
         };
-        let view = self.node_meminfo(id, &nodes.memory, container)?;
         let mut out = Vec::with_capacity(4096);
-        render::node::meminfo(id, &view, &mut out);
+        if attribute.rule() == Rule::Vmstat {
+            let view = self.node_vmstat(id, &nodes.memory, container)?;
+            render::vmstat::vmstat(&view, &mut out);
+        } else {
+            let view = self.node_meminfo(id, &nodes.memory, container)?;
+            render::node::meminfo(id, &view, &mut out);
+        }
         Ok(out)
     }
 }

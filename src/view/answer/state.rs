@@ -10,6 +10,7 @@ use crate::{
     },
     view::model::{
         load::{Averages, Tasks},
+        node::{NodeMeminfo, NodeVmstat},
         stat::Clock,
         time::Birth,
     },
@@ -49,6 +50,17 @@ pub(super) struct NodeSizes {
     pub(super) nodes: BTreeMap<NodeId, Bytes>,
 }
 
+/// Division of a container's memory among the nodes.
+#[derive(Debug, Default)]
+pub(super) struct NodeParts {
+    /// The moments at which the facts of the division were read.
+    pub(super) moments: [Option<Micros>; 6],
+    /// Parts of the lines of `meminfo`.
+    pub(super) meminfo: Option<Arc<NodeMeminfo>>,
+    /// Parts of the counts of `vmstat`.
+    pub(super) vmstat: Option<Arc<NodeVmstat>>,
+}
+
 /// State of one container.
 #[derive(Debug, Default)]
 pub(super) struct ContainerState {
@@ -63,7 +75,9 @@ pub(super) struct ContainerState {
     /// Huge page limits and use of the cgroup and its ancestors.
     pub(super) hugetlb: Latest<Vec<HugetlbLevel>>,
     /// Memory nodes of the cgroup and their use.
-    pub(super) numa: Latest<Numa>,
+    pub(super) numa: Latest<Arc<Numa>>,
+    /// The division of its memory among the nodes.
+    pub(super) node_parts: NodeParts,
     /// Use of block devices by the cgroup.
     pub(super) devices: Latest<Vec<DeviceUse>>,
     /// Counters of `memory.stat`, by name.
