@@ -12,5 +12,6 @@ mod shares;
 mod sizes;
 mod survival;
 mod system;
+mod system_container;
 mod time;
 mod torn;
