@@ -1,15 +1,12 @@
 //! Files and directories below `/sys/devices/system`: which ones a caller sees, and their bytes.
 
-use super::{answers::Answers, error::AnswerError};
+use super::{answers::Answers, error::AnswerError, state::Topology};
 use crate::{
     base::{
         metrics,
-        units::{Bytes, CpuId, CpuSet, NodeSet},
+        units::{Bytes, CpuId, CpuSet, Micros, NodeSet},
     },
-    facts::{
-        container::{Caller, Container},
-        host::Node,
-    },
+    facts::container::{Caller, Container},
     view::{
         files::{Attribute, CPUS, POLICIES, Rule, Subject, VisibleDevices, number_after},
         model::{self, hugetlb::HugePages, topology::Nodes},
@@ -17,13 +14,6 @@ use crate::{
     },
 };
 use std::{path::PathBuf, sync::Arc};
-
-/// Seen CPUs and memory nodes of a container, and the nodes of the machine.
-struct Topology {
-    seen: CpuSet,
-    nodes: Nodes,
-    host: Arc<Vec<Node>>,
-}
 
 impl Topology {
     /// Returns the machine's list or mask of CPUs, or list of nodes, without the unseen ones.
@@ -95,8 +85,8 @@ impl Answers {
             Caller::Container(container) => {
                 let topology = self.topology(container)?;
                 VisibleDevices {
-                    cpus: topology.seen,
-                    nodes: topology.nodes.seen,
+                    cpus: topology.seen.clone(),
+                    nodes: topology.nodes.seen.clone(),
                     policies: CpuSet::default(),
                 }
             }
@@ -149,14 +139,17 @@ impl Answers {
         let is_seen = match attribute.subject() {
             Subject::Machine => true,
             Subject::Cpu(cpu) => topology.seen.contains(cpu),
-            Subject::Node(node) => topology.nodes.ids().contains(node),
+            Subject::Node(node) => {
+                let mut seen = topology.nodes.seen.iter();
+                seen.any(|(id, _)| *id == node)
+            }
             Subject::Policy(policy) => self.governs(policy, &topology.seen),
         };
         if !is_seen {
             return Err(AnswerError::Unseen { path });
         }
         let own = || self.machine.text(&path);
-        let Topology { seen, nodes, host } = &topology;
+        let Topology { seen, nodes, host } = &*topology;
         let text = match attribute.rule() {
             Rule::Directory | Rule::Link => return Err(AnswerError::Unseen { path }),
             Rule::Fact => return self.read_host_attribute(attribute),
@@ -192,15 +185,39 @@ impl Answers {
         Ok((text + "\n").into_bytes())
     }
 
-    fn topology(&self, container: &Container) -> Result<Topology, AnswerError> {
+    /// Returns the topology of the container: the last one as long as its facts are the latest ones.
+    fn topology(&self, container: &Container) -> Result<Arc<Topology>, AnswerError> {
+        if let Some(last) = self.last_topology(container) {
+            return Ok(last);
+        }
         let seen = self.cpus(container)?;
         let host = self.host_nodes()?;
         let numa = self.numa_facts(container)?;
-        Ok(Topology {
+        let topology = Arc::new(Topology {
             nodes: model::topology::nodes(numa.mems.as_ref(), &seen, &host),
             seen,
             host,
-        })
+        });
+        let read_at = self.host.nodes.lock().read_at();
+        let state = self.containers.entry(container.key);
+        let mut state = state.lock();
+        let moments = [read_at, state.cpu.read_at(), state.numa.read_at()];
+        state.topology = Some((moments, Arc::clone(&topology)));
+        Ok(topology)
+    }
+
+    /// Returns the last topology if none of its facts is too old or was read again.
+    fn last_topology(&self, container: &Container) -> Option<Arc<Topology>> {
+        let now = (self.now)();
+        let young_at =
+            |moment: Option<Micros>| moment.filter(|moment| now.less(*moment) < self.max_age);
+        let nodes = young_at(self.host.nodes.lock().read_at())?;
+        let state = self.containers.get(container.key)?;
+        let state = state.lock();
+        let cpu = young_at(state.cpu.read_at())?;
+        let numa = young_at(state.numa.read_at())?;
+        let (moments, topology) = state.topology.as_ref()?;
+        (*moments == [nodes, cpu, numa].map(Some)).then(|| Arc::clone(topology))
     }
 
     fn is_smt(&self, seen: &CpuSet) -> bool {

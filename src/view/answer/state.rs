@@ -13,6 +13,7 @@ use crate::{
         node::{NodeMeminfo, NodeVmstat},
         stat::Clock,
         time::Birth,
+        topology::Nodes,
     },
 };
 use parking_lot::Mutex;
@@ -50,6 +51,14 @@ pub(super) struct NodeSizes {
     pub(super) nodes: BTreeMap<NodeId, Bytes>,
 }
 
+/// Seen CPUs and memory nodes of a container, and the nodes of the machine.
+#[derive(Debug)]
+pub(super) struct Topology {
+    pub(super) seen: CpuSet,
+    pub(super) nodes: Nodes,
+    pub(super) host: Arc<Vec<Node>>,
+}
+
 /// Division of a container's memory among the nodes.
 #[derive(Debug, Default)]
 pub(super) struct NodeParts {
@@ -76,6 +85,8 @@ pub(super) struct ContainerState {
     pub(super) hugetlb: Latest<Vec<HugetlbLevel>>,
     /// Memory nodes of the cgroup and their use.
     pub(super) numa: Latest<Arc<Numa>>,
+    /// Its topology, and the moments at which the facts were read.
+    pub(super) topology: Option<([Option<Micros>; 3], Arc<Topology>)>,
     /// The division of its memory among the nodes.
     pub(super) node_parts: NodeParts,
     /// Use of block devices by the cgroup.
