@@ -14,5 +14,6 @@ mod shares;
 mod sizes;
 mod survival;
 mod system;
+mod system_container;
 mod time;
 mod torn;

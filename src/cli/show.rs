@@ -73,7 +73,7 @@ impl ShowTarget {
 fn show_target(text: &str) -> Result<ShowTarget, String> {
     let attribute = || {
         Attribute::at(text.strip_prefix('/').unwrap_or(text))
-            .filter(|attribute| attribute.rule() != Rule::Directory)
+            .filter(|attribute| ![Rule::Directory, Rule::Link].contains(&attribute.rule()))
     };
     let file = File::named(text).map(ShowTarget::File);
     file.or_else(|| attribute().map(ShowTarget::Attribute)).ok_or_else(|| {

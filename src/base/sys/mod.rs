@@ -1,5 +1,6 @@
 //! System calls that the standard library lacks, each behind a safe signature.
 
+mod backing;
 mod budget;
 mod cgroupns;
 mod chain;
@@ -26,6 +27,7 @@ mod timeout;
 mod userns;
 mod write_atomic;
 
+pub use backing::{register_backing, reply_with_backing};
 pub use budget::Budget;
 pub use cgroupns::in_cgroup_namespace;
 pub use chain::chain;

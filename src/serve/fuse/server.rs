@@ -3,6 +3,7 @@
 use super::{
     content_cache::{Content, ContentCache},
     error::ReplyError,
+    no_mmap::NoMmap,
     open_files::OpenFiles,
     reply::{attributes, block_size},
     request::{file_of, guarded, set_inode},
@@ -48,6 +49,7 @@ pub struct Server {
     max_sizes: Vec<u64>,
     pub(super) contents: ContentCache,
     pub(super) open_files: OpenFiles,
+    pub(super) no_mmap: NoMmap,
     pub(super) triggers: Triggers,
     store: Arc<Store>,
     pub(super) suspects: Suspects,
@@ -68,6 +70,7 @@ impl Server {
             contents: ContentCache::default(),
             answers,
             open_files: OpenFiles::new(Arc::clone(&store)),
+            no_mmap: NoMmap::new(Arc::clone(&store)),
             triggers: Triggers::default(),
             suspects: Suspects::new(Arc::clone(&store)),
             shares: Shares::new(share),
@@ -237,7 +240,7 @@ impl Server {
                     ..constant
                 };
             }
-            Entry::File(..) | Entry::System(..) if !entry.is_directory() => entry.path(),
+            _ if constant.kind == FileType::RegularFile => entry.path(),
             _ => return constant,
         };
         let kernel = self.answers.kernel_size_and_mode(&path);
@@ -364,6 +367,7 @@ impl Server {
 pub(super) fn kind(entry: Entry) -> FileType {
     match entry {
         entry if entry.is_directory() => FileType::Directory,
+        entry if entry.is_link() => FileType::Symlink,
         Entry::File(..) | Entry::System(..) => FileType::RegularFile,
         Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
             FileType::Symlink
