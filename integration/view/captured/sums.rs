@@ -96,38 +96,6 @@ fn write(captured: &Captured, app: &str, state: &State) {
         _ => format!("{line}\n"),
     });
     captured.write("proc/meminfo", &lines.collect::<String>());
-    // The machine's pages of 2 MB on its nodes, where the machine has nodes.
-    for (node, pages) in [(0, state.pool / 3), (1, state.pool - state.pool / 3)] {
-        let directory = format!("sys/devices/system/node/node{node}/hugepages/hugepages-2048kB");
-        if captured.path.join(&directory).exists() {
-            for name in ["nr", "free"] {
-                let path = format!("{directory}/{name}_hugepages");
-                captured.write(&path, &format!("{pages}\n"));
-            }
-        }
-    }
-}
-
-/// Returns the machine's or the container's huge pages on all nodes in KiB, by the name of their count:
-/// `nr_hugepages`, `free_hugepages`.
-fn huge_pages(captured: &Captured) -> BTreeMap<String, u64> {
-    let mut sums = BTreeMap::new();
-    for attribute in attributes(captured) {
-        let path = attribute.path();
-        let Some((_, size)) = path.split_once("/hugepages/hugepages-") else {
-            continue;
-        };
-        let Some((size, name)) = size.split_once("kB/") else {
-            continue;
-        };
-        let read = captured
-            .answers
-            .render_attribute(attribute, &captured.container);
-        let text = String::from_utf8(read.unwrap()).unwrap();
-        let count: u64 = text.trim_end().parse().unwrap();
-        *sums.entry(name.to_owned()).or_default() += count * size.parse::<u64>().unwrap();
-    }
-    sums
 }
 
 fn lines(text: &str) -> BTreeMap<String, u64> {

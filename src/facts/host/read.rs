@@ -5,10 +5,7 @@ use crate::base::{
     sys::{Budget, Dir, ReadError, Records},
     units::{Bytes, CpuSet, Id, IdSet, NodeId, Pid, Tid},
 };
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The files below `/proc` that are held open.
 const MAX_OPEN_FILES: usize = 16;
@@ -248,25 +245,6 @@ impl Machine {
             size.kib()
         );
         self.text(&path).is_ok_and(|count| count.trim() == "0")
-    }
-
-    /// Returns the sizes of huge pages that have a directory in that of the memory node, in ascending
-    /// order; none where that directory is not there or cannot be read.
-    #[must_use]
-    pub fn huge_page_sizes(&self, node: NodeId) -> Vec<Bytes> {
-        let directory = format!("{NODES}/node{}/hugepages", node.0);
-        let names = self.root().directories(directory.as_ref());
-        let size = |name: OsString| {
-            let kib = name
-                .to_str()?
-                .strip_prefix("hugepages-")?
-                .strip_suffix("kB")?;
-            kib.parse().ok().map(Bytes::from_kib)
-        };
-        let names = names.unwrap_or_default().into_iter();
-        let mut sizes: Vec<Bytes> = names.filter_map(size).collect();
-        sizes.sort_unstable();
-        sizes
     }
 
     /// Reads `meminfo` in the directory of a memory node, without the node in front of each line.

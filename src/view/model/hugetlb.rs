@@ -6,10 +6,10 @@
 //! | in `/proc/meminfo`, where memory has no limit below the machine's | the allowed pages |
 //! | in `/proc/meminfo`, under limits of memory and of huge pages | the allowed pages, at most `MemTotal` |
 //! | in `/proc/meminfo`, under a limit of memory only | the pages that the container uses, at most `MemTotal`: nothing grants the pool to the container, and the pool may be larger than its memory |
-//! | in the directories of the memory nodes | the allowed pages, at most `MemTotal` for all sizes together; divided as the machine's pool is, free pages as the free ones |
+//! | in the directories of the memory nodes | the allowed pages, without a hugetlb limit at most `MemTotal`; divided as the machine's pool is, free pages as the free ones |
 //!
 //! The limit of memory does not count huge pages. So a program that maps huge pages may have all
-//! allowed ones; but on a machine they are a part of `MemTotal`, and programs subtract them.
+//! allowed ones; only `/proc/meminfo` keeps the parts of memory within the whole.
 
 use super::parts::divided;
 use crate::{
@@ -74,20 +74,15 @@ pub fn allowed(levels: &[HugetlbLevel], pool: HugePages) -> HugePages {
     pages.at_most(pages.total)
 }
 
-/// Returns whether a hugetlb limit grants pages of this size to the container.
-#[must_use]
-pub fn is_granted(levels: &[HugetlbLevel]) -> bool {
-    levels.iter().any(|level| level.max != Limit::Unlimited)
-}
-
 /// Returns the pages that `/proc/meminfo` of the container shows. `memory` is the container's
 /// `MemTotal`, or `None` where that is the machine's.
 #[must_use]
 pub fn shown(levels: &[HugetlbLevel], pool: HugePages, memory: Option<Bytes>) -> HugePages {
     let pages = allowed(levels, pool);
     let Some(memory) = memory else { return pages };
+    let is_granted = levels.iter().any(|level| level.max != Limit::Unlimited);
     let used = levels.first().map_or(0, |own| pool.count(own.current));
-    let granted = match is_granted(levels) {
+    let granted = match is_granted {
         true => pages,
         false => HugePages {
             free: 0,
@@ -100,8 +95,7 @@ pub fn shown(levels: &[HugetlbLevel], pool: HugePages, memory: Option<Bytes>) ->
 }
 
 /// Returns the pages that the directories of the memory nodes show, whose pools in the machine are
-/// `pools`, all of one page size. `memory` is the part of the container's `MemTotal` that the pages
-/// may have, or `None` where the container has the machine's memory.
+/// `pools`, all of one page size. `memory` is as for [`shown`].
 ///
 /// The pages of all nodes add up to what the container may have.
 #[must_use]
@@ -120,7 +114,8 @@ pub fn of_nodes(
         size: pools.first().map_or(Bytes::ZERO, |pool| pool.size),
     };
     let mut whole = allowed(levels, pool);
-    if let Some(memory) = memory {
+    let is_granted = levels.iter().any(|level| level.max != Limit::Unlimited);
+    if let (false, Some(memory)) = (is_granted, memory) {
         whole = whole.at_most(pool.count(memory));
     }
     let free = divided(whole.free, &frees);
@@ -198,7 +193,7 @@ mod tests {
         assert_eq!(nodes(&[], None), [(300, 300), (100, 0)]);
         assert_eq!(nodes(&[level(Some(40), 8)], None), [(18, 16), (2, 0)]);
         let memory = Some(Bytes::from_mib(256));
-        assert_eq!(nodes(&[level(Some(400), 0)], memory), [(128, 128), (0, 0)]);
+        assert_eq!(nodes(&[level(Some(400), 0)], memory), [(200, 200), (0, 0)]);
         assert_eq!(nodes(&[level(None, 0)], memory), [(128, 128), (0, 0)]);
         assert!(of_nodes(&[], &[], memory).is_empty());
     }
