@@ -5,6 +5,7 @@ mod handover;
 mod harm;
 mod poison;
 mod service;
+mod storm;
 
 use crate::harness::{Cgroup, Daemon, children, field, kill, numbers, plimsoll, wait_until};
 use nix::{

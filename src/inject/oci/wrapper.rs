@@ -2,7 +2,7 @@
 //! process (exec).
 
 use super::{
-    arguments,
+    arguments::Call,
     edit::{add_clocks, add_hook},
     error::{ConfigurationError, MAX_CONFIGURATION, WrapperError},
     features, hook_spec,
@@ -63,7 +63,7 @@ impl Wrapper {
         args: &[OsString],
         warn: impl FnOnce(&str),
     ) -> Result<Infallible, WrapperError> {
-        let call = arguments::parse(args);
+        let call = Call::parse(args);
         let done = self.edit_and_exec(&call, args, warn);
         if let (Some(log), Err(error)) = (&call.log, &done) {
             report(log, error);
@@ -73,7 +73,7 @@ impl Wrapper {
 
     fn edit_and_exec(
         &self,
-        call: &arguments::Call,
+        call: &Call,
         args: &[OsString],
         warn: impl FnOnce(&str),
     ) -> Result<Infallible, WrapperError> {
