@@ -20,7 +20,12 @@ use super::{
     uncovered::UncoveredPlan,
 };
 use crate::{
-    base::{mountinfo, sys::chain, tolerant::{self, Tolerant}, units::Pid},
+    base::{
+        mountinfo,
+        sys::chain,
+        tolerant::{self, Tolerant},
+        units::Pid,
+    },
     facts::{
         container,
         engines::{Annotations, ContainerConfiguration, NewContainer},
@@ -398,11 +403,17 @@ mod tests {
             );
             let state = OciState::read(text.as_bytes()).unwrap();
             assert_eq!(state.id, "box");
-            assert!(state.annotations.decline_view() && !state.is_restored(), "{odd}");
+            assert!(
+                state.annotations.decline_view() && !state.is_restored(),
+                "{odd}"
+            );
             let text =
                 format!(r#"{{"id":"box","bundle":"/b","status":"stopped","annotations":{odd}}}"#);
             let state = OciState::read(text.as_bytes()).unwrap();
-            assert!(state.is_restored() && !state.annotations.decline_view(), "{odd}");
+            assert!(
+                state.is_restored() && !state.annotations.decline_view(),
+                "{odd}"
+            );
         }
     }
 
