@@ -17,7 +17,7 @@ use nix::{
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
         pthread::{Pthread, pthread_kill},
-        resource::{Resource, setrlimit},
+        resource::{Resource, getrlimit, setrlimit},
         sendfile::sendfile,
         signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
         stat::{Mode, stat},
@@ -169,7 +169,8 @@ fn attack() -> anyhow::Result<()> {
     let mut answers = io::stdout();
     enter(&mut orders, &mut answers)?;
     let storm: Storm = hear(&mut orders)?.context("the attacker got no order")?;
-    setrlimit(Resource::RLIMIT_NOFILE, 1 << 20, 1 << 20)?;
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let no_action = SigHandler::Handler(ignore);
     let action = SigAction::new(no_action, SaFlags::empty(), SigSet::empty());
     install(&action)?;

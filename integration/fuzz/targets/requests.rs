@@ -27,7 +27,7 @@ use std::{
 /// Numbers of requests that get a reply, in `enum fuse_opcode` of include/uapi/linux/fuse.h. Left out are
 /// FORGET, INTERRUPT, DESTROY and replies.
 const CODES: [u32; 38] = [
-    LOOKUP, GETATTR, 4, 5, 6, 8, 9, 10, 11, 12, 13, OPEN, READ, WRITE, 17, RELEASE, 20, 21, 22, 23, 24, 25,
+    LOOKUP, GETATTR, 4, 5, 6, 8, 9, 10, 11, 12, 13, OPEN, READ, WRITE, 17, RELEASE, 20, SETXATTR, 22, 23, 24, 25,
     27, READDIR, 29, 30, 31, 34, 35, 37, 39, POLL, 43, READDIRPLUS, 45, LSEEK, 47, 50,
 ];
 const LOOKUP: u32 = 1;
@@ -36,6 +36,7 @@ const OPEN: u32 = 14;
 const READ: u32 = 15;
 const WRITE: u32 = 16;
 const RELEASE: u32 = 18;
+const SETXATTR: u32 = 21;
 const INIT: u32 = 26;
 const READDIR: u32 = 28;
 const POLL: u32 = 40;
@@ -207,6 +208,14 @@ fuzz_target!(|calls: Vec<Call>| {
         if let (READ | WRITE | READDIR | READDIRPLUS, Some(size)) = (code, body.get_mut(16..20)) {
             let asked = u32::from_le_bytes(size.try_into().unwrap());
             size.copy_from_slice(&(asked % MAX_SIZE).to_le_bytes());
+        }
+        // fuser panics where a size is not that of the data, which the kernel never sends.
+        if let (WRITE, Some(length)) = (code, body.len().checked_sub(40)) {
+            body[16..20].copy_from_slice(&u32::try_from(length).unwrap().to_le_bytes());
+        }
+        if code == SETXATTR && body.len() >= 8 {
+            let value = body[8..].iter().position(|byte| *byte == 0).map_or(0, |at| body.len() - at - 9);
+            body[..4].copy_from_slice(&u32::try_from(value).unwrap().to_le_bytes());
         }
         if code == RELEASE && !call.has_handle {
             // A file of a daemon before this one.

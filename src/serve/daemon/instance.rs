@@ -223,10 +223,8 @@ impl Instance {
         }
         for (place, connection) in (0..).zip(&self.connections) {
             let last = self.store.marked(place);
-            let oldest = match connection.side() {
-                Some(Side::Direct) => self.server.oldest_waiting(),
-                _ => None,
-            };
+            let side = connection.side();
+            let oldest = side.and_then(|side| self.server.oldest_waiting(side));
             if !connection.recover(oldest.unwrap_or(last).min(last)..=last) {
                 tracing::info!(
                     connection = connection.handshake().name,

@@ -75,7 +75,7 @@ const RECHECK_INTERVAL: Micros = Micros(1_000);
 const FIRST_CONTAINER_OFFSET: u64 = 255;
 
 /// The file system of the cached connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cached(pub Arc<Server>);
 
 impl Cached {
@@ -252,14 +252,15 @@ impl Filesystem for Cached {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.run(work(Side::Cached, request, parent), || {
-            match self.find_child(parent, name, Tid(request.pid())) {
+        let (this, name) = (self.clone(), name.to_owned());
+        let (work, task) = (work(Side::Cached, request, parent), Tid(request.pid()));
+        self.0
+            .run_fairly(work, move || match this.find_child(parent, &name, task) {
                 Ok((ttl, entry_ttl, attributes)) => {
                     reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
                 }
                 Err(error) => reply.error(error.errno()),
-            }
-        });
+            });
     }
 
     fn getattr(
@@ -269,27 +270,28 @@ impl Filesystem for Cached {
         handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.run(work(Side::Cached, request, inode), || {
+        let (this, work) = (self.clone(), work(Side::Cached, request, inode));
+        self.0.run_fairly(work, move || {
             let Some(node) = CachedEntry::from_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
             };
             let max_age = if handle.is_some() {
-                self.held_max_age()
+                this.held_max_age()
             } else {
                 OPEN_MAX_AGE
             };
-            match self.attributes(node, max_age) {
-                Ok(attributes) => reply.attr(&self.ttl(node, handle.is_some()), &attributes),
-                Err(error) => reply.error(self.report(node, &error)),
+            match this.attributes(node, max_age) {
+                Ok(attributes) => reply.attr(&this.ttl(node, handle.is_some()), &attributes),
+                Err(error) => reply.error(this.report(node, &error)),
             }
         });
     }
 
     fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
-        self.0.run(
-            work(Side::Cached, request, inode),
-            || match CachedEntry::from_inode(inode.0) {
-                Some(CachedEntry::SelfLink) => match self.0.container_key(Tid(request.pid())) {
+        let (this, work) = (self.clone(), work(Side::Cached, request, inode));
+        self.0
+            .run_fairly(work, move || match CachedEntry::from_inode(inode.0) {
+                Some(CachedEntry::SelfLink) => match this.0.container_key(work.tid) {
                     Ok(key) => reply.data(key.to_string().as_bytes()),
                     Err(error) => reply.error(error.errno()),
                 },
@@ -298,8 +300,7 @@ impl Filesystem for Cached {
                     None => reply.error(Errno::EINVAL),
                 },
                 None => reply.error(Errno::ENOENT),
-            },
-        );
+            });
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -317,22 +318,21 @@ impl Filesystem for Cached {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.run(
-            work(Side::Cached, request, inode),
-            || match CachedEntry::from_inode(inode.0) {
+        let (this, work) = (self.clone(), work(Side::Cached, request, inode));
+        self.0
+            .run_fairly(work, move || match CachedEntry::from_inode(inode.0) {
                 Some(node @ CachedEntry::Served(entry)) => {
-                    match self.content(entry, self.held_max_age()) {
+                    match this.content(entry, this.held_max_age()) {
                         Ok(content) => {
                             let mut page = PAGE_OF_NEWLINES;
                             let filled = page_of(&content.bytes, flags, &mut page);
                             reply.data(slice(filled, offset, size));
                         }
-                        Err(error) => reply.error(self.report(node, &error)),
+                        Err(error) => reply.error(this.report(node, &error)),
                     }
                 }
                 _ => reply.error(Errno::EINVAL),
-            },
-        );
+            });
     }
 
     fn readdir(
@@ -343,8 +343,10 @@ impl Filesystem for Cached {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        self.0.run(work(Side::Cached, request, inode), || {
-            let list = match self.list_directory(inode, Tid(request.pid())) {
+        let (this, task) = (self.clone(), Tid(request.pid()));
+        let work = work(Side::Cached, request, inode);
+        self.0.run_fairly(work, move || {
+            let list = match this.list_directory(inode, task) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };

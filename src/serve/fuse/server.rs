@@ -21,7 +21,7 @@ use crate::{
     },
     facts::container::{Caller, Container, Sight},
     serve::{
-        tree::{Entry, Owner},
+        tree::{CachedEntry, Entry, Owner},
         wire::{GATE, RESENT, Side, Work},
     },
     view::{answer::Answers, files::FILES},
@@ -61,7 +61,7 @@ pub struct Server {
 
 impl Server {
     /// Serves those answers, and records open files and requests for a successor in the store. Each
-    /// container may use `share` hundredths of a CPU of the daemon's work on the direct connection.
+    /// container may use `share` hundredths of a CPU of the daemon's work.
     #[must_use]
     pub fn new(answers: Arc<Answers>, store: Arc<Store>, share: u32) -> Server {
         Server {
@@ -115,13 +115,13 @@ impl Server {
                 None => handler(),
                 Some(key) => match self.shares.wait_for_share(key, work, handler) {
                     Ok(oldest) => {
-                        self.suspects.note_oldest_waiting(oldest);
+                        self.suspects.note_oldest_waiting(work.side, oldest);
                         return false;
                     }
                     Err(handler) => handler(),
                 },
             }
-            self.charge(work.tid, begun);
+            self.charge(work, begun);
             true
         };
         GATE.pass(work, self.recorded(work, run));
@@ -131,9 +131,11 @@ impl Server {
     /// While requests wait, also a thread that is not known yet is identified: else each new thread
     /// would have a share of its own.
     fn payer(&self, work: Work) -> Option<Key> {
-        match Entry::from_inode(work.inode).and_then(Entry::owner) {
-            Some(Owner::Container(key)) => Some(key),
-            _ => match self.shares.container(work.tid) {
+        match owner(work) {
+            Some(key) => Some(key),
+            // The kernel holds the directory during a lookup, and the root is everybody's.
+            None if work.side == Side::Cached => None,
+            None => match self.shares.container(work.tid) {
                 None if self.shares.is_any_waiting() => self.container_key(work.tid).ok(),
                 known => known.flatten(),
             },
@@ -141,15 +143,27 @@ impl Server {
     }
 
     /// Charges the container that caused the present request with the CPU time since `begun`.
-    fn charge(&self, tid: Tid, begun: Micros) {
-        let known = GATE
+    fn charge(&self, work: Work, begun: Micros) {
+        let payer = match (owner(work), work.side) {
+            (None, Side::Direct) => self.note_thread(work.tid),
+            (owner, _) => owner,
+        };
+        if let Some(key) = payer {
+            let used = sys::thread_time().less(begun);
+            self.shares.charge(key, used);
+        }
+    }
+
+    /// Returns the container of the thread that caused the present request, and remembers it.
+    fn note_thread(&self, tid: Tid) -> Option<Key> {
+        let found = GATE
             .container()
             .or_else(|| match self.shares.container(tid) {
                 None => self.container_key(tid).ok(),
                 known => known.flatten(),
             });
-        let used = sys::thread_time().less(begun);
-        self.shares.charge(known, tid, used);
+        self.shares.note_thread(tid, found);
+        found
     }
 
     /// Runs the requests that wait for their container's share, for ever.
@@ -160,11 +174,11 @@ impl Server {
             let run = || {
                 let begun = sys::thread_time();
                 job();
-                self.charge(work.tid, begun);
+                self.charge(work, begun);
                 true
             };
             GATE.pass_late(work, self.recorded(work, run));
-            self.suspects.note_oldest_waiting(oldest);
+            self.suspects.note_oldest_waiting(work.side, oldest);
         }
     }
 
@@ -206,11 +220,11 @@ impl Server {
         refused.collect()
     }
 
-    /// Returns the smallest number of a request that waited for its container's share when the daemon
-    /// before this one ended.
+    /// Returns the smallest number of a request that waited for its container's share on that side when
+    /// the daemon before this one ended.
     #[must_use]
-    pub fn oldest_waiting(&self) -> Option<u64> {
-        self.suspects.oldest_waiting()
+    pub fn oldest_waiting(&self, side: Side) -> Option<u64> {
+        self.suspects.oldest_waiting(side)
     }
 
     fn strike(&self, key: Option<Key>, file: &str) {
@@ -360,6 +374,21 @@ impl Server {
             tracing::warn!(file = path, error = %error_text, "answered by an error");
         }
         error.errno()
+    }
+}
+
+/// Returns the container whose own file or directory a request is about.
+fn owner(work: Work) -> Option<Key> {
+    let entry = match work.side {
+        Side::Direct => Entry::from_inode(work.inode)?,
+        Side::Cached => match CachedEntry::from_inode(work.inode)? {
+            CachedEntry::Served(entry) | CachedEntry::DirectLink(entry) => entry,
+            CachedEntry::Root | CachedEntry::SelfLink => return None,
+        },
+    };
+    match entry.owner()? {
+        Owner::Container(key) => Some(key),
+        Owner::Caller => None,
     }
 }
 
