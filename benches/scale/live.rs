@@ -53,7 +53,9 @@ impl Sleepers {
             ));
             shell.stdin(Stdio::piped()).stdout(Stdio::piped());
             let mut process = shell.spawn().unwrap();
-            let line = read_line(process.stdout.as_mut().unwrap());
+            let line = read_line(process.stdout.as_mut().unwrap())
+                .trim()
+                .to_owned();
             assert_eq!(
                 line, "sleeping",
                 "of {threads} threads {rest} did not start"
@@ -162,7 +164,7 @@ fn container(cgroup: &Cgroup) -> Child {
         cgroup.join("$$")
     ));
     let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
-    let line = read_line(child.stdout.as_mut().unwrap());
+    let line = read_line(child.stdout.as_mut().unwrap()).trim().to_owned();
     assert_eq!(line.trim(), "runs", "a container did not start");
     child
 }
