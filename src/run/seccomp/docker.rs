@@ -2,8 +2,8 @@
 //!
 //! The source is the default profile of Moby: `seccomp/default_linux.go` of
 //! <https://github.com/moby/profiles> at commit 02e898b137ae, under the Apache License 2.0. The table
-//! lists only calls of the architectures that [`OWN`] can name, and leaves out the condition on the
-//! kernel's version, which every supported kernel meets.
+//! lists only calls of x86 and Arm, and leaves out the condition on the kernel's version, which every
+//! supported kernel meets.
 
 use std::collections::HashSet;
 

@@ -1,12 +1,12 @@
 //! The filter of a container's system calls: Docker's default, or a profile of the user's.
 
 /// The architectures whose system calls a filter judges. Pure.
-pub(crate) mod architecture;
+pub mod architecture;
 
 /// The rules of a filter, by the names of system calls. Pure.
 ///
 /// Uses [`architecture`].
-pub(crate) mod filter;
+pub mod filter;
 
 /// The filter of `docker run`. Pure.
 ///
