@@ -402,12 +402,7 @@ impl Thread {
     /// Makes every other request. Most are refused, which is no error of a storm.
     fn ask_for_all(&mut self) -> nix::Result<()> {
         let file = File::from(self.open(OFlag::empty(), &DIRECT)?);
-        let _ = (
-            file.try_lock(),
-            file.set_len(0),
-            file.sync_all(),
-            file.metadata(),
-        );
+        let _ = (file.set_len(0), file.sync_all(), file.metadata());
         let _ = file.set_permissions(fs::Permissions::from_mode(0o777));
         let _ = nix::fcntl::posix_fallocate(&file, 0, 10);
         let _ = rustix::fs::fsetxattr(&file, "user.x", b"y", rustix::fs::XattrFlags::empty());

@@ -7,6 +7,7 @@ use crate::harness::{Cgroup, Daemon, children, field, kill, python, stdout_of, w
 use plimsoll::base::mountinfo;
 use std::{
     fs,
+    io::Write,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -103,7 +104,8 @@ fn no_read_of_a_victim_fails_while_four_containers_storm_and_daemons_are_killed(
     let memory = kill_each_second(&daemon, Duration::from_secs(seconds));
     let output = victim.wait_with_output().unwrap();
     let said = stdout_of(&output);
-    println!("victim: {said}memory of the daemons in KiB: {memory:?}");
+    let report = format!("victim: {said}memory of the daemons in KiB: {memory:?}\n");
+    std::io::stdout().write_all(report.as_bytes()).unwrap();
     drop(attackers);
     assert!(said.starts_with("{} "), "{said}");
     let third = memory.len() / 3;

@@ -6,7 +6,7 @@ use super::{
     no_mmap::NoMmap,
     open_files::OpenFiles,
     reply::{attributes, block_size},
-    request::{file_of, guarded, set_inode},
+    request::{file_of, guarded, owner, set_inode},
     shares::Shares,
     strikes::Strikes,
     suspects::Suspects,
@@ -21,7 +21,7 @@ use crate::{
     },
     facts::container::{Caller, Container, Sight},
     serve::{
-        tree::{CachedEntry, Entry, Owner},
+        tree::{Entry, Owner},
         wire::{GATE, RESENT, Side, Work},
     },
     view::{answer::Answers, files::FILES},
@@ -374,21 +374,6 @@ impl Server {
             tracing::warn!(file = path, error = %error_text, "answered by an error");
         }
         error.errno()
-    }
-}
-
-/// Returns the container whose own file or directory a request is about.
-fn owner(work: Work) -> Option<Key> {
-    let entry = match work.side {
-        Side::Direct => Entry::from_inode(work.inode)?,
-        Side::Cached => match CachedEntry::from_inode(work.inode)? {
-            CachedEntry::Served(entry) | CachedEntry::DirectLink(entry) => entry,
-            CachedEntry::Root | CachedEntry::SelfLink => return None,
-        },
-    };
-    match entry.owner()? {
-        Owner::Container(key) => Some(key),
-        Owner::Caller => None,
     }
 }
 
