@@ -16,6 +16,7 @@ use plimsoll::{
 };
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::{fs::MetadataExt, net::UnixDatagram},
     path::PathBuf,
     process,
@@ -160,7 +161,11 @@ impl Kernel {
     fn reply(&mut self) -> (i32, Vec<u8>) {
         let mut buffer = vec![0; 2 << 20];
         loop {
-            let length = self.socket.recv(&mut buffer).expect("a request without a reply");
+            let length = match self.socket.recv(&mut buffer) {
+                // The timer of libFuzzer.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                received => received.expect("a request without a reply"),
+            };
             let reply = &buffer[..length];
             let size = u32::from_le_bytes(reply[..4].try_into().unwrap());
             assert_eq!(usize::try_from(size).unwrap(), length);
