@@ -16,6 +16,7 @@ use plimsoll::{
 };
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::{fs::MetadataExt, net::UnixDatagram},
     path::PathBuf,
     process,
@@ -28,7 +29,7 @@ use std::{
 /// FORGET, INTERRUPT, DESTROY and replies.
 const CODES: [u32; 38] = [
     LOOKUP, GETATTR, 4, 5, 6, 8, 9, 10, 11, 12, 13, OPEN, READ, WRITE, 17, RELEASE, 20, SETXATTR, 22, 23, 24, 25,
-    27, READDIR, 29, 30, 31, 34, 35, 37, 39, POLL, 43, READDIRPLUS, 45, LSEEK, 47, 50,
+    27, READDIR, 29, 30, 31, 34, 35, 37, IOCTL, POLL, 43, READDIRPLUS, 45, LSEEK, 47, 50,
 ];
 const LOOKUP: u32 = 1;
 const GETATTR: u32 = 3;
@@ -39,6 +40,7 @@ const RELEASE: u32 = 18;
 const SETXATTR: u32 = 21;
 const INIT: u32 = 26;
 const READDIR: u32 = 28;
+const IOCTL: u32 = 39;
 const POLL: u32 = 40;
 const READDIRPLUS: u32 = 44;
 const LSEEK: u32 = 46;
@@ -159,7 +161,11 @@ impl Kernel {
     fn reply(&mut self) -> (i32, Vec<u8>) {
         let mut buffer = vec![0; 2 << 20];
         loop {
-            let length = self.socket.recv(&mut buffer).expect("a request without a reply");
+            let length = match self.socket.recv(&mut buffer) {
+                // The timer of libFuzzer.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                received => received.expect("a request without a reply"),
+            };
             let reply = &buffer[..length];
             let size = u32::from_le_bytes(reply[..4].try_into().unwrap());
             assert_eq!(usize::try_from(size).unwrap(), length);
@@ -212,6 +218,9 @@ fuzz_target!(|calls: Vec<Call>| {
         // fuser panics where a size is not that of the data, which the kernel never sends.
         if let (WRITE, Some(length)) = (code, body.len().checked_sub(40)) {
             body[16..20].copy_from_slice(&u32::try_from(length).unwrap().to_le_bytes());
+        }
+        if let (IOCTL, Some(length)) = (code, body.len().checked_sub(32)) {
+            body[24..28].copy_from_slice(&u32::try_from(length).unwrap().to_le_bytes());
         }
         if code == SETXATTR && body.len() >= 8 {
             let value = body[8..].iter().position(|byte| *byte == 0).map_or(0, |at| body.len() - at - 9);

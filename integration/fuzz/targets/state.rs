@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use plimsoll::{
     base::state::{Kind, Store, TermWord},
-    serve::fuse::Server,
+    serve::{fuse::Server, wire::Side},
     view::answer::Answers,
 };
 use std::{
@@ -38,5 +38,6 @@ fuzz_target!(|input: (Vec<(u8, u64, Vec<u8>)>, u16, Vec<u8>)| {
     }
     let answers = Answers::here().unwrap().with_store(Arc::clone(&next));
     let server = Server::new(Arc::new(answers), next, 10);
-    let _ = (server.count_death(), server.oldest_waiting());
+    let _ = server.count_death();
+    let _ = Side::BOTH.map(|side| server.oldest_waiting(side));
 });
