@@ -22,8 +22,6 @@ mod generate;
 mod hook;
 
 /// `plimsoll install` and `uninstall`: the configurations of container engines.
-///
-/// Uses [`stderr`].
 mod install;
 
 /// `plimsoll run`: the bundled runtime.

@@ -21,7 +21,7 @@ use crate::{
         seccomp::{
             bpf, docker,
             filter::Filter,
-            profile::{self, Facts, ProfileError},
+            profile::{self, ProfileError, ProfileFacts},
         },
     },
 };
@@ -129,7 +129,7 @@ fn compiled(filter: &Filter) -> Result<SystemCallFilter, ProfileError> {
 
 fn read_profile(path: &Path, security: &Security) -> Result<Filter, ProfileError> {
     let text = fs::read_to_string(path)?;
-    let facts = Facts {
+    let facts = ProfileFacts {
         capabilities: &security.capabilities,
         kernel: kernel(),
     };

@@ -63,7 +63,7 @@ pub enum ProfileError {
 
 /// The facts that the conditions of a profile ask for.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct ProfileFacts<'a> {
     /// The capabilities of the container.
     pub(crate) capabilities: &'a HashSet<Capability>,
     /// The major and the minor version of the kernel.
@@ -113,7 +113,7 @@ struct Conditions {
 /// # Errors
 ///
 /// A text that is no profile, and a profile under which no container can start.
-pub(crate) fn parse(text: &str, facts: &Facts<'_>) -> Result<Filter, ProfileError> {
+pub(crate) fn parse(text: &str, facts: &ProfileFacts<'_>) -> Result<Filter, ProfileError> {
     let profile: Profile =
         serde_json::from_str(text).map_err(|error| ProfileError::Syntax(error.to_string()))?;
     let default = action(profile.default_action, profile.default_errno_ret)?;
@@ -159,7 +159,7 @@ fn architectures(profile: &Profile) -> Result<Vec<Architecture>, ProfileError> {
 }
 
 /// Returns whether the conditions of an entry hold, as Docker reads them.
-fn applies(calls: &Calls, facts: &Facts<'_>) -> Result<bool, ProfileError> {
+fn applies(calls: &Calls, facts: &ProfileFacts<'_>) -> Result<bool, ProfileError> {
     let own = OWN.first().map_or("", |one| one.name());
     if let Some(excludes) = &calls.excludes {
         let arches = excludes.arches.iter().flatten();
@@ -181,14 +181,14 @@ fn applies(calls: &Calls, facts: &Facts<'_>) -> Result<bool, ProfileError> {
         && is_since(includes, facts)?)
 }
 
-fn has(facts: &Facts<'_>, capability: &str) -> bool {
+fn has(facts: &ProfileFacts<'_>, capability: &str) -> bool {
     let name = capability.trim_start_matches("CAP_");
     let capability = name.parse::<Capability>();
     capability.is_ok_and(|capability| facts.capabilities.contains(&capability))
 }
 
 /// Returns whether the kernel has at least the version of the conditions.
-fn is_since(conditions: &Conditions, facts: &Facts<'_>) -> Result<bool, ProfileError> {
+fn is_since(conditions: &Conditions, facts: &ProfileFacts<'_>) -> Result<bool, ProfileError> {
     let Some(text) = &conditions.min_kernel else {
         return Ok(true);
     };
@@ -279,7 +279,7 @@ mod tests {
 
     fn parsed(text: &str) -> Result<Filter, ProfileError> {
         let capabilities = HashSet::from([Capability::NetRaw]);
-        let facts = Facts {
+        let facts = ProfileFacts {
             capabilities: &capabilities,
             kernel: (5, 10),
         };

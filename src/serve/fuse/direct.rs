@@ -2,9 +2,9 @@
 //! reply.
 
 use super::{
-    reply::{PERMANENT_TTL, slice},
+    reply::{PERMANENT_TTL, content_owner, slice},
     request::work,
-    server::{Server, content_owner, kind},
+    server::{Server, kind},
 };
 use crate::{
     base::units::Tid,

@@ -388,11 +388,3 @@ pub(super) fn kind(entry: Entry) -> FileType {
         }
     }
 }
-
-/// Returns the owner of a file whose size is that of its content; `None` for any other entry.
-pub(super) fn content_owner(entry: Entry) -> Option<Owner> {
-    match entry {
-        Entry::File(owner, file) if !file.is_in_sysfs() => Some(owner),
-        _ => None,
-    }
-}
