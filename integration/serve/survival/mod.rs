@@ -18,9 +18,11 @@ use nix::{
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
+    mem,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -222,17 +224,24 @@ fn a_daemon_with_stopped_threads_is_replaced_and_its_readers_are_answered() {
 /// Stops the threads of a process whose names begin with `name`, until they are killed. Each thread stops by
 /// itself, as in a deadlock.
 fn stop_threads(pid: u32, name: &str) {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let is_wanted = |thread: &std::path::PathBuf| {
-        let comm = fs::read_to_string(thread.join("comm"));
-        comm.is_ok_and(|comm| comm.starts_with(name))
+    let named = || -> Vec<Pid> {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let threads = threads.map(|thread| thread.unwrap().path());
+        let is_wanted = |thread: &std::path::PathBuf| {
+            let comm = fs::read_to_string(thread.join("comm"));
+            comm.is_ok_and(|comm| comm.starts_with(name))
+        };
+        let tids = threads.filter(is_wanted);
+        let tids = tids.map(|thread| thread.file_name().unwrap().to_str().unwrap().parse());
+        tids.map(|tid| Pid::from_raw(tid.unwrap())).collect()
     };
-    let threads = threads.map(|thread| thread.unwrap().path());
-    let wanted: Vec<Pid> = threads
-        .filter(is_wanted)
-        .map(|thread| thread.file_name().unwrap().to_str().unwrap().parse())
-        .map(|tid| Pid::from_raw(tid.unwrap()))
-        .collect();
+    // A new thread gives itself its name some time after the daemon serves.
+    let mut wanted = Vec::new();
+    wait_until("the threads have their names", || {
+        thread::sleep(Duration::from_millis(200));
+        let before = mem::replace(&mut wanted, named());
+        before.len() == wanted.len()
+    });
     assert!(!wanted.is_empty());
     let (stopped, are_stopped) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
