@@ -72,7 +72,7 @@ fn a_container_of_crun_is_left_out_by_its_annotation_and_by_the_configuration() 
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_container_of_runc_is_left_out_by_its_annotation_and_by_the_configuration() {
     is_left_out_by_its_annotation_and_by_the_configuration("runc");
 }
@@ -125,7 +125,7 @@ fn a_container_of_crun_that_is_left_out_is_attached_by_force_alone() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_container_of_runc_that_is_left_out_is_attached_by_force_alone() {
     is_attached_by_force_alone("runc");
 }
@@ -192,7 +192,7 @@ fn a_container_of_crun_keeps_the_hosts_sys_that_it_was_given_beside_its_own_proc
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and runc"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, runc and a real CPU"]
 fn a_container_of_runc_keeps_the_hosts_sys_that_it_was_given_beside_its_own_proc() {
     keeps_the_hosts_sys_beside_its_own_proc("runc");
 }
