@@ -53,7 +53,7 @@ use crate::{
 };
 
 /// The timeout of the hook for the daemon's answer.
-const HOOK_TIMEOUT: Duration = Duration::from_secs(20);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The end of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
