@@ -12,7 +12,7 @@ fuzz_target!(|text: &str| {
         assert!(!mistake.contains('\n'), "{mistake}");
     }
     if let Ok(size) = text.parse::<Bytes>() {
-        assert!(parse::memory(text).is_ok_and(|memory| memory == size) || parse::memory(text).is_err());
+        assert!(parse::memory(text).is_ok_and(|memory| memory == Limit::At(size)) || parse::memory(text).is_err());
     }
     let machine = CpuSet::parse("0-3").unwrap();
     for limit in [Limit::Unlimited, Limit::At(Bytes(1 << 20))] {
