@@ -2,6 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use plimsoll::base::config::LeaveOut;
+use plimsoll::inject::leave_out::LeaveOutRules;
 use plimsoll::{
     base::units::Clocks,
     inject::{
@@ -21,7 +23,7 @@ const CLOCKS: Clocks = Clocks {
 static BUNDLE: LazyLock<TempDir> = LazyLock::new(|| TempDir::new_in("/dev/shm").unwrap());
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = OciState::read(bytes).map(|state| (state.declines_view(), state.is_restored()));
+    let _ = OciState::read(bytes).map(|state| state.is_restored());
     let _ = serde_json::from_slice::<PendingNote>(bytes);
     let _ = serde_json::from_slice::<AttachedNote>(bytes);
     let _ = supports_time_namespace(&String::from_utf8_lossy(bytes));
@@ -32,7 +34,9 @@ fuzz_target!(|bytes: &[u8]| {
     let bundle = BUNDLE.path();
     fs::write(bundle.join("config.json"), bytes).unwrap();
     let state = format!(r#"{{"id":"a","bundle":{bundle:?}}}"#);
-    let _ = OciState::read(state.as_bytes()).unwrap().stage();
+    // Without rules the annotations of a container leave it out all the same.
+    let rules = LeaveOutRules::new(LeaveOut::default());
+    let _ = OciState::read(state.as_bytes()).unwrap().stage(&rules);
 });
 
 /// Edits a configuration as the wrapper does.
