@@ -4,8 +4,9 @@
 //!
 //! `cargo bench --bench scale`, as root. The machines of 250 and 1000 CPUs, 25 and 100 memory nodes, 2500 and
 //! 10,000 containers are made as directories. The 10,000 and 40,000 mounts are real ones of a mount namespace, and
-//! so are the daemon, the hook and the containers there, whose namespaces have all of these mounts too. Each time is
-//! the least of `--rounds`.
+//! so are the daemon, the hook and the containers there, whose namespaces have all of these mounts too. The 5000 and
+//! 20,000 threads and the 100 and 400 containers of the last tables are real; for more, raise `kernel.pid_max` and
+//! `kernel.threads-max`. Each time is the least of `--rounds`.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,12 +19,18 @@
     reason = "a bench that fails should fail loudly, and a bench prints numbers"
 )]
 
+#[path = "scale/live.rs"]
+mod live;
 #[allow(dead_code, reason = "each bench uses its part")]
 mod support;
 
 use clap::Parser;
 use nix::mount::{MsFlags, mount};
-use plimsoll::{facts::engines, view::files::Attribute};
+use plimsoll::{
+    base::units::Micros,
+    facts::engines,
+    view::{answer::Answers, files::Attribute},
+};
 use serde_json::json;
 use std::{
     fs,
@@ -42,6 +49,8 @@ use support::{
     world::{World, enclosed},
 };
 
+/// The maximum age of a fact in a daemon without options.
+const FACT_AGE: Micros = Micros(5_000);
 /// The larger size by the smaller one.
 const FACTOR: u32 = 4;
 
@@ -58,6 +67,18 @@ struct Options {
     /// Mounts of the larger machine
     #[arg(long, default_value_t = 40_000)]
     mounts: u32,
+    /// Sleeping threads of a container on the larger machine
+    #[arg(long, default_value_t = 20_000)]
+    threads: u32,
+    /// Containers with a process on the larger machine
+    #[arg(long, default_value_t = 400)]
+    live: u32,
+    /// Measure only the part with this name: directory, mounts, threads or live
+    #[arg(long)]
+    only: Option<String>,
+    /// Sleep in so many threads, for the measured container
+    #[arg(long, hide = true)]
+    sleep: Option<u32>,
     /// Number of measurements of each time
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -71,18 +92,41 @@ type Row = (String, f64);
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(threads) = options.sleep {
+        live::sleep(threads);
+        return ExitCode::SUCCESS;
+    }
     enclosed(|world| measure(world, &options))
 }
 
 fn measure(world: &World, options: &Options) -> anyhow::Result<()> {
     Machine::here("scale").print();
+    let wants = |part: &str| options.only.as_deref().is_none_or(|only| only == part);
     println!("\nmilliseconds {:>37} {:>9} {:>7}", "N", "4 N", "ratio");
-    let small = on_directory(options, FACTOR)?;
-    print(&small, &on_directory(options, 1)?);
-    mounts(world, 0, options.mounts / FACTOR)?;
-    let small = among_mounts(world, options)?;
-    mounts(world, options.mounts / FACTOR, options.mounts)?;
-    print(&small, &among_mounts(world, options)?);
+    if wants("directory") {
+        let small = on_directory(options, FACTOR)?;
+        print(&small, &on_directory(options, 1)?);
+    }
+    if wants("threads") {
+        let small = live::with_threads(world, options, options.threads / FACTOR)?;
+        print(
+            &small,
+            &live::with_threads(world, options, options.threads)?,
+        );
+    }
+    if wants("live") {
+        let small = live::with_containers(world, options, options.live / FACTOR)?;
+        print(
+            &small,
+            &live::with_containers(world, options, options.live)?,
+        );
+    }
+    if wants("mounts") {
+        mounts(world, 0, options.mounts / FACTOR)?;
+        let small = among_mounts(world, options)?;
+        mounts(world, options.mounts / FACTOR, options.mounts)?;
+        print(&small, &among_mounts(world, options)?);
+    }
     Ok(())
 }
 
@@ -134,22 +178,23 @@ fn on_directory(options: &Options, divisor: u32) -> anyhow::Result<Vec<Row>> {
             least(options, open, read),
         ));
     }
-    let every_node = |first: &Captured| {
+    // As in a daemon: one read of a kernel file serves the readers of some milliseconds.
+    let served = || {
+        let Captured { answers, .. } = open();
+        answers.with_max_age(FACT_AGE)
+    };
+    let every_node = |answers: &Answers| {
+        skip_a_second();
         for node in 0..part(options.cpus) / 10 {
             let path = format!("sys/devices/system/node/node{node}/meminfo");
             let attribute = Attribute::at(&path).unwrap();
-            skip_a_second();
-            drop(
-                first
-                    .answers
-                    .render_attribute(attribute, &first.container)
-                    .unwrap(),
-            );
+            let container = &container.container;
+            drop(answers.render_attribute(attribute, container).unwrap());
         }
     };
     rows.push((
         "read meminfo of every node".to_owned(),
-        least(options, open, every_node),
+        least(options, served, every_node),
     ));
     Ok(rows)
 }

@@ -145,15 +145,19 @@ impl Contestant {
 
     /// Starts a reader in that container with these files bound over the kernel's. The reader is not yet ready.
     pub(crate) fn reader(&self, files: &[&str], cgroup: &Cgroup) -> anyhow::Result<Reader> {
-        let mut binds = Vec::new();
-        if let Some(view) = self.view(cgroup) {
-            let mut paths: Vec<&str> = files.iter().copied().map(bound).collect();
-            paths.retain(|path| view.join(path).exists());
-            paths.dedup();
-            let bind = |path| (view.join(path), Path::new("/").join(path));
-            binds = paths.into_iter().map(bind).collect();
-        }
-        Reader::start(cgroup, binds)
+        Reader::start(cgroup, self.binds(files, cgroup))
+    }
+
+    /// Returns the binds of these files over the kernel's: source and target.
+    pub(crate) fn binds(&self, files: &[&str], cgroup: &Cgroup) -> Vec<(PathBuf, PathBuf)> {
+        let Some(view) = self.view(cgroup) else {
+            return Vec::new();
+        };
+        let mut paths: Vec<&str> = files.iter().copied().map(bound).collect();
+        paths.retain(|path| view.join(path).exists());
+        paths.dedup();
+        let bind = |path| (view.join(path), Path::new("/").join(path));
+        paths.into_iter().map(bind).collect()
     }
 
     /// Lists the processes of the daemon: itself and its descendants.

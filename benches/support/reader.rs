@@ -98,10 +98,19 @@ impl Reader {
     /// Starts a reader in the cgroup and in new pid and mount namespaces, with these bind mounts. The caller must
     /// wait for [`Reader::ready`].
     pub(crate) fn start(cgroup: &Cgroup, binds: Vec<(PathBuf, PathBuf)>) -> anyhow::Result<Reader> {
+        Reader::start_as(INSIDE, cgroup, binds)
+    }
+
+    /// Starts this program with that first argument, in the same place as a reader.
+    pub(crate) fn start_as(
+        argument: &str,
+        cgroup: &Cgroup,
+        binds: Vec<(PathBuf, PathBuf)>,
+    ) -> anyhow::Result<Reader> {
         let own = File::open("/proc/self/ns/pid")?;
         unshare(CloneFlags::CLONE_NEWPID).context("cannot create a pid namespace")?;
         let spawned = Command::new("/proc/self/exe")
-            .arg(INSIDE)
+            .arg(argument)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
@@ -132,11 +141,13 @@ impl Reader {
         self.hear()
     }
 
-    fn say(&mut self, what: &impl Serialize) -> anyhow::Result<()> {
+    /// Writes one line to the process.
+    pub(crate) fn say(&mut self, what: &impl Serialize) -> anyhow::Result<()> {
         say(&mut self.tasks, what).context("a reader has ended")
     }
 
-    fn hear<T: for<'a> Deserialize<'a>>(&mut self) -> anyhow::Result<T> {
+    /// Waits for one line of the process.
+    pub(crate) fn hear<T: for<'a> Deserialize<'a>>(&mut self) -> anyhow::Result<T> {
         hear(&mut self.answers)?.context("a reader has ended")
     }
 }
@@ -165,7 +176,16 @@ pub(crate) fn run_if_reader() -> Option<ExitCode> {
 fn serve() -> anyhow::Result<()> {
     let mut tasks = BufReader::new(std::io::stdin());
     let mut answers = std::io::stdout();
-    let place: Place = hear(&mut tasks)?.context("the reader got no place")?;
+    enter(&mut tasks, &mut answers)?;
+    while let Some(task) = hear(&mut tasks)? {
+        say(&mut answers, &perform(&task)?)?;
+    }
+    Ok(())
+}
+
+/// Moves this process to the place that it is told, and says so.
+pub(crate) fn enter(tasks: &mut impl BufRead, answers: &mut impl Write) -> anyhow::Result<()> {
+    let place: Place = hear(tasks)?.context("the reader got no place")?;
     for procs in &place.procs {
         std::fs::write(procs, "0").with_context(|| format!("cannot join {}", procs.display()))?;
     }
@@ -175,21 +195,21 @@ fn serve() -> anyhow::Result<()> {
         mount(Some(source), target, none, MsFlags::MS_BIND, none)
             .with_context(|| format!("cannot bind {}", source.display()))?;
     }
-    say(&mut answers, &())?;
-    while let Some(task) = hear(&mut tasks)? {
-        say(&mut answers, &perform(&task)?)?;
-    }
-    Ok(())
+    say(answers, &())
 }
 
-fn say(to: &mut impl Write, what: &impl Serialize) -> anyhow::Result<()> {
+/// Writes a value as one line.
+pub(crate) fn say(to: &mut impl Write, what: &impl Serialize) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
     to.write_all(&line)?;
     Ok(to.flush()?)
 }
 
-fn hear<T: for<'a> Deserialize<'a>>(from: &mut impl BufRead) -> anyhow::Result<Option<T>> {
+/// Reads a value of one line. Returns none at the end.
+pub(crate) fn hear<T: for<'a> Deserialize<'a>>(
+    from: &mut impl BufRead,
+) -> anyhow::Result<Option<T>> {
     let mut line = String::new();
     match from.read_line(&mut line)? {
         0 => Ok(None),

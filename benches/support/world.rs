@@ -7,13 +7,17 @@
 use super::harness::{self, Cgroup};
 use anyhow::{Context, ensure};
 use nix::{
+    dir::{Dir, Type},
+    errno::Errno,
+    fcntl::{OFlag, openat},
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     sys::{
         signal::{Signal, kill},
+        stat::Mode,
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
-    unistd::{Pid, geteuid, setsid},
+    unistd::{Pid, UnlinkatFlags, geteuid, setsid, unlinkat},
 };
 use plimsoll::base::sys::process::{Lifeline, forked, reset_signals};
 use signal_hook::{
@@ -22,9 +26,11 @@ use signal_hook::{
 };
 use std::{
     fs,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -122,12 +128,59 @@ fn outcome(inside: Pid, signals: &mut Signals) -> anyhow::Result<u8> {
     anyhow::bail!("no more signals")
 }
 
-/// Removes the cgroups below one.
-fn remove_below(cgroup: &Path) {
-    for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_below(&entry.path());
-            harness::remove(&entry.path());
+/// Removes the cgroups below one, however deep they are: a path may be longer than the kernel takes.
+pub(crate) fn remove_below(cgroup: &Path) {
+    let Ok(mut directory) = fs::File::open(cgroup).map(OwnedFd::from) else {
+        return;
+    };
+    let mut above = Vec::new();
+    loop {
+        let inhabited = remove_leaves(directory.as_fd());
+        let next = match (inhabited, above.pop()) {
+            (Some(name), before) => {
+                above.extend(before);
+                let next = descend(directory.as_fd(), &name);
+                above.push(name);
+                next
+            }
+            (None, Some(name)) => descend(directory.as_fd(), "..")
+                .and_then(|parent| remove_at(parent.as_fd(), &name).map(|()| parent)),
+            (None, None) => return,
+        };
+        match next {
+            Ok(next) => directory = next,
+            Err(_) => return,
         }
     }
+}
+
+/// Removes the cgroups in a directory that have none below, and returns the name of one that has.
+fn remove_leaves(directory: BorrowedFd<'_>) -> Option<String> {
+    let mut list = Dir::from_fd(descend(directory, ".").ok()?).ok()?;
+    let entries = list.iter().flatten();
+    let cgroups = entries.filter(|entry| entry.file_type() == Some(Type::Directory));
+    let names = cgroups.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    let mut names = names.filter(|name| name != "." && name != "..");
+    names.find(|name| {
+        let flag = UnlinkatFlags::RemoveDir;
+        unlinkat(directory, name.as_str(), flag) == Err(Errno::EBUSY)
+    })
+}
+
+/// Removes a cgroup. A process that has just ended may still be counted for a moment.
+fn remove_at(parent: BorrowedFd<'_>, name: &str) -> nix::Result<()> {
+    let mut tries = 100;
+    loop {
+        match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
+            Err(Errno::EBUSY) if tries > 0 => std::thread::sleep(Duration::from_millis(20)),
+            removed => return removed,
+        }
+        tries -= 1;
+    }
+}
+
+/// Opens a directory in a directory.
+pub(crate) fn descend(directory: BorrowedFd<'_>, name: &str) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    openat(directory, name, flags, Mode::empty())
 }

@@ -14,6 +14,7 @@ mod purity;
 mod scope;
 mod sizes;
 mod source;
+mod streams;
 mod uses;
 mod words;
 

@@ -5,6 +5,7 @@ use crate::{
     harness::oci::configured,
     harness::{Cgroup, Daemon, children, field, host_memory_kib, plimsoll, stdout_of, wait_until},
 };
+use plimsoll::base::paths::ATTACHED_NOTES;
 use std::{
     fs,
     process::{Child, Command, Output},
@@ -66,6 +67,10 @@ impl Drop for Running {
             init.iter()
                 .all(|init| !fs::exists(format!("/proc/{init}")).unwrap())
         });
+        // An attach leaves a note for doctor, which outlives the container.
+        let note = format!("{ATTACHED_NOTES}/podman-{}", self.id);
+        let _ = fs::remove_file(note);
+        let _ = fs::remove_dir(ATTACHED_NOTES);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Containers of LXC, with the hook of Plimsoll and with that of lxcfs.
 
-use crate::harness::{Daemon, busybox_root, field, is_v2, plimsoll, stdout_of, wait_until};
+use crate::harness::{
+    Daemon, busybox_root, field, host_memory_kib, is_v2, oci::configured, plimsoll, stdout_of,
+    wait_until,
+};
 use std::{fs, path::PathBuf, process::Command};
 
 /// A container of LXC with a busybox for its root. Gone when dropped.
@@ -111,4 +114,27 @@ fn a_running_container_of_lxc_gets_its_files_by_name() {
     let detach = plimsoll().arg("detach").arg(&container.name).output();
     stdout_of(&detach.unwrap());
     assert!(field(&container.file("/proc/meminfo"), "MemTotal") > 64 << 10);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and lxc-start"]
+fn a_container_of_lxc_whose_name_is_left_out_keeps_the_hosts_files() {
+    let daemon = Daemon::start();
+    let program = plimsoll().get_program().to_str().unwrap().to_owned();
+    let view = daemon.mountpoint.display();
+    let (_directory, config) = configured("leave-out.names = [\"plimsoll-test-*\"]\n");
+    let hook = format!("{program} hook --lxc --require --view {view} --config {config}");
+    let container = Container::start(&hook);
+    let total = field(&container.file("/proc/meminfo"), "MemTotal");
+    assert_eq!(total, host_memory_kib());
+    let mut command = plimsoll();
+    command.args(["attach", "--config", &config, "--view"]);
+    let output = command
+        .arg(&daemon.mountpoint)
+        .arg(&container.name)
+        .output();
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("left out by leave-out.names"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -6,6 +6,7 @@ mod checkpoint;
 mod hook;
 pub(crate) mod hostile;
 mod install;
+mod leave_out;
 mod lxc;
 mod nested;
 mod repair;

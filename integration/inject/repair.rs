@@ -116,6 +116,102 @@ fn a_copy_of_a_dead_view_is_repaired_with_the_containers_in_it() {
     wait_until("the containers are a mount of their own", || mounts() == 1);
 }
 
+/// A process with mounts that it may not lose: it has a user and a mount namespace of its own, with the
+/// ids of the host, and copies of the mounts that the script made before.
+fn locked(script: &str) -> Made {
+    Made::by(&format!(
+        "{script}\nexec unshare -U -m -r --propagation unchanged sh -c 'echo; exec cat'"
+    ))
+}
+
+/// Returns the options of the topmost mount that a process has at a path.
+fn options(pid: u32, path: &Path) -> String {
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+    let fields = mounts.lines().map(|line| line.split(' ').skip(4));
+    let mut at = fields.filter_map(|mut fields| {
+        let point = fields.next()?;
+        (Path::new(point) == path).then(|| fields.next().unwrap().to_owned())
+    });
+    at.next_back().unwrap()
+}
+
+/// Lists the files and directories in a directory of a process, by their paths below it.
+fn tree(pid: u32, directory: &Path) -> Vec<String> {
+    let mut find = Command::new("find");
+    let path = format!("/proc/{pid}/root{}", directory.display());
+    let found = find
+        .arg(path)
+        .args(["-mindepth", "1", "-printf", "%P\\n"])
+        .output();
+    let found = stdout_of(&found.unwrap());
+    found.lines().map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_locked_directory_of_the_view_becomes_the_hosts_served_files_and_no_other() {
+    let daemon = Daemon::start();
+    let view = daemon.mountpoint.clone();
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    for name in ["proc", "cpu", "all"] {
+        fs::create_dir(place(name)).unwrap();
+    }
+    let made = locked(&format!(
+        "mount --bind {0}/proc {1}/proc; mount --bind {0}/sys/devices/system/cpu {1}/cpu\n\
+         mount --rbind {0} {1}/all",
+        view.display(),
+        directory.path().display()
+    ));
+    drop(daemon);
+    let host = fs::read_to_string("/proc/meminfo").unwrap();
+    for name in ["proc", "cpu", "all"] {
+        assert!(options(made.pid(), &place(name)).starts_with("ro,nosuid,nodev,noexec"));
+        let found = tree(made.pid(), &place(name));
+        let below = match name {
+            "all" => "",
+            "proc" => "proc/",
+            _ => "sys/devices/system/cpu/",
+        };
+        for path in found {
+            let host = Path::new("/").join(below).join(&path);
+            let own = format!("/proc/{}/root{}/{path}", made.pid(), place(name).display());
+            let is_file = fs::metadata(&own).unwrap().is_file();
+            let is_served = plimsoll::inject::binds()
+                .any(|bind| host.starts_with(Path::new("/").join(bind.path)));
+            assert!(is_served || !is_file, "{name}: {path}");
+        }
+    }
+    let meminfo = format!(
+        "/proc/{}/root{}",
+        made.pid(),
+        place("proc/meminfo").display()
+    );
+    let meminfo = fs::read_to_string(meminfo).unwrap();
+    assert_eq!(meminfo.lines().next(), host.lines().next());
+    let count = tree(made.pid(), &place("proc")).len();
+    assert!((9..=16).contains(&count), "{count}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_locked_file_of_the_view_becomes_the_hosts_file_read_only() {
+    let daemon = Daemon::start();
+    let view = daemon.mountpoint.clone();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("meminfo");
+    fs::write(&file, "").unwrap();
+    let made = locked(&format!(
+        "mount --bind {}/proc/meminfo {}",
+        view.display(),
+        file.display()
+    ));
+    drop(daemon);
+    assert!(options(made.pid(), &file).starts_with("ro,nosuid,nodev,noexec"));
+    let own = format!("/proc/{}/root{}", made.pid(), file.display());
+    assert!(fs::read_to_string(own).unwrap().starts_with("MemTotal:"));
+}
+
 /// Binds the file of the third argument over `f` in a copy, at the second, of the directory at the
 /// first, and then makes the copy a peer of that directory; MOVE_MOUNT_SET_GROUP is of Linux 5.15.
 const JOIN: &str = r#"

@@ -129,6 +129,19 @@ fn a_created_container_gets_the_hook_and_keeps_all_else() {
 }
 
 #[test]
+fn a_container_that_declines_the_view_stays_as_its_engine_made_it() {
+    let place = Place::new();
+    let text = r#"{"annotations": {"plimsoll.io/view": "false"}, "linux": {"namespaces": [{"type": "pid"}]}}"#;
+    place.program(
+        "runc",
+        &PRINTS_ARGUMENTS.replace("$FEATURES", r#"{\"linux\": {\"namespaces\": [\"time\"]}}"#),
+    );
+    place.configure(text);
+    assert!(stdout_of(&place.create()).contains("ab12"));
+    assert_eq!(place.configuration(), text);
+}
+
+#[test]
 fn a_container_gets_clocks_where_the_runtime_has_time_namespaces() {
     for (features, has) in [
         (r#"{"linux": {"namespaces": ["time"]}}"#, true),

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A machine with Docker that is set up and Podman that is not, on an older kernel with lxcfs.
-const MACHINE: [(&str, &str); 17] = [
+const MACHINE: [(&str, &str); 18] = [
     ("proc/sys/kernel/osrelease", "6.8.0-31-generic\n"),
     (
         "proc/self/mountinfo",
@@ -32,8 +32,9 @@ const MACHINE: [(&str, &str); 17] = [
     ("proc/self/ns/time", ""),
     ("dev/fuse", ""),
     ("proc/sys/fs/fuse/max_request_timeout", "8\n"),
+    ("sys/power/suspend_stats/failed_freeze", "3\n"),
     ("proc/sys/user/max_mnt_namespaces", "95000\n"),
-    ("run/plimsoll/daemon-var-lib-plimsoll.lock", "700"),
+    ("run/plimsoll/daemon-var-lib-plimsoll.pid", "700"),
     ("proc/700/comm", "plimsoll\n"),
     ("proc/700/status", "Name:\tplimsoll\nPPid:\t1\n"),
     ("proc/700/cgroup", "0::/system.slice/plimsoll.service\n"),
@@ -55,6 +56,7 @@ ok       kernel      Linux 6.8.0-31-generic: a dead file in a container is repla
 note     kernel      before Linux 6.9 a read that a dying daemon has taken fails with EINTR
 ok       fuse        /dev/fuse is there
 warning  fuse        fs.fuse.max_request_timeout is 8: if the daemon hangs, the kernel ends its connections before the watchdog acts, and reads fail until the next daemon has repaired the containers -> sysctl -w fs.fuse.max_request_timeout=0 (or 20), and in /etc/sysctl.d; this holds from the next mount of the daemon on
+note     fuse        a suspend failed 3 times since the boot because a process did not freeze: the kernel cannot freeze a process that reads the view while the daemon is frozen already -> freeze the containers before a suspend (cgroup.freeze), or suspend again
 ok       cgroup      version 2
 warning  cgroup      a container sees CPUs by its quota alone, not by its cpuset: there is no controller cpuset below the root -> echo +cpuset > /sys/fs/cgroup/cgroup.subtree_control
 ok       daemon      the daemon serves /var/lib/plimsoll: unknown version, pid 700, under systemd

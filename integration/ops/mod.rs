@@ -2,3 +2,5 @@
 
 mod doctor;
 mod show;
+mod terminal;
+mod values;

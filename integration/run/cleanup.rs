@@ -90,7 +90,9 @@ fn a_program_of_another_user_dies_with_a_killed_run_too() {
     // The kernel clears the parent-death signal of a process that executes a set-user-ID program.
     let mark = unique("setuid");
     let script = format!("su nobody -s /bin/sh -c 'sleep 1000; : {mark}'");
-    let mut running = Running::start(&[], &format!("{script} & sleep 1; echo inside; wait"));
+    let options = ["--security-opt", "no-new-privileges=false"];
+    let script = format!("{script} & sleep 1; echo inside; wait");
+    let mut running = Running::start(&options, &script);
     wait_until("the other user's program runs", || {
         running.has_printed("inside")
     });

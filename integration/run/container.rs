@@ -102,7 +102,7 @@ impl Running {
     }
 }
 
-/// Lists every trace that a container of this name can leave on the machine: directories, mounts,
+/// Lists every trace that a container of this name can leave on the machine: directories, locks, mounts,
 /// cgroups and processes.
 pub(super) fn traces(name: &str) -> Vec<String> {
     let mut traces = Vec::new();
@@ -110,6 +110,17 @@ pub(super) fn traces(name: &str) -> Vec<String> {
         let path = Path::new(root).join("live").join(name);
         if path.exists() {
             traces.push(path.display().to_string());
+        }
+    }
+    // Files for a mount point have the mount point's name, with each "-" escaped.
+    for entry in fs::read_dir("/run/plimsoll")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let path = entry.path().display().to_string();
+        if path.replace("\\x2d", "-").contains(name) {
+            traces.push(path);
         }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();

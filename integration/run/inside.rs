@@ -109,7 +109,7 @@ fn a_containers_own_daemon_is_mounted_nowhere_on_the_host() {
     let mut container = Dialogue::start(&[], "grep -c plimsoll /proc/self/mountinfo; read line");
     assert!(container.line().parse::<u32>().unwrap() > 0);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains("plimsoll"), "{mounts}");
+    assert!(!mounts.contains("fuse.plimsoll"), "{mounts}");
 }
 
 #[test]

@@ -36,6 +36,35 @@ fn limits_are_those_of_the_options() {
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
+fn a_container_has_at_most_2048_processes_unless_the_option_says_otherwise() {
+    for (option, expected) in [
+        (&[][..], "2048"),
+        (&["--pids-limit", "-1"], "max"),
+        (&["--pids-limit", "0"], "max"),
+        (&["--pids-limit", "9"], "9"),
+    ] {
+        let name = unique("pids");
+        let options = [option, &["--name", &name]].concat();
+        let running = Running::start(&options, "sleep 1000");
+        assert_eq!(limit(&name, "pids.max", "pids.max"), expected, "{option:?}");
+        running.signal("TERM");
+        running.status();
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_container_without_a_limit_of_memory_sees_the_machines() {
+    let total = "grep MemTotal /proc/meminfo";
+    let host = std::process::Command::new("sh")
+        .args(["-c", total])
+        .output();
+    let seen = stdout(&["-m", "-1", "--", "sh", "-c", total]);
+    assert_eq!(seen, crate::harness::stdout_of(&host.unwrap()));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
 fn a_container_starts_with_the_minimum_of_memory() {
     let seen = stdout(&["-m", "6M", "--", "sh", "-c", "cat /proc/meminfo | cat"]);
     assert!(seen.contains("MemTotal:"), "{seen}");
@@ -63,7 +92,10 @@ fn limits_hold_against_root_in_a_user_namespace() {
         test ! -e $f || echo -1 > $f && echo lifted; done";
     let script =
         format!("unshare -UrmC sh -c '{lift}'; grep MemTotal /proc/meminfo; echo over; sleep 1000");
-    let running = Running::start(&["--name", &name, "-m", "64M"], &script);
+    // The default filter refuses the namespace.
+    let options = ["--security-opt", "seccomp=unconfined"];
+    let options = [&["--name", &name, "-m", "64M"][..], &options].concat();
+    let running = Running::start(&options, &script);
     wait_until("the script has tried to lift its limits", || {
         running.has_printed("over")
     });

@@ -10,4 +10,5 @@ mod inside;
 mod limits;
 mod process;
 mod refusals;
+mod security;
 mod silent;

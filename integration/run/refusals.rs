@@ -9,6 +9,7 @@ use std::process::Command;
 fn bad_input_is_refused_in_one_line_that_names_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let file = text(file.path());
+    let empty_profile = format!("seccomp={file}");
     for (words, said) in [
         (&["-m", "12Q"][..], "12Q"),
         (&["-m", "1K"], "6M"),
@@ -35,6 +36,16 @@ fn bad_input_is_refused_in_one_line_that_names_it() {
         (&["--no-such-option"], "--no-such-option"),
         (&["-it"], "terminal"),
         (&["--rootfs", "/", "--keep"], "--keep"),
+        (&["--rm", "--keep"], "--keep"),
+        (&["--cap-add", "FLY"], "--cap-add FLY"),
+        (&["--cap-drop", "CAP_FLY"], "--cap-drop CAP_FLY"),
+        (&["--security-opt", "label=disable"], "label=disable"),
+        (&["--security-opt", "seccomp=/no/such"], "/no/such"),
+        (&["--security-opt", &empty_profile], "not a seccomp profile"),
+        (&["--ulimit", "nofile"], "--ulimit nofile"),
+        (&["--ulimit", "nofile=2:1"], "hard limit"),
+        (&["--ulimit", "files=1"], "sigpending"),
+        (&["--env-file", "/no/such/env"], "/no/such/env"),
     ] {
         let name = unique("refused");
         let words = [

@@ -379,7 +379,17 @@ cases! {
             print(m[:30].split()[1].decode())\nexcept (OSError, ValueError): print('refused')";
         let output = cgroup.shell(server, &format!("set +e; {}; true", python(script, "").trim_end())).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(["", "refused\n", "65536\n"].contains(&said.as_str()), "{said}");
+        assert!(["refused\n", "65536\n"].contains(&said.as_str()), "{said}");
+    };
+
+    no_program_that_maps_a_file_is_killed, Lxcfs::Varies, "the page faults of a private mapping fail", |server| {
+        let cgroup = Cgroup::new();
+        cgroup.limit_memory(64 * MIB);
+        let script = "import glob, mmap, os\nfor path in ['/proc/' + name for name in 'meminfo cpuinfo stat uptime loadavg swaps vmstat diskstats'.split()] \
+            + glob.glob('/proc/pressure/*') + ['/sys/devices/system/cpu/online', '/sys/devices/system/cpu/cpu0/topology/core_id']:\n  \
+            fd = os.open(path, os.O_RDONLY)\n  for flags in mmap.MAP_PRIVATE, mmap.MAP_SHARED:\n    try: m = mmap.mmap(fd, os.fstat(fd).st_size, flags, mmap.PROT_READ)\n    \
+            except (OSError, ValueError): continue\n    if len(m[:].splitlines()) != len(os.pread(fd, 1 << 20, 0).splitlines()): print(path, flags)\nprint('lives')";
+        assert_eq!(cgroup.stdout(server, &python(script, "")), "lives\n");
     };
 
     the_parsers_of_procps_psutil_and_node_agree, Lxcfs::FailsOnV2, "the CPUs that node counts in stat are the host's", |server| {

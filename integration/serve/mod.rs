@@ -1,7 +1,9 @@
 //! The daemon, with the real program on the real kernel.
 
 mod compliance;
+mod doors;
 mod handover;
+mod keys;
 mod lifecycle;
 mod pressure;
 mod printed;
@@ -12,5 +14,6 @@ mod shares;
 mod sizes;
 mod survival;
 mod system;
+mod system_container;
 mod time;
 mod torn;

@@ -3,6 +3,12 @@
 /// Quantities, each with a type of its own: bytes, time, CPUs, process ids, limits.
 pub mod units;
 
+/// The text that the program prints, without characters on which a terminal acts.
+pub mod output;
+
+/// Values in the JSON of other programs, of which an odd one costs only itself.
+pub mod tolerant;
+
 /// The directories, files and names by which Plimsoll is known on a machine.
 pub mod paths;
 

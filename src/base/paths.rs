@@ -11,8 +11,14 @@ pub const DEFAULT_MOUNTPOINT: &str = "/var/lib/plimsoll";
 /// The directory of locks, sockets and notes. A reboot empties it.
 pub const RUN_DIR: &str = "/run/plimsoll";
 
-/// The notes of containers that started while no daemon served them.
+/// The notes of containers that started while no daemon served them, which hooks of root write.
 pub const PENDING_NOTES: &str = "/run/plimsoll/waiting";
+
+/// The notes of such containers that hooks of other users write: a small tmpfs.
+pub const USERS_PENDING_NOTES: &str = "/run/plimsoll/waiting-users";
+
+/// The source of that tmpfs.
+pub const USERS_PENDING_SOURCE: &str = "plimsoll-waiting";
 
 /// The notes of containers that got their files only by `attach`.
 pub const ATTACHED_NOTES: &str = "/run/plimsoll/attached";

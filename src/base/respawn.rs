@@ -18,7 +18,7 @@ pub const ADOPT: &str = "adopt";
 /// The option of `daemon` that ties a daemon to the process that started it.
 pub const EMBEDDED: &str = "embedded";
 
-/// The option of `daemon` with the seconds after which a silent daemon is replaced.
+/// The option of `daemon` with the time after which a silent daemon is replaced.
 pub const WATCHDOG: &str = "watchdog";
 
 /// The option of `daemon` with the largest age of an answer.
@@ -54,7 +54,7 @@ pub enum Respawn<'a> {
         mountpoint: &'a Path,
         /// The daemon.
         daemon: Pid,
-        /// The time after which the keeper replaces a silent daemon, in whole seconds.
+        /// The time after which the keeper replaces a silent daemon, in whole microseconds.
         watchdog: Duration,
         /// The largest age of an answer.
         max_age: Micros,
@@ -100,7 +100,7 @@ impl Respawn<'_> {
                 .arg("daemon")
                 .arg(mountpoint)
                 .option(ADOPT, daemon.to_string())
-                .option(WATCHDOG, watchdog.as_secs().to_string())
+                .option(WATCHDOG, format!("{}us", watchdog.as_micros()))
                 .option(MAX_AGE, format!("{}us", max_age.0))
                 .option(CONFIG, configuration),
             Respawn::EmbeddedDaemon { mountpoint } => {

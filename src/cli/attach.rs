@@ -1,9 +1,9 @@
 //! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
 
-use super::stderr;
 use crate::{
     base::{
         config::{self, Config},
+        output::{self, escaped},
         paths, respawn,
         units::Pid,
     },
@@ -18,7 +18,7 @@ use crate::{
 };
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// The status where a container could not be reached.
 const UNREACHED: u8 = 1;
@@ -39,6 +39,9 @@ pub(super) struct Attach {
     /// Containers whose hooks found no daemon and left a note
     #[arg(long = respawn::PENDING, hide = true, group = "which")]
     pending: bool,
+    /// Attaches also containers that are left out of the view
+    #[arg(long)]
+    force: bool,
     /// The mount point of the view, instead of the configuration's
     #[arg(long = respawn::VIEW, value_name = "DIR")]
     view: Option<PathBuf>,
@@ -83,13 +86,16 @@ enum AttachFormat {
     /// For people
     Table,
     /// For programs: an array of objects with `engine`, `id`, `name` (each null where unknown),
-    /// `pid`, `state`, `mounts`, `unchanged` and `problems`
+    /// `pid`, `state`, `mounts`, `unchanged`, `problems` and `left_out` (the rule that leaves the
+    /// container out, or null)
     Json,
 }
 
 const ATTACH_NOTES: &str = "\
 With --all, containers whose limits leave them the whole machine get nothing, unless the configuration
-says `unlimited = true`; one that is named gets its files in any case. Processes of the container with
+says `unlimited = true`; one that is named gets its files in any case. A container with the annotation
+or label plimsoll.io/view=false, or one that [leave-out] in the configuration names, gets nothing without
+--force. Processes of the container with
 mount namespaces of their own (systemd services with ProtectProc= and the like, sandboxes) get them too,
 at most 256 namespaces; one that starts later with a /proc of its own has the host's files until the next
 attach. Containers in the container keep the files that they have: name them by --pid. A process that may
@@ -103,7 +109,8 @@ Examples:
   plimsoll attach --pid 4711           the container of a process, of any engine or none
 
 Exit status:
-  0; 1 if a container could not be reached, or a file not be mounted; 125 for another error.";
+  0; 1 if a container could not be reached, a file not be mounted, or a container that is named is left
+  out; 125 for another error.";
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -120,6 +127,9 @@ struct AttachRow {
     mounts: usize,
     unchanged: usize,
     problems: Vec<String>,
+    left_out: Option<String>,
+    #[serde(skip)]
+    is_named: bool,
     #[serde(skip)]
     shown: String,
 }
@@ -128,12 +138,14 @@ impl Attach {
     pub(super) fn run(self) -> Result<u8> {
         let config = config::read(&self.which.config)?;
         must_be_root()?;
-        let attacher = Attacher::new(AttachOptions {
+        let options = AttachOptions {
             view: self.view.unwrap_or(config.mountpoint),
             unlimited: config.unlimited,
+            is_forced: self.force,
             execution: self.which.execution(),
             timeout: config.hook_timeout,
-        })?;
+        };
+        let attacher = Attacher::new(options, config.leave_out)?;
         if self.pending {
             return Ok(report_pending(attacher.attach_pending()));
         }
@@ -178,7 +190,7 @@ fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
     let mut status = 0;
     for PendingResult { id, delivery } in results {
         let problem = match delivery {
-            Delivery::Unlimited => continue,
+            Delivery::Unlimited | Delivery::LeftOut(_) => continue,
             Delivery::Mounted { refused, .. } => match refused.first() {
                 Some(first) => format!("container {id} has not all of its files: {first}"),
                 None => continue,
@@ -187,7 +199,7 @@ fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
                 format!("container {id} keeps the host's files: {error}")
             }
         };
-        stderr::complain(&problem);
+        output::complain(&problem);
         status = UNREACHED;
     }
     status
@@ -226,29 +238,31 @@ impl Which {
             let result = act(selected);
             if let Err(error) = result.note {
                 let shown = (selected.container.as_ref()).map_or("-", RunningContainer::shown);
-                stderr::complain(&format!(
+                output::complain(&format!(
                     "doctor cannot tell whether {shown} has lost its files: {error}"
                 ));
             }
             row(selected, result.delivery, names)
         });
         let rows: Vec<AttachRow> = rows.collect();
-        let mut out = std::io::stdout().lock();
         match self.output {
-            AttachFormat::Json => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
-            AttachFormat::Table if rows.is_empty() => writeln!(out, "no container runs")?,
+            AttachFormat::Json => output::print_json(&rows)?,
+            AttachFormat::Table if rows.is_empty() => output::print("no container runs\n")?,
             AttachFormat::Table => {
-                for row in &rows {
-                    writeln!(out, "{}", row.line())?;
-                }
+                let lines = rows.iter().map(|row| row.line() + "\n");
+                output::print(&lines.collect::<String>())?;
             }
         }
-        let is_well = rows.iter().all(|row| row.problems.is_empty());
+        let is_well = rows.iter().all(|row| {
+            let is_refused = row.is_named && row.left_out.is_some();
+            row.problems.is_empty() && !is_refused
+        });
         Ok(if is_well { 0 } else { UNREACHED })
     }
 }
 
 fn row(selected: &Selected, delivery: Delivery, names: &StateNames) -> AttachRow {
+    let mut left_out = None;
     let (state, mounts, unchanged, problems) = match delivery {
         Delivery::Mounted {
             mounts,
@@ -261,6 +275,10 @@ fn row(selected: &Selected, delivery: Delivery, names: &StateNames) -> AttachRow
             (_, true) => (names.done, mounts, unchanged, refused),
         },
         Delivery::Unlimited => ("no limit", 0, 0, Vec::new()),
+        Delivery::LeftOut(reason) => {
+            left_out = Some(reason);
+            ("left out", 0, 0, Vec::new())
+        }
         Delivery::NotServed(error) | Delivery::Failed(error) => ("failed", 0, 0, vec![error]),
     };
     let container = selected.container.as_ref();
@@ -273,6 +291,8 @@ fn row(selected: &Selected, delivery: Delivery, names: &StateNames) -> AttachRow
         mounts,
         unchanged,
         problems,
+        left_out,
+        is_named: selected.is_named,
         shown: container.map_or("-".to_owned(), |one| one.shown().to_owned()),
     }
 }
@@ -285,17 +305,49 @@ impl AttachRow {
             .map_or("-".to_owned(), |engine| engine.to_string());
         let mut line = format!(
             "{engine:<10}  {:<24}  {:>7}  {}",
-            self.shown, self.pid, self.state
+            escaped(&self.shown).to_string(),
+            self.pid,
+            self.state
         );
         if self.mounts > 0 {
             line += &format!(" ({} files)", self.mounts);
         }
+        if let Some(reason) = &self.left_out {
+            line += &format!(" by {reason}; --force attaches it");
+        }
         if let Some(first) = self.problems.first() {
-            line += &format!(": {first}");
+            line += &format!(": {}", escaped(first));
         }
         if self.problems.len() > 1 {
             line += &format!(" (and {} problems more)", self.problems.len() - 1);
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    proptest! {
+        #[test]
+        fn no_name_puts_a_control_character_into_the_line_of_a_container(name in any::<String>()) {
+            let row = AttachRow {
+                engine: None,
+                id: Some(name.clone()),
+                name: None,
+                pid: Pid(7),
+                state: "failed",
+                mounts: 1,
+                unchanged: 0,
+                problems: vec![format!("cannot open {name}"), name.clone()],
+                left_out: Some(name.clone()),
+                is_named: true,
+                shown: name,
+            };
+            let line = row.line();
+            prop_assert!(!line.contains(char::is_control), "{:?}", line);
+        }
     }
 }

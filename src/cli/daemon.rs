@@ -3,7 +3,8 @@
 use super::stderr;
 use crate::{
     base::{
-        config, paths, respawn,
+        config::{self, MAX_AGE_RANGE, WATCHDOG_RANGE},
+        output, paths, respawn,
         units::{Micros, Pid},
     },
     serve::daemon::{self, Mode, ServeSettings},
@@ -34,14 +35,14 @@ pub(super) struct Daemon {
     /// Runs without a keeper: if the daemon dies, reads fail until another one is started
     #[arg(long)]
     no_keeper: bool,
-    /// Replaces a daemon that hangs for this number of seconds; under systemd the unit sets the time
-    /// [default: as configured, 10]
-    #[arg(long = respawn::WATCHDOG, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    watchdog: Option<u64>,
+    /// Replaces a daemon that hangs for this time: like 2s or 1m, or a number of seconds; under systemd
+    /// the unit sets the time [default: as configured, 10s]
+    #[arg(long = respawn::WATCHDOG, value_name = "TIME", value_parser = |text: &str| WATCHDOG_RANGE.parse(text))]
+    watchdog: Option<Duration>,
     /// The maximum age of an answer: within that time one read of the cgroup serves all readers.
     /// 0 reads the cgroup at each open; opens of a file that the kernel caches still share an answer
     /// for 1 ms [default: as configured, 10ms]
-    #[arg(long = respawn::MAX_AGE, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = respawn::MAX_AGE, value_name = "TIME", value_parser = |text: &str| MAX_AGE_RANGE.parse(text))]
     max_age: Option<Duration>,
     /// The configuration file, for every setting that is not given here
     #[arg(long = respawn::CONFIG, value_name = "FILE", default_value = paths::CONFIG_FILE)]
@@ -77,16 +78,15 @@ impl Daemon {
             return daemon::clean_up(&mountpoint, &unit).map(|()| 0);
         }
         let max_age = self.max_age.unwrap_or(configured.max_age);
-        let watchdog = self.watchdog.map(Duration::from_secs);
         let settings = ServeSettings {
             mode,
             mountpoint,
-            watchdog: watchdog.unwrap_or(configured.watchdog),
+            watchdog: self.watchdog.unwrap_or(configured.watchdog),
             max_age: Micros(u64::try_from(max_age.as_micros()).unwrap_or(u64::MAX)),
             share: configured.share,
             config_file: self.config,
         };
-        let status = daemon::serve(settings, |error| stderr::complain(&format!("{error:#}")))?;
+        let status = daemon::serve(settings, |error| output::complain(&format!("{error:#}")))?;
         Ok(u8::try_from(status).unwrap_or(stderr::FAILURE_STATUS))
     }
 

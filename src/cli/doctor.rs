@@ -1,12 +1,12 @@
 //! `plimsoll doctor`.
 
 use crate::{
-    base::paths,
+    base::{output, paths},
     ops::doctor::{self, Finding, Level},
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// Examine this machine, and print each problem with its fix.
 ///
@@ -47,16 +47,12 @@ enum DoctorFormat {
 impl Doctor {
     pub(super) fn run(self) -> Result<u8> {
         let found = doctor::examine(&self.root, self.mountpoint, &self.config)?;
-        let text = match self.output {
-            DoctorFormat::Table => found.iter().map(|found| found.line() + "\n").collect(),
-            DoctorFormat::Json => serde_json::to_string_pretty(&found)? + "\n",
-        };
-        let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                return Err(error).context("cannot write to standard output");
+        match self.output {
+            DoctorFormat::Table => {
+                let lines = found.iter().map(|found| found.line() + "\n");
+                output::print(&lines.collect::<String>())?;
             }
-            _ => {}
+            DoctorFormat::Json => output::print_json(&found)?,
         }
         let worst = found.iter().map(|Finding { level, .. }| *level).max();
         Ok(worst.map_or(0, Level::status))

@@ -1,14 +1,15 @@
 //! `plimsoll hook`: the command that a container runtime calls. It is hidden, for no person types it.
 
-use super::stderr;
 use crate::{
     base::{
-        config::{self, Config},
+        config::{self, Config, HOOK_TIMEOUT_RANGE},
+        output::{complain, escaped},
         paths, respawn,
     },
     inject::{
         Delivery,
-        hook::{self, HookError, NewRoot, OciState, Stage},
+        hook::{self, NewRoot, OciState, Stage},
+        leave_out::LeaveOutRules,
         notes::PendingNote,
     },
 };
@@ -20,9 +21,9 @@ use std::{fs, io, os::unix::net::UnixDatagram, path::PathBuf, time::Duration};
 /// For stage createRuntime or createContainer of an OCI runtime. A container that cannot have its
 /// files starts all the same, with the host's; a line on standard error and in the system log
 /// (journalctl -t plimsoll) says why. The daemon gives the container its files when the daemon is
-/// back. A container with the annotation plimsoll.io/view=false keeps the host's files. For a container
-/// that CRIU restores the hook does nothing: CRIU restores the files. The settings come from
-/// /etc/plimsoll/config.toml and the options. Of its environment the hook reads only LXC_ROOTFS_MOUNT
+/// back. A container with the annotation or label plimsoll.io/view=false keeps the host's files, and so
+/// does one that [leave-out] in the configuration names. For a container that CRIU restores the hook does
+/// nothing: CRIU restores the files. The settings come from /etc/plimsoll/config.toml and the options. Of its environment the hook reads only LXC_ROOTFS_MOUNT
 /// and LXC_NAME, and only with --lxc.
 ///
 /// Exit status: 0, or 1 if the container must not start.
@@ -39,7 +40,7 @@ pub(super) struct Hook {
     #[arg(long = respawn::UNLIMITED)]
     unlimited: bool,
     /// The time to wait for the daemon, instead of the configuration's
-    #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = respawn::HOOK_TIMEOUT, value_name = "TIME", value_parser = |text: &str| HOOK_TIMEOUT_RANGE.parse(text))]
     hook_timeout: Option<Duration>,
     /// Takes name and root of the container from LXC (lxc.hook.mount), not from standard input
     #[arg(long)]
@@ -61,8 +62,9 @@ const REFUSED: u8 = 1;
 impl Hook {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = self.config();
-        let delivered = called(self.lxc).and_then(|call| match call {
-            Some((id, stage)) => deliver(&id, stage, &config),
+        let rules = LeaveOutRules::new(config.leave_out.clone());
+        let delivered = called(self.lxc, &rules).and_then(|call| match call {
+            Some((id, stage)) => deliver(&id, &stage, &config),
             None => Ok(()),
         });
         let Err(error) = delivered else {
@@ -72,7 +74,7 @@ impl Hook {
         if let Some(report) = &self.report {
             fs::write(report, &line)?;
         }
-        stderr::complain(&line);
+        complain(&line);
         if config.require {
             return Ok(REFUSED);
         }
@@ -86,7 +88,7 @@ impl Hook {
             Err(error) => {
                 let error = anyhow::Error::from(error);
                 log(&format!("a container starts with the defaults: {error:#}"));
-                stderr::complain(&format!("{error:#}"));
+                complain(&format!("{error:#}"));
                 Config::default()
             }
         };
@@ -100,32 +102,42 @@ impl Hook {
     }
 }
 
-/// Returns the name of the container, and the stage of the hook, or the error if the stage cannot be
-/// found; `None` for a container that declines the view, or whose mounts CRIU restores.
-fn called(by_lxc: bool) -> anyhow::Result<Option<(String, Result<Stage, HookError>)>> {
+/// Returns the name of the container and the stage of the hook; `None` for a container that `rules`
+/// leave out of the view, or whose mounts CRIU restores.
+fn called(by_lxc: bool, rules: &LeaveOutRules) -> anyhow::Result<Option<(String, Stage)>> {
     if !by_lxc {
         let state = OciState::read(io::stdin())?;
-        if state.declines_view() || state.is_restored() {
+        if state.is_restored() {
             return Ok(None);
         }
-        let stage = state.stage();
-        return Ok(Some((state.id, stage)));
+        let stage = state.stage(rules).with_context(|| keeps(&state.id))?;
+        return Ok(stage.map(|stage| (state.id, stage)));
     }
     let variable =
         |name| std::env::var(name).with_context(|| format!("{name} is not set: not called by LXC"));
+    let name = variable("LXC_NAME")?;
+    let root = PathBuf::from(variable("LXC_ROOTFS_MOUNT")?);
+    let verdict = rules.of_lxc(&name, &root);
+    if verdict.left_out.is_some() {
+        return Ok(None);
+    }
     // LXC calls the hook when it has made every mount.
     let stage = Stage::Inside(NewRoot {
-        path: variable("LXC_ROOTFS_MOUNT")?.into(),
+        path: root,
         later: Vec::new(),
+        host_parts: verdict.host_parts,
     });
-    Ok(Some((variable("LXC_NAME")?, Ok(stage))))
+    Ok(Some((name, stage)))
 }
 
-fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow::Result<()> {
+fn keeps(id: &str) -> String {
+    format!("container {id} has the host's files")
+}
+
+fn deliver(id: &str, stage: &Stage, config: &Config) -> anyhow::Result<()> {
     let view = &config.mountpoint;
-    let of = || format!("container {id} has the host's files");
-    let stage = stage.with_context(of)?;
-    let delivered = hook::bind(view, &stage, config.unlimited, config.hook_timeout);
+    let of = || keeps(id);
+    let delivered = hook::bind(view, stage, config.unlimited, config.hook_timeout);
     let missing = match delivered {
         Some(Delivery::Mounted { refused, .. }) => {
             let mut refused = refused.into_iter();
@@ -138,7 +150,7 @@ fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow
             };
             anyhow::bail!("container {id} has not all of its files: {first}{more}");
         }
-        Some(Delivery::Unlimited) => return Ok(()),
+        Some(Delivery::Unlimited | Delivery::LeftOut(_)) => return Ok(()),
         Some(Delivery::Failed(why)) => anyhow::bail!("{}: {why}", of()),
         Some(Delivery::NotServed(why)) => why,
         None => format!(
@@ -164,7 +176,8 @@ fn deliver(id: &str, stage: Result<Stage, HookError>, config: &Config) -> anyhow
 /// that succeeds.
 pub(super) fn log(line: &str) {
     // Severity and facility by RFC 3164: a warning of a daemon.
-    let line = format!("<28>plimsoll: {}", line.replace('\n', " "));
+    let line = line.replace('\n', " ");
+    let line = format!("<28>plimsoll: {}", escaped(&line));
     let sent = UnixDatagram::unbound().and_then(|socket| {
         socket.set_nonblocking(true)?;
         socket.connect("/dev/log")?;

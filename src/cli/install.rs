@@ -1,17 +1,15 @@
 //! `plimsoll install` and `plimsoll uninstall`.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
 use crate::{
-    base::{config, paths},
-    inject::install::{self, Change, Installable, Plan, TargetHost},
+    base::{config, output, paths},
+    facts::engines::Engine,
+    inject::install::{self, Change, HooksElsewhere, Installable, Plan, TargetHost},
 };
 
 /// Set up engines, so that every new container has the view.
@@ -121,7 +119,22 @@ impl Install {
             }
         }
         let plans = install::plan_install(&host, &engines)?;
-        self.selection.carry_out(&host, &plans, Installable::note)
+        let status = self.selection.carry_out(&host, &plans, Installable::note)?;
+        let podman = Installable::named(Engine::Podman.name());
+        if engines.iter().any(|engine| Some(*engine) == podman) {
+            warn_of_podman(&host.root);
+        }
+        Ok(status)
+    }
+}
+
+/// Complains of a file that makes single calls of Podman read hooks elsewhere.
+fn warn_of_podman(root: &Path) {
+    if let Some(HooksElsewhere { name, file }) = install::hooks_elsewhere(root) {
+        output::complain(&format!(
+            "podman: {} has {name}: a container that is made with it gets no view if its hooks are read elsewhere",
+            file.display()
+        ));
     }
 }
 
@@ -174,20 +187,16 @@ impl EngineSelection {
         if !self.dry_run {
             install::carry_out(host, plans)?;
         }
-        let text = match self.output {
-            InstallFormat::Text => plans.iter().map(|plan| self.text(plan, note)).collect(),
+        match self.output {
+            InstallFormat::Text => {
+                let texts = plans.iter().map(|plan| self.text(plan, note));
+                output::print(&texts.collect::<String>())?;
+            }
             InstallFormat::Json => {
-                let plans: Vec<_> = plans.iter().map(json).collect();
-                serde_json::to_string_pretty(&plans)? + "\n"
+                output::print_json(&plans.iter().map(json).collect::<Vec<_>>())?;
             }
-        };
-        let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(error).context("cannot write to standard output")
-            }
-            _ => Ok(0),
         }
+        Ok(0)
     }
 
     fn text(&self, plan: &Plan, note: fn(Installable) -> &'static str) -> String {

@@ -1,12 +1,10 @@
 //! The command line. Each subcommand parses its options, makes one call into a room, and prints the
 //! result.
 
-/// The errors and logs of the program itself, on standard error.
+/// The logs of the program itself, and the exit status of its failures.
 mod stderr;
 
 /// `plimsoll attach` and `detach`: the served files in running containers.
-///
-/// Uses [`stderr`].
 mod attach;
 
 /// `plimsoll daemon`: the host daemon.
@@ -21,8 +19,6 @@ mod doctor;
 mod generate;
 
 /// `plimsoll hook`: the OCI hook.
-///
-/// Uses [`stderr`].
 mod hook;
 
 /// `plimsoll install` and `uninstall`: the configurations of container engines.
@@ -33,7 +29,7 @@ mod run;
 
 /// `plimsoll runtime`: the OCI runtime for engines without hooks.
 ///
-/// Uses [`stderr`], [`hook`].
+/// Uses [`hook`].
 mod runtime;
 
 /// `plimsoll show`: one served file, or its explanation.
@@ -42,7 +38,9 @@ mod show;
 use std::{path::Path, process::ExitCode};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use stderr::{FAILURE_STATUS, complain, logs};
+use stderr::{FAILURE_STATUS, logs};
+
+use crate::base::output::complain;
 
 /// Every container sees its own machine in /proc and /sys.
 #[derive(Debug, Parser)]
@@ -71,6 +69,7 @@ enum Subcommand {
 /// on standard error.
 #[must_use]
 pub fn main() -> ExitCode {
+    stderr::print_panics();
     if is_called_as_runtime() {
         let args: Vec<_> = std::env::args_os().skip(1).collect();
         return exit_code(runtime::become_runtime(&args));

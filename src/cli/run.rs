@@ -1,19 +1,27 @@
 //! `plimsoll run`: the options of the command line, as a request to the bundled runtime.
 
+use anyhow::Context;
+
 use std::{
-    env,
-    io::{IsTerminal, Write},
+    env, fs,
+    io::IsTerminal,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    base::{config, paths, units::Limit},
+    base::{
+        config,
+        output::{complain, escaped},
+        paths,
+        units::Limit,
+    },
     facts::host::Machine,
     run::{
         self,
         options::{
             parse,
-            request::{Limits, Network, OptionError, Request, RootSource},
+            request::{Limits, Network, OptionError, Pids, Request, RootSource},
+            security::{self, Security},
         },
     },
 };
@@ -25,8 +33,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Run {
-    /// The limit of memory: a number and b, k, m or g; at least 6m
-    #[arg(short, long, value_name = "SIZE")]
+    /// The limit of memory: a number and b, k, m, g or t; from 6m to 4096t; -1 for no limit
+    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
     memory: Option<String>,
     /// The limit of memory and swap together; -1 for no limit of swap
     ///
@@ -39,15 +47,33 @@ pub(super) struct Run {
     /// The CPUs on which the container may run, like 0-3,8
     #[arg(long, value_name = "LIST")]
     cpuset_cpus: Option<String>,
-    /// The limit of processes and threads together; -1 for no limit
+    /// The limit of processes and threads together; -1 for no limit [default: 2048]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pids_limit: Option<String>,
+    /// The limit of each process by setrlimit(2), like nofile=1024:4096; -1 for no limit
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    ulimit: Vec<String>,
+    /// Adds a capability, like NET_ADMIN, or ALL
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_add: Vec<String>,
+    /// Drops a capability, or ALL
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_drop: Vec<String>,
+    /// Changes the confinement: seccomp=unconfined, seccomp=FILE, no-new-privileges=false
+    ///
+    /// The default is Docker's default filter of system calls and no new privileges. FILE is a
+    /// profile of Docker or of the OCI.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    security_opt: Vec<String>,
     /// Mounts a file or directory of this machine, or a fresh directory that is removed at the end
     #[arg(short, long, value_name = "SRC:DST[:ro] | DST")]
     volume: Vec<String>,
     /// Sets a variable of the command's environment; NAME alone passes the variable of plimsoll's own environment
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    /// Reads variables from a file, one on each line; --env prevails
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
     /// The command's working directory, created if missing
     #[arg(short, long, value_name = "DIR", default_value = "/")]
     workdir: PathBuf,
@@ -71,6 +97,12 @@ pub(super) struct Run {
     /// Another container can take this directory as a --layer above the layers of this container.
     #[arg(long)]
     keep: bool,
+    /// Removes the container at its end, which is the default
+    #[arg(long, conflicts_with = "keep")]
+    rm: bool,
+    /// Gives the container a process 1 that forwards signals and reaps orphans, which is the default
+    #[arg(long)]
+    init: bool,
     /// Makes the root read-only; volumes, /run and /dev/shm stay writable
     #[arg(long)]
     read_only: bool,
@@ -125,9 +157,13 @@ Signals:
   of the container, so these signals act as outside of a container. The death of plimsoll run
   kills the container.
 
-The container lacks CAP_MKNOD and CAP_SYS_ADMIN, and can open no devices but null, zero, full,
-random, urandom and terminals. So it cannot run containers itself. Root in the container can read
-every file of a root that the container shares with this machine.";
+Security:
+  The container has the capabilities of docker run but CAP_MKNOD, Docker's default filter of system
+  calls, a session keyring of its own and at most 2048 processes, and programs like sudo give no
+  privileges. So it can make no namespaces and mounts, and cannot run containers itself. It can open
+  no devices but null, zero, full, random, urandom and terminals; on cgroup v2 --cap-add MKNOD gives
+  it every device of this machine. Root in the container can read every file of a root that the
+  container shares with this machine.";
 
 impl Run {
     /// Runs the container and returns the exit status of its command.
@@ -135,11 +171,8 @@ impl Run {
         let request = self.request()?;
         let exit = run::run(request)?;
         if let Some(kept) = exit.kept {
-            let _ = writeln!(
-                std::io::stderr(),
-                "plimsoll: the container's changes are kept in {}",
-                kept.display()
-            );
+            let kept = escaped(&kept);
+            complain(&format!("the container's changes are kept in {kept}"));
         }
         Ok(exit.status)
     }
@@ -148,15 +181,8 @@ impl Run {
         let limits = self.limits()?;
         let mountpoint = config::read(&self.config)?.mountpoint;
         let volumes: Result<_, _> = self.volume.iter().map(|text| parse::volume(text)).collect();
-        let mut environment = Vec::new();
-        for text in &self.env {
-            let (name, value) = parse::variable(text)?;
-            environment.extend(
-                value
-                    .or_else(|| env::var(&name).ok())
-                    .map(|value| (name, value)),
-            );
-        }
+        let environment = self.environment()?;
+        let security = self.security()?;
         let is_shell = self.command.is_empty() && self.entrypoint.is_none();
         let is_typed =
             is_shell && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -174,6 +200,7 @@ impl Run {
             directory: parse::directory(&self.workdir)?,
             user: self.user,
             limits,
+            security,
             volumes: volumes?,
             root,
             keep: self.keep,
@@ -188,10 +215,46 @@ impl Run {
         })
     }
 
+    /// Returns the variables of the files and then those of the options, whose values prevail.
+    fn environment(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let mut variables = Vec::new();
+        for file in &self.env_file {
+            let text = fs::read_to_string(file);
+            let text =
+                text.with_context(|| format!("--env-file: cannot read {}", file.display()))?;
+            variables.extend(parse::variables(&text, file)?);
+        }
+        for text in &self.env {
+            variables.push(parse::variable(text)?);
+        }
+        let resolved = variables.into_iter().filter_map(|(name, value)| {
+            let value = value.or_else(|| env::var(&name).ok())?;
+            Some((name, value))
+        });
+        Ok(resolved.collect())
+    }
+
+    fn security(&self) -> anyhow::Result<Security> {
+        let mut security = Security::default();
+        if !self.cap_add.is_empty() || !self.cap_drop.is_empty() {
+            let available = run::available_capabilities()?;
+            let wanted = security::capabilities(&self.cap_add, &self.cap_drop, &available);
+            security.capabilities = wanted?;
+        }
+        for text in &self.security_opt {
+            security::security_option(text, &mut security)?;
+        }
+        for text in &self.ulimit {
+            let (kind, limits) = security::ulimit(text)?;
+            security.ulimits.insert(kind, limits);
+        }
+        Ok(security)
+    }
+
     fn limits(&self) -> anyhow::Result<Limits> {
         let machine = Machine::at(Path::new("/"))?.online()?;
         let memory = self.memory.as_deref().map(parse::memory).transpose()?;
-        let memory = memory.map_or(Limit::Unlimited, Limit::At);
+        let memory = memory.unwrap_or_default();
         let swap = self.memory_swap.as_deref();
         let cpu = self.cpus.as_deref();
         let cpu = cpu.map(|text| parse::cpus(text, &machine)).transpose()?;
@@ -207,7 +270,7 @@ impl Run {
             cpuset: cpuset
                 .map(|text| parse::cpuset(text, &machine))
                 .transpose()?,
-            pids: pids.unwrap_or_default(),
+            pids: pids.map_or(Pids::Default, Pids::Requested),
         })
     }
 }

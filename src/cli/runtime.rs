@@ -2,11 +2,11 @@
 
 use std::{ffi::OsString, path::Path};
 
-use super::{hook, stderr};
+use super::hook;
 use crate::{
     base::{
         config::{self, Config},
-        paths,
+        output, paths,
     },
     inject::oci::Wrapper,
 };
@@ -15,7 +15,9 @@ use crate::{
 ///
 /// Docker and containerd have no hooks of their own, so they call this runtime. A new container
 /// gets the hook that mounts its files, and a time namespace where the real runtime supports one.
-/// Every other call goes to the real runtime unchanged. The program does the same when it is
+/// Every other call goes to the real runtime unchanged, and so does
+/// one that makes a container which is left out of the view (plimsoll.io/view=false, or [leave-out] in
+/// the configuration). The program does the same when it is
 /// called as plimsoll-runtime, the name in the configuration of an engine.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -58,7 +60,7 @@ impl RuntimeCommand {
 /// failure.
 pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
     let warn = |line: &str| {
-        stderr::complain(line);
+        output::complain(line);
         hook::log(line);
     };
     // A bad configuration must not prevent the stop and removal of containers.
@@ -74,6 +76,7 @@ pub(super) fn become_runtime(args: &[OsString]) -> anyhow::Result<u8> {
         runtime: (!path.as_os_str().is_empty()).then_some(path),
         has_time_namespace: config.runtime.time_namespace,
         is_required: config.require,
+        leave_out: config.leave_out,
     };
     match wrapper.exec_runtime(args, warn)? {}
 }

@@ -1,7 +1,10 @@
 //! `plimsoll show`: the bytes of a served file, or the source of each value.
 
 use crate::{
-    base::units::Pid,
+    base::{
+        output::{self, escaped},
+        units::Pid,
+    },
     facts::container::Caller,
     view::{
         answer::{Answers, Explained},
@@ -10,10 +13,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args, ValueEnum};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Print the bytes that a container would read from a file.
 ///
@@ -60,11 +60,20 @@ enum ShowTarget {
     Attribute(Attribute),
 }
 
+impl ShowTarget {
+    fn path(self) -> String {
+        match self {
+            ShowTarget::File(file) => file.path().to_owned(),
+            ShowTarget::Attribute(attribute) => attribute.path(),
+        }
+    }
+}
+
 /// Parses the name or path of a served file.
 fn show_target(text: &str) -> Result<ShowTarget, String> {
     let attribute = || {
         Attribute::at(text.strip_prefix('/').unwrap_or(text))
-            .filter(|attribute| attribute.rule() != Rule::Directory)
+            .filter(|attribute| ![Rule::Directory, Rule::Link].contains(&attribute.rule()))
     };
     let file = File::named(text).map(ShowTarget::File);
     file.or_else(|| attribute().map(ShowTarget::Attribute)).ok_or_else(|| {
@@ -80,39 +89,42 @@ impl Show {
     /// Prints the file, or the explanation.
     pub(super) fn run(self) -> Result<()> {
         let answers = Answers::here()?;
-        let bytes = match (self.file, self.caller(&answers)?) {
-            (ShowTarget::File(file), Caller::Container(container)) if self.explain => {
-                self.format(&answers.explain(file, &container)?)?
-            }
-            (ShowTarget::Attribute(attribute), Caller::Container(container)) if self.explain => {
-                self.format(&answers.explain_attribute(attribute, &container)?)?
-            }
+        let caller = self.caller(&answers)?;
+        if !self.explain {
+            return Ok(output::print_file(&self.bytes(&answers, &caller)?)?);
+        }
+        let lines = match (self.file, &caller) {
             (ShowTarget::File(file), Caller::Container(container)) => {
-                answers.render(file, &container)?
+                answers.explain(file, container)?
             }
             (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
-                answers.render_attribute(attribute, &container)?
+                answers.explain_attribute(attribute, container)?
             }
             (target, Caller::Host) => {
-                let (path, bytes) = match target {
-                    ShowTarget::File(file) => (file.path().to_owned(), answers.read_host(file)?),
-                    ShowTarget::Attribute(attribute) => {
-                        (attribute.path(), answers.read_host_attribute(attribute)?)
-                    }
-                };
-                match self.explain {
-                    true => self.format(&Answers::explain_host(&path, &bytes))?,
-                    false => bytes,
-                }
+                Answers::explain_host(&target.path(), &self.bytes(&answers, &caller)?)
             }
         };
-        let mut out = std::io::stdout().lock();
-        match out.write_all(&bytes).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(error).context("cannot write to standard output")
-            }
-            _ => Ok(()),
+        match self.output {
+            ExplainFormat::Table => output::print(&table(&lines))?,
+            ExplainFormat::Json => output::print_json(&lines)?,
         }
+        Ok(())
+    }
+
+    /// Returns the bytes of the file.
+    fn bytes(&self, answers: &Answers, caller: &Caller) -> Result<Vec<u8>> {
+        Ok(match (self.file, caller) {
+            (ShowTarget::File(file), Caller::Container(container)) => {
+                answers.render(file, container)?
+            }
+            (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
+                answers.render_attribute(attribute, container)?
+            }
+            (ShowTarget::File(file), Caller::Host) => answers.read_host(file)?,
+            (ShowTarget::Attribute(attribute), Caller::Host) => {
+                answers.read_host_attribute(attribute)?
+            }
+        })
     }
 
     /// Returns the container or host whose file is shown.
@@ -128,26 +140,50 @@ impl Show {
             .with_context(|| format!("cannot find the cgroup {}", path.display()))?;
         Ok(Caller::Container(container))
     }
+}
 
-    /// Formats an explanation.
-    fn format(&self, lines: &[Explained]) -> Result<Vec<u8>> {
-        if let ExplainFormat::Json = self.output {
-            let text =
-                serde_json::to_string_pretty(lines).context("cannot print the explanation")?;
-            return Ok((text + "\n").into_bytes());
+/// Returns an explanation as text for people.
+fn table(lines: &[Explained]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let (name, value) = (escaped(&line.name), escaped(&line.value));
+        text += &format!("{name} {value}\n    {}\n", line.formula);
+        if let Some(level) = &line.decided_by {
+            text += &format!("    decided by {}\n", escaped(level));
         }
-        let mut text = String::new();
-        for line in lines {
-            text += &format!("{} {}\n    {}\n", line.name, line.value, line.formula);
-            if let Some(level) = &line.decided_by {
-                text += &format!("    decided by {level}\n");
-            }
-            for input in &line.inputs {
-                let key = input.key.as_deref().map(|key| format!(" {key}"));
-                let key = key.unwrap_or_default();
-                text += &format!("    {}{key}: {}\n", input.file, input.value);
-            }
+        for input in &line.inputs {
+            let key = input.key.as_deref().map(|key| format!(" {}", escaped(key)));
+            let key = key.unwrap_or_default();
+            let (file, value) = (escaped(&input.file), escaped(&input.value));
+            text += &format!("    {file}{key}: {value}\n");
         }
-        Ok(text.into_bytes())
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::answer::Input;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    proptest! {
+        #[test]
+        fn no_name_puts_a_control_character_or_a_line_into_an_explanation(name in any::<String>()) {
+            let line = Explained {
+                name: name.clone(),
+                value: name.clone(),
+                formula: "the limit".to_owned(),
+                decided_by: Some(name.clone()),
+                inputs: vec![Input {
+                    file: name.clone(),
+                    key: Some(name.clone()),
+                    value: name,
+                }],
+            };
+            let text = table(&[line]);
+            prop_assert_eq!(text.lines().count(), 4);
+            prop_assert!(!text.replace('\n', "").contains(char::is_control), "{:?}", text);
+        }
     }
 }

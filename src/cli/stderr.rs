@@ -1,15 +1,15 @@
-//! The errors and logs of the program itself: lines on standard error, and an exit status.
+//! The logs of the program itself on standard error, and the exit status of its failures.
 
-use std::io::{IsTerminal, Write};
+use crate::base::output::{LogLine, complain};
+use std::panic;
 
 /// The exit status of a failure of Plimsoll itself. Every other status can be that of a container's
 /// command.
 pub(super) const FAILURE_STATUS: u8 = 125;
 
-/// Prints one line on standard error; ignores a closed standard error.
-pub(super) fn complain(line: &str) {
-    let line = line.replace('\n', " ");
-    let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
+/// Has a panic print one line, as an error does: its message may quote a foreign name.
+pub(super) fn print_panics() {
+    panic::set_hook(Box::new(|panic| complain(&panic.to_string())));
 }
 
 /// Sends logs to standard error: those at `level` and above, or those that `RUST_LOG` names.
@@ -18,8 +18,7 @@ pub(super) fn logs(level: &str) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(LogLine::default)
         .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }

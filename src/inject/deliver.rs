@@ -29,6 +29,8 @@ pub enum Delivery {
     },
     /// The container needs no files: its limits leave it the whole machine.
     Unlimited,
+    /// A rule leaves the container out of the view; with the reason.
+    LeftOut(String),
     /// No daemon serves the files; with the error.
     NotServed(String),
     /// The container could not be reached; with the error.

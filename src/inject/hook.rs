@@ -12,6 +12,7 @@
 use super::{
     attach::{self, Execution},
     deliver::{Delivery, MountPlan, deliver},
+    leave_out::{HostParts, LeaveOutRules},
     namespace::{self, MountNamespace},
     subprocess,
     target::{self, ContainerRoot},
@@ -19,15 +20,22 @@ use super::{
     uncovered::UncoveredPlan,
 };
 use crate::{
-    base::{mountinfo, sys::chain, units::Pid},
-    facts::container,
+    base::{
+        mountinfo,
+        sys::chain,
+        tolerant::{self, Tolerant},
+        units::Pid,
+    },
+    facts::{
+        container,
+        engines::{Annotations, ContainerConfiguration, NewContainer},
+    },
 };
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
 };
 use std::{
-    collections::HashMap,
     env,
     fs::{self, File},
     io::{self, BufReader, ErrorKind::PermissionDenied, Read},
@@ -63,6 +71,8 @@ pub struct NewRoot {
     /// The paths, as the container names them, that the runtime may cover after the hook: `/` where
     /// nobody knows.
     pub later: Vec<PathBuf>,
+    /// The parts of the container that are the host's own.
+    pub host_parts: HostParts,
 }
 
 impl Stage {
@@ -122,20 +132,17 @@ pub struct OciState {
     /// The first process of the container; at the stages that run inside, by the container's own
     /// number or 0.
     #[serde(default)]
-    pid: Option<i64>,
+    pid: Tolerant<i64>,
     /// The directory that will be the container's root; only crun names it.
     #[serde(default)]
-    root: Option<PathBuf>,
+    root: Tolerant<PathBuf>,
     /// The status: `creating` or `created` at the stages of a new container.
     #[serde(default)]
-    status: Option<String>,
+    status: Tolerant<String>,
     /// The annotations of the container.
-    #[serde(default)]
-    annotations: Option<HashMap<String, String>>,
+    #[serde(default, deserialize_with = "tolerant::or_default")]
+    annotations: Annotations,
 }
-
-/// The annotation with which a container declines the view, by the value `false`.
-const VIEW_ANNOTATION: &str = "plimsoll.io/view";
 
 impl OciState {
     /// Reads the state that a runtime hands over.
@@ -150,46 +157,63 @@ impl OciState {
     /// the container, among them those of the view. The status of such a container is `stopped`.
     #[must_use]
     pub fn is_restored(&self) -> bool {
-        self.status.as_deref() == Some("stopped")
+        self.status.0.as_deref() == Some("stopped")
     }
 
-    /// Returns whether the container declines the view: its annotation `plimsoll.io/view` is `false`.
-    #[must_use]
-    pub fn declines_view(&self) -> bool {
-        let annotations = self.annotations.as_ref();
-        let value = annotations.and_then(|all| all.get(VIEW_ANNOTATION));
-        value.is_some_and(|value| value == "false")
-    }
-
-    /// Finds the place from which this process reaches the container.
+    /// Finds the place from which this process reaches the container; `None` if `rules` leave the
+    /// container out of the view.
     ///
     /// # Errors
     /// When the bundle's configuration cannot be read or names no root.
-    pub fn stage(&self) -> Result<Stage, HookError> {
-        let root = self.root()?;
-        Ok(match self.elsewhere() {
+    pub fn stage(&self, rules: &LeaveOutRules) -> Result<Option<Stage>, HookError> {
+        let configuration = read_configuration(&self.bundle);
+        let elsewhere = self.elsewhere();
+        let container = NewContainer {
+            id: &self.id,
+            bundle: &self.bundle,
+            pid: elsewhere,
+        };
+        let verdict = rules.of_new(container, configuration.as_ref().ok().cloned());
+        // The state has the annotations also where the configuration may not be read.
+        if verdict.left_out.is_some() || self.annotations.decline_view() {
+            return Ok(None);
+        }
+        let root = self.root(configuration)?;
+        let root = NewRoot {
+            host_parts: verdict.host_parts,
+            ..root
+        };
+        Ok(Some(match elsewhere {
             Some(pid) => Stage::Outside { pid, root },
             None => Stage::Inside(root),
-        })
+        }))
     }
 
     /// Returns the container's first process, if this process is outside of the container and can use
     /// the pid: inside, a runtime may name the container's own number, while `/proc` is still the
     /// host's.
     fn elsewhere(&self) -> Option<Pid> {
-        let pid = self.pid.and_then(|pid| u32::try_from(pid).ok()).map(Pid)?;
+        let pid = self
+            .pid
+            .0
+            .and_then(|pid| u32::try_from(pid).ok())
+            .map(Pid)?;
         let own = fs::read_link("/proc/self").ok()?;
         let is_own = own == Path::new(&process::id().to_string());
         (pid != Pid(0) && is_own && namespace::is_elsewhere(pid)).then_some(pid)
     }
 
-    fn root(&self) -> Result<NewRoot, HookError> {
-        match root(&self.bundle) {
+    fn root(
+        &self,
+        configuration: Result<ContainerConfiguration, HookError>,
+    ) -> Result<NewRoot, HookError> {
+        match configuration.and_then(|configuration| root(&self.bundle, configuration)) {
             Err(HookError::Refused { source, path }) if source.kind() == PermissionDenied => {
                 // Podman keeps bundles where the root of a user namespace may not look.
                 let found = self.root_beside().map(|path| NewRoot {
                     path,
                     later: vec![PathBuf::from("/")],
+                    host_parts: HostParts::default(),
                 });
                 found.ok_or(HookError::Refused { source, path })
             }
@@ -200,32 +224,12 @@ impl OciState {
     /// Returns the root that a runtime shows without a rule to do so: crun names it in the state, runc
     /// makes it the working directory. The directory must be the root of a mount.
     fn root_beside(&self) -> Option<PathBuf> {
-        let root = self.root.clone();
+        let root = self.root.0.clone();
         let root = root.or_else(|| env::current_dir().ok())?;
         let mounts = mountinfo::own().ok()?;
         let is_mounted = mounts.iter().any(|mount| mount.point == root);
         (is_mounted && root != Path::new("/")).then_some(root)
     }
-}
-
-/// The part of an OCI configuration that a hook needs.
-#[derive(serde::Deserialize)]
-struct BundleConfiguration {
-    root: Option<ConfiguredRoot>,
-    linux: Option<ConfiguredMasks>,
-}
-
-/// The paths that a runtime covers; runc does so after the hooks.
-#[derive(Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ConfiguredMasks {
-    masked_paths: Option<Vec<PathBuf>>,
-    readonly_paths: Option<Vec<PathBuf>>,
-}
-
-#[derive(serde::Deserialize)]
-struct ConfiguredRoot {
-    path: PathBuf,
 }
 
 /// Binds the files of the view at `view` into the container that a runtime makes, if the container is
@@ -248,10 +252,11 @@ pub fn bind(view: &Path, stage: &Stage, unlimited: bool, timeout: Duration) -> O
 
 fn bind_there(view: &Path, pid: Pid, root: &NewRoot, unlimited: bool) -> Delivery {
     let namespace = MountNamespace::of_new_container(pid, &root.path, &root.later);
-    let namespace = match namespace {
+    let mut namespace = match namespace {
         Ok(namespace) => namespace,
         Err(error) => return Delivery::Failed(chain(&error)),
     };
+    namespace.root.host_parts = root.host_parts.clone();
     let owner = match container::key_of_first(pid) {
         Ok(key) => TreeOwner::Container(key),
         Err(error) => return Delivery::Failed(chain(&error)),
@@ -267,8 +272,8 @@ fn cover(tree: &ContainerTree<'_>, root: &ContainerRoot) -> Delivery {
     )
 }
 
-/// Returns the root of the container from the bundle's configuration: not every state names it.
-fn root(bundle: &Path) -> Result<NewRoot, HookError> {
+/// Reads the configuration of the container in a bundle.
+fn read_configuration(bundle: &Path) -> Result<ContainerConfiguration, HookError> {
     let path = bundle.join("config.json");
     let refused = |source| HookError::Refused {
         path: path.clone(),
@@ -280,27 +285,29 @@ fn root(bundle: &Path) -> Result<NewRoot, HookError> {
     }
     // The parser reads a stream: the file is never in memory as a whole, however large it is.
     let text = BufReader::new(file.take(MAX_CONFIGURATION));
-    let configuration: BundleConfiguration = match serde_json::from_reader(text) {
-        Ok(configuration) => configuration,
-        Err(source) => return Err(HookError::Garbled { path, source }),
-    };
-    let root = configuration.root.ok_or(HookError::NoRoot { path })?;
-    let ConfiguredMasks {
-        masked_paths,
-        readonly_paths,
-    } = configuration.linux.unwrap_or_default();
+    serde_json::from_reader(text).map_err(|source| HookError::Garbled { path, source })
+}
+
+/// Returns the root of the container from the bundle's configuration: not every state names it.
+fn root(bundle: &Path, configuration: ContainerConfiguration) -> Result<NewRoot, HookError> {
+    let root = configuration.root.ok_or_else(|| HookError::NoRoot {
+        path: bundle.join("config.json"),
+    })?;
+    let linux = configuration.linux.unwrap_or_default();
     Ok(NewRoot {
         path: bundle.join(root.path),
-        later: [masked_paths, readonly_paths]
+        later: [linux.masked_paths, linux.readonly_paths]
             .into_iter()
             .flatten()
             .flatten()
             .collect(),
+        host_parts: HostParts::default(),
     })
 }
 
 /// Opens the root of the container around this process.
-fn open_root(NewRoot { path, later }: &NewRoot) -> Result<ContainerRoot, HookError> {
+fn open_root(root: &NewRoot) -> Result<ContainerRoot, HookError> {
+    let path = &root.path;
     let refused = |path: &Path, source| HookError::Refused {
         path: path.to_owned(),
         source,
@@ -320,19 +327,25 @@ fn open_root(NewRoot { path, later }: &NewRoot) -> Result<ContainerRoot, HookErr
         path,
         mounts,
         shared: Arc::new(shared),
-        later: later.clone(),
+        later: root.later.clone(),
+        host_parts: root.host_parts.clone(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::config::LeaveOut;
     use std::fs;
 
     fn bundle(configuration: &str) -> tempfile::TempDir {
         let bundle = tempfile::tempdir().unwrap();
         fs::write(bundle.path().join("config.json"), configuration).unwrap();
         bundle
+    }
+
+    fn root(bundle: &Path) -> Result<NewRoot, HookError> {
+        super::root(bundle, read_configuration(bundle)?)
     }
 
     #[test]
@@ -351,6 +364,70 @@ mod tests {
         assert_eq!(later, ["/proc/kcore", "/proc/sys"].map(PathBuf::from));
         let text = r#"{"root": {"path": "/"}, "linux": {"maskedPaths": null}}"#;
         assert!(root(bundle(text).path()).unwrap().later.is_empty());
+    }
+
+    /// Values of every shape, some of which no program writes.
+    const ODD: [&str; 8] = [
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "[]",
+        "{}",
+        "[[1],{}]",
+        r#""\ud800""#,
+    ];
+
+    #[test]
+    fn an_odd_value_in_a_configuration_costs_only_itself() {
+        for odd in ODD {
+            let text = format!(
+                r#"{{"ociVersion":{odd},"root":{{"path":"/r","readonly":{odd}}},"mounts":{odd},"linux":{{"seccomp":{odd},"maskedPaths":["/a",{odd},"/b"],"readonlyPaths":{odd}}}}}"#
+            );
+            let found = root(bundle(&text).path()).unwrap();
+            assert_eq!(found.path, Path::new("/r"), "{odd}");
+            assert_eq!(found.later, ["/a", "/b"].map(PathBuf::from), "{odd}");
+            let text = format!(r#"{{"root":{{"path":"/r"}},"linux":{odd}}}"#);
+            assert_eq!(root(bundle(&text).path()).unwrap().path, Path::new("/r"));
+            let text = format!(r#"{{"root":{odd}}}"#);
+            let error = root(bundle(&text).path()).unwrap_err();
+            assert!(matches!(error, HookError::NoRoot { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_odd_value_in_a_state_costs_only_itself() {
+        for odd in ODD {
+            let text = format!(
+                r#"{{"ociVersion":{odd},"id":"box","bundle":"/b","pid":{odd},"root":{odd},"annotations":{{"x":{odd},"plimsoll.io/view":"false"}},"status":{odd}}}"#
+            );
+            let state = OciState::read(text.as_bytes()).unwrap();
+            assert_eq!(state.id, "box");
+            assert!(
+                state.annotations.decline_view() && !state.is_restored(),
+                "{odd}"
+            );
+            let text =
+                format!(r#"{{"id":"box","bundle":"/b","status":"stopped","annotations":{odd}}}"#);
+            let state = OciState::read(text.as_bytes()).unwrap();
+            assert!(
+                state.is_restored() && !state.annotations.decline_view(),
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_state_or_configuration_that_ends_too_early_is_refused_in_one_line() {
+        let whole = r#"{"id":"box","bundle":"/b","root":{"path":"/r"},"pid":1}"#;
+        for end in 0..whole.len() {
+            let text = &whole[..end];
+            let of_state = OciState::read(text.as_bytes()).unwrap_err();
+            let of_bundle = root(bundle(text).path()).unwrap_err();
+            for error in [of_state, of_bundle] {
+                assert!(!chain(&error).contains('\n'), "{error}");
+            }
+        }
     }
 
     #[test]
@@ -384,7 +461,7 @@ mod tests {
             (state.id.as_str(), state.bundle.as_path()),
             ("box", Path::new("/b"))
         );
-        assert!(!state.declines_view() && !state.is_restored());
+        assert!(!state.is_restored());
         let restored = &br#"{"id":"box","status":"stopped","pid":1,"bundle":"/b"}"#[..];
         assert!(OciState::read(restored).unwrap().is_restored());
         let said = OciState::read(&b"nonsense"[..]).unwrap_err().to_string();
@@ -392,16 +469,32 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_declines_the_view() {
+    fn a_container_that_declines_the_view_has_no_stage_even_if_its_bundle_cannot_be_read() {
+        let rules = LeaveOutRules::new(LeaveOut::default());
         for (annotations, declines) in [
             (r#"{"plimsoll.io/view":"false"}"#, true),
             (r#"{"plimsoll.io/view":"true"}"#, false),
-            ("{}", false),
             ("null", false),
         ] {
-            let state = format!(r#"{{"id":"x","bundle":"/b","annotations":{annotations}}}"#);
-            let state = OciState::read(state.as_bytes()).unwrap();
-            assert_eq!(state.declines_view(), declines, "{annotations}");
+            let state = format!(r#"{{"id":"x","bundle":"/nowhere","annotations":{annotations}}}"#);
+            let stage = OciState::read(state.as_bytes()).unwrap().stage(&rules);
+            assert_eq!(matches!(stage, Ok(None)), declines, "{annotations}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_the_configuration_leaves_out_has_no_stage() {
+        let text = r#"{"root": {"path": "/r"}, "annotations": {"io.kubernetes.cri.image-name": "gcr.io/cadvisor/cadvisor:v1"}}"#;
+        let bundle = bundle(text);
+        let state = format!(r#"{{"id":"x","bundle":{:?}}}"#, bundle.path());
+        let state = OciState::read(state.as_bytes()).unwrap();
+        for (pattern, is_left_out) in [("*/cadvisor", true), ("*/nginx", false)] {
+            let settings = LeaveOut {
+                images: vec![glob::Pattern::new(pattern).unwrap()],
+                ..LeaveOut::default()
+            };
+            let stage = state.stage(&LeaveOutRules::new(settings)).unwrap();
+            assert_eq!(stage.is_none(), is_left_out, "{pattern}");
         }
     }
 }

@@ -3,15 +3,27 @@
 /// The mounts that every container gets: served files and the files that they cover. Pure.
 pub mod plan;
 
+/// The containers that get no view, by their own word or by the configuration, and the parts of a
+/// container that are the host's own.
+pub mod leave_out;
+
+/// Detached copies of files and directories, and the mounts within such a copy.
+pub mod detached;
+
+/// The host's own files, which hide a mount of Plimsoll that the kernel does not let go.
+///
+/// Uses [`detached`].
+pub mod hosts_files;
+
 /// The files of a container over which Plimsoll mounts its own, and the mounting itself. The
 /// container's root is not trusted: see the checks in the file.
 ///
-/// Uses [`plan`].
+/// Uses [`plan`], [`leave_out`], [`hosts_files`].
 pub mod target;
 
 /// The directory of one container in the view.
 ///
-/// Uses [`plan`], [`target`].
+/// Uses [`plan`], [`detached`], [`target`].
 pub mod tree;
 
 /// Uncovered copies of `/proc` and `/sys`, with which user namespaces in a container can mount their
@@ -35,7 +47,7 @@ pub mod own_mounts;
 
 /// The mount namespace of a container, seen from outside, and the way into it.
 ///
-/// Uses [`target`], [`own_mounts`].
+/// Uses [`leave_out`], [`target`], [`own_mounts`].
 pub mod namespace;
 
 /// Notes on disk: containers that got their files only by `attach`, and containers whose hooks
@@ -46,22 +58,25 @@ pub mod notes;
 
 /// Mounts the served files in containers that run already, or removes the mounts.
 ///
-/// Uses [`plan`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`own_mounts`], [`namespace`],
-/// [`notes`].
+/// Uses [`plan`], [`leave_out`], [`hosts_files`], [`target`], [`tree`], [`deliver`], [`subprocess`], [`own_mounts`],
+/// [`namespace`], [`notes`].
 pub mod attach;
 
 /// The OCI hook: binds a container's own files over the kernel's before it starts.
 ///
-/// Uses [`target`], [`tree`], [`uncovered`], [`deliver`], [`subprocess`], [`namespace`], [`attach`].
+/// Uses [`leave_out`], [`target`], [`tree`], [`uncovered`], [`deliver`], [`subprocess`],
+/// [`namespace`], [`attach`].
 pub mod hook;
 
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
-/// Uses [`target`], [`own_mounts`], [`namespace`].
+/// Uses [`detached`], [`hosts_files`], [`target`], [`own_mounts`], [`namespace`].
 pub mod repair;
 
 /// A wrapper of an OCI runtime, which adds our hook and executes the real runtime, and the one
 /// description of the hook.
+///
+/// Uses [`leave_out`].
 pub mod oci;
 
 /// Sets engines up so that every container gets the view, and undoes that.

@@ -1,6 +1,7 @@
 //! The mount namespace of a container, seen from outside, and the way into it.
 
 use super::{
+    leave_out::HostParts,
     own_mounts::OwnMounts,
     target::{self, ContainerRoot, FdDirectory},
 };
@@ -183,6 +184,7 @@ impl MountNamespace {
                     false => Arc::default(),
                 },
                 later: vec![PathBuf::from("/")],
+                host_parts: HostParts::default(),
             },
             fds: FdDirectory::open().map_err(refused("/proc/self/fd"))?,
             here,
@@ -284,5 +286,6 @@ fn root_within(
         mounts,
         shared: Arc::new(shared),
         later: Vec::new(),
+        host_parts: HostParts::default(),
     })
 }

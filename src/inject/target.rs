@@ -4,11 +4,11 @@
 //! kernel's own file system, and a mount there must appear in no other place. No function here asks a
 //! file system of the container anything, except in a race with a mount of the container.
 
-use super::{Below, Bind};
+use super::{Below, Bind, hosts_files::HostsFiles, leave_out::HostParts};
 use crate::base::{
     mountinfo::Mount,
     paths::{FS_TYPE, UNCOVERED_SOURCE},
-    sys::mount::{self, Depth, Forbid},
+    sys::mount,
 };
 use nix::{
     errno::Errno,
@@ -89,6 +89,8 @@ pub(super) struct ContainerRoot {
     /// The paths, as the container names them, that the runtime may still cover before the container
     /// starts; `/` where nobody knows.
     pub(super) later: Vec<PathBuf>,
+    /// The parts of the container that are the host's own, over which nothing is mounted.
+    pub(super) host_parts: HostParts,
 }
 
 /// A file or directory of a container, held open with the mount that it lies in.
@@ -102,9 +104,12 @@ pub(super) struct MountTarget<'a> {
 
 impl ContainerRoot {
     /// Finds the file that `bind` covers: the kernel's file, or Plimsoll's mount on it. `None` if the
-    /// container has no such file.
+    /// container has no such file, or the file is one of the host's that the container keeps.
     pub(super) fn target(&self, bind: Bind) -> Result<Option<MountTarget<'_>>, TargetError> {
         let path = Path::new(bind.path);
+        if self.host_parts.has(path) {
+            return Ok(None);
+        }
         let Some(target) = self.find(path)? else {
             return Ok(None);
         };
@@ -179,12 +184,12 @@ impl ContainerRoot {
     /// `is_ours` rejects, at most [`MAX_LAYERS`]. Returns the number of removed mounts, at least 1.
     ///
     /// A container with a user namespace of its own may not lose a mount that it was given, but may
-    /// get another one on top: `hosts`, the host's own file, hides such a mount.
+    /// get another one on top: `hosts` hides such a mount.
     pub(super) fn uncover(
         &self,
         path: &Path,
         is_ours: impl Fn(&Mount) -> bool,
-        hosts: Option<&OwnedFd>,
+        hosts: Option<&HostsFiles>,
         fds: &FdDirectory,
     ) -> Result<usize, TargetError> {
         let kept = |errno| TargetError::Kept {
@@ -202,8 +207,8 @@ impl ContainerRoot {
             match (target.uncover(fds), hosts) {
                 (Ok(()), _) => {}
                 (Err(Errno::EINVAL | Errno::EPERM), Some(hosts)) => {
-                    target.cover(hosts.as_fd()).map_err(kept)?;
-                    return Ok(taken + 1);
+                    let hidden = target.cover(hosts.top()).and_then(|()| hosts.fill());
+                    return hidden.map(|()| taken + 1).map_err(kept);
                 }
                 (Err(error), _) => return Err(kept(error)),
             }
@@ -281,45 +286,6 @@ impl MountTarget<'_> {
     }
 }
 
-/// Mounts a tree on the file at `path` in `outer`, a tree of Plimsoll that is mounted already and
-/// whose daemon answers.
-pub(super) fn cover_within(
-    outer: BorrowedFd<'_>,
-    path: &Path,
-    tree: BorrowedFd<'_>,
-) -> nix::Result<()> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-        .resolve(
-            ResolveFlag::RESOLVE_BENEATH
-                | ResolveFlag::RESOLVE_NO_SYMLINKS
-                | ResolveFlag::RESOLVE_NO_XDEV,
-        );
-    mount::attach(tree, openat2(outer, path, how)?.as_fd())
-}
-
-/// Returns a copy of an open file or directory as a detached mount, without the mounts below it and
-/// without peers.
-pub(super) fn detached(file: impl AsFd, is_read_only: bool) -> nix::Result<OwnedFd> {
-    let tree = mount::clone_tree(file.as_fd(), Depth::Alone)?;
-    mount::make_private(tree.as_fd())?;
-    if is_read_only {
-        let forbidden = Forbid {
-            writes: true,
-            ..Forbid::default()
-        };
-        mount::forbid(tree.as_fd(), forbidden, Depth::Alone)?;
-    }
-    Ok(tree)
-}
-
-/// Returns a detached copy of the host's own file at `path`, relative to this process's root.
-pub(super) fn hosts_own(path: &Path) -> Option<OwnedFd> {
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = open(&shown(path), flags, Mode::empty()).ok()?;
-    detached(file, false).ok()
-}
-
 /// The directory of this process's open files, each by its number, wherever the process's root is.
 #[derive(Debug)]
 pub(super) struct FdDirectory(OwnedFd);
@@ -358,6 +324,7 @@ mod tests {
             mounts: mountinfo::parse(&format!("31 24 0:27 / {mount} x rw\n")).collect(),
             shared: Arc::default(),
             later: Vec::new(),
+            host_parts: HostParts::default(),
         };
         let kind = root.in_the_way(Path::new("/merged/proc/meminfo"));
         kind.map(str::to_owned)
@@ -387,6 +354,7 @@ mod tests {
             mounts: mountinfo::own().unwrap(),
             shared: Arc::default(),
             later: Vec::new(),
+            host_parts: HostParts::default(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The directory of one container in the view.
 
-use super::{Bind, target};
+use super::{Bind, detached, target};
 use crate::{
     base::{
         mountinfo::Mount,
         paths::{CONTAINERS, FS_TYPE, SELF},
-        sys,
+        sys::{self, mount::Forbid},
         units::Key,
     },
     view::files::CPUS,
@@ -150,7 +150,7 @@ impl ContainerTree<'_> {
             }
             Err(error) => return Err(self.refused(bind.path, error)),
         };
-        let fd = target::detached(&file, !bind.is_written);
+        let fd = detached::copy(&file, Forbid::writes_if(!bind.is_written));
         let fd = fd.map_err(|error| self.refused(bind.path, error))?;
         Ok(Some(DetachedMount { fd, file }))
     }

@@ -10,8 +10,8 @@ use oci_spec::{
     runtime::{
         Capability, Hook, HookBuilder, HooksBuilder, Linux, LinuxBuilder, LinuxCapabilities,
         LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxTimeOffset,
-        LinuxTimeOffsetBuilder, Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec,
-        SpecBuilder, UserBuilder,
+        LinuxTimeOffsetBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, Process,
+        ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
     },
 };
 
@@ -20,6 +20,7 @@ use crate::{
     inject::oci::hook_spec::{self, HookSpec},
     run::options::{
         request::{Network, Request},
+        security::Security,
         user::User,
     },
 };
@@ -46,24 +47,6 @@ pub(crate) struct Resolved {
     /// The host's clocks at the start; `None` on a kernel without time namespaces.
     pub(crate) clocks: Option<Clocks>,
 }
-
-/// Docker's default capabilities without CAP_MKNOD: on cgroup v2 nothing else keeps a device node
-/// from the host's device.
-const CAPABILITIES: &[Capability] = &[
-    Capability::AuditWrite,
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::NetBindService,
-    Capability::NetRaw,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
-];
 
 /// Docker's masked paths, and the memory blocks of the host, whose sizes lsmem adds up.
 const MASKED_PATHS: &[&str] = &[
@@ -132,9 +115,25 @@ fn process(request: &Request, resolved: &Resolved) -> Result<Process, OciSpecErr
         .args(resolved.args.clone())
         .env(environment(request, resolved))
         .cwd(request.directory.clone())
-        .capabilities(capabilities()?)
-        .no_new_privileges(false)
+        .capabilities(capabilities(&request.security)?)
+        .no_new_privileges(request.security.no_new_privileges)
+        .rlimits(rlimits(&request.security)?)
         .build()
+}
+
+/// Returns the limits of each process.
+fn rlimits(security: &Security) -> Result<Vec<PosixRlimit>, OciSpecError> {
+    let limits = security.ulimits.iter();
+    let limits = limits.filter_map(|(ulimit, limits)| Some((ulimit.kind()?, *limits)));
+    limits
+        .map(|(kind, (soft, hard))| {
+            PosixRlimitBuilder::default()
+                .typ(kind)
+                .soft(soft)
+                .hard(hard)
+                .build()
+        })
+        .collect()
 }
 
 /// Returns the command's environment: the defaults, then the requested variables. The last value of
@@ -159,12 +158,20 @@ fn environment(request: &Request, resolved: &Resolved) -> Vec<String> {
 
 /// Returns the container's capabilities. The kernel takes them from a command of another user at
 /// exec; a command of root keeps them.
-fn capabilities() -> Result<LinuxCapabilities, OciSpecError> {
-    let all: HashSet<Capability> = CAPABILITIES.iter().copied().collect();
+///
+/// Process 1 of a container whose programs may gain privileges has CAP_SYS_ADMIN until it has its
+/// filter ([`Security::needs_admin`]). The bounding set never has more than the container's own, so
+/// no program gets the capability from process 1.
+fn capabilities(security: &Security) -> Result<LinuxCapabilities, OciSpecError> {
+    let own = security.capabilities.clone();
+    let mut first = own.clone();
+    if security.needs_admin() {
+        first.insert(Capability::SysAdmin);
+    }
     LinuxCapabilitiesBuilder::default()
-        .bounding(all.clone())
-        .effective(all.clone())
-        .permitted(all)
+        .bounding(own)
+        .effective(first.clone())
+        .permitted(first)
         .inheritable(HashSet::new())
         .ambient(HashSet::new())
         .build()

@@ -1,11 +1,13 @@
 //! The checks of the machine and of the request's paths, before anything is created.
 
 use std::{
-    fs,
+    collections::HashSet,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use nix::unistd::geteuid;
+use oci_spec::runtime::Capability;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::run::{
@@ -68,6 +70,17 @@ fn check_root(path: &Path) -> Result<PathBuf, RunError> {
     // A root that cannot be read is refused here, before anything is created.
     fs::read_dir(&real).map_err(at("read the root", path))?;
     Ok(real)
+}
+
+/// Returns the capabilities that a container can get: those of this process.
+///
+/// # Errors
+///
+/// The errors of `capget(2)`.
+pub fn available_capabilities() -> io::Result<HashSet<Capability>> {
+    let permitted = capabilities(None)?.permitted;
+    let names = permitted.iter_names().map(|(name, _)| name);
+    Ok(names.filter_map(|name| name.parse().ok()).collect())
 }
 
 /// Returns whether this process has CAP_SYS_ADMIN. Root in a container usually lacks it.

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{base::units::Bytes, run::options::user::UserError};
+use crate::{
+    base::units::Bytes,
+    run::{options::user::UserError, seccomp::profile::ProfileError},
+};
 
 /// The error of a container that cannot be run. Nothing of such a container remains.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +73,19 @@ pub enum RunError {
     /// The user or group is unknown.
     #[error(transparent)]
     User(#[from] UserError),
+    /// The kernel has no filters of system calls.
+    #[error(
+        "this kernel has no filters of system calls (CONFIG_SECCOMP_FILTER): --security-opt seccomp=unconfined starts the container without one"
+    )]
+    NoSeccomp,
+    /// The seccomp profile has a mistake.
+    #[error("--security-opt seccomp={path}")]
+    Profile {
+        /// The file of the profile.
+        path: PathBuf,
+        /// The mistake.
+        source: ProfileError,
+    },
     /// The embedded daemon did not start; with its last message.
     #[error("the daemon that shows the container its own machine did not start: {0}")]
     Daemon(String),

@@ -41,6 +41,7 @@ use crate::{
             user,
         },
         process::{
+            confinement::Confinement,
             console::{Console, ConsoleSocket},
             init::Init,
             reexec,
@@ -52,7 +53,7 @@ use crate::{
 };
 
 /// The timeout of the hook for the daemon's answer.
-const HOOK_TIMEOUT: Duration = Duration::from_secs(20);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The end of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub struct Exit {
 pub fn run(request: Request) -> Result<Exit, RunError> {
     let request = check::machine(request)?;
     reexec::from_read_only_mount();
+    let confinement = Confinement::new(&request.security)?;
     let hierarchies = Hierarchies::find()?;
     hierarchies.check(&request.limits)?;
     let signals = Signals::block()?;
@@ -96,7 +98,7 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
             cgroups: &cgroups,
         };
         let resolved = launch.resolve(&mut rootfs, hostname)?;
-        let status = launch.run_to_end(&resolved, lifeline, &signals);
+        let status = launch.run_to_end(&resolved, Init::new(lifeline, confinement), &signals);
         // The order matters: the processes, then the tree that they read, then the mounts.
         drop(cgroups);
         drop(tree);
@@ -211,7 +213,7 @@ impl Launch<'_> {
     fn run_to_end(
         &self,
         resolved: &Resolved,
-        lifeline: Lifeline,
+        init: Init,
         signals: &Signals,
     ) -> Result<u8, RunError> {
         let request = self.request;
@@ -220,7 +222,7 @@ impl Launch<'_> {
             true => Some(ConsoleSocket::listen(self.dir.path())?),
             false => None,
         };
-        let created = self.create(&bundle, socket.as_ref(), lifeline);
+        let created = self.create(&bundle, socket.as_ref(), init);
         let mut container = created.map_err(|error| self.explain(error))?;
         let console = match socket {
             Some(socket) => Some(open_console(socket, request, resolved)?),
@@ -252,7 +254,7 @@ impl Launch<'_> {
         &self,
         bundle: &Path,
         socket: Option<&ConsoleSocket>,
-        lifeline: Lifeline,
+        init: Init,
     ) -> Result<Container, String> {
         let state = self.dir.create_dir("state");
         let state = state.map_err(|error| error.to_string())?;
@@ -260,7 +262,7 @@ impl Launch<'_> {
             .with_root_path(state)
             .map_err(|error| chain(&error))?
             .with_console_socket(socket.map(ConsoleSocket::path))
-            .with_executor(Init::new(lifeline));
+            .with_executor(init);
         if !self.request.interactive && !self.request.terminal {
             let null = fs::File::open("/dev/null").map_err(|error| error.to_string())?;
             builder = builder.with_stdin(OwnedFd::from(null));

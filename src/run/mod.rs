@@ -3,9 +3,12 @@
 /// The options of `plimsoll run`, as a request for a container.
 pub mod options;
 
+/// The filter of a container's system calls.
+pub mod seccomp;
+
 /// The error of a container that cannot be run.
 ///
-/// Uses [`options`].
+/// Uses [`options`], [`seccomp`].
 pub mod error;
 
 /// The cgroups of a container, with their limits.
@@ -28,9 +31,9 @@ pub mod bundle;
 /// Uses [`error`].
 pub mod tree;
 
-/// The processes of a container, its terminal, and the wait for its end.
+/// The processes of a container, their confinement, its terminal, and the wait for its end.
 ///
-/// Uses [`error`].
+/// Uses [`options`], [`seccomp`], [`error`].
 pub mod process;
 
 /// The checks of the machine before anything is created.
@@ -44,5 +47,6 @@ pub mod check;
 /// [`check`].
 pub mod launch;
 
+pub use check::available_capabilities;
 pub use error::RunError;
 pub use launch::{Exit, run};

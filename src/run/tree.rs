@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The timeout for the start of an embedded daemon.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The timeout for the end of an embedded daemon after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);

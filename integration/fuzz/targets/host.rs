@@ -11,7 +11,7 @@ fuzz_target!(|text: &str| {
     render::memory::meminfo(&view, &mut bytes);
     let again = parse::meminfo(&String::from_utf8_lossy(&bytes));
     assert_eq!(again.lines.len(), meminfo.lines.len());
-    let sizes = model::memory::sizes(&Memory::default(), &meminfo);
+    let sizes = model::memory::sizes(&Memory::default(), &[], &meminfo);
     assert!(sizes.free <= sizes.available && sizes.available <= sizes.total);
     let cpuinfo = parse::cpuinfo(text);
     let seen: CpuSet = cpuinfo.blocks.iter().filter_map(|block| block.cpu).collect();
@@ -21,4 +21,5 @@ fuzz_target!(|text: &str| {
     let _ = (parse::stat(text), parse::node_meminfo(text), parse::diskstats(text));
     let _ = (parse::vmstat(text), parse::slabinfo_header(text), parse::task_stat(text));
     let _ = (parse::ns_pids(text), parse::boottime_offset(text), parse::has_capability(text, 24));
+    let _ = parse::parent(text);
 });

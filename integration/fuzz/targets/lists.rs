@@ -12,7 +12,10 @@ fuzz_target!(|text: &str| {
     assert_eq!(CpuSet::parse(&set.to_string()), Some(set.clone()));
     for mask in [text, "ffffffff,ffffffff", "3"] {
         for (masked, mask) in set.masked(mask).lines().zip(mask.lines()) {
-            assert_eq!(masked.chars().count(), mask.chars().count());
+            // `lines` takes a carriage return away.
+            if !mask.contains('\r') {
+                assert_eq!(masked.chars().count(), mask.chars().count());
+            }
         }
     }
 });

@@ -2,12 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plimsoll::{base::mountinfo, serve::tree::{Entry, ROOT}, view::files::{Attribute, File}};
+use plimsoll::{base::mountinfo, facts::engines, serve::tree::{Entry, ROOT}, view::files::{Attribute, File}};
 
 fuzz_target!(|text: &str| {
     let all: Vec<_> = mountinfo::parse(text).collect();
     assert!(mountinfo::visible(&all).len() <= all.len());
-    let _ = File::named(text);
+    assert!(mountinfo::parse_kind(text.as_bytes(), "fuse").count() <= all.len());
+    let _ = mountinfo::parse_peers(text.as_bytes()).count();
+    let _ = (File::named(text), engines::container_cgroups(text).count());
     if let Some(attribute) = Attribute::at(text) {
         assert_eq!(attribute.path(), text);
     }

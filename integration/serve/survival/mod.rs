@@ -5,6 +5,7 @@ mod handover;
 mod harm;
 mod poison;
 mod service;
+mod storm;
 
 use crate::harness::{Cgroup, Daemon, children, field, kill, numbers, plimsoll, wait_until};
 use nix::{
@@ -17,9 +18,12 @@ use nix::{
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
+    mem,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 const MIB: u64 = 1 << 20;
@@ -159,6 +163,32 @@ fn a_killed_keeper_is_replaced_by_one_that_works() {
     });
 }
 
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_keeper_that_is_killed_is_followed_at_once_however_often() {
+    let mut daemon = Daemon::start();
+    let serving = daemon.pid();
+    daemon.process.kill().unwrap();
+    daemon.process.wait().unwrap();
+    let begun = Instant::now();
+    let mut last = 0;
+    for _ in 0..8 {
+        let next = || keepers(serving).into_iter().find(|pid| *pid != last);
+        wait_until("another keeper runs", || next().is_some());
+        last = next().unwrap();
+        kill("KILL", last);
+    }
+    let next = || keepers(serving).into_iter().find(|pid| *pid != last);
+    wait_until("another keeper runs", || next().is_some());
+    // A pause of a second after each would make eight; the machine may be emulated.
+    let took = begun.elapsed();
+    kill("TERM", next().unwrap());
+    wait_until("the daemon is gone", || {
+        !Path::new(&format!("/proc/{serving}/exe")).exists()
+    });
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
 /// Lists the keepers that a daemon has started. A daemon has other children, too: it starts one to
 /// attach the containers that wait.
 fn keepers(daemon: u32) -> Vec<u32> {
@@ -194,17 +224,24 @@ fn a_daemon_with_stopped_threads_is_replaced_and_its_readers_are_answered() {
 /// Stops the threads of a process whose names begin with `name`, until they are killed. Each thread stops by
 /// itself, as in a deadlock.
 fn stop_threads(pid: u32, name: &str) {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let is_wanted = |thread: &std::path::PathBuf| {
-        let comm = fs::read_to_string(thread.join("comm"));
-        comm.is_ok_and(|comm| comm.starts_with(name))
+    let named = || -> Vec<Pid> {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let threads = threads.map(|thread| thread.unwrap().path());
+        let is_wanted = |thread: &std::path::PathBuf| {
+            let comm = fs::read_to_string(thread.join("comm"));
+            comm.is_ok_and(|comm| comm.starts_with(name))
+        };
+        let tids = threads.filter(is_wanted);
+        let tids = tids.map(|thread| thread.file_name().unwrap().to_str().unwrap().parse());
+        tids.map(|tid| Pid::from_raw(tid.unwrap())).collect()
     };
-    let threads = threads.map(|thread| thread.unwrap().path());
-    let wanted: Vec<Pid> = threads
-        .filter(is_wanted)
-        .map(|thread| thread.file_name().unwrap().to_str().unwrap().parse())
-        .map(|tid| Pid::from_raw(tid.unwrap()))
-        .collect();
+    // A new thread gives itself its name some time after the daemon serves.
+    let mut wanted = Vec::new();
+    wait_until("the threads have their names", || {
+        thread::sleep(Duration::from_millis(200));
+        let before = mem::replace(&mut wanted, named());
+        before.len() == wanted.len()
+    });
     assert!(!wanted.is_empty());
     let (stopped, are_stopped) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -1,7 +1,10 @@
 //! Sums that hold on a kernel hold for every state of a container's cgroups.
 
 use super::{Captured, attributes};
-use plimsoll::{facts::host::parse, view::files::File};
+use plimsoll::{
+    facts::host::parse,
+    view::files::{Attribute, File},
+};
 use proptest::{
     prelude::{Strategy, any, prop, prop_assert, prop_assert_eq},
     test_runner::{Config, TestCaseError, TestRunner},
@@ -185,6 +188,45 @@ fn the_lines_of_the_nodes_add_up_to_the_machines() {
         }
         let pages: u64 = nodes.iter().map(|node| node["FilePages"]).sum();
         prop_assert_eq!(pages, view["Cached"] + view["SwapCached"] + view["Buffers"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_counts_of_the_nodes_add_up_to_vmstat() {
+    let counts = |text: &str| -> BTreeMap<String, u64> {
+        let count = |line: &str| {
+            let (name, count) = line.split_once(' ')?;
+            Some((name.to_owned(), count.parse().ok()?))
+        };
+        text.lines().filter_map(count).collect()
+    };
+    in_every_state("big-128cpu", |captured| {
+        // A node has the names of zones, of NUMA and of nodes.
+        let host = std::fs::read_to_string(captured.path.join("proc/vmstat")).unwrap();
+        let is_of_node = |line: &&str| {
+            ["nr_", "numa_", "workingset_"]
+                .iter()
+                .any(|kind| line.starts_with(kind))
+        };
+        let own: Vec<&str> = host.lines().filter(is_of_node).collect();
+        for node in ["node0", "node1"] {
+            let path = format!("sys/devices/system/node/{node}/vmstat");
+            captured.write(&path, &(own.join("\n") + "\n"));
+        }
+        let whole = counts(&captured.read(File::Vmstat));
+        let nodes = ["node0", "node1"].map(|node| {
+            let path = format!("sys/devices/system/node/{node}/vmstat");
+            let attribute = Attribute::at(&path).unwrap();
+            let read = captured
+                .answers
+                .render_attribute(attribute, &captured.container);
+            counts(&String::from_utf8(read.unwrap()).unwrap())
+        });
+        prop_assert!(nodes[0].len() == own.len() && own.len() > 50);
+        for (name, count) in &nodes[0] {
+            prop_assert_eq!(count + nodes[1][name], whole[name], "{}", name);
+        }
         Ok(())
     });
 }

@@ -1,10 +1,13 @@
 //! The configuration that the host's administrator writes, `/etc/plimsoll/config.toml`.
 
+mod leave_out;
 mod parse;
 mod read;
 mod settings;
 mod values;
 
+pub use leave_out::LeaveOut;
 pub use parse::parse;
 pub use read::{ConfigError, read};
 pub use settings::{Config, RuntimeSettings};
+pub use values::{HOOK_TIMEOUT_RANGE, MAX_AGE_RANGE, TimeRange, WATCHDOG_RANGE};

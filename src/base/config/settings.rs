@@ -1,6 +1,6 @@
 //! Pure. The settings and their defaults.
 
-use super::values;
+use super::{LeaveOut, values};
 use crate::base::paths::DEFAULT_MOUNTPOINT;
 use std::{path::PathBuf, time::Duration};
 
@@ -15,22 +15,24 @@ pub struct Config {
     pub require: bool,
     /// True to give a view also to containers whose limits leave them the whole machine.
     pub unlimited: bool,
-    /// The longest delay of a container's start by a daemon that does not answer; never 0.
-    #[serde(deserialize_with = "values::some_time")]
+    /// The longest delay of a container's start by a daemon that does not answer; from 1 ms to 1 hour.
+    #[serde(deserialize_with = "values::hook_timeout")]
     pub hook_timeout: Duration,
-    /// The maximum age of an answer; 0 for facts that are read anew for each answer. The facts in a
+    /// The maximum age of an answer, up to 1 hour; 0 for facts that are read anew for each answer. The facts in a
     /// new answer are at most half as old.
-    #[serde(deserialize_with = "values::time")]
+    #[serde(deserialize_with = "values::max_age")]
     pub max_age: Duration,
-    /// The time after which the keeper replaces a silent daemon; 1 second or longer.
-    #[serde(deserialize_with = "values::seconds")]
+    /// The time after which the keeper replaces a silent daemon; from 1 second to 1 day.
+    #[serde(deserialize_with = "values::watchdog")]
     pub watchdog: Duration,
-    /// The part of a CPU that the daemon works for one container, in percent; 1 or more. Requests of
-    /// a container beyond that wait.
+    /// The part of a CPU that the daemon works for one container, in percent; from 1 to
+    /// 10,000. Requests of a container beyond that wait.
     #[serde(deserialize_with = "values::percent")]
     pub share: u32,
     /// The settings of `plimsoll runtime`.
     pub runtime: RuntimeSettings,
+    /// The containers that get no view.
+    pub leave_out: LeaveOut,
 }
 
 /// The settings of `plimsoll runtime`, the table `[runtime]`.
@@ -64,6 +66,7 @@ impl Default for Config {
             watchdog: Duration::from_secs(10),
             share: 10,
             runtime: RuntimeSettings::default(),
+            leave_out: LeaveOut::default(),
         }
     }
 }

@@ -173,7 +173,7 @@ fn octal(digits: &[u8; 3]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
     fn a_mount_is_read_with_or_without_optional_fields() {
@@ -202,6 +202,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_line_that_is_not_understood_costs_only_itself(odd in "[^0-9\\n]{0,40}", at in 0usize..3) {
+            let mut lines = vec![
+                "30 24 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw",
+                "31 24 0:27 /x /mnt/a\\040b rw - cgroup cgroup rw,cpu",
+            ];
+            let expected: Vec<Mount> = parse(&lines.join("\n")).collect();
+            lines.insert(at, &odd);
+            prop_assert_eq!(parse(&lines.join("\n")).collect::<Vec<Mount>>(), expected);
+        }
+
         #[test]
         fn no_text_makes_the_parser_panic(text in any::<Vec<u8>>(), line in any::<String>()) {
             let _ = parse(&text).count();

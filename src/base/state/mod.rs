@@ -44,6 +44,8 @@ pub enum Kind {
     Suspect,
     /// The requests of a container that no daemon could answer, by the container's key.
     Strikes,
+    /// The number of the backing file of the direct connection, by 0; 0 where the kernel takes none.
+    Backing,
 }
 
 impl Kind {
@@ -53,6 +55,7 @@ impl Kind {
             Kind::OpenFile => 2,
             Kind::Suspect => 3,
             Kind::Strikes => 4,
+            Kind::Backing => 5,
         }
     }
 
@@ -62,6 +65,7 @@ impl Kind {
             Kind::OpenFile,
             Kind::Suspect,
             Kind::Strikes,
+            Kind::Backing,
         ]
         .into_iter()
         .find(|kind| kind.number() == number)

@@ -258,6 +258,14 @@ impl Dir {
         .is_ok()
     }
 
+    /// Returns the target of the symbolic link at `path` below this directory.
+    ///
+    /// # Errors
+    /// The errors of `readlinkat(2)`.
+    pub fn link_target(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(nix::fcntl::readlinkat(self.fd.as_fd(), relative(path))?.into())
+    }
+
     /// Returns the present path of the directory in this mount namespace.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! System calls that the standard library lacks, each behind a safe signature.
 
+mod backing;
 mod budget;
 mod cgroupns;
 mod chain;
@@ -19,12 +20,14 @@ pub mod pidfd;
 mod pidns;
 pub mod process;
 mod read_all;
+pub mod seccomp;
 mod shared;
 pub mod terminal;
 mod timeout;
 mod userns;
 mod write_atomic;
 
+pub use backing::{register_backing, reply_with_backing};
 pub use budget::Budget;
 pub use cgroupns::in_cgroup_namespace;
 pub use chain::chain;

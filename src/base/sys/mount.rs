@@ -28,6 +28,19 @@ pub struct Forbid {
     pub writes: bool,
     /// Forbid to open device nodes.
     pub devices: bool,
+    /// Forbid to execute programs, and ignore their set-user-ID bits.
+    pub programs: bool,
+}
+
+impl Forbid {
+    /// Returns the restriction of writes if `is_forbidden`, else none.
+    #[must_use]
+    pub fn writes_if(is_forbidden: bool) -> Forbid {
+        Forbid {
+            writes: is_forbidden,
+            ..Forbid::default()
+        }
+    }
 }
 
 /// `struct mount_attr` of `include/uapi/linux/mount.h`.
@@ -42,7 +55,9 @@ struct MountAttr {
 
 // `include/uapi/linux/mount.h`.
 const MOUNT_ATTR_RDONLY: u64 = 0x1;
+const MOUNT_ATTR_NOSUID: u64 = 0x2;
 const MOUNT_ATTR_NODEV: u64 = 0x4;
+const MOUNT_ATTR_NOEXEC: u64 = 0x8;
 
 /// Returns the id of the mount in which an open file lies, as `/proc/PID/mountinfo` shows the id.
 /// The call does not ask the file system.
@@ -90,16 +105,16 @@ pub fn clone_tree(source: BorrowedFd<'_>, depth: Depth) -> nix::Result<OwnedFd> 
     open_tree(source, c"", flags).map_err(errno)
 }
 
-/// Makes a detached, empty tmpfs with that source, whose root only its owner, this process's user, may
-/// search. The kernel removes the tmpfs when the descriptor is dropped, unless the tmpfs was attached.
+/// Makes a detached, empty tmpfs with that source and these further options of tmpfs(5). The kernel
+/// removes the tmpfs when the descriptor is dropped, unless the tmpfs was attached.
 ///
 /// # Errors
 ///
 /// The errors of `fsopen(2)`, `fsconfig(2)` and `fsmount(2)`: EPERM without CAP_SYS_ADMIN.
-pub fn new_tmpfs(source: &str) -> nix::Result<OwnedFd> {
+pub fn new_tmpfs(source: &str, options: &[(&str, &str)]) -> nix::Result<OwnedFd> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
-    for (key, value) in [("source", source), ("mode", "700"), ("nr_inodes", "16")] {
-        fsconfig_set_string(&context, key, value).map_err(errno)?;
+    for (key, value) in [("source", source)].iter().chain(options) {
+        fsconfig_set_string(&context, *key, *value).map_err(errno)?;
     }
     fsconfig_create(&context).map_err(errno)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -120,6 +135,9 @@ pub fn forbid(mount: BorrowedFd<'_>, forbid: Forbid, depth: Depth) -> nix::Resul
     }
     if forbid.devices {
         attr.attr_set |= MOUNT_ATTR_NODEV;
+    }
+    if forbid.programs {
+        attr.attr_set |= MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     }
     let mut flags = libc::AT_EMPTY_PATH;
     if depth == Depth::Below {

@@ -1,7 +1,7 @@
 //! Processes: fork, exec, exit, and signals at their defaults.
 #![allow(unsafe_code, reason = "nix lacks these calls")]
 
-use super::pidfd;
+use super::{pidfd, seccomp::SystemCallFilter};
 use std::{
     convert::Infallible,
     os::{
@@ -64,9 +64,23 @@ impl Lifeline {
 /// forked process, and locks of the other threads would stay locked for ever. The errors of
 /// `fork(2)`: EAGAIN at a limit of processes.
 pub fn forked(child: impl FnOnce() -> i32) -> nix::Result<Pid> {
+    forked_under(None, child)
+}
+
+/// Filters the system calls of this process, and then does what [`forked`] does. The filter may
+/// refuse the check of the threads, which comes before it.
+///
+/// # Errors
+///
+/// The errors of [`forked`] and of [`SystemCallFilter::apply`].
+pub fn forked_under(
+    filter: Option<&SystemCallFilter>,
+    child: impl FnOnce() -> i32,
+) -> nix::Result<Pid> {
     // `check_unshare_flags` in kernel/fork.c: the flag does nothing in a process of one thread, and
     // is refused in any other.
     unshare(CloneFlags::CLONE_THREAD)?;
+    filter.map_or(Ok(()), SystemCallFilter::apply)?;
     // SAFETY: the kernel has just confirmed that this process has one thread, and only that thread
     // could start another one. So the child may do all that the parent may.
     match unsafe { nix::unistd::fork() }? {

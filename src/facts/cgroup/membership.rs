@@ -143,7 +143,7 @@ fn ups(path: &Path) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
     fn a_membership_names_each_hierarchy() {
@@ -217,6 +217,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_line_that_is_not_understood_costs_only_itself(odd in "[^0-9\\n]{0,40}", at in 0usize..4) {
+            let mut lines = vec!["4:cpu,cpuacct:/a:b", "3:name=systemd:/s", "0::/u"];
+            let expected = Membership::parse(&lines.join("\n"));
+            lines.insert(at, &odd);
+            prop_assert_eq!(Membership::parse(&lines.join("\n")), expected);
+        }
+
         #[test]
         fn no_text_makes_the_parser_panic(text in any::<Vec<u8>>(), inside in any::<String>()) {
             let outside = Membership::parse(&text);

@@ -90,7 +90,7 @@ struct Namespaces {
 
 /// The namespaces from which a task comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Home {
+pub(super) enum Home {
     /// The host's pid and mount namespace.
     Host,
     /// The host's pid namespace and another mount namespace.
@@ -179,7 +179,7 @@ impl Callers {
         }
     }
 
-    fn home(&self, place: &str, machine: &Machine) -> Result<Home, ReadError> {
+    pub(super) fn home(&self, place: &str, machine: &Machine) -> Result<Home, ReadError> {
         let pid = namespace_of(machine, place, "pid")?;
         // A caller in another pid namespace is no host process, whatever its mount namespace.
         if pid != self.host.pid {
@@ -316,7 +316,7 @@ fn namespaces(machine: &Machine, pid: &str) -> Result<Namespaces, ReadError> {
     })
 }
 
-fn namespace_of(machine: &Machine, pid: &str, name: &str) -> Result<u64, ReadError> {
+pub(super) fn namespace_of(machine: &Machine, pid: &str, name: &str) -> Result<u64, ReadError> {
     namespace(machine, pid, name)
         .map_err(|error| ReadError::refused(Path::new(&format!("/proc/{pid}/ns/{name}")))(error))
 }

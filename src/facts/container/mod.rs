@@ -7,6 +7,7 @@ mod inits;
 mod per_container;
 mod recent;
 mod root;
+mod sight;
 mod task;
 mod tasks;
 
@@ -14,6 +15,7 @@ pub use birth::birth;
 pub use caller::{Caller, CallerError, Callers, key_of_first};
 pub use fact::{Birth, Tasks};
 pub use per_container::PerContainer;
+pub use sight::Sight;
 pub use tasks::Census;
 
 use crate::{

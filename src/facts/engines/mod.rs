@@ -18,6 +18,9 @@
 //! The data of an engine is where `places` says: the engine of root, of a snap, or of the user in
 //! whose slice the container is.
 
+mod configuration;
+mod description;
+mod descriptions;
 mod installed;
 mod names;
 mod places;
@@ -29,8 +32,14 @@ mod shapes;
 mod strangers;
 mod table;
 
+pub use configuration::{
+    Annotations, ConfiguredLinux, ConfiguredMount, ConfiguredNamespace, ConfiguredRoot,
+    ContainerConfiguration, VIEW,
+};
+pub use description::{Description, Mark};
+pub use descriptions::{Descriptions, Facts, NewContainer};
 pub use installed::{InstalledEngine, installed};
-pub use running::{FindError, RunningContainer, all, find};
+pub use running::{FindError, RunningContainer, all, find, of_process};
 pub use services::{CommandLines, Flag};
 pub use shapes::container_cgroups;
 pub use table::{

@@ -1,10 +1,12 @@
 //! The engines and the names of containers, from the files in which the engines keep them.
 
 use super::{
+    configuration::Annotations,
     places::{Places, is_name, open, text},
     shapes::{Label, is_long},
     table::Engine,
 };
+use crate::base::tolerant::{self, Tolerant, understood};
 use serde::Deserialize;
 use std::{
     cell::RefCell,
@@ -14,7 +16,7 @@ use std::{
 };
 
 /// The namespace of containerd in which Docker's containers are.
-const DOCKERS_NAMESPACE: &str = "moby";
+pub(super) const DOCKERS_NAMESPACE: &str = "moby";
 /// The longest id of a container in bytes: it is the name of a cgroup (`NAME_MAX`).
 const MAX_ID: usize = 255;
 /// The directories of containers in a storage of Podman, by the driver of the storage.
@@ -27,10 +29,10 @@ const STORED: [&str; 4] = [
 
 /// The names of containers. A file with the names of many containers is read once.
 #[derive(Debug)]
-pub(super) struct Names<'a> {
-    places: &'a Places,
-    /// The names in files of Podman, by file and id: `None` for a container without a name.
-    podman: RefCell<NamesIn<Option<String>>>,
+pub(super) struct Names {
+    places: Places,
+    /// The containers in files of Podman, by file and id.
+    podman: RefCell<NamesIn<Stored>>,
     /// The names in data directories of nerdctl, by directory and id.
     nerdctl: RefCell<NamesIn<String>>,
 }
@@ -38,9 +40,9 @@ pub(super) struct Names<'a> {
 /// The names by file or directory, and there by id.
 type NamesIn<T> = HashMap<PathBuf, HashMap<String, T>>;
 
-impl Names<'_> {
+impl Names {
     /// The names that the engines with those directories keep now.
-    pub(super) fn of(places: &Places) -> Names<'_> {
+    pub(super) fn of(places: Places) -> Names {
         Names {
             places,
             podman: RefCell::default(),
@@ -48,41 +50,50 @@ impl Names<'_> {
         }
     }
 
+    /// Returns the directories of the engines.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// Returns the name of the container with that label at `cgroup`; `None` where the engine keeps
     /// no name beside the id, or its file cannot be read.
     pub(super) fn name(&self, label: &Label, cgroup: &str) -> Option<String> {
         let name = match label.engine {
-            Engine::Podman => self.podman(&label.id, cgroup),
+            Engine::Podman => self
+                .stored(&label.id, cgroup)
+                .and_then(|stored| stored.name()),
             Engine::Containerd => {
-                let task = task(self.places, &label.id);
+                let task = task(&self.places, &label.id);
                 let path = task.map(|task| task.directory.join("config.json"));
                 let named = path.and_then(|path| configured_name(&path));
                 named.or_else(|| self.nerdctl(&label.id, cgroup))
             }
-            _ => own_name(self.places, label, cgroup),
+            _ => own_name(&self.places, label, cgroup),
         };
         // A user of a rootless engine chooses its text.
         name.filter(|name| !name.is_empty() && !name.contains(char::is_control))
     }
 
-    fn podman(&self, id: &str, cgroup: &str) -> Option<String> {
-        let mut files = self.places.podman(cgroup).flat_map(|storage| {
-            let files = ["containers.json", "volatile-containers.json"];
-            let storages = STORED.map(|driver| storage.join(driver));
-            storages
-                .into_iter()
-                .flat_map(move |path| files.map(|file| path.join(file)))
-        });
+    /// Returns the entry of the container with that id in the storage of a Podman.
+    pub(super) fn stored(&self, id: &str, cgroup: &str) -> Option<Stored> {
+        let mut storages = self.places.podman(cgroup).flat_map(drivers);
+        storages.find_map(|storage| self.stored_in(&storage, id))
+    }
+
+    /// Returns the entry of the container with that id in `storage`, a directory of containers.
+    pub(super) fn stored_in(&self, storage: &Path, id: &str) -> Option<Stored> {
         let mut known = self.podman.borrow_mut();
+        let files = ["containers.json", "volatile-containers.json"].iter();
+        let mut files = files.map(|file| storage.join(file));
         files.find_map(|path| {
-            let names = known.entry(path).or_insert_with_key(|path| {
-                let all = read::<Vec<Stored>>(path).unwrap_or_default();
-                let name = |stored: Stored| (stored.id, stored.names.into_iter().next());
+            let entries = known.entry(path).or_insert_with_key(|path| {
+                let all = understood(read::<Vec<Tolerant<Stored>>>(path).unwrap_or_default());
                 // Of two entries with one id, the first one counts.
-                all.into_iter().rev().map(name).collect()
+                let all = all.into_iter().rev();
+                all.map(|stored| (stored.id.clone(), stored)).collect()
             });
-            names.get(id).cloned()
-        })?
+            entries.get(id).cloned()
+        })
     }
 
     fn nerdctl(&self, id: &str, cgroup: &str) -> Option<String> {
@@ -94,15 +105,22 @@ impl Names<'_> {
     }
 }
 
+/// Returns the directories of containers in a storage of Podman.
+pub(super) fn drivers(storage: PathBuf) -> impl Iterator<Item = PathBuf> {
+    STORED.into_iter().map(move |driver| storage.join(driver))
+}
+
+/// Returns what Docker keeps about the container with that id.
+pub(super) fn docker(places: &Places, id: &str, cgroup: &str) -> Option<Docker> {
+    let mut kept = places.docker(id, cgroup);
+    kept.find_map(|path| read(&path.join("config.v2.json")))
+}
+
 /// Returns the name in a file that holds the name of that container alone.
 fn own_name(places: &Places, label: &Label, cgroup: &str) -> Option<String> {
     let id = &label.id;
     Some(match label.engine {
-        Engine::Docker => {
-            let mut kept = places.docker(id, cgroup);
-            let docker: Docker = kept.find_map(|path| read(&path.join("config.v2.json")))?;
-            docker.name.trim_start_matches('/').to_owned()
-        }
+        Engine::Docker => docker(places, id, cgroup)?.name()?,
         Engine::Crio => {
             let path =
                 format!("run/containers/storage/overlay-containers/{id}/userdata/config.json");
@@ -185,13 +203,14 @@ pub(super) fn containerd_task(places: &Places, cgroup: &str) -> Option<Label> {
 }
 
 /// A container of containerd that runs.
-struct Task {
+pub(super) struct Task {
     namespace: String,
-    directory: PathBuf,
+    /// The bundle.
+    pub(super) directory: PathBuf,
 }
 
 /// Returns the task with that id, in whatever namespace of containerd.
-fn task(places: &Places, id: &str) -> Option<Task> {
+pub(super) fn task(places: &Places, id: &str) -> Option<Task> {
     let namespaces = places.containerd().filter_map(|all| fs::read_dir(all).ok());
     let mut tasks = namespaces.flatten().flatten().map(|entry| Task {
         namespace: entry.file_name().to_string_lossy().into_owned(),
@@ -223,62 +242,78 @@ fn nerdctls(data: &Path) -> HashMap<String, String> {
 /// Returns the name of a container in its OCI configuration: `NAMESPACE/POD/CONTAINER` of a pod, or
 /// the name that nerdctl gave it.
 fn configured_name(path: &Path) -> Option<String> {
-    let Annotations {
-        namespace,
-        pod,
-        container,
-        nerdctl,
-    } = read::<Configuration>(path)?.annotations;
-    let parts = namespace.zip(pod).zip(container);
-    let of_pod = parts.map(|((namespace, pod), container)| [namespace, pod, container].join("/"));
-    of_pod.or(nerdctl)
+    read::<Configuration>(path)?.annotations.name()
 }
 
-fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
     serde_json::from_reader(open(path).ok()?).ok()
 }
 
+/// A container as Docker keeps it, in `config.v2.json`.
 #[derive(Deserialize)]
-struct Docker {
-    #[serde(rename = "Name")]
-    name: String,
+pub(super) struct Docker {
+    #[serde(default, rename = "Name")]
+    name: Tolerant<String>,
+    /// The part that the image and the caller of Docker gave.
+    #[serde(rename = "Config", default, deserialize_with = "tolerant::or_default")]
+    pub(super) config: DockerConfiguration,
+}
+
+/// The part of a container of Docker that the image and the caller of Docker gave.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct DockerConfiguration {
+    /// The image, as the caller named it.
+    #[serde(deserialize_with = "tolerant::or_default")]
+    pub(super) image: Option<String>,
+    /// The labels.
+    #[serde(deserialize_with = "tolerant::or_default")]
+    pub(super) labels: Annotations,
+}
+
+impl Docker {
+    /// Returns the name, without the slash that Docker keeps before it.
+    pub(super) fn name(&self) -> Option<String> {
+        let name = self.name.0.as_deref()?;
+        Some(name.trim_start_matches('/').to_owned())
+    }
+}
+
+/// A container as Podman's storage keeps it, in `containers.json`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Stored {
+    id: String,
+    #[serde(default)]
+    names: Tolerant<Vec<Tolerant<String>>>,
+    /// JSON with the name of the image.
+    #[serde(default)]
+    metadata: Tolerant<String>,
 }
 
 #[derive(Deserialize)]
-struct Stored {
-    id: String,
-    #[serde(default)]
-    names: Vec<String>,
+struct StoredMetadata {
+    #[serde(default, rename = "image-name")]
+    image: Tolerant<String>,
+}
+
+impl Stored {
+    /// Returns the first name.
+    pub(super) fn name(&self) -> Option<String> {
+        let mut names = self.names.0.iter().flatten();
+        names.find_map(|name| name.0.clone())
+    }
+
+    /// Returns the name of the image.
+    pub(super) fn image(&self) -> Option<String> {
+        let metadata = serde_json::from_str::<StoredMetadata>(self.metadata.0.as_deref()?);
+        metadata.ok()?.image.0
+    }
 }
 
 #[derive(Deserialize)]
 struct Configuration {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tolerant::or_default")]
     annotations: Annotations,
-}
-
-/// The annotations that name a container: of a pod, in the spelling of containerd and in that of
-/// CRI-O, or of nerdctl. Other annotations are ignored.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Annotations {
-    #[serde(
-        rename = "io.kubernetes.cri.sandbox-namespace",
-        alias = "io.kubernetes.pod.namespace"
-    )]
-    namespace: Option<String>,
-    #[serde(
-        rename = "io.kubernetes.cri.sandbox-name",
-        alias = "io.kubernetes.pod.name"
-    )]
-    pod: Option<String>,
-    #[serde(
-        rename = "io.kubernetes.cri.container-name",
-        alias = "io.kubernetes.container.name"
-    )]
-    container: Option<String>,
-    #[serde(rename = "nerdctl/name")]
-    nerdctl: Option<String>,
 }
 
 #[cfg(test)]
@@ -308,7 +343,7 @@ mod tests {
             "etc/passwd",
             "root:x:0:0::/root:/bin/sh\nann:x:1000:100:Ann:/home/ann:/bin/sh\n",
         );
-        Names::of(&Places::of(root.path())).name(&label(engine, id), cgroup)
+        Names::of(Places::of(root.path())).name(&label(engine, id), cgroup)
     }
 
     fn named_by_configuration(configuration: &str) -> Option<String> {
@@ -327,6 +362,81 @@ mod tests {
             assert_eq!(name.as_deref(), Some("shop/web-0/app"));
         }
         assert_eq!(named_by_configuration("{}"), None);
+    }
+
+    /// Values of every shape, some of which no program writes.
+    const ODD: [&str; 9] = [
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "[]",
+        "{}",
+        "[[1],{}]",
+        r#"{"id":1}"#,
+        r#""\ud800""#,
+    ];
+
+    #[test]
+    fn an_odd_annotation_costs_only_itself() {
+        for odd in ODD {
+            let twice = r#""io.kubernetes.pod.namespace":"other""#;
+            let text = format!(
+                r#"{{"annotations":{{"x":{odd},{twice},"io.kubernetes.pod.name":{odd},{NAMES},"nerdctl/name":{odd}}},"process":{odd}}}"#
+            );
+            let name = named_by_configuration(&text);
+            assert_eq!(name.as_deref(), Some("shop/web-0/app"), "{odd}");
+            assert_eq!(
+                named_by_configuration(&format!(r#"{{"annotations":{odd}}}"#)),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn an_odd_container_in_the_list_of_podman_costs_no_other_its_name() {
+        let path = "var/lib/containers/storage/overlay-containers/containers.json";
+        let own = format!(r#"{{"id":"{ID}","names":["web"]}}"#);
+        for odd in ODD {
+            for list in [
+                format!(r#"[{odd},{own}]"#),
+                format!(r#"[{own},{odd}]"#),
+                format!(r#"[{{"id":{odd},"names":["a"]}},{own}]"#),
+                format!(r#"[{{"id":"b","names":{odd}}},{own}]"#),
+                format!(r#"[{{"id":"{ID}","names":[{odd},"web"],"created":{odd}}}]"#),
+            ] {
+                let name = named(Engine::Podman, ID, "/", (path, &list));
+                assert_eq!(name.as_deref(), Some("web"), "{list}");
+            }
+            // A name that is none is as good as no name.
+            let nameless = format!(r#"[{{"id":"{ID}","names":{odd}}}]"#);
+            assert_eq!(named(Engine::Podman, ID, "/", (path, &nameless)), None);
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_names_nothing_and_stops_nothing() {
+        let path = "var/lib/containers/storage/overlay-containers/containers.json";
+        let list = format!(r#"[{{"id":"{ID}","names":["web"]}}]"#);
+        for end in 0..list.len() {
+            assert_eq!(named(Engine::Podman, ID, "/", (path, &list[..end])), None);
+        }
+        let path = format!("var/lib/docker/containers/{ID}/config.v2.json");
+        for text in [
+            r#"{"Name":7}"#,
+            r#"{"Name":null}"#,
+            "[]",
+            r#"{"Name":"/web""#,
+        ] {
+            assert_eq!(
+                named(Engine::Docker, ID, "/", (&path, text)),
+                None,
+                "{text}"
+            );
+        }
+        let odd = r#"{"State":1e999,"Name":"/web","Config":[{}]}"#;
+        let name = named(Engine::Docker, ID, "/", (&path, odd));
+        assert_eq!(name.as_deref(), Some("web"));
     }
 
     #[test]
@@ -432,8 +542,7 @@ mod tests {
             r#"[{"id":"a","names":["one"]},{"id":"b","names":["two"]},{"id":"c"}]"#,
         );
         file(root.path(), nerdctl, "a");
-        let places = Places::of(root.path());
-        let names = Names::of(&places);
+        let names = Names::of(Places::of(root.path()));
         let name = |engine, id| names.name(&label(engine, id), "/");
         assert_eq!(name(Engine::Podman, "a").as_deref(), Some("one"));
         assert_eq!(name(Engine::Containerd, "a").as_deref(), Some("web"));
@@ -443,7 +552,7 @@ mod tests {
         assert_eq!(name(Engine::Podman, "b").as_deref(), Some("two"));
         assert_eq!(name(Engine::Podman, "c"), None);
         assert_eq!(name(Engine::Containerd, "a").as_deref(), Some("web"));
-        let later = Names::of(&places);
+        let later = Names::of(Places::of(root.path()));
         assert_eq!(later.name(&label(Engine::Podman, "b"), "/"), None);
     }
 
@@ -470,8 +579,7 @@ mod tests {
             "srv/pods/overlay-containers/containers.json",
             &format!(r#"[{{"id":"{ID}","names":["db"]}}]"#),
         );
-        let places = Places::of(root.path());
-        let names = Names::of(&places);
+        let names = Names::of(Places::of(root.path()));
         let name = |engine| names.name(&label(engine, ID), "/");
         assert_eq!(name(Engine::Docker).as_deref(), Some("web"));
         assert_eq!(name(Engine::Podman).as_deref(), Some("db"));

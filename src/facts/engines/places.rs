@@ -1,6 +1,6 @@
 //! The directories in which engines keep the data of their containers.
 
-use crate::base::sys;
+use crate::base::{sys, tolerant::Tolerant};
 use serde::Deserialize;
 use std::{
     fs::OpenOptions,
@@ -51,13 +51,11 @@ impl Places {
         let mut docker: Vec<PathBuf> = DOCKER.map(|path| root.join(path)).into();
         let settings = text(&root.join("etc/docker/daemon.json"));
         let settings: Option<DockerSettings> = serde_json::from_str(&settings).ok();
-        let moved = settings.and_then(|settings| settings.data_root);
+        let moved = settings.and_then(|settings| settings.data_root.0.or(settings.graph.0));
         docker.extend(moved.map(|path| below(root, &path)));
         let mut podman = vec![root.join("var/lib/containers/storage")];
-        let settings: Option<StorageSettings> =
-            toml::from_str(&text(&root.join("etc/containers/storage.conf"))).ok();
-        let moved = settings.and_then(|settings| settings.storage.graphroot);
-        podman.extend(moved.map(|path| below(root, &path)));
+        let settings = text(&root.join("etc/containers/storage.conf"));
+        podman.extend(graphroot(&settings).map(|path| below(root, &path)));
         Places {
             root: root.to_owned(),
             docker,
@@ -132,6 +130,12 @@ fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
+/// Returns the directory in the settings of Podman's storage.
+fn graphroot(settings: &str) -> Option<PathBuf> {
+    let settings: toml::Table = settings.parse().ok()?;
+    Some(settings.get("storage")?.get("graphroot")?.as_str()?.into())
+}
+
 /// Returns whether a name is one part of a path.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains('/')
@@ -160,18 +164,44 @@ pub(super) fn open(path: &Path) -> io::Result<impl Read + use<>> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 struct DockerSettings {
-    #[serde(rename = "data-root", alias = "graph")]
-    data_root: Option<PathBuf>,
+    data_root: Tolerant<PathBuf>,
+    /// The name of `data-root` before Docker 17.05.
+    graph: Tolerant<PathBuf>,
 }
 
-#[derive(Deserialize)]
-struct StorageSettings {
-    storage: StorageTable,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Deserialize)]
-struct StorageTable {
-    graphroot: Option<PathBuf>,
+    #[test]
+    fn an_odd_setting_of_an_engine_costs_only_itself() {
+        let docker = |text: &str| {
+            let root = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(root.path().join("etc/docker")).unwrap();
+            std::fs::write(root.path().join("etc/docker/daemon.json"), text).unwrap();
+            let moved = Places::of(root.path()).docker.split_off(DOCKER.len());
+            let below = |path: &PathBuf| path.strip_prefix(root.path()).unwrap().to_owned();
+            moved.iter().map(below).collect::<Vec<PathBuf>>()
+        };
+        let srv = [PathBuf::from("srv")];
+        assert_eq!(
+            docker(r#"{"data-root":"/srv","debug":1e999,"x":[{}]}"#),
+            srv
+        );
+        assert_eq!(docker(r#"{"data-root":["/x"],"graph":"/srv"}"#), srv);
+        assert_eq!(docker(r#"{"data-root":"/srv","graph":"/x"}"#), srv);
+        for none in [r#"{"data-root":7}"#, "[]", "", r#"{"data-root":"/srv""#] {
+            assert_eq!(docker(none), <[PathBuf; 0]>::default(), "{none}");
+        }
+        let odd =
+            "[storage]\ngraphroot = \"/srv\"\ndriver = 7\n[storage.options]\nsize = [1, \"a\"]\n";
+        assert_eq!(graphroot(odd), Some("/srv".into()));
+        assert_eq!(graphroot("[storage]\ngraphroot = 7\n"), None);
+        assert_eq!(graphroot("storage = []\n"), None);
+        let deep = format!("x = {}", "[".repeat(1 << 20));
+        assert_eq!(graphroot(&deep), None);
+    }
 }

@@ -138,7 +138,7 @@ pub fn all(root: &Path) -> io::Result<Vec<RunningContainer>> {
             None => drop(found.insert(label, rank)),
         }
     }
-    let names = Names::of(&places);
+    let names = Names::of(places);
     let containers = found
         .into_iter()
         .map(|(label, (_, pid, cgroup))| RunningContainer {
@@ -148,6 +148,27 @@ pub fn all(root: &Path) -> io::Result<Vec<RunningContainer>> {
             pid,
         });
     Ok(containers.collect())
+}
+
+/// Returns the container of `containers` in which the process `pid` is: it has the cgroup of the
+/// container, and the pid namespace of its first process. Containers in the container are others.
+#[must_use]
+pub fn of_process<'a>(
+    containers: &'a [RunningContainer],
+    root: &Path,
+    pid: Pid,
+) -> Option<&'a RunningContainer> {
+    if let Some(first) = containers.iter().find(|one| one.pid == pid) {
+        return Some(first);
+    }
+    let proc = root.join("proc");
+    let pids = |pid: Pid| fs::read_link(proc.join(format!("{pid}/ns/pid"))).ok();
+    let host = HostNamespaces::of(&proc);
+    let (label, _) = label(&Places::of(root), &host, &proc.join(pid.to_string()))?;
+    containers.iter().find(|one| {
+        let is_labelled = one.engine == label.engine && one.id == label.id;
+        is_labelled && pids(one.pid).is_some() && pids(one.pid) == pids(pid)
+    })
 }
 
 /// Returns the container of a process with its cgroup; `None` for a process of the host, or beside a

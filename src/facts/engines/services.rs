@@ -297,6 +297,23 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_line_of_a_unit_that_is_not_understood_costs_only_itself(
+            odd in "[^=\\\\\n]{0,40}", at in 0usize..4,
+        ) {
+            let mut lines = vec!["[Service]", "Environment=OPTIONS=--debug=x", "ExecStart=/usr/bin/dockerd $OPTIONS"];
+            lines.insert(at, &odd);
+            let unit = lines.join("\n");
+            let path = "usr/lib/systemd/system/docker.service";
+            let found = flag(&[(path, &unit)], "debug");
+            prop_assert_eq!(found, Some(("x".to_owned(), format!("/{path}"))));
+        }
+    }
 
     fn flag(files: &[(&str, &str)], name: &str) -> Option<(String, String)> {
         let root = tempfile::tempdir().unwrap();

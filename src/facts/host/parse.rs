@@ -182,30 +182,31 @@ pub fn task_stat(text: &str) -> Option<TaskStat> {
 /// line `NSpid` of `/proc/PID/status`; none without such a line.
 #[must_use]
 pub fn ns_pids(status: &str) -> Vec<Pid> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("NSpid:"))
-        .map(|pids| {
-            pids.split_ascii_whitespace()
-                .filter_map(|pid| pid.parse().ok())
-                .collect()
-        })
-        .unwrap_or_default()
+    let lists = status.lines().filter_map(|line| {
+        let pids = line.strip_prefix("NSpid:")?.split_ascii_whitespace();
+        Some(pids.filter_map(|pid| pid.parse().ok()).collect())
+    });
+    let mut lists = lists.filter(|pids: &Vec<Pid>| !pids.is_empty());
+    lists.next().unwrap_or_default()
 }
 
 /// Parses the parent of a process from the line `PPid` of `/proc/PID/status`; `None` without such a
 /// line, or if the parent is outside of the pid namespace in which `/proc` was mounted.
 #[must_use]
 pub fn parent(status: &str) -> Option<Pid> {
-    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-    line.trim().parse().ok().filter(|parent| *parent != Pid(0))
+    let mut lines = status.lines();
+    let parent = lines.find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
+    parent.filter(|parent| *parent != Pid(0))
 }
 
 /// Returns whether the capability with that number is effective, by `/proc/PID/status`.
 #[must_use]
 pub fn has_capability(status: &str, number: u32) -> bool {
-    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    let mut lines = status.lines();
+    let set = lines.find_map(|line| {
+        let set = line.strip_prefix("CapEff:")?.trim();
+        u64::from_str_radix(set, 16).ok()
+    });
     set.is_some_and(|set| set.checked_shr(number).is_some_and(|rest| rest & 1 == 1))
 }
 
@@ -226,7 +227,7 @@ pub fn boottime_offset(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::base::units::Micros;
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
     fn the_lines_of_a_node_are_those_of_meminfo_behind_its_number() {
@@ -338,6 +339,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_line_of_the_status_that_is_not_understood_costs_only_itself(
+            name in "(PPid:|NSpid:|CapEff:|Name:)?", odd in "[^0-9a-fA-F\\n]{0,30}", at in 0usize..5,
+        ) {
+            let mut lines = vec!["Name:\tx", "PPid:\t4", "NSpid:\t8\t1", "CapEff:\t00ff"];
+            let odd = format!("{name}{odd}");
+            lines.insert(at.min(lines.len()), &odd);
+            let status = lines.join("\n");
+            prop_assert_eq!(parent(&status), Some(Pid(4)));
+            prop_assert_eq!(ns_pids(&status), [8, 1].map(Pid));
+            prop_assert!(has_capability(&status, 7) && !has_capability(&status, 8));
+        }
+
         #[test]
         fn no_text_makes_a_parser_panic(text in any::<String>()) {
             let _ = (meminfo(&text), stat(&text), cpuinfo(&text));

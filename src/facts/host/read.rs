@@ -256,6 +256,15 @@ impl Machine {
         Ok(parse::node_meminfo(&text))
     }
 
+    /// Reads the names in `vmstat` in the directory of a memory node.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn node_vmstat(&self, node: NodeId) -> Result<Vmstat, ReadError> {
+        let text = self.text(&format!("{NODES}/node{}/vmstat", node.0))?;
+        Ok(parse::vmstat(&text))
+    }
+
     /// Reads `/proc/PID/stat` of the process `pid`.
     ///
     /// # Errors

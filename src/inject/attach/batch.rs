@@ -7,16 +7,19 @@ use super::{
 };
 use crate::{
     base::{
+        config::LeaveOut,
         sys::{ReadError, chain},
         units::Pid,
     },
     facts::{
         cgroup::Layout,
         container::{Caller, Callers},
+        engines::{self, RunningContainer},
         host::Machine,
     },
     inject::{
         deliver::Delivery,
+        leave_out::{HostParts, LeaveOutRules, Verdict},
         namespace::is_being_made,
         notes::{self, AttachedNote},
         own_mounts::OwnMountsReader,
@@ -53,6 +56,7 @@ pub struct PendingResult {
 #[derive(Debug)]
 pub struct Attacher {
     options: AttachOptions,
+    rules: LeaveOutRules,
     machine: Machine,
     cgroups: Layout,
     callers: Callers,
@@ -70,15 +74,17 @@ pub struct Detacher {
 }
 
 impl Attacher {
-    /// An attacher on this machine.
+    /// An attacher on this machine. It leaves out the containers that `leave_out` names, and those that
+    /// decline the view themselves.
     ///
     /// # Errors
     /// When `/proc` or the cgroup hierarchies cannot be read.
-    pub fn new(options: AttachOptions) -> Result<Attacher, ReadError> {
+    pub fn new(options: AttachOptions, leave_out: LeaveOut) -> Result<Attacher, ReadError> {
         let root = Path::new("/");
         let machine = Machine::at(root)?;
         Ok(Attacher {
             options,
+            rules: LeaveOutRules::new(leave_out),
             cgroups: Layout::read(root)?,
             callers: Callers::new(&machine)?,
             here: OwnMountsReader::new().map_err(ReadError::refused(Path::new(MOUNTINFO)))?,
@@ -88,13 +94,15 @@ impl Attacher {
     }
 
     /// Mounts the served files in a container, and writes its note. A container that was named gets
-    /// the files even without limits.
+    /// the files even without limits, but not if a rule leaves it out.
     ///
     /// The caller must have one thread only.
     #[must_use]
     pub fn attach(&self, selected: &Selected) -> AttachResult {
         let unlimited = selected.is_named || self.options.unlimited;
-        let delivery = self.attach_process(selected.pid, unlimited);
+        let container = selected.container.as_ref();
+        let verdict = container.map(|container| self.rules.of_running(container));
+        let delivery = self.attach_process(selected.pid, unlimited, verdict.unwrap_or_default());
         let is_done = self.options.execution == Execution::Apply
             && matches!(delivery, Delivery::Mounted { .. });
         let note = match is_done {
@@ -110,28 +118,57 @@ impl Attacher {
     /// The caller must have one thread only.
     pub fn attach_pending(&self) -> impl Iterator<Item = PendingResult> {
         let pending = notes::claim_pending(&self.options.view).into_iter();
-        pending.map(|container| {
+        let running = OnceCell::new();
+        pending.map(move |container| {
             let pauses = iter::repeat_n(PAUSE, MAX_PAUSES);
             pauses
                 .take_while(|_| is_being_made(container.pid))
                 .for_each(thread::sleep);
-            PendingResult {
-                id: container.id,
-                delivery: self.attach_process(container.pid, self.options.unlimited),
-            }
+            let (id, pid) = (container.id, container.pid);
+            // Where the containers cannot be listed, the name in the note is all that is known.
+            let running: &Vec<RunningContainer> =
+                running.get_or_init(|| engines::all(Path::new("/")).unwrap_or_default());
+            let verdict = match engines::of_process(running, Path::new("/"), pid) {
+                Some(container) => self.rules.of_running(container),
+                None => self.rules.of_name(&id),
+            };
+            let delivery = self.attach_process(pid, self.options.unlimited, verdict);
+            PendingResult { id, delivery }
         })
     }
 
-    fn attach_process(&self, pid: Pid, unlimited: bool) -> Delivery {
+    fn attach_process(&self, pid: Pid, unlimited: bool, verdict: Verdict) -> Delivery {
+        match verdict.left_out {
+            Some(reason) if !self.options.is_forced => {
+                return Delivery::LeftOut(reason.to_string());
+            }
+            _ => {}
+        }
+        match self.running(pid, verdict.host_parts) {
+            Ok(container) => self.attach_running(&container, unlimited),
+            Err(delivery) => delivery,
+        }
+    }
+
+    /// Returns the container of the process `pid`, or the outcome where there is none.
+    fn running(&self, pid: Pid, host_parts: HostParts) -> Result<Running, Delivery> {
         let callers = &self.callers;
         let caller = callers.identify_process(pid, &self.cgroups, &self.machine);
-        let key = match caller {
-            Ok(Caller::Container(container)) => container.key,
+        match caller {
+            Ok(Caller::Container(container)) => Ok(Running {
+                pid,
+                key: container.key,
+                host_parts,
+            }),
             Ok(Caller::Host) => {
-                return Delivery::Failed(format!("process {pid} is one of the host itself"));
+                let error = format!("process {pid} is one of the host itself");
+                Err(Delivery::Failed(error))
             }
-            Err(error) => return Delivery::Failed(chain(&error)),
-        };
+            Err(error) => Err(Delivery::Failed(chain(&error))),
+        }
+    }
+
+    fn attach_running(&self, container: &Running, unlimited: bool) -> Delivery {
         let options = AttachOptions {
             unlimited,
             ..self.options.clone()
@@ -142,9 +179,10 @@ impl Attacher {
                 return Delivery::Failed(chain(&ReadError::refused(Path::new(MOUNTINFO))(error)));
             }
         };
-        let first = container::attach(Running { pid, key }, Arc::clone(&here), &options);
+        let first = container::attach(container, Arc::clone(&here), &options);
         with_others(&self.namespaces, first, |namespaces, first| {
-            namespaces.beside(pid, here).attach(key, &options, first)
+            let beside = namespaces.beside(container.pid, here);
+            beside.attach(container, &options, first)
         })
     }
 }

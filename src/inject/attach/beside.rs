@@ -1,7 +1,7 @@
 //! The mount namespaces that a container has beside that of its first process: those of systemd's
 //! services with options such as `ProtectProc=`, and of sandboxes, each with a procfs of its own.
 
-use super::container::{self, AttachOptions, Execution};
+use super::container::{self, AttachOptions, Execution, Running};
 use crate::{
     base::{
         mountinfo::{self, Mount},
@@ -199,12 +199,17 @@ impl Beside {
         lacking
     }
 
-    /// Puts the files of the container with that key in each namespace too, and adds the results to
-    /// `first`, that of the first namespace.
+    /// Puts the files of the container in each namespace too, and adds the results to `first`, that of
+    /// the first namespace.
     ///
     /// The caller must have one thread only.
-    pub(super) fn attach(&self, key: Key, options: &AttachOptions, first: Delivery) -> Delivery {
-        let each = |namespace: &MountNamespace| container::fill(namespace, key, options);
+    pub(super) fn attach(
+        &self,
+        container: &Running,
+        options: &AttachOptions,
+        first: Delivery,
+    ) -> Delivery {
+        let each = |namespace: &mut MountNamespace| container::fill(namespace, container, options);
         self.each(options.timeout, first, each)
     }
 
@@ -217,7 +222,7 @@ impl Beside {
         timeout: Duration,
         first: Delivery,
     ) -> Delivery {
-        let each = |namespace: &MountNamespace| container::remove(namespace, execution);
+        let each = |namespace: &mut MountNamespace| container::remove(namespace, execution);
         self.each(timeout, first, each)
     }
 
@@ -225,7 +230,7 @@ impl Beside {
         &self,
         timeout: Duration,
         mut sum: Delivery,
-        work: impl Fn(&MountNamespace) -> Delivery,
+        work: impl Fn(&mut MountNamespace) -> Delivery,
     ) -> Delivery {
         let Delivery::Mounted { .. } = sum else {
             return sum;
@@ -278,7 +283,7 @@ fn add(sum: &mut Delivery, pid: Pid, one: Delivery) {
             *unchanged += same;
             refused.extend(errors.into_iter().map(within));
         }
-        Delivery::Unlimited => {}
+        Delivery::Unlimited | Delivery::LeftOut(_) => {}
         Delivery::NotServed(error) | Delivery::Failed(error) => refused.push(within(error)),
     }
 }

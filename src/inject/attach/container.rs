@@ -14,6 +14,8 @@ use crate::{
     inject::{
         binds,
         deliver::{Delivery, MountPlan, deliver},
+        hosts_files::HostsFiles,
+        leave_out::HostParts,
         namespace::{EnterError, MountNamespace},
         own_mounts::OwnMounts,
         subprocess,
@@ -44,42 +46,52 @@ pub struct AttachOptions {
     pub view: PathBuf,
     /// Also reaches containers whose limits leave them the whole machine.
     pub unlimited: bool,
+    /// Also reaches containers that a rule leaves out of the view.
+    pub is_forced: bool,
     /// The extent of the work.
     pub execution: Execution,
     /// The time after which the work in one container is given up.
     pub timeout: Duration,
 }
 
-/// A container that runs, by two names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A container that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Running {
     /// A process in the container.
     pub(super) pid: Pid,
     /// The container's key, which names its directory in the view.
     pub(super) key: Key,
+    /// The parts of the container that are the host's own.
+    pub(super) host_parts: HostParts,
 }
 
 /// Puts the files of a container over the kernel's, unless its limits leave it the whole machine.
 ///
 /// `here` are the mounts of this process. The caller must have one thread only.
 pub(super) fn attach(
-    container: Running,
+    container: &Running,
     here: Arc<OwnMounts>,
     options: &AttachOptions,
 ) -> Delivery {
     let delivery = subprocess::run(options.timeout, || {
         match MountNamespace::of_container(here, container.pid) {
-            Ok(namespace) => fill(&namespace, container.key, options),
+            Ok(mut namespace) => fill(&mut namespace, container, options),
             Err(error) => Delivery::Failed(chain(&error)),
         }
     });
     delivery.unwrap_or_else(|| late(options.timeout))
 }
 
-/// Puts the files of the container with that key in one of its mount namespaces.
-pub(super) fn fill(namespace: &MountNamespace, key: Key, options: &AttachOptions) -> Delivery {
+/// Puts the files of the container in one of its mount namespaces.
+pub(super) fn fill(
+    namespace: &mut MountNamespace,
+    container: &Running,
+    options: &AttachOptions,
+) -> Delivery {
+    namespace.root.host_parts = container.host_parts.clone();
+    let namespace = &*namespace;
     let put = |tree: &ContainerTree<'_>| put(tree, namespace, options.execution);
-    let (view, owner) = (&options.view, TreeOwner::Container(key));
+    let (view, owner) = (&options.view, TreeOwner::Container(container.key));
     let served = &namespace.here.served;
     deliver(view, owner, served, options.unlimited, put)
 }
@@ -92,12 +104,12 @@ pub(super) fn within(
     timeout: Duration,
     here: Arc<OwnMounts>,
     pid: Pid,
-    work: impl FnOnce(&MountNamespace) -> Option<Delivery>,
+    work: impl FnOnce(&mut MountNamespace) -> Option<Delivery>,
 ) -> Option<Delivery> {
     // An outcome that stands for none, which the other process returns as bytes.
     let none = || Delivery::Unlimited;
     let delivery = subprocess::run(timeout, || match MountNamespace::of_container(here, pid) {
-        Ok(namespace) => work(&namespace).unwrap_or_else(none),
+        Ok(mut namespace) => work(&mut namespace).unwrap_or_else(none),
         Err(EnterError::Ended(_)) => none(),
         Err(EnterError::Refused { source, .. }) if is_gone(&source) => none(),
         Err(error) => Delivery::Failed(chain(&error)),
@@ -164,7 +176,7 @@ pub(super) fn remove(namespace: &MountNamespace, execution: Execution) -> Delive
         if let Ok(Some(target)) = root.find(path)
             && target::is_ours(target.mount)
         {
-            found.push((path, target::hosts_own(path)));
+            found.push((path, HostsFiles::of(path)));
         }
     }
     if execution == Execution::Apply

@@ -69,7 +69,7 @@ pub fn select(selection: &Selection) -> Result<Vec<Selected>, SelectError> {
         });
     }
     selected.extend(pids.iter().map(|pid| Selected {
-        container: all.iter().find(|one| one.pid == *pid).cloned(),
+        container: engines::of_process(&all, Path::new("/"), *pid).cloned(),
         pid: *pid,
         is_named: true,
     }));

@@ -50,6 +50,18 @@ pub(super) fn lxc_programs(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    proptest! {
+        #[test]
+        fn a_line_for_lxc_that_is_not_understood_costs_only_itself(odd in "[^\\n]{0,40}", at in 0usize..3) {
+            let mut lines = vec!["lxc.hook.mount = /usr/bin/plimsoll hook --lxc", "lxc.hook.mount=/x y"];
+            lines.insert(at, &odd);
+            let text = lines.join("\n");
+            let programs: Vec<&str> = lxc_programs(&text).collect();
+            prop_assert_eq!(programs, ["/usr/bin/plimsoll", "/x"]);
+        }
+    }
 
     #[test]
     fn lxc_calls_the_program_where_it_is() {

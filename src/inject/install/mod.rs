@@ -8,6 +8,7 @@ mod change;
 mod containerd;
 mod criu;
 mod docker;
+mod elsewhere;
 mod hooks;
 mod installable;
 mod plan;
@@ -19,6 +20,7 @@ mod state;
 
 pub use change::Change;
 pub use criu::{CriuState, criu_state};
+pub use elsewhere::{HooksElsewhere, hooks_elsewhere};
 pub use installable::Installable;
 pub use plan::{Plan, carry_out, plan_install, plan_uninstall};
 pub use state::{LxcHooks, SetUp, docker_flag, lxc_hooks, set_up};

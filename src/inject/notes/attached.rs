@@ -28,7 +28,7 @@ impl AttachedNote {
         let mut directory = DirBuilder::new();
         directory
             .recursive(true)
-            .mode(0o755)
+            .mode(0o700)
             .create(ATTACHED_NOTES)?;
         fs::write(path, serde_json::to_vec(self)?)
     }

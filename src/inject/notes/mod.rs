@@ -2,9 +2,10 @@
 
 mod attached;
 mod pending;
+mod users_directory;
 
 pub use attached::{AttachedNote, all as attached};
 pub use pending::{
-    PendingContainer, PendingNote, claim_pending, create_directory, is_any as is_any_pending,
-    last_change,
+    PendingContainer, PendingNote, claim_pending, create_directories, is_any as is_any_pending,
+    last_changes,
 };

@@ -1,20 +1,32 @@
 //! Notes of the containers that wait for their files, because their hooks found no daemon.
 //!
-//! Any user may write a note, because a hook may run as an unprivileged user of the host (user
-//! namespaces); a reader must not trust the note.
+//! A hook may run as an unprivileged user of the host (user namespaces). So there are two directories:
+//! one for the notes of root, which nobody else may open, and one in which every user may write a note. A
+//! reader must not trust the notes of users. Their directory is a tmpfs of 1 MB and 1024 inodes, as
+//! `/run/lock` is one on Debian: a user can fill the tmpfs, but not `/run`. A removal of notes would be
+//! no bound, because a removed file takes its memory as long as a process has it open.
 
+use super::users_directory;
 use crate::{
-    base::{paths::PENDING_NOTES, sys::owner_of, units::Pid},
+    base::{
+        paths::{PENDING_NOTES, USERS_PENDING_NOTES},
+        sys::owner_of,
+        units::Pid,
+    },
     inject::namespace::{inode_of, processes},
 };
 use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    collections::BTreeMap,
+    fs::{self, DirEntry, File, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
+
+/// The directories of notes.
+const DIRECTORIES: [&str; 2] = [PENDING_NOTES, USERS_PENDING_NOTES];
 
 /// The maximum length of a note, in bytes.
 const MAX_NOTE: u64 = 4096;
@@ -55,13 +67,18 @@ impl PendingNote {
         })
     }
 
-    /// Writes the note.
+    /// Writes the note: among those of root if this process may, else among those of users.
     ///
     /// # Errors
-    /// When the kernel refuses, or the directory is not there and this user may not make it.
+    /// When the kernel refuses, or the directory of the users' notes is not there: the first daemon
+    /// makes it.
     pub fn leave(&self) -> io::Result<()> {
-        create_directory()?;
-        let path = Path::new(PENDING_NOTES).join(self.mount_namespace.to_string());
+        let as_root = make_private().and_then(|()| self.leave_in(Path::new(PENDING_NOTES)));
+        as_root.or_else(|_| self.leave_in(Path::new(USERS_PENDING_NOTES)))
+    }
+
+    fn leave_in(&self, directory: &Path) -> io::Result<()> {
+        let path = directory.join(self.mount_namespace.to_string());
         // The kernel reuses inode numbers of namespaces, so an existing note is stale.
         let _ = fs::remove_file(&path);
         let mut file = OpenOptions::new()
@@ -74,17 +91,25 @@ impl PendingNote {
     }
 }
 
-/// Makes the directory of the notes, in which every user may write a note and only root may list
-/// them.
+/// Makes the directories of the notes. Only root may make them.
 ///
 /// # Errors
-/// When the directory is not there and this user may not make it.
-pub fn create_directory() -> io::Result<()> {
+/// When the kernel refuses.
+pub fn create_directories() -> io::Result<()> {
+    make_private()?;
+    // Every user could write here before there were two directories.
+    fs::set_permissions(PENDING_NOTES, Permissions::from_mode(0o700))?;
+    make(Path::new(USERS_PENDING_NOTES), 0o700)?;
+    users_directory::mount()
+}
+
+/// Makes the directory of the notes of root.
+fn make_private() -> io::Result<()> {
     let path = Path::new(PENDING_NOTES);
     if let Some(above) = path.parent() {
         make(above, 0o755)?;
     }
-    make(path, 0o1733)
+    make(path, 0o700)
 }
 
 fn make(path: &Path, mode: u32) -> io::Result<()> {
@@ -96,51 +121,73 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 /// Reads and removes the notes of the containers that wait for the view at `view`, and returns the
-/// containers that run, each once. Also removes files that are no notes.
+/// containers that run, each once. Also removes everything that is no note, and the notes of mount
+/// namespaces that have no process.
 #[must_use]
 pub fn claim_pending(view: &Path) -> Vec<PendingContainer> {
-    let mut notes = Vec::new();
-    for entry in fs::read_dir(PENDING_NOTES).into_iter().flatten().flatten() {
-        let note = read(&entry.path());
-        if let Some((note, _)) = &note
-            && note.view != view
-        {
-            continue;
-        }
-        let _ = fs::remove_file(entry.path());
-        notes.extend(note);
-    }
-    if notes.is_empty() {
+    let entries: Vec<DirEntry> = entries().collect();
+    if entries.is_empty() {
         return Vec::new();
     }
+    let occupied = occupied_namespaces();
     let own = inode_of("self");
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
+    for entry in entries {
+        let note = read(&entry.path()).and_then(|(note, user)| {
+            let pid = occupied.get(&note.mount_namespace)?;
+            Some((note, user, *pid))
+        });
+        if note.as_ref().is_some_and(|(note, ..)| note.view != view) {
+            continue;
+        }
+        remove(&entry);
+        let Some((note, user, pid)) = note else {
+            continue;
+        };
+        if Some(note.mount_namespace) != own && may_act_for(user, pid) {
+            let container = PendingContainer { id: note.id, pid };
+            found.entry(note.mount_namespace).or_insert(container);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Returns a process of each mount namespace, by the inode number of the namespace.
+fn occupied_namespaces() -> BTreeMap<u64, Pid> {
+    let mut found = BTreeMap::new();
     for pid in processes().into_iter().flatten().flatten() {
-        let Some(namespace) = inode_of(&pid.to_string()) else {
-            continue;
-        };
-        let is_of_namespace = |(note, _): &(PendingNote, u32)| note.mount_namespace == namespace;
-        let Some(index) = notes.iter().position(is_of_namespace) else {
-            continue;
-        };
-        let (note, user) = notes.swap_remove(index);
-        if Some(namespace) != own && may_act_for(user, pid) {
-            found.push(PendingContainer { id: note.id, pid });
+        if let Some(namespace) = inode_of(&pid.to_string()) {
+            found.entry(namespace).or_insert(pid);
         }
     }
     found
 }
 
+fn entries() -> impl Iterator<Item = DirEntry> {
+    let directories = DIRECTORIES.into_iter().map(fs::read_dir);
+    directories.flatten().flatten().flatten()
+}
+
+/// Removes a file, or a directory with everything in it.
+fn remove(entry: &DirEntry) {
+    let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let _ = match is_directory {
+        true => fs::remove_dir_all(entry.path()),
+        false => fs::remove_file(entry.path()),
+    };
+}
+
 /// Returns true if there may be notes to read.
 #[must_use]
 pub fn is_any() -> bool {
-    fs::read_dir(PENDING_NOTES).is_ok_and(|mut entries| entries.next().is_some())
+    entries().next().is_some()
 }
 
-/// Returns the time at which a note was last written or removed; `None` if there is no directory.
+/// Returns the times at which a note was last written or removed in each directory; `None` for a
+/// directory that is not there.
 #[must_use]
-pub fn last_change() -> Option<SystemTime> {
-    fs::metadata(PENDING_NOTES).ok()?.modified().ok()
+pub fn last_changes() -> [Option<SystemTime>; 2] {
+    DIRECTORIES.map(|directory| fs::metadata(directory).ok()?.modified().ok())
 }
 
 /// Returns true if a user is root, or is mapped into the process's user namespace, or owns that

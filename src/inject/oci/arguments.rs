@@ -49,58 +49,70 @@ const COMMANDS: [&str; 20] = [
 
 /// A call of an OCI runtime.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Call {
+pub struct Call {
     /// The configuration of the container that the call makes, relative to the working directory;
     /// `None` if the call makes none.
-    pub(super) configuration: Option<PathBuf>,
+    pub configuration: Option<PathBuf>,
+    /// The id of the container that the call makes.
+    pub id: Option<String>,
     /// The log that the engine reads, if its lines are JSON.
-    pub(super) log: Option<PathBuf>,
+    pub log: Option<PathBuf>,
 }
 
-/// Parses the arguments of a runtime, without its name.
-pub(super) fn parse(args: &[OsString]) -> Call {
-    let (mut log, mut format) = (None, None);
-    let mut rest = args.iter();
-    let mut is_unknown = false;
-    while let Some(arg) = rest.next() {
-        let Some((name, value)) = option(arg) else {
-            let making = [OsStr::new("create"), OsStr::new("run")];
-            if making.contains(&arg.as_os_str()) {
-                let configuration = Some(configuration(rest.as_slice()));
-                let log = log.filter(|_| format == Some("json"));
-                let log = log.map(PathBuf::from);
-                return Call { configuration, log };
+impl Call {
+    /// Parses the arguments of a runtime, without its name.
+    #[must_use]
+    pub fn parse(args: &[OsString]) -> Call {
+        let (mut log, mut format) = (None, None);
+        let mut rest = args.iter();
+        let mut is_unknown = false;
+        while let Some(arg) = rest.next() {
+            let Some((name, value)) = option(arg) else {
+                let making = [OsStr::new("create"), OsStr::new("run")];
+                if making.contains(&arg.as_os_str()) {
+                    let (configuration, id) = configuration(rest.as_slice());
+                    let log = log.filter(|_| format == Some("json"));
+                    return Call {
+                        configuration: Some(configuration),
+                        id,
+                        log: log.map(PathBuf::from),
+                    };
+                }
+                let is_command = COMMANDS.iter().any(|command| *command == arg);
+                // An argument that is no command may be the value of an unknown option.
+                if is_command || !is_unknown {
+                    return Call::default();
+                }
+                is_unknown = false;
+                continue;
+            };
+            is_unknown = value.is_none() && !GLOBAL_WITH_VALUE.contains(&name);
+            let value = match value {
+                None if GLOBAL_WITH_VALUE.contains(&name) => {
+                    rest.next().and_then(|value| value.to_str())
+                }
+                value => value,
+            };
+            match name {
+                "log" => log = value,
+                "log-format" => format = value,
+                _ => {}
             }
-            let is_command = COMMANDS.iter().any(|command| *command == arg);
-            // An argument that is no command may be the value of an unknown option.
-            if is_command || !is_unknown {
-                return Call::default();
-            }
-            is_unknown = false;
-            continue;
-        };
-        is_unknown = value.is_none() && !GLOBAL_WITH_VALUE.contains(&name);
-        let value = match value {
-            None if GLOBAL_WITH_VALUE.contains(&name) => {
-                rest.next().and_then(|value| value.to_str())
-            }
-            value => value,
-        };
-        match name {
-            "log" => log = value,
-            "log-format" => format = value,
-            _ => {}
         }
+        Call::default()
     }
-    Call::default()
 }
 
-/// Returns the configuration that `create` or `run` reads, from the arguments after that command.
-fn configuration(args: &[OsString]) -> PathBuf {
+/// Returns the configuration that `create` or `run` reads, and the id of the container, from the
+/// arguments after that command.
+fn configuration(args: &[OsString]) -> (PathBuf, Option<String>) {
     let (mut bundle, mut file) = (OsStr::new(""), OsStr::new("config.json"));
+    let mut id = None;
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let Some((name, value)) = option(arg) else {
+            // An unknown option may have its value in the next argument, and the id is the last one.
+            id = arg.to_str().map(str::to_owned);
             continue;
         };
         let place = match name {
@@ -130,7 +142,7 @@ fn configuration(args: &[OsString]) -> PathBuf {
             None => *place = rest.next().map_or(*place, OsString::as_os_str),
         }
     }
-    Path::new(bundle).join(file)
+    (Path::new(bundle).join(file), id)
 }
 
 /// Returns the name of an option, and its value if that is in the same argument; `None` for an
@@ -156,7 +168,7 @@ mod tests {
 
     fn call(line: &str) -> Call {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        parse(&args)
+        Call::parse(&args)
     }
 
     fn edited(line: &str) -> Option<PathBuf> {
@@ -171,6 +183,7 @@ mod tests {
         );
         assert_eq!(call.configuration, Some("/run/b/config.json".into()));
         assert_eq!(call.log, Some("/run/b/log.json".into()));
+        assert_eq!(call.id.as_deref(), Some("ab12"));
     }
 
     #[test]
@@ -242,7 +255,7 @@ mod tests {
         #[test]
         fn no_arguments_make_the_parser_panic(args in prop::collection::vec(any::<String>(), 0..6)) {
             let args: Vec<OsString> = args.into_iter().map(OsString::from).collect();
-            let _ = parse(&args);
+            let _ = Call::parse(&args);
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::base::sys;
 ///
 /// runc names time namespaces since 1.2. crun does not name them, but has had them since 1.8.4, and
 /// `crun features` since 1.8.6.
-fn supports_time_namespace(features: &str) -> bool {
+#[must_use]
+pub fn supports_time_namespace(features: &str) -> bool {
     let Ok(features) = serde_json::from_str::<Value>(features) else {
         return false;
     };

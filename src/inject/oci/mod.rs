@@ -13,6 +13,9 @@ mod outline;
 mod program;
 mod wrapper;
 
+pub use arguments::Call;
 pub use edit::{ShapeError, add_clocks, add_hook};
 pub use error::{ConfigurationError, WrapperError};
+pub use features::supports_time_namespace;
+pub use outline::Outline;
 pub use wrapper::Wrapper;

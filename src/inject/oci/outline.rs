@@ -13,17 +13,20 @@ const LINUX_PARTS: [&str; 2] = ["namespaces", "timeOffsets"];
 
 /// A configuration of which some parts are values.
 #[derive(Debug)]
-pub(super) struct Outline<'a> {
+pub struct Outline<'a> {
     entries: Entries<'a>,
     /// The members of `linux`; `None` if it is no object.
     linux: Option<Entries<'a>>,
     /// The parts that may be edited, as far as the configuration has them.
-    pub(super) parts: Value,
+    pub parts: Value,
 }
 
 impl<'a> Outline<'a> {
     /// Parses a configuration.
-    pub(super) fn parse(text: &'a [u8]) -> serde_json::Result<Outline<'a>> {
+    ///
+    /// # Errors
+    /// When the text is no JSON object, or a part to edit is longer than 1 MiB.
+    pub fn parse(text: &'a [u8]) -> serde_json::Result<Outline<'a>> {
         let entries: Entries<'a> = serde_json::from_slice(text)?;
         let mut parts = Map::new();
         if let Some(hooks) = entries.get("hooks") {
@@ -55,7 +58,8 @@ impl<'a> Outline<'a> {
     }
 
     /// Returns the configuration with the edited parts.
-    pub(super) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let linux = self.linux.as_ref().zip(self.parts.get("linux"));
         let linux = linux.map(|(own, parts)| own.with(&texts(parts, &LINUX_PARTS)));
         let mut changed = texts(&self.parts, &["hooks"]);

@@ -2,16 +2,22 @@
 //! process (exec).
 
 use super::{
-    arguments,
+    arguments::Call,
     edit::{add_clocks, add_hook},
     error::{ConfigurationError, MAX_CONFIGURATION, WrapperError},
     features, hook_spec,
     outline::Outline,
     program,
 };
-use crate::base::{
-    paths::RUN_DIR,
-    sys::{self, chain},
+use crate::{
+    base::{
+        config::LeaveOut,
+        output,
+        paths::RUN_DIR,
+        sys::{self, chain},
+    },
+    facts::engines::NewContainer,
+    inject::leave_out::LeaveOutRules,
 };
 use serde_json::json;
 use std::{
@@ -34,6 +40,8 @@ pub struct Wrapper {
     pub has_time_namespace: bool,
     /// Refuses to make a container that cannot get its view.
     pub is_required: bool,
+    /// The containers that stay as their engine makes them.
+    pub leave_out: LeaveOut,
 }
 
 /// The environment variable with the pid of the wrapper, set before exec. A wrapper that finds its
@@ -55,7 +63,7 @@ impl Wrapper {
         args: &[OsString],
         warn: impl FnOnce(&str),
     ) -> Result<Infallible, WrapperError> {
-        let call = arguments::parse(args);
+        let call = Call::parse(args);
         let done = self.edit_and_exec(&call, args, warn);
         if let (Some(log), Err(error)) = (&call.log, &done) {
             report(log, error);
@@ -65,7 +73,7 @@ impl Wrapper {
 
     fn edit_and_exec(
         &self,
-        call: &arguments::Call,
+        call: &Call,
         args: &[OsString],
         warn: impl FnOnce(&str),
     ) -> Result<Infallible, WrapperError> {
@@ -77,7 +85,8 @@ impl Wrapper {
             return Err(WrapperError::Circle(runtime));
         }
         if let Some(configuration) = &call.configuration {
-            match self.edit(configuration, &own, &runtime) {
+            let id = call.id.as_deref().unwrap_or_default();
+            match self.edit((id, configuration), &own, &runtime) {
                 Err(error) if self.is_required => return Err(error.into()),
                 Err(error) => warn(&format!("a container gets no view: {}", chain(&error))),
                 Ok(()) => {}
@@ -91,8 +100,17 @@ impl Wrapper {
         Err(WrapperError::Exec { path, source })
     }
 
-    fn edit(&self, path: &Path, own: &Path, runtime: &Path) -> Result<(), ConfigurationError> {
+    /// Edits the configuration of the container `id`, unless the container is left out.
+    fn edit(
+        &self,
+        (id, path): (&str, &Path),
+        own: &Path,
+        runtime: &Path,
+    ) -> Result<(), ConfigurationError> {
         let text = read(path)?;
+        if self.leaves_out(id, path, &text) {
+            return Ok(());
+        }
         let parsed = Outline::parse(&text);
         let mut outline = parsed.map_err(|source| ConfigurationError::Parse {
             path: path.to_owned(),
@@ -117,6 +135,20 @@ impl Wrapper {
             path: path.to_owned(),
             source,
         })
+    }
+
+    /// Returns whether a rule leaves the container `id` out of the view, whose configuration at `path`
+    /// has that text.
+    fn leaves_out(&self, id: &str, path: &Path, text: &[u8]) -> bool {
+        let bundle = path.parent().unwrap_or(path).canonicalize();
+        let container = NewContainer {
+            id,
+            bundle: bundle.as_deref().unwrap_or(path),
+            pid: None,
+        };
+        let configuration = serde_json::from_slice(text).ok();
+        let rules = LeaveOutRules::new(self.leave_out.clone());
+        rules.of_new(container, configuration).left_out.is_some()
     }
 }
 
@@ -151,6 +183,6 @@ fn own_path() -> PathBuf {
 fn report(log: &Path, error: &WrapperError) {
     let line = json!({ "level": "error", "msg": format!("plimsoll: {}", chain(error)) });
     if let Ok(mut log) = OpenOptions::new().create(true).append(true).open(log) {
-        let _ = writeln!(log, "{line}");
+        let _ = writeln!(log, "{}", output::json(&line.to_string()));
     }
 }

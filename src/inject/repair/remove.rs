@@ -6,12 +6,11 @@ use super::{
 };
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE, sys::chain},
-    inject::{namespace::MountNamespace, target},
+    inject::{hosts_files::HostsFiles, namespace::MountNamespace, target},
 };
 use std::{
     collections::BTreeSet,
     io,
-    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
@@ -28,9 +27,14 @@ pub fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
 
 fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize, String>> {
     let all: Vec<&Mount> = mounts.iter().collect();
-    let places: Vec<(&Path, Option<OwnedFd>)> = outermost(&all)
+    let places: Vec<(&Path, Option<HostsFiles>)> = outermost(&all)
         .into_iter()
-        .map(|outer| (namespace.root.below(outer.mount), hosts_file(outer.mount)))
+        .map(|outer| {
+            (
+                namespace.root.below(outer.mount),
+                HostsFiles::of(&outer.mount.root),
+            )
+        })
         .collect();
     if let Err(error) = namespace.enter() {
         return vec![Err(chain(&error))];
@@ -46,16 +50,4 @@ fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize
             .map_err(|error| chain(&error))
     });
     results.collect()
-}
-
-/// Returns a copy of the host's own file in whose place a mount of Plimsoll is.
-fn hosts_file(mount: &Mount) -> Option<OwnedFd> {
-    let mut parts = mount.root.components();
-    loop {
-        let path = parts.as_path();
-        if path.starts_with("proc") || path.starts_with("sys") {
-            return target::hosts_own(path);
-        }
-        parts.next()?;
-    }
 }

@@ -9,12 +9,9 @@ use crate::{
     base::{
         mountinfo::Mount,
         paths::{self, CONTAINERS},
-        sys::chain,
+        sys::{chain, mount::Forbid},
     },
-    inject::{
-        namespace::MountNamespace,
-        target::{self, MountTarget},
-    },
+    inject::{detached, namespace::MountNamespace, target::MountTarget},
 };
 use nix::{
     errno::Errno,
@@ -119,7 +116,7 @@ impl Place<'_> {
             let put = tree
                 .as_ref()
                 .map_err(|error| *error)
-                .and_then(|tree| target::cover_within(self.tree.as_fd(), path, tree.as_fd()));
+                .and_then(|tree| detached::cover_within(self.tree.as_fd(), path, tree.as_fd()));
             put.map(|()| 1).map_err(|error| failed(mount, error))
         });
         [Ok(1)].into_iter().chain(within).collect()
@@ -142,7 +139,7 @@ impl LivingView {
             false => self.mountpoint.join(below_view(mount)),
         };
         let file = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-        target::detached(&file, mount.is_read_only)
+        detached::copy(&file, Forbid::writes_if(mount.is_read_only))
     }
 }
 

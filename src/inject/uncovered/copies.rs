@@ -14,6 +14,9 @@ use nix::{
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// The options of the tmpfs, which only root may search.
+const OPTIONS: [(&str, &str); 2] = [("mode", "700"), ("nr_inodes", "16")];
+
 /// The uncovered copies that a container lacks.
 #[derive(Debug)]
 pub(in crate::inject) struct UncoveredPlan {
@@ -48,15 +51,11 @@ impl UncoveredPlan {
 
     /// Mounts the copies. This process must be in the mount namespace of the container.
     pub(in crate::inject) fn mount(&self) -> nix::Result<()> {
-        let tmpfs = mount::new_tmpfs(UNCOVERED_SOURCE)?;
+        let tmpfs = mount::new_tmpfs(UNCOVERED_SOURCE, &OPTIONS)?;
         for (below, _) in &self.sources {
             mkdirat(&tmpfs, name(*below), Mode::S_IRWXU)?;
         }
-        let read_only = Forbid {
-            writes: true,
-            ..Forbid::default()
-        };
-        mount::forbid(tmpfs.as_fd(), read_only, Depth::Alone)?;
+        mount::forbid(tmpfs.as_fd(), Forbid::writes_if(true), Depth::Alone)?;
         hide(tmpfs.as_fd(), self.top.as_fd())?;
         for (below, source) in &self.sources {
             let copy = mount::clone_tree(source.as_fd(), Depth::Alone)?;

@@ -1,6 +1,6 @@
 //! Services and sandboxes in containers that see the host's files while their container has its own.
 
-use super::{Finding, Level};
+use super::{Finding, Level, finding::command_for};
 use crate::{base::units::Pid, facts::engines::RunningContainer, inject::attach::NamespaceTable};
 
 /// Examines those of the containers that have Plimsoll's files.
@@ -24,7 +24,7 @@ fn judge(shown: &str, lacking: &[Pid]) -> Option<Finding> {
     let text = format!(
         "process {first}{more} in container {shown} sees the host's files: it has a /proc of its own"
     );
-    let fix = format!("plimsoll attach {shown}");
+    let fix = command_for("attach", shown);
     Some(Finding::new(Level::Warning, "containers", text).fix(fix))
 }
 

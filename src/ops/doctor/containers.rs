@@ -1,55 +1,91 @@
 //! Containers with mounts of Plimsoll that are dead or lost.
 
-use super::{Finding, Level};
+use super::{Finding, Level, finding::command_for};
 use crate::{
     base::{
         mountinfo::{self, Mount},
         paths::FS_TYPE,
     },
-    facts::engines::{self, RunningContainer},
+    facts::engines::RunningContainer,
     inject::{
+        leave_out::{LeaveOutReason, LeaveOutRules},
         notes::{self, AttachedNote},
         repair::{self, DeadMounts},
     },
 };
 use nix::unistd::geteuid;
-use std::{collections::HashSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    path::Path,
+};
 
-/// Finds dead and lost files in the containers of the machine. `is_serving` is true if the
-/// daemon at `mountpoint` serves.
-pub(super) fn find(mountpoint: &Path, is_serving: bool) -> Vec<Finding> {
+/// Finds dead and lost files in the containers of the machine, and the containers of `running` that
+/// `rules` leave out. `living` is the mount point of the view that a daemon serves, if one does.
+pub(super) fn find(
+    living: Option<&Path>,
+    running: &io::Result<Vec<RunningContainer>>,
+    rules: &LeaveOutRules,
+) -> Vec<Finding> {
     if !geteuid().is_root() {
         let text = "only root can look into containers";
         return vec![
             Finding::new(Level::Warning, "containers", text).fix("run plimsoll doctor as root"),
         ];
     }
-    let failed = |what: &str, error: io::Error| {
+    let failed = |what: &str, error: &io::Error| {
         let text = format!("cannot {what}: {error}");
         vec![Finding::new(Level::Warning, "containers", text)]
     };
-    let living = is_serving.then_some(mountpoint);
     let dead = repair::find_dead().map_or_else(
-        |error| failed("look into containers", error),
+        |error| failed("look into containers", &error),
         |dead| judged(&dead, living),
     );
-    let lost = lost().map_or_else(
-        |error| failed("list the containers that were attached", error),
-        |lost| lost.iter().map(judged_lost).collect(),
-    );
-    [dead, lost].concat()
+    let others = match running {
+        Err(error) => failed("list the containers", error),
+        Ok(running) => {
+            let reason = |one: &RunningContainer| rules.of_running(one).left_out;
+            let (out, served): (Vec<_>, Vec<_>) = running
+                .iter()
+                .map(|one| (one, reason(one)))
+                .partition(|(_, reason)| reason.is_some());
+            let lost = lost(served.into_iter().map(|(one, _)| one));
+            let reasons: Vec<LeaveOutReason> =
+                out.into_iter().filter_map(|(_, reason)| reason).collect();
+            let lost = lost.iter().map(|one| judged_lost(one));
+            lost.chain(judged_left_out(&reasons)).collect()
+        }
+    };
+    [dead, others].concat()
+}
+
+/// Returns the finding of the containers that are left out for these reasons, if there are any.
+fn judged_left_out(reasons: &[LeaveOutReason]) -> Option<Finding> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for reason in reasons {
+        *counts.entry(reason.rule()).or_default() += 1;
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(rule, count)| format!("{count} by {rule}"))
+        .collect();
+    let number = match reasons.len() {
+        0 => return None,
+        1 => "1 container is left out".to_owned(),
+        many => format!("{many} containers are left out"),
+    };
+    let text = format!("{number} of the view: {}", counts.join(", "));
+    Some(Finding::new(Level::Note, "containers", text))
 }
 
 /// Returns the containers that were attached and have lost Plimsoll's mounts, because the engine
 /// started them again.
-fn lost() -> io::Result<Vec<RunningContainer>> {
-    let notes = notes::attached();
+fn lost<'a>(running: impl Iterator<Item = &'a RunningContainer>) -> Vec<&'a RunningContainer> {
+    let notes: HashSet<AttachedNote> = notes::attached().into_iter().collect();
     if notes.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let notes: HashSet<AttachedNote> = notes.into_iter().collect();
-    let mut lost = engines::all(Path::new("/"))?;
-    lost.retain(|one| {
+    let is_lost = |one: &&RunningContainer| {
         let note = AttachedNote {
             engine: one.engine.to_string(),
             id: one.id.clone(),
@@ -57,8 +93,8 @@ fn lost() -> io::Result<Vec<RunningContainer>> {
         let has_ours = |mounts: Vec<Mount>| mounts.iter().any(|mount| mount.kind == FS_TYPE);
         // Mounts that cannot be read are those of a container that has ended; it has lost nothing.
         notes.contains(&note) && !mountinfo::of(one.pid).map_or(true, has_ours)
-    });
-    Ok(lost)
+    };
+    running.filter(is_lost).collect()
 }
 
 fn judged_lost(container: &RunningContainer) -> Finding {
@@ -66,7 +102,7 @@ fn judged_lost(container: &RunningContainer) -> Finding {
     let text = format!(
         "container {shown} of {engine} has lost its files: the container was started again without the hook"
     );
-    let attach = format!("plimsoll attach {shown}");
+    let attach = command_for("attach", shown);
     let fix = match engine.has_hooks() {
         true => format!("{attach}; plimsoll install {engine} for the next time"),
         false => attach,
@@ -103,7 +139,11 @@ fn judged(dead: &[DeadMounts], living: Option<&Path>) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{base::units::Pid, facts::engines::Engine};
+    use crate::{
+        base::units::Pid,
+        facts::engines::{Engine, Mark},
+        inject::leave_out::LeaveOutKey,
+    };
 
     fn fix_of_lost(engine: Engine) -> String {
         let container = RunningContainer {
@@ -128,6 +168,28 @@ mod tests {
             );
         }
         assert_eq!(fix_of_lost(Engine::Nspawn), "plimsoll attach web");
+    }
+
+    #[test]
+    fn containers_that_are_left_out_are_counted_by_rule_as_a_note() {
+        let configured = |matched: &str| LeaveOutReason::Configured {
+            key: LeaveOutKey::Names,
+            pattern: "mon-*".to_owned(),
+            matched: matched.to_owned(),
+        };
+        let reasons = [
+            configured("mon-1"),
+            LeaveOutReason::Declined(Mark::Label),
+            configured("mon-2"),
+        ];
+        let found = judged_left_out(&reasons).unwrap();
+        assert_eq!(found.level, Level::Note);
+        assert_eq!(
+            found.finding,
+            "3 containers are left out of the view: 2 by leave-out.names = \"mon-*\", \
+             1 by the label plimsoll.io/view=false"
+        );
+        assert_eq!(judged_left_out(&[]), None);
     }
 
     #[test]

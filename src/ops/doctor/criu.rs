@@ -1,6 +1,6 @@
 //! CRIU, which dumps and restores containers.
 
-use super::{Finding, Level};
+use super::{Finding, Level, finding::command_for};
 use crate::{
     base::{mountinfo::Mount, paths::UNCOVERED_SOURCE},
     inject::install::CriuState,
@@ -28,7 +28,8 @@ pub(super) fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
     let text = format!(
         "CRIU dumps container {shown}, but cannot restore it: the container is not masked, and has uncovered copies of /proc or /sys"
     );
-    let fix = format!("plimsoll detach {shown}, before a checkpoint");
+    let detach = command_for("detach", shown);
+    let fix = format!("{detach}, before a checkpoint");
     let is_found = mounts.any(|mount| mount.source == UNCOVERED_SOURCE);
     is_found.then(|| Finding::new(Level::Note, "criu", text).fix(fix))
 }

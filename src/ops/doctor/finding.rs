@@ -1,5 +1,6 @@
 //! Pure. A finding, and its level.
 
+use crate::base::output::{escaped, shell_word};
 use serde::Serialize;
 
 /// The gravity of a finding, in ascending order.
@@ -74,17 +75,33 @@ impl Finding {
     #[must_use]
     pub fn line(&self) -> String {
         let (level, subject) = (self.level.name(), &self.subject);
-        let line = format!("{level:<8} {subject:<11} {}", self.finding);
+        let line = format!("{level:<8} {subject:<11} {}", escaped(&self.finding));
         match &self.fix {
-            Some(fix) => format!("{line} -> {fix}"),
+            Some(fix) => format!("{line} -> {}", escaped(fix)),
             None => line,
         }
     }
 }
 
+/// Returns a command line for the container that is shown by that name. A name can be any text.
+pub(super) fn command_for(command: &str, shown: &str) -> String {
+    let end_of_options = if shown.starts_with('-') { "-- " } else { "" };
+    format!("plimsoll {command} {end_of_options}{}", shell_word(shown))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    proptest! {
+        #[test]
+        fn no_name_puts_a_control_character_into_a_finding(name in any::<String>()) {
+            let finding = Finding::new(Level::Note, &name, format!("{name} moved"));
+            let line = finding.fix(command_for("attach", &name)).line();
+            prop_assert!(!line.contains(char::is_control), "{:?}", line);
+        }
+    }
 
     #[test]
     fn a_finding_is_one_line_with_its_fix() {
@@ -93,6 +110,19 @@ mod tests {
             finding.fix("plimsoll install docker").line(),
             "warning  docker      26.1.5 is not set up -> plimsoll install docker"
         );
+    }
+
+    #[test]
+    fn no_name_of_a_container_acts_on_the_terminal_or_the_shell() {
+        let name = "a\x1b[2J\nok       daemon; reboot";
+        let finding = Finding::new(Level::Note, "containers", format!("{name} moved"));
+        assert_eq!(
+            finding.fix(command_for("attach", name)).line(),
+            "note     containers  a\\x1b[2J\\nok       daemon; reboot moved -> \
+             plimsoll attach 'a\\x1b[2J\\nok       daemon; reboot'"
+        );
+        assert_eq!(command_for("attach", "web"), "plimsoll attach web");
+        assert_eq!(command_for("detach", "--all"), "plimsoll detach -- --all");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! FUSE: the device, and the kernel's timeouts for a daemon that answers late.
+//! FUSE: the device, the kernel's timeouts for a daemon that answers late, and suspends that failed.
 
 use super::{
     Finding, Level,
@@ -11,10 +11,15 @@ const TIMEOUTS: [&str; 2] = ["default_request_timeout", "max_request_timeout"];
 /// The maximum time in which the next daemon takes over from one that hung.
 const MAX_RESTART: Duration = Duration::from_secs(10);
 
+/// The number of suspends since the boot that failed because a process did not freeze
+/// (`Documentation/ABI/testing/sysfs-power`).
+const FAILED_FREEZES: &str = "sys/power/suspend_stats/failed_freeze";
+
 /// The state of FUSE on the machine.
 pub(super) struct FuseState {
     has_device: bool,
     timeouts: Vec<(&'static str, u64)>,
+    failed_freezes: u64,
 }
 
 pub(super) fn read(root: &Path) -> FuseState {
@@ -25,6 +30,9 @@ pub(super) fn read(root: &Path) -> FuseState {
     FuseState {
         has_device: exists(root, "dev/fuse"),
         timeouts: timeouts.collect(),
+        failed_freezes: text(root, FAILED_FREEZES)
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0),
     }
 }
 
@@ -48,6 +56,16 @@ pub(super) fn find(fuse: &FuseState, watchdog: Duration) -> Vec<Finding> {
         );
         found.push(Finding::new(Level::Warning, "fuse", text).fix(fix));
     }
+    if fuse.failed_freezes > 0 {
+        // request_wait_answer in fs/fuse/dev.c is not freezable.
+        let text = format!(
+            "a suspend failed {} times since the boot because a process did not freeze: the kernel cannot freeze a \
+             process that reads the view while the daemon is frozen already",
+            fuse.failed_freezes
+        );
+        let fix = "freeze the containers before a suspend (cgroup.freeze), or suspend again";
+        found.push(Finding::new(Level::Note, "fuse", text).fix(fix));
+    }
     found
 }
 
@@ -64,6 +82,7 @@ mod tests {
                     ("default_request_timeout", 0),
                     ("max_request_timeout", seconds),
                 ],
+                failed_freezes: 0,
             };
             find(&fuse, Duration::from_secs(watchdog)).split_off(1)
         };
@@ -81,6 +100,7 @@ mod tests {
         let fuse = FuseState {
             has_device: false,
             timeouts: Vec::new(),
+            failed_freezes: 0,
         };
         assert_eq!(find(&fuse, Duration::ZERO)[0].level, Level::Error);
     }

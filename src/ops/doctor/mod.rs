@@ -29,7 +29,10 @@ use crate::{
         sys::chain,
     },
     facts::{self, engines::RunningContainer},
-    inject::install::{self, CriuState},
+    inject::{
+        install::{self, CriuState},
+        leave_out::LeaveOutRules,
+    },
 };
 use anyhow::{Context, Result};
 pub use finding::{Finding, Level};
@@ -55,6 +58,7 @@ pub fn examine(
     let configured = config::read(&configured);
     let mistake = configured.as_ref().err().map(mistake);
     let configured = configured.unwrap_or_default();
+    let rules = LeaveOutRules::new(configured.leave_out);
     let (watchdog, configured) = (configured.watchdog, configured.mountpoint);
     let is_configured = mountpoint.as_ref().is_none_or(|point| *point == configured);
     let mountpoint = &mountpoint.unwrap_or(configured);
@@ -69,11 +73,15 @@ pub fn examine(
     found.extend(selinux::read(root, mountpoint, &mounts).map(selinux::find));
     // Where the containers cannot be listed, a finding of `containers` says so.
     let running = match is_here {
-        true => facts::engines::all(root).unwrap_or_default(),
-        false => Vec::new(),
+        true => facts::engines::all(root),
+        false => Ok(Vec::new()),
     };
     if is_here {
-        found.extend(containers::find(mountpoint, daemon.is_serving()));
+        let living = daemon.is_serving().then_some(mountpoint.as_path());
+        found.extend(containers::find(living, &running, &rules));
+    }
+    let running = running.unwrap_or_default();
+    if is_here {
         found.extend(moved::find());
         found.extend(judged(&running, nested::judge));
         found.extend(beside::find(&running));

@@ -1,6 +1,6 @@
 //! Containers in which user namespaces cannot mount a procfs or a sysfs because of Plimsoll's files.
 
-use super::{Finding, Level};
+use super::{Finding, Level, finding::command_for};
 use crate::{
     base::mountinfo::Mount,
     inject::{
@@ -28,7 +28,7 @@ pub(super) fn judge(shown: &str, mounts: &[Mount]) -> Option<Finding> {
         "user namespaces in container {shown} cannot mount their own {}: our files cover the container's",
         names.join(" and ")
     );
-    let fix = format!("plimsoll attach {shown}");
+    let fix = command_for("attach", shown);
     (!names.is_empty()).then(|| Finding::new(Level::Warning, "containers", text).fix(fix))
 }
 

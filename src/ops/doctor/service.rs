@@ -121,9 +121,12 @@ fn read_served(mountpoint: &Path) -> ReadResult {
 }
 
 fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<DaemonProcess> {
-    let lock = daemon::lock_path(mountpoint);
-    let lock = lock.strip_prefix("/").unwrap_or(&lock);
-    let pid: Pid = text(root, &lock.to_string_lossy())?.parse().ok()?;
+    // A daemon of an older version has its pid in the lock.
+    let files = [daemon::pid_path(mountpoint), daemon::lock_path(mountpoint)];
+    let pid = files.iter().find_map(|file| {
+        let file = file.strip_prefix("/").unwrap_or(file);
+        text(root, &file.to_string_lossy())?.parse::<Pid>().ok()
+    })?;
     let of = |pid: Pid, name: &str| text(root, &format!("proc/{pid}/{name}"));
     // The lock outlives its holder, whose number another process may have.
     let is_ours = |pid: Pid| of(pid, "comm").is_some_and(|name| name.contains("plimsoll"));

@@ -29,7 +29,7 @@ use crate::{
             remove::{REMOVAL_TIMEOUT, remove},
         },
         error::{RunError, at},
-        options::request::{CPU_PERIOD, Limits, Swap},
+        options::request::{CPU_PERIOD, Limits, Pids, Swap},
     },
 };
 
@@ -109,7 +109,15 @@ impl ContainerCgroups {
     ///
     /// A limit that the kernel refuses.
     pub(crate) fn limit_pids(&self, limits: &Limits) -> Result<(), RunError> {
-        match limits.pids {
+        let is_wanted = |cgroup| {
+            let is_there = self.hierarchies.directory("pids", cgroup);
+            limits.pids != Pids::Default
+                || is_there.is_some_and(|path| path.join("pids.max").exists())
+        };
+        match limits.pids.limit() {
+            // A machine that cannot limit processes is no reason to refuse a container that asks for
+            // no limit.
+            Limit::At(_) if !is_wanted(&self.leaf()) => Ok(()),
             Limit::Unlimited => Ok(()),
             Limit::At(count) => [Path::new(&self.name), &self.leaf()]
                 .into_iter()

@@ -9,10 +9,10 @@ use std::{
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 use crate::{
-    base::mountinfo,
+    base::{mountinfo, units::Limit},
     run::{
         error::{RunError, at},
-        options::request::Limits,
+        options::request::{Limits, Pids},
     },
 };
 
@@ -184,7 +184,7 @@ fn option_that_needs(controller: &str, limits: &Limits) -> Option<&'static str> 
         "memory" if limits.memory.value().is_some() => Some("--memory"),
         "cpu" if limits.cpu.value().is_some() => Some("--cpus"),
         "cpuset" if limits.cpuset.is_some() => Some("--cpuset-cpus"),
-        "pids" if limits.pids.value().is_some() => Some("--pids-limit"),
+        "pids" if matches!(limits.pids, Pids::Requested(Limit::At(_))) => Some("--pids-limit"),
         _ => None,
     }
 }

@@ -4,7 +4,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{
     base::units::{Bytes, CpuSet, Limit, Micros},
-    run::options::request::{CPU_PERIOD, MIN_MEMORY, OptionError, Swap, Volume},
+    run::options::request::{
+        CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap, Volume,
+    },
 };
 
 /// The minimum of CPU time per period that the kernel accepts (`min_cfs_quota_period`,
@@ -14,20 +16,30 @@ const MIN_CPU_QUOTA: Micros = Micros(1000);
 /// The directories that are mounted after the volumes: a volume below one would be covered.
 const KERNEL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// Parses `--memory`.
+/// Parses `--memory`; -1 lifts the limit.
 ///
 /// # Errors
 ///
-/// A text that is not a size, and a size below [`MIN_MEMORY`].
-pub fn memory(text: &str) -> Result<Bytes, OptionError> {
-    let bytes: Bytes = text.parse().map_err(|source| OptionError::Size {
-        option: "memory",
-        source,
-    })?;
+/// A text that is not a size, and a size below [`MIN_MEMORY`] or above [`MAX_MEMORY`].
+pub fn memory(text: &str) -> Result<Limit<Bytes>, OptionError> {
+    if text == "-1" {
+        return Ok(Limit::Unlimited);
+    }
+    let bytes = size("memory", text)?;
     if bytes < MIN_MEMORY {
         return Err(OptionError::TooLittleMemory(bytes));
     }
-    Ok(bytes)
+    Ok(Limit::At(bytes))
+}
+
+/// Parses a size of at most [`MAX_MEMORY`].
+fn size(option: &'static str, text: &str) -> Result<Bytes, OptionError> {
+    let size: Bytes = (text.parse()).map_err(|source| OptionError::Size { option, source })?;
+    if size > MAX_MEMORY {
+        let text = text.to_owned();
+        return Err(OptionError::TooMuchMemory { option, text });
+    }
+    Ok(size)
 }
 
 /// Parses `--memory-swap`, with the limit of `--memory`.
@@ -36,15 +48,12 @@ pub fn memory(text: &str) -> Result<Bytes, OptionError> {
 ///
 /// # Errors
 ///
-/// A text that is not a size, a total without a limit of memory, and a total below that limit.
+/// A text that is not a size, a size above [`MAX_MEMORY`], a total without a limit of memory, and a total below that limit.
 pub fn swap(text: &str, memory: Limit<Bytes>) -> Result<Swap, OptionError> {
     if text == "-1" {
         return Ok(Swap::Unlimited);
     }
-    let total: Bytes = text.parse().map_err(|source| OptionError::Size {
-        option: "memory-swap",
-        source,
-    })?;
+    let total = size("memory-swap", text)?;
     match memory {
         // Docker reads 0 as an absent option.
         _ if total == Bytes::ZERO => Ok(Swap::LikeMemory),
@@ -109,11 +118,15 @@ pub fn cpuset(text: &str, machine: &CpuSet) -> Result<CpuSet, OptionError> {
 ///
 /// # Errors
 ///
-/// A text that is not a number, and 1: our init and the command are two processes.
+/// A text that is not a number, a number above [`MAX_PIDS`], and 1: our init and the command are two
+/// processes.
 pub fn pids(text: &str) -> Result<Limit<u64>, OptionError> {
-    match text.parse::<i64>() {
-        Ok(-1 | 0) => Ok(Limit::Unlimited),
-        Ok(count) if count >= 2 => Ok(Limit::At(count.unsigned_abs())),
+    if text == "-1" {
+        return Ok(Limit::Unlimited);
+    }
+    match text.parse::<u64>() {
+        Ok(0) => Ok(Limit::Unlimited),
+        Ok(count @ 2..=MAX_PIDS) => Ok(Limit::At(count)),
         _ => Err(OptionError::Pids(text.to_owned())),
     }
 }
@@ -223,6 +236,35 @@ pub fn variable(text: &str) -> Result<(String, Option<String>), OptionError> {
     Ok((name.to_owned(), value))
 }
 
+/// Parses the text of `--env-file`, as Docker does: a variable on each line, of the form that `--env`
+/// has. Empty lines and lines that begin with `#` have no effect.
+///
+/// # Errors
+///
+/// A line without a name, and a name with a space.
+pub fn variables(text: &str, file: &Path) -> Result<Vec<(String, Option<String>)>, OptionError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let wrong = |wrong| OptionError::VariableLine {
+            file: file.to_owned(),
+            line: index + 1,
+            wrong,
+        };
+        let (name, value) =
+            variable(line).map_err(|_| wrong("write NAME=VALUE, or NAME to pass the value on"))?;
+        if name.contains(char::is_whitespace) {
+            return Err(wrong("the name of a variable contains no space"));
+        }
+        found.push((name, value));
+    }
+    Ok(found)
+}
+
 /// Checks `--workdir`.
 ///
 /// # Errors
@@ -246,10 +288,25 @@ mod tests {
 
     #[test]
     fn memory_below_the_minimum_is_refused_with_the_minimum() {
-        assert_eq!(memory("256M"), Ok(Bytes::from_mib(256)));
+        assert_eq!(memory("256M"), Ok(Limit::At(Bytes::from_mib(256))));
+        assert_eq!(memory("-1"), Ok(Limit::Unlimited));
         let error = memory("1K").unwrap_err().to_string();
         assert!(error.contains(&MIN_MEMORY.to_string()), "{error}");
-        assert!(matches!(memory("12Q"), Err(OptionError::Size { .. })));
+        for text in ["12Q", "", "-2", "NaN", "inf", "1e308"] {
+            let refused = memory(text);
+            assert!(matches!(refused, Err(OptionError::Size { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_no_machine_has_is_refused_with_the_maximum() {
+        for text in ["99999999999G", "4097T", "18446744073709551616"] {
+            let error = memory(text).unwrap_err().to_string();
+            assert_eq!(error, format!("--memory {text}: the maximum is 4096T"));
+            let error = swap(text, Limit::At(MAX_MEMORY)).unwrap_err().to_string();
+            assert_eq!(error, format!("--memory-swap {text}: the maximum is 4096T"));
+        }
+        assert_eq!(memory("4096T"), Ok(Limit::At(MAX_MEMORY)));
     }
 
     #[test]
@@ -283,6 +340,9 @@ mod tests {
             "0",
             "0.001",
             "1e9",
+            "1e308",
+            "NaN",
+            "inf",
             "4.1",
             "-1",
             "",
@@ -307,8 +367,20 @@ mod tests {
         assert_eq!(pids("-1"), Ok(Limit::Unlimited));
         assert_eq!(pids("0"), Ok(Limit::Unlimited));
         assert_eq!(pids("100"), Ok(Limit::At(100)));
-        assert!(pids("1").is_err());
-        assert!(pids("many").is_err());
+        assert_eq!(pids("4194304"), Ok(Limit::At(MAX_PIDS)));
+        for text in [
+            "1",
+            "many",
+            "-2",
+            "4194305",
+            "99999999999999999999",
+            "NaN",
+            "2.5",
+            "",
+        ] {
+            let error = pids(text).unwrap_err().to_string();
+            assert!(error.contains("from 2 to 4194304"), "{error}");
+        }
     }
 
     #[test]
@@ -367,5 +439,24 @@ mod tests {
         assert_eq!(variable("A=b=c"), Ok(("A".into(), Some("b=c".into()))));
         assert_eq!(variable("A"), Ok(("A".into(), None)));
         assert!(variable("=b").is_err());
+    }
+
+    #[test]
+    fn a_file_of_variables_is_read_as_docker_reads_it() {
+        let file = Path::new("f");
+        let text = "\u{feff}A=1\n\n# B=2\n  C= 3 # 4 \nD\n";
+        let read = variables(text, file).unwrap();
+        let value = |value: &str| Some(value.to_owned());
+        assert_eq!(
+            read,
+            [
+                ("A".to_owned(), value("1")),
+                ("C".to_owned(), value(" 3 # 4 ")),
+                ("D".to_owned(), None)
+            ]
+        );
+        let error = variables("A=1\nB C=2\n", file).unwrap_err().to_string();
+        assert!(error.starts_with("--env-file f, line 2: "), "{error}");
+        assert!(variables("=1", file).is_err());
     }
 }

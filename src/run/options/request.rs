@@ -2,11 +2,25 @@
 
 use std::path::PathBuf;
 
-use crate::base::units::{Bytes, CpuSet, Limit, Micros, SizeError};
+use crate::{
+    base::units::{Bytes, CpuSet, Limit, Micros, SizeError},
+    run::options::security::{Security, SecurityError},
+};
+
+/// The limit of processes without `--pids-limit`: Podman's, which stops a fork bomb long before the
+/// machine's own limit and leaves room for what a machine of this size runs. Docker has no default.
+pub const DEFAULT_PIDS: u64 = 2048;
 
 /// The minimum of `--memory`: less cannot hold our init, the first pages of the program and the
 /// page tables.
 pub const MIN_MEMORY: Bytes = Bytes(6 << 20);
+
+/// The maximum of `--memory` and `--memory-swap`: no processor addresses more (52 bits).
+pub const MAX_MEMORY: Bytes = Bytes(1 << 52);
+
+/// The maximum of `--pids-limit`, beyond which the kernel refuses a limit (`PID_MAX_LIMIT`,
+/// include/linux/threads.h).
+pub const MAX_PIDS: u64 = 4 << 20;
 
 /// The period of the CPU quota that `--cpus` becomes: the default of Docker and of the kernel.
 pub const CPU_PERIOD: Micros = Micros(100_000);
@@ -29,6 +43,8 @@ pub struct Request {
     pub user: Option<String>,
     /// The limits of the container's resources.
     pub limits: Limits,
+    /// The capabilities, filters and limits of the container's processes.
+    pub security: Security,
     /// The mounts in the root, in the order of the options.
     pub volumes: Vec<Volume>,
     /// The source of the root.
@@ -59,7 +75,28 @@ pub struct Limits {
     /// The CPUs on which the container may run; `None` for all.
     pub cpuset: Option<CpuSet>,
     /// The limit of processes and threads together.
-    pub pids: Limit<u64>,
+    pub pids: Pids,
+}
+
+/// The limit of processes and threads together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pids {
+    /// At most [`DEFAULT_PIDS`], on a machine that can limit processes.
+    #[default]
+    Default,
+    /// The requested limit.
+    Requested(Limit<u64>),
+}
+
+impl Pids {
+    /// Returns the limit.
+    #[must_use]
+    pub fn limit(self) -> Limit<u64> {
+        match self {
+            Pids::Default => Limit::At(DEFAULT_PIDS),
+            Pids::Requested(limit) => limit,
+        }
+    }
 }
 
 /// The limit of memory and swap together.
@@ -121,6 +158,14 @@ pub enum OptionError {
     /// The memory is below [`MIN_MEMORY`].
     #[error("--memory {0} is too little for a program to start: the minimum is {MIN_MEMORY}")]
     TooLittleMemory(Bytes),
+    /// The size is above [`MAX_MEMORY`].
+    #[error("--{option} {text}: the maximum is {MAX_MEMORY}")]
+    TooMuchMemory {
+        /// The option.
+        option: &'static str,
+        /// The text of the option.
+        text: String,
+    },
     /// `--memory-swap` without `--memory`.
     #[error("--memory-swap is the total of memory and swap: give --memory too")]
     SwapWithoutMemory,
@@ -151,7 +196,9 @@ pub enum OptionError {
         machine: CpuSet,
     },
     /// The value is not a limit of processes.
-    #[error("--pids-limit {0}: write a number of processes, at least 2, or -1 for no limit")]
+    #[error(
+        "--pids-limit {0}: write a number of processes from 2 to {MAX_PIDS}, or -1 for no limit"
+    )]
     Pids(String),
     /// The value is not a volume.
     #[error("--volume {text}: {wrong}")]
@@ -179,6 +226,19 @@ pub enum OptionError {
     /// The working directory is not absolute, or contains `..`.
     #[error("--workdir {0}: write an absolute path without ..")]
     Directory(PathBuf),
+    /// An option of the container's security has a mistake.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// A line of a file of variables has a mistake.
+    #[error("--env-file {file}, line {line}: {wrong}")]
+    VariableLine {
+        /// The file.
+        file: PathBuf,
+        /// The number of the line, from 1 on.
+        line: usize,
+        /// The mistake, with the correct form.
+        wrong: &'static str,
+    },
     /// `--keep` with `--rootfs`.
     #[error(
         "--keep with --rootfs: the container writes to the directory itself, so there are no changes to keep apart"

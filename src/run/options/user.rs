@@ -42,7 +42,7 @@ pub(crate) fn resolve(requested: &str, passwd: &str, group: &str) -> Result<User
         None => (requested, None),
     };
     let user = if user.is_empty() { "0" } else { user };
-    let number = user.parse::<u32>().ok();
+    let number = id(user);
     let entry = entries(passwd).find(|entry| entry.name == user || number == Some(entry.id));
     let uid = entry.as_ref().map(|entry| entry.id).or(number);
     let uid = uid.ok_or_else(|| UserError::NoUser(user.to_owned()))?;
@@ -53,7 +53,7 @@ pub(crate) fn resolve(requested: &str, passwd: &str, group: &str) -> Result<User
         Some(requested) => entries(group)
             .find(|entry| entry.name == requested)
             .map(|entry| entry.id)
-            .or_else(|| requested.parse().ok())
+            .or_else(|| id(requested))
             .ok_or_else(|| UserError::NoGroup(requested.to_owned()))?,
         None => own.unwrap_or(0),
     };
@@ -74,6 +74,11 @@ pub(crate) fn resolve(requested: &str, passwd: &str, group: &str) -> Result<User
         groups,
         home: home.to_owned(),
     })
+}
+
+/// Parses an id. The largest number is none: to the kernel it is -1 (`setuid(2)`).
+fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
 /// A line of /etc/passwd or /etc/group: `name:password:id:rest...` (passwd(5), group(5)).
@@ -134,6 +139,21 @@ mod tests {
     fn nothing_requested_is_number_0_even_without_any_entry() {
         let user = resolve("", "", "").unwrap();
         assert_eq!((user.uid, user.gid), (0, 0));
+    }
+
+    #[test]
+    fn a_number_that_is_no_id_is_refused() {
+        for number in ["4294967295", "4294967296", "-1", "1e3"] {
+            assert_eq!(
+                resolve(number, "", ""),
+                Err(UserError::NoUser(number.into()))
+            );
+            let with_group = format!("0:{number}");
+            assert_eq!(
+                resolve(&with_group, "", ""),
+                Err(UserError::NoGroup(number.into()))
+            );
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::{
     collections::HashMap,
     ffi::{CString, OsStr},
-    io::{self, Write},
+    io,
     os::{fd::AsFd, unix::ffi::OsStrExt},
     path::Path,
     sync::Arc,
@@ -31,7 +31,13 @@ use nix::{
 };
 use oci_spec::runtime::Spec;
 
-use crate::base::sys::process::{self, Lifeline};
+use crate::{
+    base::{
+        output::{complain, escaped},
+        sys::process::{self, Lifeline},
+    },
+    run::process::confinement::Confinement,
+};
 
 /// The exit status for a missing program, as in a shell.
 const NOT_FOUND: i32 = 127;
@@ -42,13 +48,16 @@ const NOT_EXECUTABLE: i32 = 126;
 #[derive(Debug, Clone)]
 pub(crate) struct Init {
     lifeline: Arc<Lifeline>,
+    confinement: Arc<Confinement>,
 }
 
 impl Init {
-    /// Returns the executor for the lifeline of this process.
-    pub(crate) fn new(lifeline: Lifeline) -> Init {
+    /// Returns the executor for the lifeline of this process, with the confinement of process 1 and
+    /// of the command.
+    pub(crate) fn new(lifeline: Lifeline, confinement: Confinement) -> Init {
         Init {
             lifeline: Arc::new(lifeline),
+            confinement: Arc::new(confinement),
         }
     }
 }
@@ -65,7 +74,11 @@ impl Executor for Init {
         let wrong = |error: Errno| {
             ExecutorSetEnvsError::Other(format!("cannot bind process 1 to its parent: {error}"))
         };
-        self.lifeline.bind().map_err(wrong)
+        self.lifeline.bind().map_err(wrong)?;
+        let wrong = |error: Errno| {
+            ExecutorSetEnvsError::Other(format!("cannot make a session keyring: {error}"))
+        };
+        Confinement::separate_keys().map_err(wrong)
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
@@ -78,20 +91,21 @@ impl Executor for Init {
         let args = strings(process.args())?;
         let env = strings(process.env())?;
         let terminal = process.terminal().unwrap_or(false);
-        let status = run_command(&args, &env, terminal);
+        let command = || exec_command(&args, &env, terminal);
+        let status = run_command(&self.confinement, command);
         process::exit_now(status)
     }
 }
 
-/// Runs the command to its end. Returns only a status for a failed start, since the end of the
-/// command ends this process.
-fn run_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
+/// Runs the command to its end, under the confinement. Returns only a status for a failed start,
+/// since the end of the command ends this process.
+fn run_command(confinement: &Confinement, command: impl FnOnce() -> i32) -> i32 {
     let _ = reopen_null_streams();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
-    let child = match process::forked(|| exec_command(args, env, terminal)) {
+    let child = match confinement.fork(command) {
         Ok(child) => child,
         Err(error) => {
-            complain(&format!("cannot fork the command's process: {error}"));
+            complain(&format!("cannot start the command's process: {error}"));
             return NOT_EXECUTABLE;
         }
     };
@@ -153,7 +167,7 @@ fn exec_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
     let Some(program) = args.first() else {
         return NOT_FOUND;
     };
-    let shown = program.to_string_lossy();
+    let shown = escaped(OsStr::from_bytes(program.as_bytes()));
     let mut refused = None;
     for path in candidates(program, env) {
         match process::become_program(&path, args, env) {
@@ -248,9 +262,4 @@ fn reopen_null_streams() -> nix::Result<()> {
 fn is_read_only_null(stream: impl AsFd, null: u64) -> nix::Result<bool> {
     let flags = OFlag::from_bits_truncate(fcntl(stream.as_fd(), FcntlArg::F_GETFL)?);
     Ok(fstat(stream.as_fd())?.st_rdev == null && flags & OFlag::O_ACCMODE == OFlag::O_RDONLY)
-}
-
-/// Prints one line on the container's standard error, as a shell does.
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "plimsoll: {line}");
 }

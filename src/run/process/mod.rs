@@ -3,7 +3,12 @@
 /// A start of this program from a read-only mount, which keeps the program's file from containers.
 pub(crate) mod reexec;
 
+/// The confinement of a container's processes.
+pub(crate) mod confinement;
+
 /// Process 1 of a container.
+///
+/// Uses [`confinement`].
 pub(crate) mod init;
 
 /// The terminal of a container.

@@ -46,11 +46,7 @@ fn reexec() -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let exe = open(EXE, flags, Mode::empty())?;
     let exe = mount::clone_tree(exe.as_fd(), Depth::Alone)?;
-    let writes = Forbid {
-        writes: true,
-        devices: false,
-    };
-    mount::forbid(exe.as_fd(), writes, Depth::Alone)?;
+    mount::forbid(exe.as_fd(), Forbid::writes_if(true), Depth::Alone)?;
     let string = |text: OsString| CString::new(text.into_vec()).unwrap_or_default();
     let args: Vec<CString> = env::args_os().map(string).collect();
     let variable = |(name, value): (OsString, OsString)| {

@@ -19,12 +19,14 @@ use crate::{
 pub(crate) const NO_DEVICES: Forbid = Forbid {
     writes: false,
     devices: true,
+    programs: false,
 };
 
 /// The restriction of a read-only mount.
 pub(crate) const READ_ONLY: Forbid = Forbid {
     writes: true,
     devices: true,
+    programs: false,
 };
 
 /// Opens a path, without the right to read or write the object.

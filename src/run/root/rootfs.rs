@@ -6,7 +6,6 @@
 //! is missing in the root is created, recorded, and removed from the kept changes.
 
 use std::{
-    io::{self, Write},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     slice,
@@ -17,6 +16,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use crate::{
     base::{
         mountinfo::{self, visible},
+        output::{complain, escaped},
         paths::DEFAULT_MOUNTPOINT,
         sys::mount::{Depth, forbid},
     },
@@ -181,13 +181,12 @@ impl Rootfs {
     }
 }
 
-/// Prints one line on standard error; ignores a closed standard error.
+/// Prints which mount of the host the container lacks.
 fn warn_of_silent(point: &Path) {
-    let line = format!("the container lacks {}", point.display()).replace('\n', " ");
-    let _ = writeln!(
-        io::stderr(),
-        "plimsoll: {line}: that mount of the host does not answer"
-    );
+    let point = escaped(point);
+    complain(&format!(
+        "the container lacks {point}: that mount of the host does not answer"
+    ));
 }
 
 impl Drop for Rootfs {

@@ -129,7 +129,7 @@ impl Instance {
         }
         let lock = match descriptors.take(&Name::Lock) {
             Some(lock) => lock,
-            None => lock::acquire(&settings.mountpoint)?,
+            None => lock::acquire_to_resume(&settings.mountpoint)?,
         };
         let mut instance = Instance::new(settings, lock, store, connections)?;
         instance.is_resumed = true;
@@ -177,15 +177,11 @@ impl Instance {
     }
 
     /// Takes the ownership of the mounts, which are unmounted from now on when the instance is
-    /// dropped, and writes the pid of this process into the lock. No other daemon may serve.
-    ///
-    /// # Errors
-    /// When the lock cannot be written.
-    pub(super) fn own(&mut self) -> Result<()> {
+    /// dropped. No other daemon may serve.
+    pub(super) fn own(&mut self) {
         for connection in &mut self.connections {
             connection.unmount_on_drop();
         }
-        lock::write_pid(&self.lock)
     }
 
     /// Opens the word that tells which daemon may serve.
@@ -227,10 +223,8 @@ impl Instance {
         }
         for (place, connection) in (0..).zip(&self.connections) {
             let last = self.store.marked(place);
-            let oldest = match connection.side() {
-                Some(Side::Direct) => self.server.oldest_waiting(),
-                _ => None,
-            };
+            let side = connection.side();
+            let oldest = side.and_then(|side| self.server.oldest_waiting(side));
             if !connection.recover(oldest.unwrap_or(last).min(last)..=last) {
                 tracing::info!(
                     connection = connection.handshake().name,

@@ -12,7 +12,7 @@ use super::{
     takeover,
 };
 use crate::{
-    base::metrics,
+    base::{metrics, output},
     serve::{fuse::Server, handover::Descriptors},
     view::answer,
 };
@@ -23,7 +23,6 @@ use signal_hook::{
 };
 use std::{
     fs,
-    io::Write,
     path::PathBuf,
     sync::{
         Arc,
@@ -60,7 +59,10 @@ pub(super) fn live(
     if settings.mode == Mode::Embedded && is_first {
         write_ready()?;
     }
-    instance.own()?;
+    instance.own();
+    if settings.mode != Mode::Embedded {
+        lock::write_pid(&settings.mountpoint);
+    }
     instance.allow_background();
     forward_signals(signals, events.clone());
     if settings.mode != Mode::Embedded && !resumed {
@@ -120,9 +122,7 @@ fn forward_signals(mut signals: Signals, events: Sender<Event>) {
 
 /// Notifies the process that started an embedded daemon that the daemon serves.
 fn write_ready() -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ready").context("cannot write to standard output")?;
-    out.flush().context("cannot write to standard output")
+    Ok(output::print("ready\n")?)
 }
 
 /// Sends the supervisor messages from a thread. Attaches pending containers and calls `watch`
@@ -154,8 +154,10 @@ fn listen_for_successors(
     supervisor: &Arc<Supervisor>,
     events: &Sender<Event>,
 ) -> Result<PathBuf> {
-    let path = lock::run_file(&instance.mountpoint, "socket")?;
-    let listening = ReplaceListener::bind(&path)
+    let path = lock::run_path(&instance.mountpoint, "socket");
+    let listening = lock::make_directory()
+        .map_err(Into::into)
+        .and_then(|()| ReplaceListener::bind(&path))
         .and_then(|listener| Ok((listener, Handover::new(instance, supervisor)?)));
     let events = events.clone();
     match listening {

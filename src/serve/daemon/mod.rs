@@ -5,6 +5,7 @@ mod containers;
 mod instance;
 mod live;
 mod lock;
+mod lock_holder;
 mod mountpoint;
 mod pending_attach;
 mod post_stop;
@@ -16,7 +17,7 @@ mod successor;
 mod supervisor;
 mod takeover;
 
-pub use lock::lock_path;
+pub use lock::{lock_path, pid_path};
 pub use post_stop::clean_up;
 pub use serve::serve;
 pub use settings::{Mode, ServeSettings};

@@ -13,14 +13,14 @@ pub(super) struct PendingAttach {
     mountpoint: PathBuf,
     /// The configuration file, which determines the containers that get their files.
     config_file: PathBuf,
-    /// The time of the last change of the notes, at the last search.
-    seen: Cell<Option<SystemTime>>,
+    /// The times of the last changes of the notes, at the last search.
+    seen: Cell<[Option<SystemTime>; 2]>,
 }
 
 impl PendingAttach {
     /// Prepares the search for a daemon with these settings.
     pub(super) fn new(settings: &ServeSettings) -> PendingAttach {
-        if let Err(error) = notes::create_directory() {
+        if let Err(error) = notes::create_directories() {
             tracing::warn!(%error, "containers cannot leave notes that they wait for their files");
         }
         PendingAttach {
@@ -33,7 +33,7 @@ impl PendingAttach {
     /// Starts a process that attaches every waiting container, if a note has changed since the last
     /// call. Does not wait for that process.
     pub(super) fn poll(&self) {
-        let changed = notes::last_change();
+        let changed = notes::last_changes();
         if self.seen.replace(changed) == changed || !notes::is_any_pending() {
             return;
         }

@@ -89,7 +89,7 @@ impl Predecessor {
         end: Instant,
         mountpoint: &Path,
     ) -> Result<Option<(Predecessor, Descriptors)>> {
-        let path = lock::run_file(mountpoint, "socket")?;
+        let path = lock::run_path(mountpoint, "socket");
         loop {
             if let Ok(Some(next)) = Predecessor::connect_at(&path) {
                 return Ok(Some(next));
@@ -111,7 +111,7 @@ impl Predecessor {
     }
 
     fn connect_until(end: Instant, mountpoint: &Path) -> Result<(Predecessor, Descriptors)> {
-        let path = lock::run_file(mountpoint, "socket")?;
+        let path = lock::run_path(mountpoint, "socket");
         loop {
             let connected = Predecessor::connect_at(&path);
             let is_dead = matches!(
@@ -119,7 +119,7 @@ impl Predecessor {
                 Ok(None) | Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ECONNRESET)
             );
             // A keeper that starts the next daemon holds the lock for that one.
-            if is_dead && Instant::now() < end && lock::is_held(mountpoint)? {
+            if is_dead && Instant::now() < end && lock::is_held(mountpoint) {
                 thread::sleep(CONNECT_RETRY_INTERVAL);
                 continue;
             }

@@ -113,7 +113,7 @@ fn live_under_keeper(settings: &ServeSettings, mut start: Start) -> Result<()> {
     if let Ok(mut instance) = Instance::resume(settings, &mut start.descriptors) {
         // Containers first: their readers would wait for an answer for ever.
         containers::remove_view(&instance.points())?;
-        instance.own()?;
+        instance.own();
         instance.unmount();
     }
     Ok(())

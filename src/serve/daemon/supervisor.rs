@@ -7,6 +7,7 @@ use crate::{
     serve::{
         fuse::Server,
         handover::{Channel, Descriptors, Message, Name},
+        keeper::Backoff,
         wire::{GATE, Side, Work, WorkerProgress, has_waiting_request, refuse_request},
     },
 };
@@ -14,16 +15,20 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::ExitStatusExt,
+    },
     process::Child,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-/// The pause before another keeper is started, after one that this daemon started died or did not
-/// start. The pause limits the rate of keepers that die at once.
-const KEEPER_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The maximum pause before another keeper is started, after one that this daemon started ended by
+/// itself or did not start. A keeper that was killed is followed at once: the time without a keeper is
+/// that of the start of a process, which has the descriptors before it runs.
+const MAX_KEEPER_PAUSE: Duration = Duration::from_secs(1);
 
 /// The supervisor of a daemon.
 #[derive(Debug)]
@@ -42,6 +47,10 @@ pub(super) struct KeeperLink {
     channel: Channel,
     /// The keeper's process, if this daemon started it. The first keeper started the daemon instead.
     process: Option<Child>,
+    /// The start of this link.
+    started: Instant,
+    /// The pauses between keepers.
+    backoff: Backoff,
 }
 
 impl Supervisor {
@@ -50,6 +59,8 @@ impl Supervisor {
         Supervisor::Keeper(Mutex::new(KeeperLink {
             channel,
             process: None,
+            started: Instant::now(),
+            backoff: Backoff::default(),
         }))
     }
 
@@ -239,14 +250,21 @@ impl Supervisor {
         tracing::warn!("the keeper died: starting another one");
         let mut keeper = keeper.lock();
         if let Some(mut dead) = keeper.process.take() {
-            let _ = dead.wait();
-            thread::sleep(KEEPER_RETRY_INTERVAL);
+            let killed = dead
+                .wait()
+                .map(|status| status.signal() == Some(nix::libc::SIGKILL));
+            let lived = keeper.started.elapsed();
+            let pause = keeper.backoff.pause(killed.unwrap_or(false), lived);
+            thread::sleep(pause.min(MAX_KEEPER_PAUSE));
         }
         match start_keeper(settings, descriptors) {
-            Ok(started) => *keeper = started,
+            Ok(started) => {
+                let backoff = std::mem::take(&mut keeper.backoff);
+                *keeper = KeeperLink { backoff, ..started };
+            }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "there is no keeper");
-                thread::sleep(KEEPER_RETRY_INTERVAL);
+                thread::sleep(MAX_KEEPER_PAUSE);
             }
         }
     }
@@ -325,5 +343,7 @@ fn start_keeper(settings: &ServeSettings, descriptors: &Descriptors) -> Result<K
     Ok(KeeperLink {
         channel,
         process: Some(process),
+        started: Instant::now(),
+        backoff: Backoff::default(),
     })
 }

@@ -61,6 +61,7 @@ pub(super) fn start(
     drop(descriptors);
     let lock = match held_lock {
         Some(lock) => lock,
+        None if settings.mode == Mode::Embedded => lock::private()?,
         None => lock::acquire(&settings.mountpoint)?,
     };
     let mut instance = Instance::begin(settings, lock)?;

@@ -43,12 +43,13 @@
 use super::{
     content_cache::Content,
     error::ReplyError,
-    reply::{PAGE_OF_NEWLINES, REMOVABLE_TTL, page_of, slice},
+    reply::{PAGE_OF_NEWLINES, PER_CALLER_TTL, REMOVABLE_TTL, page_of, slice},
     request::work,
     server::Server,
 };
 use crate::{
-    base::units::{Micros, Tid},
+    base::units::{Key, Micros, Tid},
+    facts::container::Sight,
     serve::{
         tree::{CachedEntry, Entry, Owner},
         wire::Side,
@@ -74,7 +75,7 @@ const RECHECK_INTERVAL: Micros = Micros(1_000);
 const FIRST_CONTAINER_OFFSET: u64 = 255;
 
 /// The file system of the cached connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cached(pub Arc<Server>);
 
 impl Cached {
@@ -84,6 +85,7 @@ impl Cached {
         &self,
         parent: INodeNo,
         name: &OsStr,
+        tid: Tid,
     ) -> Result<(Duration, Duration, FileAttr), ReplyError> {
         let parent = CachedEntry::from_inode(parent.0).ok_or(ReplyError::Absent)?;
         let name = name.to_str().ok_or(ReplyError::Absent)?;
@@ -94,7 +96,7 @@ impl Cached {
                 CachedEntry::Root,
                 CachedEntry::Served(Entry::Directory(Owner::Container(key), _)),
             ) => {
-                self.0.answers.container(key)?;
+                self.0.must_show(key, tid)?;
             }
             (_, CachedEntry::Served(entry) | CachedEntry::DirectLink(entry))
                 if !self.0.answers.has(&entry.path()) =>
@@ -103,22 +105,22 @@ impl Cached {
             }
             _ => {}
         }
-        let entry_ttl = if child == CachedEntry::SelfLink {
-            Duration::ZERO
-        } else {
-            REMOVABLE_TTL
+        let entry_ttl = match parent {
+            CachedEntry::Root => PER_CALLER_TTL,
+            _ => REMOVABLE_TTL,
         };
         let attributes = self.attributes(child, OPEN_MAX_AGE)?;
         Ok((ttl(child), entry_ttl, attributes))
     }
 
-    /// Lists a directory: offset, name and entry of each child. The root lists the containers that
-    /// have read a file.
+    /// Lists a directory for the thread `tid`: offset, name and entry of each child. The root lists the
+    /// containers that have read a file and that the thread may find.
     ///
     /// The offset of a child stays, whichever other children come or go between two calls.
     fn list_directory(
         &self,
         inode: INodeNo,
+        tid: Tid,
     ) -> Result<Vec<(u64, String, CachedEntry)>, ReplyError> {
         let node = CachedEntry::from_inode(inode.0).ok_or(ReplyError::Absent)?;
         let own = [".", ".."].map(|name| (name.to_owned(), node));
@@ -137,8 +139,10 @@ impl Cached {
             .map(|(offset, (name, child))| (offset, name, child))
             .collect();
         if node == CachedEntry::Root {
+            let sight = self.0.answers.sight(tid).map_err(|_| ReplyError::Absent)?;
             let known = self.0.answers.known_containers().into_iter();
-            list.extend(known.filter_map(|key| {
+            let is_shown = |key: &Key| sight == Sight::All || self.0.answers.is_shown(*key, &sight);
+            list.extend(known.filter(is_shown).filter_map(|key| {
                 let offset = key.0.checked_add(FIRST_CONTAINER_OFFSET)?;
                 let entry = Entry::container_root(key)?;
                 Some((offset, key.to_string(), CachedEntry::Served(entry)))
@@ -248,14 +252,15 @@ impl Filesystem for Cached {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.0.run(work(Side::Cached, request, parent), || {
-            match self.find_child(parent, name) {
+        let (this, name) = (self.clone(), name.to_owned());
+        let (work, task) = (work(Side::Cached, request, parent), Tid(request.pid()));
+        self.0
+            .run_fairly(work, move || match this.find_child(parent, &name, task) {
                 Ok((ttl, entry_ttl, attributes)) => {
                     reply.entry_with_ttls(&ttl, &entry_ttl, &attributes, Generation(0));
                 }
                 Err(error) => reply.error(error.errno()),
-            }
-        });
+            });
     }
 
     fn getattr(
@@ -265,27 +270,28 @@ impl Filesystem for Cached {
         handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        self.0.run(work(Side::Cached, request, inode), || {
+        let (this, work) = (self.clone(), work(Side::Cached, request, inode));
+        self.0.run_fairly(work, move || {
             let Some(node) = CachedEntry::from_inode(inode.0) else {
                 return reply.error(Errno::ENOENT);
             };
             let max_age = if handle.is_some() {
-                self.held_max_age()
+                this.held_max_age()
             } else {
                 OPEN_MAX_AGE
             };
-            match self.attributes(node, max_age) {
-                Ok(attributes) => reply.attr(&self.ttl(node, handle.is_some()), &attributes),
-                Err(error) => reply.error(self.report(node, &error)),
+            match this.attributes(node, max_age) {
+                Ok(attributes) => reply.attr(&this.ttl(node, handle.is_some()), &attributes),
+                Err(error) => reply.error(this.report(node, &error)),
             }
         });
     }
 
     fn readlink(&self, request: &Request, inode: INodeNo, reply: ReplyData) {
-        self.0.run(
-            work(Side::Cached, request, inode),
-            || match CachedEntry::from_inode(inode.0) {
-                Some(CachedEntry::SelfLink) => match self.0.container_key(Tid(request.pid())) {
+        let (this, work) = (self.clone(), work(Side::Cached, request, inode));
+        self.0
+            .run_fairly(work, move || match CachedEntry::from_inode(inode.0) {
+                Some(CachedEntry::SelfLink) => match this.0.container_key(work.tid) {
                     Ok(key) => reply.data(key.to_string().as_bytes()),
                     Err(error) => reply.error(error.errno()),
                 },
@@ -294,8 +300,7 @@ impl Filesystem for Cached {
                     None => reply.error(Errno::EINVAL),
                 },
                 None => reply.error(Errno::ENOENT),
-            },
-        );
+            });
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -313,22 +318,21 @@ impl Filesystem for Cached {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.0.run(
-            work(Side::Cached, request, inode),
-            || match CachedEntry::from_inode(inode.0) {
+        let (this, work) = (self.clone(), work(Side::Cached, request, inode));
+        self.0
+            .run_fairly(work, move || match CachedEntry::from_inode(inode.0) {
                 Some(node @ CachedEntry::Served(entry)) => {
-                    match self.content(entry, self.held_max_age()) {
+                    match this.content(entry, this.held_max_age()) {
                         Ok(content) => {
                             let mut page = PAGE_OF_NEWLINES;
                             let filled = page_of(&content.bytes, flags, &mut page);
                             reply.data(slice(filled, offset, size));
                         }
-                        Err(error) => reply.error(self.report(node, &error)),
+                        Err(error) => reply.error(this.report(node, &error)),
                     }
                 }
                 _ => reply.error(Errno::EINVAL),
-            },
-        );
+            });
     }
 
     fn readdir(
@@ -339,8 +343,10 @@ impl Filesystem for Cached {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        self.0.run(work(Side::Cached, request, inode), || {
-            let list = match self.list_directory(inode) {
+        let (this, task) = (self.clone(), Tid(request.pid()));
+        let work = work(Side::Cached, request, inode);
+        self.0.run_fairly(work, move || {
+            let list = match this.list_directory(inode, task) {
                 Ok(list) => list,
                 Err(error) => return reply.error(error.errno()),
             };
@@ -370,7 +376,6 @@ impl Filesystem for Cached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::units::Key;
 
     #[test]
     fn only_files_are_asked_for_again_at_once() {

@@ -2,22 +2,24 @@
 //! reply.
 
 use super::{
-    reply::{PERMANENT_TTL, slice},
+    reply::{PERMANENT_TTL, content_owner, slice},
     request::work,
-    server::{Server, content_owner, kind},
+    server::{Server, kind},
 };
 use crate::{
     base::units::Tid,
     serve::{tree::Entry, wire::Side},
 };
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
-    OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs,
-    ReplyWrite, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyPoll,
+    ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use std::{
     ffi::OsStr,
+    io,
+    os::unix::ffi::OsStrExt,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -29,6 +31,14 @@ use std::{
 pub struct Direct(pub Arc<Server>);
 
 impl Filesystem for Direct {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // For `no_mmap`. A kernel without backing files has no such capability.
+        if config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok() {
+            let _ = config.set_max_stack_depth(1);
+        }
+        Ok(())
+    }
+
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (this, work) = (self.clone(), work(Side::Direct, request, parent));
         let name = name.to_owned();
@@ -71,6 +81,10 @@ impl Filesystem for Direct {
             work(Side::Direct, request, inode),
             || match Entry::from_inode(inode.0) {
                 Some(Entry::Link(_, link)) => reply.data(link.target().as_bytes()),
+                Some(entry) if entry.is_link() => match self.0.answers.link_target(&entry.path()) {
+                    Some(target) => reply.data(target.as_os_str().as_bytes()),
+                    None => reply.error(Errno::ENOENT),
+                },
                 _ => reply.error(Errno::EINVAL),
             },
         );
@@ -80,10 +94,7 @@ impl Filesystem for Direct {
         let (this, work) = (self.clone(), work(Side::Direct, request, inode));
         self.0
             .run_fairly(work, move || match this.open_file(inode, work.tid, flags) {
-                Ok(handle) => reply.opened(
-                    handle,
-                    FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH,
-                ),
+                Ok(handle) => this.0.no_mmap.reply(reply, handle),
                 Err(errno) => reply.error(errno),
             });
     }

@@ -28,6 +28,10 @@ impl Direct {
         if is_written && !is_pressure {
             return Err(ReplyError::ReadOnly.errno());
         }
+        // As for the kernel's own file. `no_mmap` has no backing file for such an open.
+        if flags.0 & libc::O_DIRECT != 0 {
+            return Err(Errno::EINVAL);
+        }
         let handle = self
             .0
             .caller(owner, tid)

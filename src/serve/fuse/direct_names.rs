@@ -28,7 +28,7 @@ impl Direct {
         let entry = parent.child(name).ok_or(ReplyError::Absent)?;
         let is_there = match entry {
             Entry::Directory(Owner::Container(key), _) if parent == Entry::OwnTrees => {
-                self.0.answers.container(key)?;
+                self.0.must_show(key, tid)?;
                 true
             }
             Entry::System(owner, attribute) => {
@@ -113,7 +113,7 @@ impl Direct {
 /// Returns the TTL of the name of an entry in its directory.
 fn name_ttl(parent: Entry, entry: Entry) -> Duration {
     match entry {
-        Entry::Directory(Owner::Container(_), _) if parent == Entry::OwnTrees => REMOVABLE_TTL,
+        Entry::Directory(Owner::Container(_), _) if parent == Entry::OwnTrees => PER_CALLER_TTL,
         Entry::System(_, attribute) => match attribute.subject() {
             Subject::Machine => REMOVABLE_TTL,
             device if attribute != Attribute::directory(device) => REMOVABLE_TTL,

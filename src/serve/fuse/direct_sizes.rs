@@ -12,8 +12,7 @@
 
 use super::{
     direct::Direct,
-    reply::{PERMANENT_TTL, SIZE_TTL},
-    server::content_owner,
+    reply::{PERMANENT_TTL, SIZE_TTL, content_owner},
 };
 use crate::{
     base::units::Tid,

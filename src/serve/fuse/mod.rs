@@ -9,6 +9,7 @@
 //! server         Server: the state that both file systems share
 //! content_cache  ContentCache: the latest contents of the files, by inode number
 //! open_files     OpenFiles: the open files of the direct connection, kept for a successor
+//! no_mmap        NoMmap: the refusal of mmap(2) for the files of the direct connection
 //! triggers       Triggers: the triggers on pressure files
 //! suspects       Suspects: the requests in work, of which a daemon may die
 //! shares         Shares: the share of each container in the daemon's work
@@ -25,6 +26,7 @@ mod direct_files;
 mod direct_names;
 mod direct_sizes;
 mod error;
+mod no_mmap;
 mod open_files;
 mod reply;
 mod request;

@@ -103,8 +103,7 @@ impl OpenFiles {
             is_privileged,
         };
         let mut table = self.table.lock();
-        table.last += 1;
-        let handle = table.last;
+        let handle = table.next();
         table.put(handle, open.clone())?;
         drop(table);
         self.put(handle, &open);
@@ -213,6 +212,17 @@ impl InheritedFile {
 }
 
 impl OpenFileTable {
+    /// Returns a handle that no open file has.
+    fn next(&mut self) -> u64 {
+        loop {
+            // A corrupt state may hold the largest number.
+            self.last = self.last.wrapping_add(1);
+            if !self.files.contains_key(&self.last) {
+                return self.last;
+            }
+        }
+    }
+
     /// Adds an open file, and counts it for its container.
     fn put(&mut self, handle: u64, open: OpenFile) -> Result<(), TooManyOpenFiles> {
         if let Some(key) = open.key() {
@@ -299,6 +309,21 @@ mod tests {
         );
         handles.iter().for_each(|handle| files.remove(*handle));
         assert!(files.table.lock().held.is_empty());
+    }
+
+    #[test]
+    fn a_handle_that_no_daemon_gave_out_keeps_nobody_from_opening() {
+        let files = OpenFiles::new(Arc::new(Store::new().unwrap()));
+        let open = OpenFile {
+            caller: Caller::Host,
+            content: None,
+            is_privileged: false,
+        };
+        for foreign in [u64::MAX, 0] {
+            files.keep(foreign, open.clone()).unwrap();
+        }
+        let handle = files.add(Caller::Host, false).unwrap();
+        assert!(handle != 0 && handle != u64::MAX, "{handle}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Parts of a reply: attributes, TTLs, and the slice of the content that a read gets.
 
-use crate::view::answer::MIN_PAGE_SIZE;
+use crate::{
+    serve::tree::{Entry, Owner},
+    view::answer::MIN_PAGE_SIZE,
+};
 use fuser::{FileAttr, FileType, INodeNo, OpenFlags};
 use std::time::{Duration, SystemTime};
 
@@ -90,6 +93,14 @@ pub fn slice(content: &[u8], offset: u64, size: u32) -> &[u8] {
     let rest = content.get(start..).unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     rest.get(..size).unwrap_or(rest)
+}
+
+/// Returns the owner of a file whose size is that of its content; `None` for any other entry.
+pub(super) fn content_owner(entry: Entry) -> Option<Owner> {
+    match entry {
+        Entry::File(owner, file) if !file.is_in_sysfs() => Some(owner),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

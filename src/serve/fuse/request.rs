@@ -1,8 +1,11 @@
 //! The run of one request: its identity, panic guard, and the file that the request is about.
 
-use crate::base::{metrics, units::Tid};
+use crate::base::{
+    metrics,
+    units::{Key, Tid},
+};
 use crate::serve::{
-    tree::{Entry, Owner},
+    tree::{CachedEntry, Entry, Owner},
     wire::{Side, Work},
 };
 use fuser::{INodeNo, Request};
@@ -58,6 +61,21 @@ pub(super) fn guarded(handler: impl FnOnce()) {
             file = current_file(),
             "a request panicked and was answered EIO"
         );
+    }
+}
+
+/// Returns the container whose own file or directory a request is about.
+pub(super) fn owner(work: Work) -> Option<Key> {
+    let entry = match work.side {
+        Side::Direct => Entry::from_inode(work.inode)?,
+        Side::Cached => match CachedEntry::from_inode(work.inode)? {
+            CachedEntry::Served(entry) | CachedEntry::DirectLink(entry) => entry,
+            CachedEntry::Root | CachedEntry::SelfLink => return None,
+        },
+    };
+    match entry.owner()? {
+        Owner::Container(key) => Some(key),
+        Owner::Caller => None,
     }
 }
 

@@ -3,9 +3,10 @@
 use super::{
     content_cache::{Content, ContentCache},
     error::ReplyError,
+    no_mmap::NoMmap,
     open_files::OpenFiles,
     reply::{attributes, block_size},
-    request::{file_of, guarded, set_inode},
+    request::{file_of, guarded, owner, set_inode},
     shares::Shares,
     strikes::Strikes,
     suspects::Suspects,
@@ -18,7 +19,7 @@ use crate::{
         sys::{self, chain},
         units::{Key, Micros, Tid},
     },
-    facts::container::{Caller, Container},
+    facts::container::{Caller, Container, Sight},
     serve::{
         tree::{Entry, Owner},
         wire::{GATE, RESENT, Side, Work},
@@ -48,6 +49,7 @@ pub struct Server {
     max_sizes: Vec<u64>,
     pub(super) contents: ContentCache,
     pub(super) open_files: OpenFiles,
+    pub(super) no_mmap: NoMmap,
     pub(super) triggers: Triggers,
     store: Arc<Store>,
     pub(super) suspects: Suspects,
@@ -59,7 +61,7 @@ pub struct Server {
 
 impl Server {
     /// Serves those answers, and records open files and requests for a successor in the store. Each
-    /// container may use `share` hundredths of a CPU of the daemon's work on the direct connection.
+    /// container may use `share` hundredths of a CPU of the daemon's work.
     #[must_use]
     pub fn new(answers: Arc<Answers>, store: Arc<Store>, share: u32) -> Server {
         Server {
@@ -68,6 +70,7 @@ impl Server {
             contents: ContentCache::default(),
             answers,
             open_files: OpenFiles::new(Arc::clone(&store)),
+            no_mmap: NoMmap::new(Arc::clone(&store)),
             triggers: Triggers::default(),
             suspects: Suspects::new(Arc::clone(&store)),
             shares: Shares::new(share),
@@ -112,13 +115,13 @@ impl Server {
                 None => handler(),
                 Some(key) => match self.shares.wait_for_share(key, work, handler) {
                     Ok(oldest) => {
-                        self.suspects.note_oldest_waiting(oldest);
+                        self.suspects.note_oldest_waiting(work.side, oldest);
                         return false;
                     }
                     Err(handler) => handler(),
                 },
             }
-            self.charge(work.tid, begun);
+            self.charge(work, begun);
             true
         };
         GATE.pass(work, self.recorded(work, run));
@@ -128,9 +131,11 @@ impl Server {
     /// While requests wait, also a thread that is not known yet is identified: else each new thread
     /// would have a share of its own.
     fn payer(&self, work: Work) -> Option<Key> {
-        match Entry::from_inode(work.inode).and_then(Entry::owner) {
-            Some(Owner::Container(key)) => Some(key),
-            _ => match self.shares.container(work.tid) {
+        match owner(work) {
+            Some(key) => Some(key),
+            // The kernel holds the directory during a lookup, and the root is everybody's.
+            None if work.side == Side::Cached => None,
+            None => match self.shares.container(work.tid) {
                 None if self.shares.is_any_waiting() => self.container_key(work.tid).ok(),
                 known => known.flatten(),
             },
@@ -138,15 +143,27 @@ impl Server {
     }
 
     /// Charges the container that caused the present request with the CPU time since `begun`.
-    fn charge(&self, tid: Tid, begun: Micros) {
-        let known = GATE
+    fn charge(&self, work: Work, begun: Micros) {
+        let payer = match (owner(work), work.side) {
+            (None, Side::Direct) => self.note_thread(work.tid),
+            (owner, _) => owner,
+        };
+        if let Some(key) = payer {
+            let used = sys::thread_time().less(begun);
+            self.shares.charge(key, used);
+        }
+    }
+
+    /// Returns the container of the thread that caused the present request, and remembers it.
+    fn note_thread(&self, tid: Tid) -> Option<Key> {
+        let found = GATE
             .container()
             .or_else(|| match self.shares.container(tid) {
                 None => self.container_key(tid).ok(),
                 known => known.flatten(),
             });
-        let used = sys::thread_time().less(begun);
-        self.shares.charge(known, tid, used);
+        self.shares.note_thread(tid, found);
+        found
     }
 
     /// Runs the requests that wait for their container's share, for ever.
@@ -157,11 +174,11 @@ impl Server {
             let run = || {
                 let begun = sys::thread_time();
                 job();
-                self.charge(work.tid, begun);
+                self.charge(work, begun);
                 true
             };
             GATE.pass_late(work, self.recorded(work, run));
-            self.suspects.note_oldest_waiting(oldest);
+            self.suspects.note_oldest_waiting(work.side, oldest);
         }
     }
 
@@ -203,11 +220,11 @@ impl Server {
         refused.collect()
     }
 
-    /// Returns the smallest number of a request that waited for its container's share when the daemon
-    /// before this one ended.
+    /// Returns the smallest number of a request that waited for its container's share on that side when
+    /// the daemon before this one ended.
     #[must_use]
-    pub fn oldest_waiting(&self) -> Option<u64> {
-        self.suspects.oldest_waiting()
+    pub fn oldest_waiting(&self, side: Side) -> Option<u64> {
+        self.suspects.oldest_waiting(side)
     }
 
     fn strike(&self, key: Option<Key>, file: &str) {
@@ -237,7 +254,7 @@ impl Server {
                     ..constant
                 };
             }
-            Entry::File(..) | Entry::System(..) if !entry.is_directory() => entry.path(),
+            _ if constant.kind == FileType::RegularFile => entry.path(),
             _ => return constant,
         };
         let kernel = self.answers.kernel_size_and_mode(&path);
@@ -334,6 +351,20 @@ impl Server {
         }
     }
 
+    /// Refuses the look-up of a container's directory by a thread that may not find that container: the
+    /// directory does not exist for it. The name must have a TTL of 0, or the kernel would show the name
+    /// to other threads.
+    ///
+    /// An open directory and a bind of a container's directory lead on to the files in it, whoever holds
+    /// them: who gave them could have given the numbers.
+    pub(super) fn must_show(&self, key: Key, tid: Tid) -> Result<(), ReplyError> {
+        let sight = self.answers.sight(tid).map_err(|_| ReplyError::Absent)?;
+        match sight == Sight::All || self.answers.is_shown(key, &sight) {
+            true => Ok(self.answers.container(key).map(drop)?),
+            false => Err(ReplyError::Absent),
+        }
+    }
+
     /// Counts an error that a reader gets, logs each text once, and returns the errno.
     pub(super) fn report(&self, path: &str, error: &ReplyError) -> Errno {
         metrics::FAILURES.count();
@@ -350,17 +381,10 @@ impl Server {
 pub(super) fn kind(entry: Entry) -> FileType {
     match entry {
         entry if entry.is_directory() => FileType::Directory,
+        entry if entry.is_link() => FileType::Symlink,
         Entry::File(..) | Entry::System(..) => FileType::RegularFile,
         Entry::Directory(..) | Entry::Containers | Entry::OwnTrees | Entry::Link(..) => {
             FileType::Symlink
         }
-    }
-}
-
-/// Returns the owner of a file whose size is that of its content; `None` for any other entry.
-pub(super) fn content_owner(entry: Entry) -> Option<Owner> {
-    match entry {
-        Entry::File(owner, file) if !file.is_in_sysfs() => Some(owner),
-        _ => None,
     }
 }

@@ -1,13 +1,15 @@
 //! The share of each container in the work of the daemon. A request of a container whose share is used
 //! up waits in a queue of that container; requests of other containers go on.
 //!
-//! Each container has an account, charged with the CPU time of its requests on the direct connection.
+//! Each container has an account, charged with the CPU time of its requests on the direct connection, and
+//! of those on the cached connection that name its own files: O_DIRECT and `statx(2)` with
+//! `AT_STATX_FORCE_SYNC` ask for these past the kernel's cache.
 //! The account is due at the moment by which the container's share makes up for its requests. Until
 //! then further requests wait. One thread takes them up, of the container that was due first.
 
 use crate::{
     base::units::{Key, Micros, Tid},
-    serve::wire::{RESENT, Work},
+    serve::wire::{RESENT, Side, Work},
 };
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -21,7 +23,8 @@ const BURST: Duration = Duration::from_millis(20);
 /// The maximum number of requests of one container that wait. More are worked on at once: an error
 /// would be worse for their callers.
 const MAX_WAITING: usize = 4096;
-/// The maximum number of threads whose container is remembered.
+/// The maximum number of threads whose container is remembered, and of accounts before those that make
+/// no difference are closed.
 const MAX_THREADS: usize = 8192;
 /// The CPU time of taking a request, which is not measured.
 const TAKING: Micros = Micros(4);
@@ -43,8 +46,8 @@ struct Accounts {
     accounts: HashMap<Key, Account>,
     /// The container of each thread that sent a request; `None` for a thread of the host.
     threads: HashMap<Tid, Option<Key>>,
-    /// The numbers of the requests that wait.
-    waiting: BTreeSet<u64>,
+    /// The numbers of the requests that wait, by the index of their side.
+    waiting: [BTreeSet<u64>; 2],
 }
 
 struct Account {
@@ -87,8 +90,8 @@ impl Shares {
         self.table.lock().threads.get(&tid).copied()
     }
 
-    /// Lets a request of the container wait if its share is used up: returns the request otherwise,
-    /// with the smallest number among all that wait.
+    /// Lets a request of the container wait if its share is used up, and returns the smallest number
+    /// among those that wait on its side. Returns the request otherwise.
     pub(super) fn wait_for_share(
         &self,
         key: Key,
@@ -96,11 +99,9 @@ impl Shares {
         job: impl FnOnce() + Send + 'static,
     ) -> Result<u64, impl FnOnce() + Send + 'static> {
         let mut table = self.table.lock();
-        let Accounts {
-            accounts, waiting, ..
-        } = &mut *table;
         let now = Instant::now();
-        let Some(account) = accounts
+        let Some(account) = table
+            .accounts
             .get_mut(&key)
             .filter(|account| account.must_wait(now))
         else {
@@ -110,32 +111,36 @@ impl Shares {
             work,
             job: Box::new(job),
         });
-        waiting.insert(work.unique & !RESENT);
-        let oldest = waiting.first().copied().unwrap_or_default();
+        let numbers = table.numbers(work.side);
+        numbers.insert(work.unique & !RESENT);
+        let oldest = numbers.first().copied().unwrap_or_default();
         self.is_any_waiting.store(true, Ordering::Relaxed);
         drop(table);
         self.added.notify_one();
         Ok(oldest)
     }
 
-    /// Charges a container with the CPU time of a request of the thread `tid`. The host has no
-    /// account.
-    pub(super) fn charge(&self, key: Option<Key>, tid: Tid, used: Micros) {
+    /// Remembers the container of a thread, or that it has none.
+    pub(super) fn note_thread(&self, tid: Tid, key: Option<Key>) {
+        let mut table = self.table.lock();
+        if table.threads.len() >= MAX_THREADS {
+            table.threads.clear();
+        }
+        table.threads.insert(tid, key);
+    }
+
+    /// Charges a container with the CPU time of a request.
+    pub(super) fn charge(&self, key: Key, used: Micros) {
         let cost = Duration::from_micros(used.plus(TAKING).0) * 100 / self.percent;
         let credit = BURST * 100 / self.percent;
         let now = Instant::now();
         let mut table = self.table.lock();
-        if table.threads.len() >= MAX_THREADS {
-            table.threads.clear();
+        if table.accounts.len() >= MAX_THREADS {
             // An account that is due makes no difference.
             table
                 .accounts
                 .retain(|_, account| account.due > now || !account.waiting.is_empty());
         }
-        table.threads.insert(tid, key);
-        let Some(key) = key else {
-            return;
-        };
         let floor = now.checked_sub(credit).unwrap_or(now);
         let account = table.accounts.entry(key).or_insert_with(|| Account {
             due: floor,
@@ -145,7 +150,7 @@ impl Shares {
     }
 
     /// Waits until a request may be worked on, and returns it with the smallest number among those
-    /// that go on waiting; 0 if none does.
+    /// that go on waiting on its side; 0 if none does.
     pub(super) fn next(&self) -> (Waiting, u64) {
         let mut table = self.table.lock();
         loop {
@@ -160,10 +165,11 @@ impl Shares {
                 .filter(|account| account.due <= now)
                 .and_then(|account| account.waiting.pop_front())
             {
-                table.waiting.remove(&(next.work.unique & !RESENT));
-                let oldest = table.waiting.first().copied();
-                self.is_any_waiting
-                    .store(oldest.is_some(), Ordering::Relaxed);
+                let numbers = table.numbers(next.work.side);
+                numbers.remove(&(next.work.unique & !RESENT));
+                let oldest = numbers.first().copied();
+                let is_any = table.waiting.iter().any(|numbers| !numbers.is_empty());
+                self.is_any_waiting.store(is_any, Ordering::Relaxed);
                 return (next, oldest.unwrap_or_default());
             }
             match due {
@@ -172,6 +178,17 @@ impl Shares {
                 }
                 None => self.added.wait(&mut table),
             }
+        }
+    }
+}
+
+impl Accounts {
+    /// Returns the numbers of the requests that wait on a side.
+    fn numbers(&mut self, side: Side) -> &mut BTreeSet<u64> {
+        let [direct, cached] = &mut self.waiting;
+        match side {
+            Side::Direct => direct,
+            Side::Cached => cached,
         }
     }
 }
@@ -185,7 +202,6 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::wire::Side;
 
     fn work(unique: u64) -> Work {
         Work {
@@ -203,9 +219,9 @@ mod tests {
         let is_waiting =
             |key: u64, unique: u64| shares.wait_for_share(Key(key), work(unique), || {}).is_ok();
         assert!(!is_waiting(1, 2));
-        shares.charge(Some(Key(1)), Tid(5), Micros(15_000));
+        shares.charge(Key(1), Micros(15_000));
         assert!(!is_waiting(1, 2), "a burst is granted");
-        shares.charge(Some(Key(1)), Tid(5), Micros(15_000));
+        shares.charge(Key(1), Micros(15_000));
         let begun = Instant::now();
         assert!(is_waiting(1, 6) && is_waiting(1, 8) && !is_waiting(2, 10));
         assert!(shares.is_any_waiting());
@@ -219,13 +235,33 @@ mod tests {
         );
         assert_eq!(shares.next().1, 0);
         assert!(!shares.is_any_waiting());
+        shares.note_thread(Tid(5), Some(Key(1)));
         assert_eq!(shares.container(Tid(5)), Some(Some(Key(1))));
+    }
+
+    #[test]
+    fn the_oldest_request_that_waits_is_known_for_each_connection() {
+        let shares = Shares::new(1);
+        shares.charge(Key(1), Micros(21_000));
+        let wait = |side, unique| {
+            let work = Work {
+                side,
+                ..work(unique)
+            };
+            shares.wait_for_share(Key(1), work, || {}).ok()
+        };
+        assert_eq!(wait(Side::Direct, 100), Some(100));
+        assert_eq!(wait(Side::Cached, 4), Some(4));
+        assert_eq!(wait(Side::Direct, 102), Some(100));
+        assert_eq!(shares.next().1, 102);
+        assert_eq!(shares.next().1, 0);
+        assert!(shares.is_any_waiting());
     }
 
     #[test]
     fn more_requests_than_may_wait_are_worked_on_at_once() {
         let shares = Shares::new(1);
-        shares.charge(Some(Key(1)), Tid(5), Micros(1_000_000));
+        shares.charge(Key(1), Micros(1_000_000));
         let number = |unique: usize| u64::try_from(unique).unwrap();
         for unique in 1..=MAX_WAITING {
             assert!(

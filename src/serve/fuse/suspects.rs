@@ -16,9 +16,9 @@ use std::sync::Arc;
 /// The first mark of a worker; before it are the marks of the two connections.
 const FIRST_MARK: usize = 2;
 /// The number of marks for workers.
-const MARKS: usize = 13;
-/// The mark with the smallest number of a request of the direct connection that waits for its
-/// container's share; 0 if none waits.
+const MARKS: usize = 12;
+/// The last mark has the smallest number of a request of the direct connection that waits for its
+/// container's share, and the mark before it that of the cached connection; 0 if none waits.
 const OLDEST_WAITING: u8 = 15;
 /// The number of daemons that may die at one request.
 const MAX_DEATHS: u64 = 3;
@@ -67,14 +67,15 @@ impl Suspects {
         }
     }
 
-    /// Records the smallest number of a request that waits; 0 if none does.
-    pub(super) fn note_oldest_waiting(&self, unique: u64) {
-        self.store.mark(OLDEST_WAITING, unique);
+    /// Records the smallest number of a request that waits on that side; 0 if none does.
+    pub(super) fn note_oldest_waiting(&self, side: Side, unique: u64) {
+        self.store.mark(OLDEST_WAITING - side.index(), unique);
     }
 
-    /// Returns the smallest number of a request that waited when the daemon before this one ended.
-    pub(super) fn oldest_waiting(&self) -> Option<u64> {
-        let oldest = self.store.marked(OLDEST_WAITING);
+    /// Returns the smallest number of a request that waited on that side when the daemon before this
+    /// one ended.
+    pub(super) fn oldest_waiting(&self, side: Side) -> Option<u64> {
+        let oldest = self.store.marked(OLDEST_WAITING - side.index());
         (oldest != 0).then_some(oldest)
     }
 

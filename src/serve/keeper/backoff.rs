@@ -7,17 +7,18 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// The lifetime after which a daemon counts as stable: the pauses begin anew.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// A pause that doubles with each daemon that ends by itself soon after its start.
+/// A pause that doubles with each process that ends by itself soon after its start: a daemon of a
+/// keeper, or a keeper of a daemon.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub struct Backoff {
     next: Duration,
 }
 
 impl Backoff {
-    /// Returns the pause after a daemon that lived for `lived`: at most [`MAX_PAUSE`], and zero
-    /// after the first one. A daemon that was killed while it served, or ended itself over a request
-    /// that hung, is followed at once, since the death does not repeat by itself.
-    pub(super) fn pause(&mut self, is_blameless: bool, lived: Duration) -> Duration {
+    /// Returns the pause after a process that lived for `lived`: at most 5 s, and zero after the first
+    /// one. A process that is blameless is followed at once, since its death does not repeat by itself:
+    /// it was killed, or ended itself over a request that hung.
+    pub fn pause(&mut self, is_blameless: bool, lived: Duration) -> Duration {
         if is_blameless {
             return Duration::ZERO;
         }

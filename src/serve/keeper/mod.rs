@@ -9,10 +9,10 @@ mod backoff;
 mod watch;
 
 use crate::{
-    base::sys::process,
+    base::{output::complain, sys::process},
     serve::handover::{Channel, Descriptors, Message},
 };
-use backoff::Backoff;
+pub use backoff::Backoff;
 use nix::{
     sys::{
         signal::{SigSet, Signal},
@@ -22,7 +22,6 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    io::Write,
     os::fd::{AsFd, AsRawFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
@@ -111,14 +110,14 @@ pub fn keep(
             }
             DaemonEnd::Hung => {
                 announce_next(&channel);
-                log("the daemon hung and was killed: another one takes its place");
+                complain("the daemon hung and was killed: another one takes its place");
             }
             DaemonEnd::Ended => {
                 announce_next(&channel);
                 let lived = start.elapsed();
                 let is_blameless = served_itself && is_blameless(status, lived >= watchdog / 2);
                 let pause = backoff.pause(is_blameless, lived);
-                log("the daemon ended: another one takes its place");
+                complain("the daemon ended: another one takes its place");
                 std::thread::sleep(pause);
             }
         }
@@ -175,11 +174,6 @@ fn is_blameless(status: nix::Result<WaitStatus>, has_lived: bool) -> bool {
         Ok(WaitStatus::Signaled(_, Signal::SIGABRT, _)) => has_lived,
         _ => false,
     }
-}
-
-/// Writes one line to standard error, which may be closed.
-fn log(line: &str) {
-    let _ = writeln!(std::io::stderr(), "plimsoll: {line}");
 }
 
 #[cfg(test)]

@@ -134,6 +134,16 @@ impl Entry {
         }
     }
 
+    /// Returns whether the entry is a symbolic link.
+    #[must_use]
+    pub fn is_link(self) -> bool {
+        match self {
+            Entry::Link(..) => true,
+            Entry::System(_, attribute) => attribute.rule() == Rule::Link,
+            _ => false,
+        }
+    }
+
     /// Returns the path below the root of the tree; empty for the root.
     #[must_use]
     pub fn path(self) -> String {

@@ -129,7 +129,7 @@ impl Connection {
         threads: usize,
     ) -> Result<fuser::Session<F>, ConnectionError> {
         let (ours, theirs) = fd::pair().map_err(handshake_error)?;
-        write(&ours, &self.handshake.init_request).map_err(handshake_error)?;
+        write(&ours, &self.handshake.offer()).map_err(handshake_error)?;
         let mut config = fuser::Config::default();
         config.n_threads = Some(threads);
         let session = fuser::Session::from_fd(server, theirs, fuser::SessionACL::All, config)

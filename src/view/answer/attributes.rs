@@ -1,28 +1,34 @@
 //! Files and directories below `/sys/devices/system`: which ones a caller sees, and their bytes.
 
-use super::{answers::Answers, error::AnswerError};
+use super::{answers::Answers, error::AnswerError, state::Topology};
 use crate::{
     base::{
         metrics,
-        units::{Bytes, CpuId, CpuSet},
+        units::{Bytes, CpuId, CpuSet, Micros, NodeSet},
     },
-    facts::{
-        container::{Caller, Container},
-        host::Node,
-    },
+    facts::container::{Caller, Container},
     view::{
         files::{Attribute, CPUS, POLICIES, Rule, Subject, VisibleDevices, number_after},
         model::{self, hugetlb::HugePages, topology::Nodes},
         render,
     },
 };
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-/// Seen CPUs and memory nodes of a container, and the nodes of the machine.
-struct Topology {
-    seen: CpuSet,
-    nodes: Nodes,
-    host: Arc<Vec<Node>>,
+impl Topology {
+    /// Returns the machine's list or mask of CPUs, or list of nodes, without the unseen ones.
+    fn seen_part(&self, rule: Rule, own: &str) -> String {
+        let own = own.trim_end();
+        match rule {
+            Rule::CpuMask => self.seen.masked(own),
+            Rule::CpuWords => model::topology::words(own, &self.seen),
+            Rule::NodeList => {
+                let nodes = NodeSet::listed(own);
+                nodes.intersection(&self.nodes.ids()).to_string()
+            }
+            _ => CpuSet::listed(own).intersection(&self.seen).to_string(),
+        }
+    }
 }
 
 impl Answers {
@@ -79,8 +85,8 @@ impl Answers {
             Caller::Container(container) => {
                 let topology = self.topology(container)?;
                 VisibleDevices {
-                    cpus: topology.seen,
-                    nodes: topology.nodes.seen,
+                    cpus: topology.seen.clone(),
+                    nodes: topology.nodes.seen.clone(),
                     policies: CpuSet::default(),
                 }
             }
@@ -104,6 +110,12 @@ impl Answers {
         self.machine.root().size_and_mode(path.as_ref()).ok()
     }
 
+    /// Returns the target of the kernel's own link at `path` below `/`, if the link is there.
+    #[must_use]
+    pub fn link_target(&self, path: &str) -> Option<PathBuf> {
+        self.machine.root().link_target(path.as_ref()).ok()
+    }
+
     /// Returns the bytes of the host's own attribute.
     ///
     /// # Errors
@@ -115,7 +127,7 @@ impl Answers {
     /// Returns the bytes that the container reads from the attribute now.
     ///
     /// # Errors
-    /// [`AnswerError::Unseen`] for a directory, and for an attribute of a CPU or node that the
+    /// [`AnswerError::Unseen`] for a directory or link, and for an attribute of a CPU or node that the
     /// container does not see; when neither the present facts nor earlier ones are known.
     pub fn render_attribute(
         &self,
@@ -127,32 +139,31 @@ impl Answers {
         let is_seen = match attribute.subject() {
             Subject::Machine => true,
             Subject::Cpu(cpu) => topology.seen.contains(cpu),
-            Subject::Node(node) => topology.nodes.ids().contains(node),
+            Subject::Node(node) => {
+                let mut seen = topology.nodes.seen.iter();
+                seen.any(|(id, _)| *id == node)
+            }
             Subject::Policy(policy) => self.governs(policy, &topology.seen),
         };
         if !is_seen {
             return Err(AnswerError::Unseen { path });
         }
         let own = || self.machine.text(&path);
-        let Topology { seen, nodes, host } = &topology;
+        let Topology { seen, nodes, host } = &*topology;
         let text = match attribute.rule() {
-            Rule::Directory => return Err(AnswerError::Unseen { path }),
+            Rule::Directory | Rule::Link => return Err(AnswerError::Unseen { path }),
             Rule::Fact => return self.read_host_attribute(attribute),
-            Rule::Meminfo => return self.render_node_meminfo(attribute, nodes, container),
+            Rule::Meminfo | Rule::Vmstat => {
+                return self.render_node_memory(attribute, nodes, container);
+            }
             Rule::SeenCpus => seen.to_string(),
             Rule::UnseenCpus => {
                 let possible: CpuSet = self.machine.list(&format!("{CPUS}/possible"))?;
                 possible.difference(seen).to_string()
             }
-            Rule::CpuList => {
-                let own: CpuSet = self.machine.list(&path)?;
-                own.intersection(seen).to_string()
+            Rule::CpuList | Rule::CpuMask | Rule::CpuWords | Rule::NodeList => {
+                topology.seen_part(attribute.rule(), &own()?)
             }
-            Rule::CpuMask => {
-                let mask = own()?;
-                seen.masked(mask.trim_end())
-            }
-            Rule::CpuWords => model::topology::words(&own()?, seen),
             Rule::Online => "1".to_owned(),
             Rule::SmtActive => u8::from(self.is_smt(seen)).to_string(),
             Rule::SeenNodes => nodes.ids().to_string(),
@@ -168,21 +179,45 @@ impl Answers {
                 .huge_pages(attribute, nodes, container)?
                 .free
                 .to_string(),
-            Rule::SurplusHugePages => "0".to_owned(),
+            Rule::SurplusHugePages | Rule::Zero => "0".to_owned(),
         };
         metrics::ANSWERS.count();
         Ok((text + "\n").into_bytes())
     }
 
-    fn topology(&self, container: &Container) -> Result<Topology, AnswerError> {
+    /// Returns the topology of the container: the last one as long as its facts are the latest ones.
+    fn topology(&self, container: &Container) -> Result<Arc<Topology>, AnswerError> {
+        if let Some(last) = self.last_topology(container) {
+            return Ok(last);
+        }
         let seen = self.cpus(container)?;
         let host = self.host_nodes()?;
         let numa = self.numa_facts(container)?;
-        Ok(Topology {
+        let topology = Arc::new(Topology {
             nodes: model::topology::nodes(numa.mems.as_ref(), &seen, &host),
             seen,
             host,
-        })
+        });
+        let read_at = self.host.nodes.lock().read_at();
+        let state = self.containers.entry(container.key);
+        let mut state = state.lock();
+        let moments = [read_at, state.cpu.read_at(), state.numa.read_at()];
+        state.topology = Some((moments, Arc::clone(&topology)));
+        Ok(topology)
+    }
+
+    /// Returns the last topology if none of its facts is too old or was read again.
+    fn last_topology(&self, container: &Container) -> Option<Arc<Topology>> {
+        let now = (self.now)();
+        let young_at =
+            |moment: Option<Micros>| moment.filter(|moment| now.less(*moment) < self.max_age);
+        let nodes = young_at(self.host.nodes.lock().read_at())?;
+        let state = self.containers.get(container.key)?;
+        let state = state.lock();
+        let cpu = young_at(state.cpu.read_at())?;
+        let numa = young_at(state.numa.read_at())?;
+        let (moments, topology) = state.topology.as_ref()?;
+        (*moments == [nodes, cpu, numa].map(Some)).then(|| Arc::clone(topology))
     }
 
     fn is_smt(&self, seen: &CpuSet) -> bool {
@@ -210,7 +245,7 @@ impl Answers {
         self.node_huge_pages(id, size, &nodes.memory, container)
     }
 
-    fn render_node_meminfo(
+    fn render_node_memory(
         &self,
         attribute: Attribute,
         nodes: &Nodes,
@@ -220,9 +255,14 @@ impl Answers {
             let path = attribute.path();
             return Err(AnswerError::Unseen { path });
         };
-        let view = self.node_meminfo(id, &nodes.memory, container)?;
         let mut out = Vec::with_capacity(4096);
-        render::node::meminfo(id, &view, &mut out);
+        if attribute.rule() == Rule::Vmstat {
+            let view = self.node_vmstat(id, &nodes.memory, container)?;
+            render::vmstat::vmstat(&view, &mut out);
+        } else {
+            let view = self.node_meminfo(id, &nodes.memory, container)?;
+            render::node::meminfo(id, &view, &mut out);
+        }
         Ok(out)
     }
 }

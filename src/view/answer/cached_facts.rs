@@ -130,8 +130,8 @@ impl Answers {
             .map(|dated| dated.value)
     }
 
-    pub(super) fn numa_facts(&self, container: &Container) -> Result<Numa, AnswerError> {
-        let read = || self.cgroups.numa(&container.paths);
+    pub(super) fn numa_facts(&self, container: &Container) -> Result<Arc<Numa>, AnswerError> {
+        let read = || self.cgroups.numa(&container.paths).map(Arc::new);
         self.fact(container, |state| &mut state.numa, read)
             .map(|dated| dated.value)
     }

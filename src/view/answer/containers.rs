@@ -8,7 +8,7 @@ use crate::{
     },
     facts::{
         cgroup::Paths,
-        container::{Caller, CallerError, Container},
+        container::{Caller, CallerError, Container, Sight},
     },
 };
 use std::{path::Path, sync::Arc};
@@ -30,6 +30,23 @@ impl Answers {
     pub fn caller_process(&self, pid: Pid) -> Result<Caller, CallerError> {
         let (callers, cgroups) = (&self.callers, &self.cgroups);
         callers.identify_process(pid, cgroups, &self.machine)
+    }
+
+    /// Returns the containers that the thread `tid` may find by their keys. The thread must wait for the
+    /// answer until the return.
+    ///
+    /// # Errors
+    /// As for [`Answers::caller`].
+    pub fn sight(&self, tid: Tid) -> Result<Sight, CallerError> {
+        self.callers.sight(tid, &self.cgroups, &self.machine)
+    }
+
+    /// Returns whether there is a container with that key, and `sight` shows it.
+    #[must_use]
+    pub fn is_shown(&self, key: Key, sight: &Sight) -> bool {
+        // A container that is not shown costs no more than one that is not there.
+        let path = self.cgroups.path_of(key);
+        path.is_ok_and(|path| sight.shows(&path))
     }
 
     /// Returns the container with the key `key`.

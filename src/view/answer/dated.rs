@@ -36,6 +36,11 @@ impl<T: Clone> Latest<T> {
         self.0.as_ref().map(|latest| latest.value.clone())
     }
 
+    /// Returns the moment at which the value was read; `None` before the first read.
+    pub(super) fn read_at(&self) -> Option<Micros> {
+        self.0.as_ref().map(|latest| latest.at)
+    }
+
     /// Takes over the last value of an earlier daemon. The value counts as read at boot, so that
     /// the next reader reads anew.
     pub(super) fn restore(&mut self, value: T) {

@@ -5,6 +5,7 @@
 //! cached_facts   facts of the container and the machine, not older than the maximum age
 //! clock, load    state that goes on from one read to the next
 //! views          facts and state -> typed views, for every other user of the numbers
+//! nodes          the memory of the container divided among its nodes
 //! bytes          view -> bytes, which are bytes that a kernel could have printed
 //! cacheable      the files that the kernel may cache
 //! attributes     the same below /sys/devices/system
@@ -30,6 +31,7 @@ mod explain;
 mod layout;
 mod load;
 mod load_watch;
+mod nodes;
 mod persistence;
 mod pressure;
 mod saved_counters;

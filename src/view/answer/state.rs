@@ -10,8 +10,10 @@ use crate::{
     },
     view::model::{
         load::{Averages, Tasks},
+        node::{NodeMeminfo, NodeVmstat},
         stat::Clock,
         time::Birth,
+        topology::Nodes,
     },
 };
 use parking_lot::Mutex;
@@ -49,6 +51,25 @@ pub(super) struct NodeSizes {
     pub(super) nodes: BTreeMap<NodeId, Bytes>,
 }
 
+/// Seen CPUs and memory nodes of a container, and the nodes of the machine.
+#[derive(Debug)]
+pub(super) struct Topology {
+    pub(super) seen: CpuSet,
+    pub(super) nodes: Nodes,
+    pub(super) host: Arc<Vec<Node>>,
+}
+
+/// Division of a container's memory among the nodes.
+#[derive(Debug, Default)]
+pub(super) struct NodeParts {
+    /// The moments at which the facts of the division were read.
+    pub(super) moments: [Option<Micros>; 6],
+    /// Parts of the lines of `meminfo`.
+    pub(super) meminfo: Option<Arc<NodeMeminfo>>,
+    /// Parts of the counts of `vmstat`.
+    pub(super) vmstat: Option<Arc<NodeVmstat>>,
+}
+
 /// State of one container.
 #[derive(Debug, Default)]
 pub(super) struct ContainerState {
@@ -63,7 +84,11 @@ pub(super) struct ContainerState {
     /// Huge page limits and use of the cgroup and its ancestors.
     pub(super) hugetlb: Latest<Vec<HugetlbLevel>>,
     /// Memory nodes of the cgroup and their use.
-    pub(super) numa: Latest<Numa>,
+    pub(super) numa: Latest<Arc<Numa>>,
+    /// Its topology, and the moments at which the facts were read.
+    pub(super) topology: Option<([Option<Micros>; 3], Arc<Topology>)>,
+    /// The division of its memory among the nodes.
+    pub(super) node_parts: NodeParts,
     /// Use of block devices by the cgroup.
     pub(super) devices: Latest<Vec<DeviceUse>>,
     /// Counters of `memory.stat`, by name.

@@ -7,22 +7,19 @@
 use super::{answers::Answers, error::AnswerError};
 use crate::{
     base::{
-        sys::{self, ReadError},
-        units::{Bytes, CpuSet, NodeId, NodeSet},
+        sys,
+        units::{Bytes, CpuSet},
     },
-    facts::{cgroup::MemoryUse, container::Container},
+    facts::container::Container,
     view::model::{
         self,
         cpu::Cpuinfo,
         disk::Disk,
-        hugetlb::HugePages,
-        memory::{Meminfo, MeminfoLine, Sizes, Swaps},
-        node::NodeShare,
+        memory::{Meminfo, Sizes, Swaps},
         stat::Stat,
         time::Uptime,
     },
 };
-use std::collections::BTreeMap;
 
 impl Answers {
     /// Returns the memory and swap sizes: `MemTotal`, `MemFree`, `MemAvailable`, `SwapTotal` and
@@ -129,62 +126,5 @@ impl Answers {
     pub fn diskstats(&self, container: &Container) -> Result<Vec<Disk>, AnswerError> {
         let devices = self.device_facts(container)?;
         Ok(model::disk::diskstats(&devices, &self.machine.diskstats()?))
-    }
-
-    /// Returns `meminfo` of the memory node `id`. The container may use the memory of the nodes
-    /// `memory`.
-    pub(super) fn node_meminfo(
-        &self,
-        id: NodeId,
-        memory: &NodeSet,
-        container: &Container,
-    ) -> Result<Vec<MeminfoLine>, AnswerError> {
-        let usage = self.numa_facts(container)?.usage;
-        let usage: BTreeMap<NodeId, MemoryUse> = usage.into_iter().collect();
-        let share = |node: NodeId| {
-            Ok(NodeShare {
-                id: node,
-                size: self.node_size(node)?,
-                usage: usage.get(&node).copied().unwrap_or_default(),
-            })
-        };
-        let shares: Result<Vec<NodeShare>, AnswerError> = memory.iter().map(share).collect();
-        let whole = self.meminfo(container)?;
-        let host = self.machine.node_meminfo(id)?;
-        Ok(model::node::meminfo(id, &whole, &shares?, &host))
-    }
-
-    /// Returns the huge pages of that size that the directory of the memory node `id` shows. The
-    /// container may use the memory of the nodes `memory`.
-    pub(super) fn node_huge_pages(
-        &self,
-        id: NodeId,
-        size: Bytes,
-        memory: &NodeSet,
-        container: &Container,
-    ) -> Result<HugePages, AnswerError> {
-        if self.machine.lacks_huge_pages(size) {
-            return Ok(HugePages {
-                size,
-                ..HugePages::default()
-            });
-        }
-        let pool = |node: NodeId| -> Result<HugePages, ReadError> {
-            let (total, free) = self.machine.node_huge_pages(node, size)?;
-            Ok(HugePages {
-                total,
-                free: free.min(total),
-                reserved: 0,
-                size,
-            })
-        };
-        let pools: Result<Vec<HugePages>, ReadError> = memory.iter().map(pool).collect();
-        let levels = self.cgroups.hugetlb(&container.paths, size)?;
-        let total = self.memory(container)?.total;
-        let is_limited = total < self.host_meminfo()?.size("MemTotal");
-        let parts = model::hugetlb::of_nodes(&levels, &pools?, is_limited.then_some(total));
-        let at = memory.iter().position(|node| node == id);
-        let part = at.and_then(|at| parts.get(at)).copied();
-        Ok(part.unwrap_or_default())
     }
 }

@@ -2,7 +2,8 @@
 //! of each CPU, of each memory node and of each policy. All are read-only.
 
 use super::{
-    attribute_tables::{CPU_ROWS, MACHINE_ROWS, NODE_ROWS, Rule, TableRow, joined},
+    attribute_tables::{MACHINE_ROWS, NODE_ROWS, Rule, TableRow, joined},
+    cpu_table::CPU_ROWS,
     policy_table::POLICY_ROWS,
 };
 use crate::base::units::{CpuId, CpuSet, Id, NodeId};

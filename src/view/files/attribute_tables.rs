@@ -4,6 +4,18 @@
 //!
 //! A container sees an attribute if a table names it and the machine has it. So an attribute of a
 //! future kernel stays hidden until a developer has decided that it reveals no secret of the host.
+//!
+//! | in no table | reason |
+//! |---|---|
+//! | `compact`, `reclaim`, `probe`, `release`, `microcode/reload` | they can only be written, and change the machine |
+//! | `hugepages/*/demote`, `demote_size` | they change the machine's pool of huge pages |
+//! | `topology/ppin`, `crash_notes`, `crash_notes_size`, `sgx_total_bytes` | serial numbers and addresses of the machine, root's alone |
+//! | `crash_hotplug` | a question of the machine's own kdump |
+//! | `power/autosuspend_delay_ms` | a read fails on the machine too |
+//! | `nodeN/memoryM` | links to the memory of the machine in blocks, which do not add up to the container's |
+//! | `nodeN/accessN`, `nodeN/memory_side_cache` | hardware of nodes that a container may not see |
+//! | `cpufreq/stats`, `cpuidle/stateN/s2idle` | work and suspends of the machine |
+//! | `cpufreq/ondemand`, `cpufreq/schedutil`, ... | the machine's tuning, for those who may write |
 
 use std::sync::LazyLock;
 
@@ -18,6 +30,8 @@ pub enum Rule {
     SeenCpus,
     /// Possible CPUs that are not seen.
     UnseenCpus,
+    /// The machine's own link, relative and to a fact that is no secret.
+    Link,
     /// The machine's list of CPUs, without the unseen ones.
     CpuList,
     /// The machine's mask of CPUs, without the unseen ones.
@@ -32,14 +46,20 @@ pub enum Rule {
     SeenNodes,
     /// Nodes whose memory the container may use.
     MemoryNodes,
+    /// The machine's list of nodes, without the unseen ones.
+    NodeList,
     /// Nodes with a seen CPU.
     CpuNodes,
     /// Distances to the seen nodes.
     Distances,
     /// Part of the container's memory that is on the node.
     Meminfo,
+    /// Part of the counts in the container's `/proc/vmstat` that is on the node.
+    Vmstat,
     /// The machine's lines with a count of 0 each, for no cgroup counts them.
     Zeros,
+    /// `0`, a count that no cgroup has.
+    Zero,
     /// Huge pages of the node that the container may have.
     HugePages,
     /// Huge pages of the node that the container may have, and nobody uses.
@@ -55,6 +75,7 @@ impl Rule {
         match self {
             Rule::Directory => "a directory",
             Rule::Fact => "a fact of the machine",
+            Rule::Link => "a link of the machine",
             Rule::SeenCpus => "the seen CPUs",
             Rule::UnseenCpus => "the possible CPUs that are not seen",
             Rule::CpuList | Rule::CpuMask | Rule::CpuWords => {
@@ -66,10 +87,12 @@ impl Rule {
                 "the nodes of the effective cpuset.mems, and the nodes of the seen CPUs"
             }
             Rule::MemoryNodes => "the nodes of the effective cpuset.mems that have memory",
+            Rule::NodeList => "the machine's nodes in this file that are seen",
             Rule::CpuNodes => "the nodes of the seen CPUs",
             Rule::Distances => "the machine's distances to the seen nodes",
             Rule::Meminfo => "the node's part of /proc/meminfo, by the use of each node",
-            Rule::Zeros => "0: no cgroup counts it",
+            Rule::Vmstat => "the node's part of /proc/vmstat, by the use of each node",
+            Rule::Zeros | Rule::Zero => "0: no cgroup counts it",
             Rule::HugePages => {
                 "the node's part of the pool, at most every hugetlb limit; without one at most MemTotal"
             }
@@ -92,7 +115,7 @@ pub(super) struct TableRow {
 }
 
 // New rows are added at the end of a table only: the position of a row becomes an inode number.
-const MACHINE: [(&str, Rule); 47] = [
+const MACHINE: [(&str, Rule); 73] = [
     ("sys/devices/system/node", Rule::Directory),
     ("sys/devices/system/cpu/present", Rule::SeenCpus),
     ("sys/devices/system/cpu/offline", Rule::UnseenCpus),
@@ -197,100 +220,62 @@ const MACHINE: [(&str, Rule); 47] = [
     // Without this file the hook of lxcfs binds the directory entry by entry.
     ("sys/devices/system/cpu/uevent", Rule::Fact),
     ("sys/devices/system/node/uevent", Rule::Fact),
-];
-
-const CPU: [(&str, Rule); 65] = [
-    ("", Rule::Directory),
-    ("online", Rule::Online),
-    ("cpu_capacity", Rule::Fact),
-    ("topology", Rule::Directory),
-    ("topology/core_id", Rule::Fact),
-    ("topology/cluster_id", Rule::Fact),
-    ("topology/die_id", Rule::Fact),
-    ("topology/physical_package_id", Rule::Fact),
-    ("topology/book_id", Rule::Fact),
-    ("topology/drawer_id", Rule::Fact),
-    ("topology/core_cpus", Rule::CpuMask),
-    ("topology/core_cpus_list", Rule::CpuList),
-    ("topology/thread_siblings", Rule::CpuMask),
-    ("topology/thread_siblings_list", Rule::CpuList),
-    ("topology/cluster_cpus", Rule::CpuMask),
-    ("topology/cluster_cpus_list", Rule::CpuList),
-    ("topology/die_cpus", Rule::CpuMask),
-    ("topology/die_cpus_list", Rule::CpuList),
-    ("topology/package_cpus", Rule::CpuMask),
-    ("topology/package_cpus_list", Rule::CpuList),
-    ("topology/core_siblings", Rule::CpuMask),
-    ("topology/core_siblings_list", Rule::CpuList),
-    ("topology/book_siblings", Rule::CpuMask),
-    ("topology/book_siblings_list", Rule::CpuList),
-    ("topology/drawer_siblings", Rule::CpuMask),
-    ("topology/drawer_siblings_list", Rule::CpuList),
-    ("cpufreq", Rule::Directory),
-    ("cpufreq/affected_cpus", Rule::CpuWords),
-    ("cpufreq/related_cpus", Rule::CpuWords),
-    ("cpufreq/base_frequency", Rule::Fact),
-    ("cpufreq/bios_limit", Rule::Fact),
-    ("cpufreq/cpuinfo_max_freq", Rule::Fact),
-    ("cpufreq/cpuinfo_min_freq", Rule::Fact),
-    ("cpufreq/cpuinfo_transition_latency", Rule::Fact),
-    ("cpufreq/energy_performance_preference", Rule::Fact),
-    ("cpufreq/scaling_available_frequencies", Rule::Fact),
-    ("cpufreq/scaling_available_governors", Rule::Fact),
-    ("cpufreq/scaling_cur_freq", Rule::Fact),
-    ("cpufreq/scaling_driver", Rule::Fact),
-    ("cpufreq/scaling_governor", Rule::Fact),
-    ("cpufreq/scaling_max_freq", Rule::Fact),
-    ("cpufreq/scaling_min_freq", Rule::Fact),
-    ("acpi_cppc", Rule::Directory),
-    ("acpi_cppc/highest_perf", Rule::Fact),
-    ("acpi_cppc/lowest_freq", Rule::Fact),
-    ("acpi_cppc/lowest_nonlinear_perf", Rule::Fact),
-    ("acpi_cppc/lowest_perf", Rule::Fact),
-    ("acpi_cppc/nominal_freq", Rule::Fact),
-    ("acpi_cppc/nominal_perf", Rule::Fact),
-    ("acpi_cppc/reference_perf", Rule::Fact),
-    ("cache", Rule::Directory),
-    ("polarization", Rule::Fact),
-    ("cpufreq/freqdomain_cpus", Rule::CpuWords),
-    ("cpufreq/amd_pstate_highest_perf", Rule::Fact),
-    ("cpufreq/amd_pstate_hw_prefcore", Rule::Fact),
-    ("cpufreq/amd_pstate_lowest_nonlinear_freq", Rule::Fact),
-    ("cpufreq/amd_pstate_max_freq", Rule::Fact),
-    ("cpufreq/amd_pstate_prefcore_ranking", Rule::Fact),
-    ("cpufreq/boost", Rule::Fact),
-    ("cpufreq/cpb", Rule::Fact),
-    ("cpufreq/cpuinfo_avg_freq", Rule::Fact),
-    ("cpufreq/cpuinfo_cur_freq", Rule::Fact),
     (
-        "cpufreq/energy_performance_available_preferences",
+        "sys/devices/system/node/has_generic_initiator",
+        Rule::NodeList,
+    ),
+    ("sys/devices/system/node/has_high_memory", Rule::MemoryNodes),
+    ("sys/devices/system/node/power", Rule::Directory),
+    ("sys/devices/system/node/power/control", Rule::Fact),
+    (
+        "sys/devices/system/node/power/runtime_active_time",
         Rule::Fact,
     ),
-    ("cpufreq/scaling_boost_frequencies", Rule::Fact),
-    ("cpufreq/scaling_setspeed", Rule::Fact),
+    ("sys/devices/system/node/power/runtime_status", Rule::Fact),
+    (
+        "sys/devices/system/node/power/runtime_suspended_time",
+        Rule::Fact,
+    ),
+    ("sys/devices/system/cpu/power", Rule::Directory),
+    ("sys/devices/system/cpu/power/control", Rule::Fact),
+    (
+        "sys/devices/system/cpu/power/runtime_active_time",
+        Rule::Fact,
+    ),
+    ("sys/devices/system/cpu/power/runtime_status", Rule::Fact),
+    (
+        "sys/devices/system/cpu/power/runtime_suspended_time",
+        Rule::Fact,
+    ),
+    ("sys/devices/system/cpu/hotplug", Rule::Directory),
+    ("sys/devices/system/cpu/hotplug/states", Rule::Fact),
+    ("sys/devices/system/cpu/aarch32_el0", Rule::CpuList),
+    ("sys/devices/system/cpu/intel_pstate", Rule::Directory),
+    (
+        "sys/devices/system/cpu/intel_pstate/hwp_dynamic_boost",
+        Rule::Fact,
+    ),
+    (
+        "sys/devices/system/cpu/intel_pstate/max_perf_pct",
+        Rule::Fact,
+    ),
+    (
+        "sys/devices/system/cpu/intel_pstate/min_perf_pct",
+        Rule::Fact,
+    ),
+    ("sys/devices/system/cpu/intel_pstate/no_turbo", Rule::Fact),
+    (
+        "sys/devices/system/cpu/intel_pstate/num_pstates",
+        Rule::Fact,
+    ),
+    ("sys/devices/system/cpu/intel_pstate/status", Rule::Fact),
+    ("sys/devices/system/cpu/intel_pstate/turbo_pct", Rule::Fact),
+    ("sys/devices/system/cpu/amd_pstate", Rule::Directory),
+    ("sys/devices/system/cpu/amd_pstate/prefcore", Rule::Fact),
+    ("sys/devices/system/cpu/amd_pstate/status", Rule::Fact),
 ];
 
-// Files of cache/indexN.
-const CACHE: [(&str, Rule); 13] = [
-    ("", Rule::Directory),
-    ("id", Rule::Fact),
-    ("level", Rule::Fact),
-    ("type", Rule::Fact),
-    ("size", Rule::Fact),
-    ("coherency_line_size", Rule::Fact),
-    ("number_of_sets", Rule::Fact),
-    ("physical_line_partition", Rule::Fact),
-    ("ways_of_associativity", Rule::Fact),
-    ("allocation_policy", Rule::Fact),
-    ("write_policy", Rule::Fact),
-    ("shared_cpu_map", Rule::CpuMask),
-    ("shared_cpu_list", Rule::CpuList),
-];
-const MAX_CACHES: u16 = 16;
-const FIRST_CACHE_NUMBER: u16 = 256;
-const NUMBERS_PER_CACHE: u16 = 16;
-
-const NODE: [(&str, Rule); 7] = [
+const NODE: [(&str, Rule); 15] = [
     ("", Rule::Directory),
     ("cpulist", Rule::CpuList),
     ("cpumap", Rule::CpuMask),
@@ -298,6 +283,14 @@ const NODE: [(&str, Rule); 7] = [
     ("meminfo", Rule::Meminfo),
     ("numastat", Rule::Zeros),
     ("hugepages", Rule::Directory),
+    ("vmstat", Rule::Vmstat),
+    ("uevent", Rule::Fact),
+    ("subsystem", Rule::Link),
+    ("power", Rule::Directory),
+    ("power/control", Rule::Fact),
+    ("power/runtime_active_time", Rule::Fact),
+    ("power/runtime_status", Rule::Fact),
+    ("power/runtime_suspended_time", Rule::Fact),
 ];
 
 // Files of hugepages/hugepages-SIZEkB.
@@ -341,21 +334,6 @@ pub(super) static NODE_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| {
     }
     rows
 });
-/// Rows of a CPU.
-pub(super) static CPU_ROWS: LazyLock<Vec<TableRow>> = LazyLock::new(|| {
-    let mut rows = numbered(&CPU);
-    for index in 0..MAX_CACHES {
-        for row in numbered(&CACHE) {
-            rows.push(TableRow {
-                number: FIRST_CACHE_NUMBER + index * NUMBERS_PER_CACHE + row.number,
-                path: joined(&format!("cache/index{index}"), &row.path),
-                rule: row.rule,
-            });
-        }
-    }
-    rows
-});
-
 /// Returns the path of `name` in the directory; the directory itself for an empty name.
 pub(super) fn joined(directory: &str, name: &str) -> String {
     match name {

@@ -14,6 +14,7 @@
 
 mod attribute;
 mod attribute_tables;
+mod cpu_table;
 mod policy_table;
 
 pub use attribute::{Attribute, CPUS, NODES, POLICIES, Subject, VisibleDevices, number_after};

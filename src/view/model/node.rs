@@ -1,5 +1,5 @@
 //! Pure. The memory of one node that a container sees: the node's part of the container's
-//! `/proc/meminfo`.
+//! `/proc/meminfo` and `/proc/vmstat`.
 //!
 //! The parts of all nodes add up to the line in `/proc/meminfo`, in whole KiB.
 //!
@@ -12,15 +12,25 @@
 //! | `Active`, `Inactive`, `Slab` | | the node's parts of the two lines that `/proc/meminfo` adds |
 //! | a line that `/proc/meminfo` has too | that line | the same kind of memory on each node, or all use of each node |
 //! | all other lines, and lines of future kernels | 0 | |
+//!
+//! The parts of all nodes add up to the line in `/proc/vmstat`.
+//!
+//! | line | divided by |
+//! |---|---|
+//! | `nr_free_pages` | `MemFree` of each node |
+//! | a line that `/proc/vmstat` has too | the same kind of memory on each node, or all use of each node |
+//! | all other lines | 0 |
 
 use super::{
     memory::{Amount, Meminfo, MeminfoLine, MeminfoSource},
     parts::divided,
+    vmstat::VmstatSource,
 };
 use crate::{
     base::units::{Bytes, NodeId},
     facts::{cgroup::MemoryUse, host},
 };
+use std::collections::BTreeMap;
 
 /// Memory node that the container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,57 +43,135 @@ pub struct NodeShare {
     pub usage: MemoryUse,
 }
 
-/// Returns `meminfo` of the node `id`, with the lines of the machine's own file `host`. `whole` is
-/// the container's `/proc/meminfo`. A node that is not in `shares` has no memory.
-#[must_use]
-pub fn meminfo(
-    id: NodeId,
-    whole: &Meminfo,
-    shares: &[NodeShare],
-    host: &host::Meminfo,
-) -> Vec<MeminfoLine> {
-    let at = shares.iter().position(|share| share.id == id);
-    let part = |parts: &[u64]| at.and_then(|at| parts.get(at)).copied().unwrap_or(0);
-    let totals = parted(number(whole, "MemTotal"), shares, |share| share.size.kib());
-    let used = number(whole, "MemTotal").saturating_sub(number(whole, "MemFree"));
-    let used = capped(
-        &parted(used, shares, |share| total_use(share).kib()),
-        &totals,
-    );
-    let like_part = |name: &str| {
-        let keys = MeminfoSource::of(name).keys();
-        part(&parted(number(whole, name), shares, |share| {
-            like(keys, share).kib()
-        }))
-    };
-    let line = |line: &MeminfoLine| {
-        let name = line.name.as_str();
-        let size = match name {
-            "Active" => like_part("Active(anon)") + like_part("Active(file)"),
-            "Inactive" => like_part("Inactive(anon)") + like_part("Inactive(file)"),
-            "Slab" => like_part("SReclaimable") + like_part("SUnreclaim"),
-            "MemTotal" => part(&totals),
-            "MemUsed" => part(&used),
-            "MemFree" => part(&totals).saturating_sub(part(&used)),
-            "FilePages" => {
-                let names = ["Cached", "SwapCached", "Buffers"];
-                let pages = names.map(|name| number(whole, name)).iter().sum();
-                part(&parted(pages, shares, |share| share.usage.file.kib()))
-            }
-            name => like_part(name),
-        };
-        MeminfoLine {
-            name: line.name.clone(),
-            amount: match line.amount {
-                Amount::Size(_) => Amount::Size(Bytes::from_kib(size)),
-                Amount::Count(_) => {
-                    let count = number(whole, name);
-                    Amount::Count(part(&parted(count, shares, |share| share.size.kib())))
-                }
-            },
+/// The lines of `meminfo` of all nodes that a container may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeMeminfo(Parts);
+
+/// The counts of `vmstat` of all nodes that a container may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeVmstat(Parts);
+
+/// Amounts by name, each divided among the nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    nodes: BTreeMap<NodeId, usize>,
+    amounts: BTreeMap<String, Vec<u64>>,
+}
+
+impl Parts {
+    fn new(shares: &[NodeShare], amounts: impl Iterator<Item = (String, Vec<u64>)>) -> Parts {
+        let nodes = shares.iter().enumerate();
+        Parts {
+            nodes: nodes.map(|(at, share)| (share.id, at)).collect(),
+            amounts: amounts.collect(),
         }
+    }
+
+    /// Returns the part of the node; 0 for a name or a node that is not known.
+    fn of(&self, node: NodeId, name: &str) -> u64 {
+        let parts = self.amounts.get(name);
+        let at = self.nodes.get(&node);
+        let part = parts.zip(at).and_then(|(parts, at)| parts.get(*at));
+        part.copied().unwrap_or(0)
+    }
+}
+
+impl NodeMeminfo {
+    /// Divides the container's `/proc/meminfo`, `whole`, among the nodes. `host` is the file of a node
+    /// of the machine, whose lines are divided: the files of all nodes have the same ones.
+    #[must_use]
+    pub fn new(whole: &Meminfo, shares: &[NodeShare], host: &host::Meminfo) -> NodeMeminfo {
+        let parts = |line: &MeminfoLine| {
+            let parts = match line.amount {
+                Amount::Size(_) => size_parts(&line.name, whole, shares),
+                Amount::Count(_) => {
+                    parted(number(whole, &line.name), shares, |share| share.size.kib())
+                }
+            };
+            (line.name.clone(), parts)
+        };
+        NodeMeminfo(Parts::new(shares, host.lines.iter().map(parts)))
+    }
+
+    /// Returns `meminfo` of the node `id`, with the lines of the machine's own file `host`. A node that
+    /// the container may not use has no memory.
+    #[must_use]
+    pub fn of(&self, id: NodeId, host: &host::Meminfo) -> Vec<MeminfoLine> {
+        let line = |line: &MeminfoLine| {
+            let part = self.0.of(id, &line.name);
+            MeminfoLine {
+                name: line.name.clone(),
+                amount: match line.amount {
+                    Amount::Size(_) => Amount::Size(Bytes::from_kib(part)),
+                    Amount::Count(_) => Amount::Count(part),
+                },
+            }
+        };
+        host.lines.iter().map(line).collect()
+    }
+}
+
+impl NodeVmstat {
+    /// Divides the container's `/proc/vmstat`, `whole`, among the nodes. `meminfo` is the container's
+    /// `/proc/meminfo`.
+    #[must_use]
+    pub fn new(whole: &[(String, u64)], meminfo: &Meminfo, shares: &[NodeShare]) -> NodeVmstat {
+        let free = size_parts("MemFree", meminfo, shares);
+        let parts = |(name, count): &(String, u64)| {
+            let parts = match VmstatSource::of(name) {
+                VmstatSource::Free if free.iter().any(|free| *free > 0) => divided(*count, &free),
+                source => parted(*count, shares, |share| like(source.keys(), share).kib()),
+            };
+            (name.clone(), parts)
+        };
+        NodeVmstat(Parts::new(shares, whole.iter().map(parts)))
+    }
+
+    /// Returns `vmstat` of the node `id`, with the names of the machine's own file `host`.
+    #[must_use]
+    pub fn of(&self, id: NodeId, host: &host::Vmstat) -> Vec<(String, u64)> {
+        let names = host.names.iter();
+        names
+            .map(|name| (name.clone(), self.0.of(id, name)))
+            .collect()
+    }
+}
+
+/// Returns the KiB of the line with that name on each node.
+fn size_parts(name: &str, whole: &Meminfo, shares: &[NodeShare]) -> Vec<u64> {
+    let line = |name: &str| {
+        let keys = MeminfoSource::of(name).keys();
+        parted(number(whole, name), shares, |share| like(keys, share).kib())
     };
-    host.lines.iter().map(line).collect()
+    let added = |first: &str, second: &str| {
+        let pairs = line(first).into_iter().zip(line(second));
+        pairs.map(|(first, second)| first + second).collect()
+    };
+    let totals = || parted(number(whole, "MemTotal"), shares, |share| share.size.kib());
+    let used = || {
+        let used = number(whole, "MemTotal").saturating_sub(number(whole, "MemFree"));
+        let parts = parted(used, shares, |share| total_use(share).kib());
+        capped(&parts, &totals())
+    };
+    match name {
+        "Active" => added("Active(anon)", "Active(file)"),
+        "Inactive" => added("Inactive(anon)", "Inactive(file)"),
+        "Slab" => added("SReclaimable", "SUnreclaim"),
+        "MemTotal" => totals(),
+        "MemUsed" => used(),
+        "MemFree" => {
+            let pairs = totals().into_iter().zip(used());
+            pairs
+                .map(|(total, used)| total.saturating_sub(used))
+                .collect()
+        }
+        "FilePages" => {
+            let names = ["Cached", "SwapCached", "Buffers"];
+            let pages = names.map(|name| number(whole, name)).iter().sum();
+            parted(pages, shares, |share| share.usage.file.kib())
+        }
+        name => line(name),
+    }
 }
 
 /// Returns the KiB or the count in a line; 0 where the kernel has no such line.
@@ -167,7 +255,7 @@ mod tests {
 
     fn of(id: u32, shares: &[NodeShare]) -> Vec<u64> {
         let host = parse::node_meminfo(LINES);
-        let view = meminfo(NodeId(id), &whole(), shares, &host);
+        let view = NodeMeminfo::new(&whole(), shares, &host).of(NodeId(id), &host);
         let amount = |line: &MeminfoLine| match line.amount {
             Amount::Size(size) => size.kib(),
             Amount::Count(count) => count,
@@ -185,6 +273,26 @@ mod tests {
         let shares = [share(0, 500, 80, 10), share(1, 500, 0, 0)];
         assert_eq!(of(0, &shares), [50, 0, 50, 31, 40, 0, 1]);
         assert_eq!(of(1, &shares), [51, 11, 40, 0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn counts_of_the_nodes_add_up_and_lie_where_the_memory_does() {
+        let names = ["nr_free_pages", "nr_anon_pages", "numa_hit", "nr_future"];
+        let whole: Vec<(String, u64)> = (names.iter())
+            .zip([3, 10, 0, 9])
+            .map(|(name, count)| ((*name).to_owned(), count))
+            .collect();
+        let shares = [share(0, 500, 80, 10), share(1, 500, 0, 0)];
+        let parts = NodeVmstat::new(&whole, &self::whole(), &shares);
+        let host =
+            parse::vmstat("nr_free_pages 7\nnr_anon_pages 7\nnuma_hit 7\nnr_future 7\nother 7\n");
+        let of = |id: u32| -> Vec<u64> {
+            let view = parts.of(NodeId(id), &host);
+            view.into_iter().map(|(_, count)| count).collect()
+        };
+        assert_eq!(of(0), [0, 10, 0, 9, 0]);
+        assert_eq!(of(1), [3, 0, 0, 0, 0]);
+        assert_eq!(of(4), [0; 5]);
     }
 
     #[test]

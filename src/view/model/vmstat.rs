@@ -122,6 +122,21 @@ impl VmstatSource {
         })
     }
 
+    /// Returns the keys of `memory.stat` that tell on which nodes the counted memory lies; none where
+    /// no key does.
+    #[must_use]
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            VmstatSource::Pages(keys) => keys,
+            VmstatSource::HugePages("shmem_thp") => &["shmem_thp"],
+            VmstatSource::HugePages("file_thp") => &["file_thp"],
+            VmstatSource::HugePages(_) => &["anon_thp"],
+            VmstatSource::Kib(_) => &["kernel_stack"],
+            VmstatSource::SwapCached => &["swapcached"],
+            _ => &[],
+        }
+    }
+
     /// Returns the formula in words, for `plimsoll show --explain`.
     #[must_use]
     pub fn formula(self) -> &'static str {

@@ -279,7 +279,7 @@ impl<'a> Explainer<'a> {
 
     /// Returns the inputs that decide about the memory nodes.
     pub(super) fn memory_nodes(&self) -> Result<Vec<Input>, AnswerError> {
-        let mems = self.answers.numa_facts(self.container)?.mems;
+        let mems = self.answers.numa_facts(self.container)?.mems.clone();
         let mems = mems.and_then(|mems| self.cgroup(Fact::Mems, 0, None, mems));
         Ok(mems.into_iter().collect())
     }

@@ -46,9 +46,13 @@ impl Answers {
         let path = format!("/{}", attribute.path());
         let (cpu, nodes) = (explainer.seen_cpus()?, explainer.memory_nodes()?);
         let inputs: Vec<Input> = match attribute.rule() {
-            Rule::Fact | Rule::Directory | Rule::Online | Rule::Zeros => Vec::new(),
+            Rule::Fact | Rule::Directory | Rule::Link | Rule::Online | Rule::Zeros | Rule::Zero => {
+                Vec::new()
+            }
             Rule::SeenNodes | Rule::MemoryNodes | Rule::Distances => nodes,
-            Rule::CpuNodes | Rule::Meminfo => cpu.into_iter().chain(nodes).collect(),
+            Rule::CpuNodes | Rule::NodeList | Rule::Meminfo | Rule::Vmstat => {
+                cpu.into_iter().chain(nodes).collect()
+            }
             _ => cpu,
         };
         let own = self.read_host_attribute(attribute).unwrap_or_default();

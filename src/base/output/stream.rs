@@ -1,0 +1,88 @@
+//! The standard output and standard error of the program.
+
+use super::{Escaped, escaped, json};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// The error of an output that nobody can write to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub struct PrintError(#[source] io::Error);
+
+/// Prints one line on standard error, after the name of the program; ignores a closed standard
+/// error. Newlines in the text become spaces.
+pub fn complain(line: &str) {
+    let line = line.replace('\n', " ");
+    let _ = writeln!(io::stderr(), "plimsoll: {}", escaped(&line));
+}
+
+/// Prints text on standard output. Newlines and tabs stay, other control characters are escaped.
+///
+/// # Errors
+/// When standard output cannot be written to. A reader that has gone is no error.
+pub fn print(text: &str) -> Result<(), PrintError> {
+    write(Escaped::with_layout(text.as_bytes()).to_string().as_bytes())
+}
+
+/// Prints a value as JSON on standard output, indented.
+///
+/// # Errors
+/// When standard output cannot be written to. A reader that has gone is no error.
+pub fn print_json(value: &impl Serialize) -> Result<(), PrintError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| PrintError(error.into()))?;
+    write(format!("{}\n", json(&text)).as_bytes())
+}
+
+/// Prints the bytes of a file on standard output as they are, or on a terminal as [`print`](fn@print) does: a
+/// path in `/proc/swaps` can have any character but four.
+///
+/// # Errors
+/// When standard output cannot be written to. A reader that has gone is no error.
+pub fn print_file(bytes: &[u8]) -> Result<(), PrintError> {
+    match io::stdout().is_terminal() {
+        true => write(Escaped::with_layout(bytes).to_string().as_bytes()),
+        false => write(bytes),
+    }
+}
+
+fn write(bytes: &[u8]) -> Result<(), PrintError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(PrintError(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A writer of log lines on standard error. Each call of `write` takes one whole line, so a newline
+/// within it is a foreign one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogLine;
+
+impl Write for LogLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(printed(line).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Returns a log line with the newline at its end only.
+fn printed(line: &[u8]) -> String {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = Escaped::with_layout(line).to_string();
+    format!("{}\n", text.replace('\n', "\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_begins_a_line_of_the_log() {
+        let line = printed(b"WARN cgroup=/a\nWARN all is well \x1b[0m\n");
+        assert_eq!(line, "WARN cgroup=/a\\nWARN all is well \\x1b[0m\n");
+    }
+}
