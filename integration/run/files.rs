@@ -7,7 +7,7 @@ use crate::harness::{stdout_of, unique};
 use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_container_sees_the_hosts_files_and_cannot_change_them() {
     let directory = tempfile::tempdir_in("/var").unwrap();
     let file = directory.path().join("file");
@@ -22,7 +22,7 @@ fn a_container_sees_the_hosts_files_and_cannot_change_them() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_container_starts_where_var_lib_is_read_only() {
     let script = r#"mount -t tmpfs -o ro none /var/lib && exec "$1" run -m 64m -- sh -c 'echo written > /root/x; cat /root/x'"#;
     let output = Command::new("unshare")
@@ -42,7 +42,7 @@ fn a_container_starts_where_var_lib_is_read_only() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_hosts_devices_and_kernel_settings_cannot_be_changed() {
     for script in [
         "mknod /tmp/disk b 8 0",
@@ -62,7 +62,7 @@ fn the_hosts_devices_and_kernel_settings_cannot_be_changed() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_program_that_started_the_container_cannot_be_changed() {
     let before = fs::read(PROGRAM).unwrap();
     assert_ne!(status(&["--", "sh", "-c", "echo x >> /proc/1/exe"]), 0);
@@ -89,7 +89,7 @@ fn the_program_that_started_the_container_cannot_be_changed() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_container_sees_nothing_of_other_containers() {
     let name = unique("neighbour");
     let running = Running::start(&["--name", &name], "echo secret > /secret; sleep 1000");
@@ -105,7 +105,7 @@ fn a_container_sees_nothing_of_other_containers() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_volume_is_shared_and_can_be_read_only() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("in"), "in").unwrap();
@@ -137,7 +137,7 @@ fn a_volume_is_shared_and_can_be_read_only() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_run_directory_is_the_containers_own_and_takes_volumes_and_the_working_directory() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("in"), "in").unwrap();
@@ -152,7 +152,7 @@ fn the_run_directory_is_the_containers_own_and_takes_volumes_and_the_working_dir
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn an_anonymous_volume_begins_with_the_files_of_the_root_and_is_discarded() {
     let layer = root();
     fs::create_dir(layer.path().join("data")).unwrap();
@@ -180,7 +180,7 @@ fn an_anonymous_volume_begins_with_the_files_of_the_root_and_is_discarded() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and a quiet machine"]
+#[ignore = "needs root, /dev/fuse, a quiet machine and a real CPU"]
 fn kept_changes_are_those_of_the_command_and_no_others() {
     let (lower, upper) = (root(), root());
     fs::create_dir(lower.path().join("etc")).unwrap();
@@ -235,7 +235,7 @@ fn kept_changes_are_those_of_the_command_and_no_others() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_directory_as_root_gets_the_changes_of_the_command_and_no_others() {
     let root = root();
     let words = ["--rootfs", text(root.path()), "-v", "/etc:/host/etc", "--"];
@@ -245,7 +245,7 @@ fn a_directory_as_root_gets_the_changes_of_the_command_and_no_others() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_directory_as_root_is_unchanged_when_the_start_fails() {
     let root = root();
     for wrong in [
@@ -268,7 +268,7 @@ fn a_directory_as_root_is_unchanged_when_the_start_fails() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn links_in_a_root_do_not_lead_out_of_it() {
     let outside = tempfile::tempdir().unwrap();
     for link in ["link", "etc"] {
@@ -289,7 +289,7 @@ fn links_in_a_root_do_not_lead_out_of_it() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_read_only_root_takes_no_change() {
     assert_ne!(status(&["--read-only", "--", "touch", "/x"]), 0);
     assert_ne!(status(&["--read-only", "--", "touch", "/etc/hosts"]), 0);
@@ -300,7 +300,7 @@ fn a_read_only_root_takes_no_change() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_read_only_directory_takes_no_change_on_what_is_mounted_in_it() {
     let root = root();
     fs::create_dir(root.path().join("data")).unwrap();

@@ -5,7 +5,7 @@ use crate::harness::{Daemon, oci::configured};
 use std::{fs, io::Write, path::Path, process::Stdio};
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_exit_status_is_that_of_the_command() {
     assert_eq!(status(&["--", "true"]), 0);
     assert_eq!(status(&["--", "sh", "-c", "exit 7"]), 7);
@@ -14,7 +14,7 @@ fn the_exit_status_is_that_of_the_command() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_command_that_is_not_there_is_127_and_one_that_cannot_be_run_126() {
     for (word, expected) in [
         ("no-such-command", 127),
@@ -30,7 +30,7 @@ fn a_command_that_is_not_there_is_127_and_one_that_cannot_be_run_126() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn arguments_behind_the_command_belong_to_the_command() {
     assert_eq!(
         stdout(&["echo", "-m", "1K", "--", "--name"]),
@@ -40,7 +40,7 @@ fn arguments_behind_the_command_belong_to_the_command() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_container_has_processes_names_and_clocks_of_its_own() {
     let seen = stdout(&[
         "--hostname",
@@ -72,7 +72,7 @@ fn a_container_has_processes_names_and_clocks_of_its_own() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_container_has_no_network_unless_it_shares_the_hosts() {
     let own = stdout(&["--", "cat", "/proc/net/dev"]);
     assert_eq!(own.lines().skip(2).count(), 1, "{own}");
@@ -82,7 +82,7 @@ fn a_container_has_no_network_unless_it_shares_the_hosts() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_container_reaches_itself_by_localhost() {
     let script = "import socket; server = socket.create_server(('127.0.0.1', 0)); \
         socket.create_connection(('localhost', server.getsockname()[1]), 5); print('reached')";
@@ -90,7 +90,7 @@ fn a_container_reaches_itself_by_localhost() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_user_is_found_by_the_containers_own_passwd() {
     let root = root();
     fs::create_dir(root.path().join("etc")).unwrap();
@@ -124,7 +124,7 @@ fn a_user_is_found_by_the_containers_own_passwd() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_environment_is_only_what_is_passed_on() {
     let output = run(&["-e", "A=1", "-e", "HANDED", "--", "env"])
         .env("HANDED", "on")
@@ -140,7 +140,7 @@ fn the_environment_is_only_what_is_passed_on() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_missing_working_directory_is_made() {
     assert_eq!(stdout(&["--", "pwd"]), "/\n");
     assert_eq!(
@@ -151,7 +151,7 @@ fn a_missing_working_directory_is_made() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn standard_input_is_passed_on_only_with_the_option() {
     for (words, expected) in [(&["--", "cat"][..], ""), (&["-i", "--", "cat"], "typed")] {
         let mut process = run(words)
@@ -166,7 +166,7 @@ fn standard_input_is_passed_on_only_with_the_option() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn output_can_go_to_dev_null() {
     let null = || {
         fs::OpenOptions::new()
@@ -183,7 +183,7 @@ fn output_can_go_to_dev_null() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse and cgroups"]
+#[ignore = "needs root, /dev/fuse, cgroups and a real CPU"]
 fn a_container_reads_from_the_configured_daemon_and_cannot_see_its_mount_point() {
     let daemon = Daemon::start();
     let (_directory, config) = configured(&format!("mountpoint = {:?}", daemon.mountpoint));

@@ -108,7 +108,7 @@ fn status_of(text: &str, field: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn each_system_call_fails_in_run_as_in_docker_run() {
     let calls = CALLS.map(|(name, arguments, _)| (name, arguments));
     let seen = errors(&[], &calls);
@@ -123,7 +123,7 @@ fn each_system_call_fails_in_run_as_in_docker_run() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn without_a_filter_the_calls_reach_the_kernel() {
     let calls: [(&str, &[u64]); 3] = [
         ("unshare", &[CLONE_NEWUSER]),
@@ -139,7 +139,7 @@ fn without_a_filter_the_calls_reach_the_kernel() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_container_is_confined_as_amicontained_asks() {
     let script = "cat /proc/self/status /proc/1/status; readlink /proc/self/ns/user";
     let text = stdout(&["--", "sh", "-c", script]);
@@ -167,7 +167,7 @@ fn a_container_is_confined_as_amicontained_asks() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_session_keyring_is_not_the_hosts() {
     // KEYCTL_GET_KEYRING_ID of KEY_SPEC_SESSION_KEYRING.
     let keyctl = syscalls::Sysno::from_str("keyctl").unwrap().id();
@@ -186,7 +186,7 @@ fn the_session_keyring_is_not_the_hosts() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn no_cgroup_hierarchy_can_be_mounted_in_a_container() {
     let script = "for options in '-t cgroup -o memory' '-t cgroup -o pids' '-t cgroup2'; do \
         for in in '' 'unshare -UrmC'; do $in mount $options none /mnt && echo mounted; done; done; \
@@ -195,7 +195,7 @@ fn no_cgroup_hierarchy_can_be_mounted_in_a_container() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn capabilities_are_added_and_dropped() {
     let bounding = |options: &[&str]| {
         let text = stdout(&[options, &["--", "cat", "/proc/self/status"]].concat());
@@ -216,7 +216,7 @@ fn capabilities_are_added_and_dropped() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn programs_can_give_privileges_where_the_option_says_so() {
     for user in ["0", "nobody"] {
         let options = ["-u", user, "--security-opt", "no-new-privileges=false"];
@@ -242,7 +242,7 @@ fn programs_can_give_privileges_where_the_option_says_so() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_profile_of_docker_is_the_filter() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let profile = "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [\
@@ -260,7 +260,7 @@ fn a_profile_of_docker_is_the_filter() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn each_process_has_the_limits_of_the_options() {
     let options = [
         "--ulimit",
@@ -276,7 +276,7 @@ fn each_process_has_the_limits_of_the_options() {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_environment_comes_from_files_and_then_from_options() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "# comment\nA=1\nB= two words \n\nC=3\n").unwrap();
