@@ -335,7 +335,7 @@ fn open_root(root: &NewRoot) -> Result<ContainerRoot, HookError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::config::LeaveOut;
+    use crate::base::{config::LeaveOut, tolerant::ODD_VALUES};
     use std::fs;
 
     fn bundle(configuration: &str) -> tempfile::TempDir {
@@ -366,21 +366,9 @@ mod tests {
         assert!(root(bundle(text).path()).unwrap().later.is_empty());
     }
 
-    /// Values of every shape, some of which no program writes.
-    const ODD: [&str; 8] = [
-        "null",
-        "true",
-        "-1",
-        "1e999",
-        "[]",
-        "{}",
-        "[[1],{}]",
-        r#""\ud800""#,
-    ];
-
     #[test]
     fn an_odd_value_in_a_configuration_costs_only_itself() {
-        for odd in ODD {
+        for odd in ODD_VALUES {
             let text = format!(
                 r#"{{"ociVersion":{odd},"root":{{"path":"/r","readonly":{odd}}},"mounts":{odd},"linux":{{"seccomp":{odd},"maskedPaths":["/a",{odd},"/b"],"readonlyPaths":{odd}}}}}"#
             );
@@ -397,7 +385,7 @@ mod tests {
 
     #[test]
     fn an_odd_value_in_a_state_costs_only_itself() {
-        for odd in ODD {
+        for odd in ODD_VALUES {
             let text = format!(
                 r#"{{"ociVersion":{odd},"id":"box","bundle":"/b","pid":{odd},"root":{odd},"annotations":{{"x":{odd},"plimsoll.io/view":"false"}},"status":{odd}}}"#
             );

@@ -319,6 +319,7 @@ struct Configuration {
 #[cfg(test)]
 mod tests {
     use super::{super::places::MAX_FILE, *};
+    use crate::base::tolerant::ODD_VALUES;
     use std::fs;
 
     fn file(root: &Path, path: &str, text: &str) {
@@ -364,22 +365,9 @@ mod tests {
         assert_eq!(named_by_configuration("{}"), None);
     }
 
-    /// Values of every shape, some of which no program writes.
-    const ODD: [&str; 9] = [
-        "null",
-        "true",
-        "-1",
-        "1e999",
-        "[]",
-        "{}",
-        "[[1],{}]",
-        r#"{"id":1}"#,
-        r#""\ud800""#,
-    ];
-
     #[test]
     fn an_odd_annotation_costs_only_itself() {
-        for odd in ODD {
+        for odd in ODD_VALUES {
             let twice = r#""io.kubernetes.pod.namespace":"other""#;
             let text = format!(
                 r#"{{"annotations":{{"x":{odd},{twice},"io.kubernetes.pod.name":{odd},{NAMES},"nerdctl/name":{odd}}},"process":{odd}}}"#
@@ -397,7 +385,7 @@ mod tests {
     fn an_odd_container_in_the_list_of_podman_costs_no_other_its_name() {
         let path = "var/lib/containers/storage/overlay-containers/containers.json";
         let own = format!(r#"{{"id":"{ID}","names":["web"]}}"#);
-        for odd in ODD {
+        for odd in ODD_VALUES {
             for list in [
                 format!(r#"[{odd},{own}]"#),
                 format!(r#"[{own},{odd}]"#),
