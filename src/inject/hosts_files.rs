@@ -5,7 +5,7 @@
 //! So a tmpfs with these files, one by one, hides a directory of the view: the host's own directory
 //! has the host's processes and settings, too.
 
-use super::detached;
+use super::{binds, detached};
 use crate::{
     base::sys::mount::{self, Depth, Forbid},
     view::files::{Attribute, CPUS, FILES, NODES, Rule},
@@ -102,10 +102,9 @@ fn hosts_file(path: &Path) -> Option<OwnedFd> {
     let file = open(&Path::new("/").join(path), flags, Mode::empty()).ok()?;
     let status = fstatat(&file, "", AtFlags::AT_EMPTY_PATH).ok()?;
     let is_regular = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
-    let mut files = FILES.iter().filter(|file| Path::new(file.path()) == path);
+    let mut binds = binds();
     let forbidden = Forbid {
-        // As in `plan::binds`: a trigger is set by a write.
-        writes: !files.any(|file| file.pressure().is_some()),
+        writes: !binds.any(|bind| bind.is_written && Path::new(bind.path) == path),
         devices: true,
         programs: true,
     };

@@ -12,7 +12,7 @@ pub mod detached;
 
 /// The host's own files, which hide a mount of Plimsoll that the kernel does not let go.
 ///
-/// Uses [`detached`].
+/// Uses [`plan`], [`detached`].
 pub mod hosts_files;
 
 /// The files of a container over which Plimsoll mounts its own, and the mounting itself. The
