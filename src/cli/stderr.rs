@@ -7,7 +7,7 @@ use std::panic;
 /// command.
 pub(super) const FAILURE_STATUS: u8 = 125;
 
-/// Has a panic print one line, as an error does: its message may quote a foreign name.
+/// Makes a panic print one line, as an error does: the message may quote a foreign name.
 pub(super) fn print_panics() {
     panic::set_hook(Box::new(|panic| complain(&panic.to_string())));
 }

@@ -2,7 +2,7 @@
 //! images. A terminal that showed such a name as it is would carry out what the name says.
 //!
 //! All output goes through `complain`, `print`, `print_json`, `print_file` or `LogLine`.
-//! They print no control character but the newlines and tabs of the program itself. A text that
+//! These functions print no control character but the newlines and tabs of the program itself. A text that
 //! composes a line of several names writes each as `escaped`, so that no name can begin a line.
 
 mod escaped;

@@ -173,7 +173,7 @@ impl Descriptions {
     }
 
     /// Returns whether the container that holds the namespaces of a pod declines the view for the pod.
-    /// Its bundle lies beside that of the other containers.
+    /// The bundle of the sandbox lies beside those of the other containers.
     fn pod_declines(&self, sandbox: &str, bundle: Option<&Path>, cgroup: &str) -> bool {
         if !is_name(sandbox) {
             return false;

@@ -216,8 +216,8 @@ pub fn security_option(text: &str, security: &mut Security) -> Result<(), Securi
     Ok(())
 }
 
-/// Parses `--ulimit`: `NAME=SOFT[:HARD]`, each -1 for no limit. The hard limit is the soft one unless
-/// it is given.
+/// Parses `--ulimit`: `NAME=SOFT[:HARD]`, each -1 for no limit. Without `HARD` the hard limit
+/// is the soft one.
 ///
 /// # Errors
 ///

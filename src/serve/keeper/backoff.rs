@@ -16,8 +16,8 @@ pub struct Backoff {
 
 impl Backoff {
     /// Returns the pause after a process that lived for `lived`: at most 5 s, and zero after the first
-    /// one. A process that is blameless is followed at once, since its death does not repeat by itself:
-    /// it was killed, or ended itself over a request that hung.
+    /// one. A process that is blameless is followed at once, since such a death does not repeat by itself:
+    /// somebody killed the process, or the process ended itself over a request that hung.
     pub fn pause(&mut self, is_blameless: bool, lived: Duration) -> Duration {
         if is_blameless {
             return Duration::ZERO;

@@ -85,9 +85,9 @@ pub(super) struct ContainerState {
     pub(super) hugetlb: Latest<Vec<HugetlbLevel>>,
     /// Memory nodes of the cgroup and their use.
     pub(super) numa: Latest<Arc<Numa>>,
-    /// Its topology, and the moments at which the facts were read.
+    /// Topology of the container, and the moments at which the facts were read.
     pub(super) topology: Option<([Option<Micros>; 3], Arc<Topology>)>,
-    /// The division of its memory among the nodes.
+    /// Division of the container's memory among the nodes.
     pub(super) node_parts: NodeParts,
     /// Use of block devices by the cgroup.
     pub(super) devices: Latest<Vec<DeviceUse>>,
