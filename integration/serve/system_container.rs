@@ -2,91 +2,137 @@
 //! tests are cases of `compliance`, `pressure` and `handover`.
 
 use crate::harness::{Cgroup, Daemon, field, python, stdout_of};
-use std::process::{Child, Command, Stdio};
+use std::{
+    io::{Read, Write},
+    process::{Child, Command, Stdio},
+};
 
 const MIB: u64 = 1 << 20;
 
-/// The cgroups of a container of systemd: limits above it, its own cgroup, and limits that it sets for its services.
+/// A container of systemd: a cgroup namespace of its own, and cgroups in it for its services.
 struct SystemContainer {
-    /// The outermost first.
-    levels: Vec<Cgroup>,
+    /// Three of the host, the outermost first, of which the last is the container's.
+    above: Vec<Cgroup>,
+    /// Systemd's own, and four for the services, the outermost first.
+    init: Option<Cgroup>,
+    services: Vec<Cgroup>,
+    shell: Child,
 }
 
 impl SystemContainer {
-    /// Makes three levels of the host, of which the last is the container's, and four of the container.
-    fn new() -> SystemContainer {
-        let mut levels = vec![Cgroup::new()];
-        for name in ["2", "3", "4", "5", "6", "7"] {
-            levels.push(levels.last().unwrap().child(name));
+    /// Starts a container whose shell runs the command as a process of systemd's scope for itself, and then as one of
+    /// the innermost cgroup.
+    fn start(daemon: &Daemon, command: &str) -> SystemContainer {
+        let mut above = vec![Cgroup::new()];
+        for name in ["2", "3"] {
+            above.push(above.last().unwrap().child(name));
         }
-        SystemContainer { levels }
-    }
-
-    /// Runs the command as a process of systemd's scope for itself, and as one of the innermost cgroup.
-    fn run(&self, daemon: &Daemon, command: &str) -> String {
-        let root = &self.levels[2];
-        let init = root.child("init.scope");
+        let root = above[2].path();
+        let at = |name: &str| Cgroup::of_another(&root.join(name)).join("0");
         let inside = format!(
-            "{to_init}view={view}; {command}\n{to_service}{command}",
-            to_init = init.join("0"),
-            to_service = self.levels[6].join("0"),
+            "echo; read _; {to_init}echo; read _; view={view}; {command}\n{to_service}{command}",
+            to_init = at("init.scope"),
+            to_service = at("4/5/6/7"),
             view = daemon.mountpoint.display(),
         );
         let mut shell = Command::new("sh");
         shell.env("INSIDE", inside).arg("-ec").arg(format!(
             "{} exec unshare -C -p -m -f --kill-child --mount-proc sh -ec \"$INSIDE\"",
-            root.join("$$")
+            above[2].join("$$")
         ));
-        stdout_of(&shell.output().unwrap())
+        let spawned = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut container = SystemContainer {
+            above,
+            init: None,
+            services: Vec::new(),
+            shell: spawned.unwrap(),
+        };
+        // A cgroup of v2 with processes gives no controller to its children: the shell moves first.
+        container.wait_for_line();
+        container.init = Some(container.above[2].child("init.scope"));
+        container.resume();
+        container.wait_for_line();
+        for name in ["4", "5", "6", "7"] {
+            let parent = container.services.last().unwrap_or(&container.above[2]);
+            container.services.push(parent.child(name));
+        }
+        container
+    }
+
+    fn wait_for_line(&mut self) {
+        let stdout = self.shell.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut [0]).unwrap();
+    }
+
+    fn resume(&mut self) {
+        let stdin = self.shell.stdin.as_mut().unwrap();
+        stdin.write_all(b"\n").unwrap();
+    }
+
+    /// Runs the command in both cgroups, and returns what it printed.
+    fn output(&mut self) -> String {
+        self.resume();
+        let mut text = String::new();
+        let stdout = self.shell.stdout.as_mut().unwrap();
+        stdout.read_to_string(&mut text).unwrap();
+        assert!(self.shell.wait().unwrap().success(), "{text}");
+        text
     }
 }
 
 impl Drop for SystemContainer {
     fn drop(&mut self) {
-        while self.levels.pop().is_some() {}
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+        while self.services.pop().is_some() {}
+        self.init.take();
+        while self.above.pop().is_some() {}
     }
 }
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn memory_limits_above_a_system_container_bind_and_those_of_its_services_do_not() {
-    let (daemon, container) = (Daemon::start(), SystemContainer::new());
-    for (level, limit) in [(0, 500), (1, 600), (3, 400), (5, 900)] {
-        container.levels[level].limit_memory(limit * MIB);
-    }
-    let text = container.run(
-        &daemon,
-        "awk '/^MemTotal:/ { print $2 }' $view/proc/meminfo",
-    );
-    assert_eq!(text, "512000\n512000\n");
+    let daemon = Daemon::start();
+    let command = "awk '/^MemTotal:/ { print $2 }' $view/proc/meminfo";
+    let mut container = SystemContainer::start(&daemon, command);
+    container.above[0].limit_memory(500 * MIB);
+    container.above[1].limit_memory(600 * MIB);
+    container.services[0].limit_memory(400 * MIB);
+    container.services[2].limit_memory(900 * MIB);
+    assert_eq!(container.output(), "512000\n512000\n");
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse and 2 CPUs"]
 fn quotas_above_a_system_container_count_its_cpus_and_those_of_its_services_do_not() {
-    let (daemon, container) = (Daemon::start(), SystemContainer::new());
-    for (level, percent) in [(0, 150), (3, 100), (5, 100)] {
-        container.levels[level].limit_cpu(percent);
-    }
-    let text = container.run(&daemon, "grep -c '^cpu[0-9]' $view/proc/stat");
-    assert_eq!(text, "2\n2\n");
+    let daemon = Daemon::start();
+    let command = "grep -c '^cpu[0-9]' $view/proc/stat";
+    let mut container = SystemContainer::start(&daemon, command);
+    container.above[0].limit_cpu(150);
+    container.services[0].limit_cpu(100);
+    container.services[2].limit_cpu(100);
+    assert_eq!(container.output(), "2\n2\n");
 }
 
 #[test]
 #[ignore = "needs root, /dev/fuse and 2 CPUs"]
 fn a_cpuset_of_a_service_binds_its_threads_and_not_the_system_container() {
-    let (daemon, container) = (Daemon::start(), SystemContainer::new());
-    for level in &container.levels[..4] {
-        level.limit_cpus("0-1");
+    let daemon = Daemon::start();
+    let command = "echo $(grep -c '^cpu[0-9]' $view/proc/stat; nproc)";
+    let mut container = SystemContainer::start(&daemon, command);
+    for cgroup in container
+        .above
+        .iter()
+        .chain(&container.init)
+        .chain(&container.services[..1])
+    {
+        cgroup.limit_cpus("0-1");
     }
-    for level in container.levels.iter().skip(3).rev() {
-        level.limit_cpus("1");
+    for cgroup in container.services.iter().rev() {
+        cgroup.limit_cpus("1");
     }
-    let text = container.run(
-        &daemon,
-        "echo $(grep -c '^cpu[0-9]' $view/proc/stat; nproc)",
-    );
-    assert_eq!(text, "2 2\n2 1\n");
+    assert_eq!(container.output(), "2 2\n2 1\n");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn cost_of_reads(cgroup: &Cgroup) -> (Duration, f64) {
 }
 
 #[test]
-#[ignore = "needs root, cgroups and python3"]
+#[ignore = "needs root, cgroups, python3 and a real CPU"]
 fn a_read_costs_a_bounded_time_however_many_cgroups_the_container_makes() {
     let nested = format!("for n in range({MANY}):\n  os.mkdir('d')\n  os.chdir('d')",);
     let flat = format!("for n in range({MANY}):\n  os.mkdir('f%d' % n)");

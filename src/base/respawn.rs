@@ -7,10 +7,14 @@ use super::{
     sys::process,
     units::{Micros, Pid},
 };
+use nix::sys::signal::Signal;
 use std::{ffi::OsString, path::Path, process::Command, time::Duration};
 
 /// The running program, even where its file was replaced since the start.
 pub const PROGRAM: &str = "/proc/self/exe";
+
+/// The signals that a keeper blocks and waits for: each ends the keeper and its daemon.
+pub const END_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// The option of `daemon` that names the daemon for which the new process becomes the keeper.
 pub const ADOPT: &str = "adopt";
@@ -129,11 +133,17 @@ impl Respawn<'_> {
         args.0
     }
 
-    /// Returns the command that starts [`PROGRAM`], with every signal at its default.
+    /// Returns the command that starts [`PROGRAM`], with every signal at its default. A keeper starts
+    /// with [`END_SIGNALS`] blocked: a keeper that a signal kills before the keeper waits for signals
+    /// would be replaced, and the signal would be lost.
     #[must_use]
     pub fn command(&self) -> Command {
+        let blocked: &[Signal] = match self {
+            Respawn::Keeper { .. } => &END_SIGNALS,
+            _ => &[],
+        };
         let mut command = Command::new(PROGRAM);
-        process::with_fresh_signals(&mut command).args(self.args());
+        process::with_fresh_signals(&mut command, blocked).args(self.args());
         command
     }
 }

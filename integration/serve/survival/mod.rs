@@ -92,7 +92,7 @@ impl Drop for Guest {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, python3 and a quiet machine"]
+#[ignore = "needs root, /dev/fuse, cgroups, python3, a real CPU and a quiet machine"]
 fn no_read_fails_while_the_daemon_is_killed_replaced_and_hangs() {
     let kills = kills().unwrap_or(100);
     let (upgrades, hangs) = (1 + kills / 11, 1 + kills / 100);
@@ -187,6 +187,24 @@ fn a_keeper_that_is_killed_is_followed_at_once_however_often() {
         !Path::new(&format!("/proc/{serving}/exe")).exists()
     });
     assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_signal_that_reaches_a_keeper_as_it_starts_ends_the_daemon() {
+    for _ in 0..5 {
+        let mut daemon = Daemon::start();
+        let serving = daemon.pid();
+        daemon.process.kill().unwrap();
+        daemon.process.wait().unwrap();
+        wait_until("another keeper runs", || !keepers(serving).is_empty());
+        kill("TERM", keepers(serving)[0]);
+        wait_until("the daemon is gone", || {
+            !Path::new(&format!("/proc/{serving}/exe")).exists()
+        });
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(daemon.mountpoint.to_str().unwrap()));
+    }
 }
 
 /// Lists the keepers that a daemon has started. A daemon has other children, too: it starts one to

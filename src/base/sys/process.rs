@@ -122,19 +122,30 @@ const PANICKED: i32 = 101;
 ///
 /// The errors of `sigprocmask(2)`.
 pub fn reset_signals() -> nix::Result<()> {
+    reset_signals_but(&[])
+}
+
+fn reset_signals_but(blocked: &[Signal]) -> nix::Result<()> {
     for number in Signal::iterator() {
         if !matches!(number, Signal::SIGKILL | Signal::SIGSTOP) {
             // SAFETY: the default action runs no code of this program.
             unsafe { signal(number, SigHandler::SigDfl) }?;
         }
     }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+    let mut mask = SigSet::empty();
+    for signal in blocked {
+        mask.add(*signal);
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)
 }
 
-/// Makes `command` start with every signal at its default and unblocked. A child inherits the
-/// blocked signals otherwise.
-pub fn with_fresh_signals(command: &mut Command) -> &mut Command {
-    let reset = || reset_signals().map_err(std::io::Error::from);
+/// Makes `command` start with every signal at its default, and with no signal blocked but those of
+/// `blocked`. A child inherits the blocked signals otherwise.
+pub fn with_fresh_signals<'command>(
+    command: &'command mut Command,
+    blocked: &'static [Signal],
+) -> &'command mut Command {
+    let reset = || reset_signals_but(blocked).map_err(std::io::Error::from);
     // SAFETY: between fork and exec the closure calls only `signal` and `sigprocmask`, which are
     // async-signal-safe, and allocates nothing.
     unsafe { command.pre_exec(reset) }

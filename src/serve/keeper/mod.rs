@@ -9,7 +9,7 @@ mod backoff;
 mod watch;
 
 use crate::{
-    base::{output::complain, sys::process},
+    base::{output::complain, respawn::END_SIGNALS, sys::process},
     serve::handover::{Channel, Descriptors, Message},
 };
 pub use backoff::Backoff;
@@ -74,7 +74,7 @@ pub fn keep(
     mut adopted: Option<Adopted>,
     live: impl Fn(Start) -> i32,
 ) -> nix::Result<i32> {
-    let end_signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    let end_signals = SigSet::from_iter(END_SIGNALS);
     end_signals.thread_block()?;
     let signals = SignalFd::with_flags(&end_signals, SfdFlags::SFD_CLOEXEC)?;
     let mut descriptors = Descriptors::default();

@@ -9,11 +9,12 @@
 //! |---|---|
 //! | `compact`, `reclaim`, `probe`, `release`, `microcode/reload` | they can only be written, and change the machine |
 //! | `hugepages/*/demote`, `demote_size` | they change the machine's pool of huge pages |
-//! | `topology/ppin`, `crash_notes`, `crash_notes_size`, `sgx_total_bytes` | serial numbers and addresses of the machine, root's alone |
+//! | `topology/ppin`, `crash_notes`, `crash_notes_size` | serial numbers and addresses of the machine, root's alone |
 //! | `crash_hotplug` | a question of the machine's own kdump |
 //! | `power/autosuspend_delay_ms` | a read fails on the machine too |
 //! | `nodeN/memoryM` | links to the memory of the machine in blocks, which do not add up to the container's |
 //! | `nodeN/accessN`, `nodeN/memory_side_cache` | hardware of nodes that a container may not see |
+//! | `nodeN/memory_failure`, `nodeN/x86` | errors of the machine's memory, and its memory for enclaves (SGX) |
 //! | `cpufreq/stats`, `cpuidle/stateN/s2idle` | work and suspends of the machine |
 //! | `cpufreq/ondemand`, `cpufreq/schedutil`, ... | the machine's tuning, for those who may write |
 
