@@ -28,12 +28,17 @@ fn start_attached(daemon: &Daemon) -> (Bundle, u32) {
     (bundle, pid)
 }
 
-/// Mounts a file system that never answers over a container's /proc.
-fn hide_proc(pid: u32, silent: &Silent) {
+/// Mounts a file system that never answers in a container, with these words of a command line.
+fn mount_silent(pid: u32, silent: &Silent, words: [&str; 4]) {
     let mut command = Command::new("nsenter");
     command.args(["-m", "-t", &pid.to_string(), "/bin/busybox", "mount", "-i"]);
-    command.args(["-t", "fuse", "-o", &Silent::options("40555"), "x", "/proc"]);
+    command.args(["-o", &Silent::options("40555")]).args(words);
     assert!(command.stdin(silent.stdin()).status().unwrap().success());
+}
+
+/// Mounts a file system that never answers over a container's /proc.
+fn hide_proc(pid: u32, silent: &Silent) {
+    mount_silent(pid, silent, ["-t", "fuse", "x", "/proc"]);
 }
 
 /// Waits until a file of the view can be read through the root of a process.
@@ -54,6 +59,32 @@ fn a_silent_fuse_of_a_container_does_not_delay_the_end_of_the_daemon() {
     let begun = Instant::now();
     drop(daemon);
     assert!(begun.elapsed() < MAX_END, "{:?}", begun.elapsed());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, nsenter and crun"]
+fn a_silent_fuse_that_looks_like_the_view_holds_nothing_of_a_daemon_that_ended() {
+    let daemon = Daemon::start();
+    let view = daemon.mountpoint.clone();
+    let source = plimsoll::base::paths::mount_source(&view);
+    let (bundle, pid) = start_attached(&daemon);
+    let silent = Silent::new();
+    let point = view.to_str().unwrap();
+    bundle.exec(&format!("mkdir -p {point}"));
+    let kind = plimsoll::base::paths::FS_TYPE;
+    mount_silent(pid, &silent, ["-t", kind, &source, point]);
+    // A daemon that starts asks the silent one whether its mount is dead.
+    let mut last = daemon;
+    for _ in 0..2 {
+        let begun = Instant::now();
+        drop(last);
+        fs::create_dir_all(&view).unwrap();
+        last = Daemon::on(view.clone());
+        assert!(begun.elapsed() < MAX_END, "{:?}", begun.elapsed());
+        let read = fs::read_to_string(last.path("proc/meminfo"));
+        assert!(read.unwrap().contains("MemTotal"));
+        std::thread::sleep(Duration::from_secs(2));
+    }
 }
 
 #[test]

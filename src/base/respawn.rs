@@ -8,7 +8,12 @@ use super::{
     units::{Micros, Pid},
 };
 use nix::sys::signal::Signal;
-use std::{ffi::OsString, path::Path, process::Command, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 /// The running program, even where its file was replaced since the start.
 pub const PROGRAM: &str = "/proc/self/exe";
@@ -34,7 +39,7 @@ pub const CONFIG: &str = "config";
 /// The option of `attach` that selects the containers with a pending note.
 pub const PENDING: &str = "pending";
 
-/// The option of `attach` and `hook` that names the mount point of the view.
+/// The option of `attach`, `hook` and `repair` that names the mount point of the view.
 pub const VIEW: &str = "view";
 
 /// The option of `hook` that fails the start of a container whose files are missing.
@@ -48,6 +53,12 @@ pub const HOOK_TIMEOUT: &str = "hook-timeout";
 
 /// The option of `hook` that names the file for the hook's error.
 pub const REPORT: &str = "report";
+
+/// The option of `repair` that takes the mounts of a view out of every container.
+pub const REMOVE: &str = "remove";
+
+/// The option of `repair` that finds dead mounts.
+pub const FIND: &str = "find";
 
 /// A start of our own program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +88,8 @@ pub enum Respawn<'a> {
         /// The configuration file.
         configuration: &'a Path,
     },
+    /// A repair of Plimsoll's mounts in every container.
+    Repair(RepairTask<'a>),
     /// The hook of the one container of `plimsoll run`, which must get its files.
     Hook {
         /// The mount point of the view.
@@ -86,6 +99,25 @@ pub enum Respawn<'a> {
         /// The file for the hook's error: libcontainer does not return the error text of a hook.
         report: &'a Path,
     },
+}
+
+/// A task of `repair`. `points` are the mount points of the connections of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepairTask<'a> {
+    /// Take the mounts of the view out of every container.
+    Remove {
+        /// The mount points.
+        points: &'a [PathBuf],
+    },
+    /// Put mounts of the view in the place of dead ones.
+    Replace {
+        /// The mount point of the view.
+        view: &'a Path,
+        /// The mount points.
+        points: &'a [PathBuf],
+    },
+    /// Find dead mounts, and change none.
+    Find,
 }
 
 impl Respawn<'_> {
@@ -118,6 +150,13 @@ impl Respawn<'_> {
                 .flag(PENDING)
                 .option(VIEW, view)
                 .option(CONFIG, configuration),
+            Respawn::Repair(RepairTask::Remove { points }) => {
+                args.arg("repair").flag(REMOVE).all(points)
+            }
+            Respawn::Repair(RepairTask::Replace { view, points }) => {
+                args.arg("repair").option(VIEW, view).all(points)
+            }
+            Respawn::Repair(RepairTask::Find) => args.arg("repair").flag(FIND),
             Respawn::Hook {
                 view,
                 timeout,
@@ -154,6 +193,11 @@ struct Args(Vec<OsString>);
 impl Args {
     fn arg(&mut self, arg: impl Into<OsString>) -> &mut Args {
         self.0.push(arg.into());
+        self
+    }
+
+    fn all(&mut self, args: &[PathBuf]) -> &mut Args {
+        self.0.extend(args.iter().map(OsString::from));
         self
     }
 

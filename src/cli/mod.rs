@@ -24,6 +24,9 @@ mod hook;
 /// `plimsoll install` and `uninstall`: the configurations of container engines.
 mod install;
 
+/// `plimsoll repair`: the repair of mounts in containers.
+mod repair;
+
 /// `plimsoll run`: the bundled runtime.
 mod run;
 
@@ -60,6 +63,7 @@ enum Subcommand {
     Doctor(doctor::Doctor),
     Generate(generate::Generate),
     Hook(hook::Hook),
+    Repair(repair::Repair),
     Runtime(runtime::RuntimeCommand),
     Install(install::Install),
     Uninstall(install::Uninstall),
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Subcommand::Generate(generate) => generate.run(&Cli::command()).map(|()| 0),
         // The hook logs nothing, so no environment variable can make it log.
         Subcommand::Hook(hook) => hook.run(),
+        Subcommand::Repair(repair) => repair.run(),
         Subcommand::Runtime(runtime) => runtime.run(),
         Subcommand::Install(install) => install.run(),
         Subcommand::Uninstall(uninstall) => uninstall.run(),
@@ -150,7 +155,7 @@ fn print_parse_error(error: &clap::Error) -> ExitCode {
 mod tests {
     use super::*;
     use crate::base::{
-        respawn::Respawn,
+        respawn::{RepairTask, Respawn},
         units::{Micros, Pid},
     };
     use std::{iter, time::Duration};
@@ -158,7 +163,14 @@ mod tests {
     #[test]
     fn every_start_of_our_own_program_is_understood() {
         let (view, file) = (Path::new("/view"), Path::new("/file"));
+        let points = [view.to_owned(), view.join("containers")];
         let starts = [
+            Respawn::Repair(RepairTask::Remove { points: &points }),
+            Respawn::Repair(RepairTask::Replace {
+                view,
+                points: &points,
+            }),
+            Respawn::Repair(RepairTask::Find),
             Respawn::Keeper {
                 mountpoint: view,
                 daemon: Pid(7),
@@ -186,6 +198,7 @@ mod tests {
                     Respawn::Keeper { .. } | Respawn::EmbeddedDaemon { .. },
                     Subcommand::Daemon(_)
                 ) | (Respawn::AttachPending { .. }, Subcommand::Attach(_))
+                    | (Respawn::Repair(_), Subcommand::Repair(_))
                     | (Respawn::Hook { .. }, Subcommand::Hook(_))
             );
             assert!(is_meant, "{start:?}");

@@ -70,7 +70,7 @@ pub mod hook;
 
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
-/// Uses [`detached`], [`hosts_files`], [`target`], [`own_mounts`], [`namespace`].
+/// Uses [`detached`], [`hosts_files`], [`target`], [`subprocess`], [`own_mounts`], [`namespace`].
 pub mod repair;
 
 /// A wrapper of an OCI runtime, which adds our hook and executes the real runtime, and the one

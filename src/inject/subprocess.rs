@@ -40,29 +40,48 @@ pub(super) fn run(timeout: Duration, work: impl FnOnce() -> Delivery) -> Option<
     }
 }
 
-/// Returns the first [`MAX_ANSWER`] bytes that `work` returns in a child; `None` if the child has
-/// not ended within `timeout`, or not well.
+/// Returns the first [`MAX_ANSWER`] bytes that `work` returns in a child; `None` if `work` has not
+/// returned within `timeout`. `work` may leave threads behind that never end.
+///
+/// The caller must have one thread only.
 ///
 /// # Errors
 /// When the kernel refuses a pipe or a child.
-fn answer(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
+pub(super) fn answer(
+    timeout: Duration,
+    work: impl FnOnce() -> Vec<u8>,
+) -> nix::Result<Option<Vec<u8>>> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     let child = process::forked(|| {
         let _ = prctl::set_pdeathsig(Signal::SIGKILL);
         if replace_standard_streams().is_err() {
             return 1;
         }
-        let answer = work();
-        let answer = answer.get(..MAX_ANSWER).unwrap_or(&answer);
-        i32::from(write(&writer, answer) != Ok(answer.len()))
+        let frame = frame_of(&work());
+        i32::from(write(&writer, &frame) != Ok(frame.len()))
     })?;
     drop(writer);
-    let answer = read_until(&reader, Instant::now() + timeout);
-    if !matches!(answer, Ok(Some(_))) {
+    let answer = read_frame(&reader, Instant::now() + timeout);
+    if !matches!(answer, Ok(Some(_))) || !has_ended(child) {
         let _ = kill(child, Signal::SIGKILL);
+        has_ended(child);
     }
-    let is_well = has_ended_well(child);
-    Ok(answer?.filter(|_| is_well))
+    answer
+}
+
+/// Returns the length of an answer and the answer: a thread of the child that never ends keeps the
+/// pipe open, so the end of the pipe cannot tell the end of the answer.
+fn frame_of(answer: &[u8]) -> Vec<u8> {
+    let answer = answer.get(..MAX_ANSWER).unwrap_or(answer);
+    let length = u32::try_from(answer.len()).unwrap_or_default();
+    [&length.to_le_bytes(), answer].concat()
+}
+
+/// Returns the answer in a whole frame.
+fn answer_in(frame: &[u8]) -> Option<&[u8]> {
+    let (length, answer) = frame.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    answer.get(..length)
 }
 
 /// Replaces standard input, output and error by /dev/null: their reader waits until every process
@@ -75,34 +94,37 @@ fn replace_standard_streams() -> nix::Result<()> {
     fd::dup_onto(std::io::stderr().as_fd(), null.as_fd())
 }
 
-/// Reads a pipe to its end; `None` if the end has not come by `deadline`.
-fn read_until(from: &OwnedFd, deadline: Instant) -> nix::Result<Option<Vec<u8>>> {
-    let mut answer = Vec::new();
+/// Reads the answer in a frame; `None` if the frame is not whole by `deadline`, or at the end of the
+/// pipe.
+fn read_frame(from: &OwnedFd, deadline: Instant) -> nix::Result<Option<Vec<u8>>> {
+    let mut frame = Vec::new();
     let mut buffer = [0; 4096];
     loop {
+        if let Some(answer) = answer_in(&frame) {
+            return Ok(Some(answer.to_owned()));
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         match fd::readable_within(from, left) {
             Err(Errno::ETIMEDOUT) => return Ok(None),
             readable => readable?,
         }
         match read(from, &mut buffer)? {
-            0 => return Ok(Some(answer)),
-            length => answer.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+            0 => return Ok(None),
+            length => frame.extend_from_slice(buffer.get(..length).unwrap_or_default()),
         }
     }
 }
 
-/// Waits up to 10 ms for the child and returns whether the child has exited with 0. A child that
-/// cannot be killed is left.
-fn has_ended_well(child: Pid) -> bool {
-    // The child has closed its pipe, which it does just before its end. The pauses begin short,
-    // because a container's start waits for this process.
+/// Waits up to 10 ms for the child, and returns whether the child has ended. A child that cannot be
+/// killed is left.
+fn has_ended(child: Pid) -> bool {
+    // The child writes its answer just before its end. The pauses begin short, because a container's
+    // start waits for this process.
     let pauses = iter::repeat_n(20, 10).chain(iter::repeat_n(200, 50));
     for pause in pauses {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(pause)),
-            Ok(WaitStatus::Exited(_, status)) => return status == 0,
-            Ok(_) | Err(_) => return false,
+            Ok(_) | Err(_) => return true,
         }
     }
     false

@@ -1,13 +1,13 @@
 //! Tells mounts of dead daemons from those that a daemon still serves.
 
-use super::each::by_point;
+use super::outermost::by_point;
 use crate::{
     base::{mountinfo::Mount, sys},
     inject::namespace::MountNamespace,
 };
 use nix::{errno::Errno, sys::statfs::fstatfs};
-use parking_lot::Mutex;
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     os::fd::OwnedFd,
     path::Path,
@@ -17,11 +17,34 @@ use std::{
 /// The time after which a daemon that has not answered counts as one that hangs, and not as dead.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The maximum number of answers that one visit to a mount namespace reports: a container may mount any
+/// number of file systems.
+const MAX_REPORTED: usize = 100;
+
 /// The file systems that were asked, by device number, and whether their daemons are dead.
 #[derive(Debug, Default)]
-pub(super) struct DeadDevices(Mutex<BTreeMap<String, bool>>);
+pub(super) struct DeadDevices {
+    known: RefCell<BTreeMap<String, bool>>,
+    /// The devices that this process asked, in their order.
+    asked: RefCell<Vec<String>>,
+}
 
 impl DeadDevices {
+    /// Returns the first answers that this process got.
+    pub(super) fn asked(&self) -> BTreeMap<String, bool> {
+        let known = self.known.borrow();
+        let asked = self.asked.borrow();
+        let asked = asked.iter().take(MAX_REPORTED).cloned();
+        asked
+            .filter_map(|device| known.get(&device).map(|is_dead| (device.clone(), *is_dead)))
+            .collect()
+    }
+
+    /// Takes answers that another process got.
+    pub(super) fn remember(&self, answers: BTreeMap<String, bool>) {
+        self.known.borrow_mut().extend(answers);
+    }
+
     /// Returns the mounts whose daemon is dead, of Plimsoll's mounts in the namespace. A mount that no
     /// path reaches is not dead: no process can read its file. A mount on a dead one is dead too.
     pub(super) fn among<'a>(
@@ -33,14 +56,16 @@ impl DeadDevices {
     }
 
     fn is_dead(&self, namespace: &MountNamespace, mount: &Mount) -> bool {
-        if let Some(is_dead) = self.0.lock().get(&mount.device) {
+        if let Some(is_dead) = self.known.borrow().get(&mount.device) {
             return *is_dead;
         }
         let Ok(target) = namespace.root.top_of(mount) else {
             return false;
         };
         let is_dead = nobody_answers(target.file);
-        self.0.lock().insert(mount.device.clone(), is_dead);
+        let mut known = self.known.borrow_mut();
+        known.insert(mount.device.clone(), is_dead);
+        self.asked.borrow_mut().push(mount.device.clone());
         is_dead
     }
 }

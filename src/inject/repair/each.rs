@@ -1,37 +1,33 @@
 //! Repairs the mounts of every mount namespace, one namespace after the other.
 
-use super::namespaces::{OccupiedNamespace, Round, Visit};
-use crate::{
-    base::{mountinfo::Mount, units::Pid},
-    inject::namespace::MountNamespace,
+use super::{
+    dead::DeadDevices,
+    namespaces::{OccupiedNamespace, Round, Visit},
+    report::RepairedContainer,
 };
-use std::{io, path::PathBuf, sync::Arc};
-
-/// The result for the mounts of one container.
-#[derive(Debug)]
-pub struct RepairedContainer {
-    /// A process in the container.
-    pub pid: Pid,
-    /// The number of mounts that are as they should be now.
-    pub mounts: usize,
-    /// The error of the first mount that is not.
-    pub failed: Option<String>,
-}
+use crate::{base::mountinfo::Mount, inject::namespace::MountNamespace};
+use std::{io, path::PathBuf};
 
 /// Calls `repair` for each namespace with Plimsoll's mounts there that `is_wanted` accepts,
 /// except those at `points` in this process's own namespace, which are the view itself. `repair`
 /// returns the number of mounts that are as they should be, or an error, for each place.
+///
+/// The caller must have one thread only.
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
 pub(super) fn each(
     points: &[PathBuf],
     is_wanted: impl Fn(&Mount) -> bool,
-    repair: impl Fn(&MountNamespace, &[Mount]) -> Vec<Result<usize, String>> + Send + Sync + 'static,
+    repair: impl Fn(&MountNamespace, &[Mount], &DeadDevices) -> Vec<Result<usize, String>>,
 ) -> io::Result<Vec<RepairedContainer>> {
-    let repair = Arc::new(repair);
     let mut repaired = Vec::new();
     let round = Round::start()?;
+    let repair = |namespace: &MountNamespace, mounts: &[Mount], dead: &DeadDevices| {
+        let results = repair(namespace, mounts, dead);
+        let mounts: usize = results.iter().flatten().sum();
+        (mounts, results.into_iter().find_map(Result::err))
+    };
     for namespace in OccupiedNamespace::all()? {
         let is_wanted = |mount: &Mount| {
             let is_view = namespace.is_own && points.contains(&mount.point);
@@ -40,122 +36,14 @@ pub(super) fn each(
         let Some(Visit { pid, result }) = namespace.visit(&round, is_wanted, &repair) else {
             continue;
         };
-        let results = result.unwrap_or_else(|error| vec![Err(error)]);
-        if !results.is_empty() {
+        let (mounts, failed) = result.unwrap_or_else(|error| (0, Some(error)));
+        if mounts > 0 || failed.is_some() {
             repaired.push(RepairedContainer {
                 pid,
-                mounts: results.iter().flatten().sum(),
-                failed: results.into_iter().find_map(Result::err),
+                mounts,
+                failed,
             });
         }
     }
     Ok(repaired)
-}
-
-/// A mount that is within no other one, and the mounts within that one: their mount points lie below
-/// its own, so that the way to them leads through files for which there may be no daemon.
-#[derive(Debug)]
-pub(super) struct Outermost<'a> {
-    pub(super) mount: &'a Mount,
-    pub(super) within: Vec<&'a Mount>,
-}
-
-/// Returns the mounts that are within no other mount of `mounts`, in the order of `mounts`; of several
-/// mounts at one mount point, the last one.
-pub(super) fn outermost<'a>(mounts: &[&'a Mount]) -> Vec<Outermost<'a>> {
-    let mut found: Vec<(usize, Outermost<'a>)> = Vec::new();
-    // Of the mounts within, each with its place in `mounts`.
-    let mut within: Vec<(usize, &'a Mount)> = Vec::new();
-    let close = |found: &mut Vec<(usize, Outermost<'a>)>, within: &mut Vec<(usize, &'a Mount)>| {
-        within.sort_unstable_by_key(|(at, _)| *at);
-        let within = within.drain(..).map(|(_, mount)| mount);
-        if let Some((_, last)) = found.last_mut() {
-            last.within = within.collect();
-        }
-    };
-    for (at, mount) in by_point(mounts) {
-        match found.last_mut() {
-            Some((place, outer)) if mount.point == outer.mount.point => {
-                (*place, outer.mount) = (at, mount);
-            }
-            Some((_, outer)) if mount.point.starts_with(&outer.mount.point) => {
-                within.push((at, mount));
-            }
-            _ => {
-                close(&mut found, &mut within);
-                let within = Vec::new();
-                found.push((at, Outermost { mount, within }));
-            }
-        }
-    }
-    close(&mut found, &mut within);
-    found.sort_unstable_by_key(|(at, _)| *at);
-    found.into_iter().map(|(_, outer)| outer).collect()
-}
-
-/// Returns the mounts with their places in `mounts`, ordered by mount point: the mounts within one
-/// follow it. Of the mounts at one mount point, the last one is the last.
-pub(super) fn by_point<'a>(mounts: &[&'a Mount]) -> Vec<(usize, &'a Mount)> {
-    let mut sorted: Vec<(usize, &Mount)> = mounts.iter().copied().enumerate().collect();
-    sorted.sort_by(|(_, one), (_, other)| one.point.cmp(&other.point));
-    sorted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::mountinfo;
-    use proptest::{
-        collection::vec,
-        prelude::{prop_assert_eq, proptest},
-    };
-
-    #[test]
-    fn a_mount_within_another_goes_with_that_one() {
-        let line = |id: u32, point: &str| {
-            format!("{id} 24 0:26 / {point} ro - fuse.plimsoll plimsoll rw\n")
-        };
-        let text = line(1, "/v/containers") + &line(2, "/v") + &line(3, "/v2") + &line(4, "/v");
-        let mounts: Vec<Mount> = mountinfo::parse(&text).collect();
-        let mounts: Vec<&Mount> = mounts.iter().collect();
-        let found = outermost(&mounts);
-        let found: Vec<(u32, Vec<u32>)> = found
-            .iter()
-            .map(|outer| {
-                let within = outer.within.iter().map(|mount| mount.id);
-                (outer.mount.id, within.collect())
-            })
-            .collect();
-        assert_eq!(found, [(3, vec![]), (4, vec![1])]);
-    }
-
-    /// The definition, for each mount against each.
-    fn is_within(mount: &Mount, outer: &Mount) -> bool {
-        outer.point != mount.point && mount.point.starts_with(&outer.point)
-    }
-
-    proptest! {
-        #[test]
-        fn the_outermost_mounts_are_those_of_the_definition_in_any_order(
-            points in vec(vec("[ab.]{1,2}", 0..4), 0..12)
-        ) {
-            let lines = (0..).zip(&points).map(|(id, point): (u32, _)| {
-                format!("{id} 24 0:26 / /{} ro - fuse.plimsoll plimsoll rw\n", point.join("/"))
-            });
-            let mounts: Vec<Mount> = mountinfo::parse(&lines.collect::<String>()).collect();
-            let all: Vec<&Mount> = mounts.iter().collect();
-            let is_outermost = |mount: &&&Mount| {
-                let mut later = all.iter().skip_while(|other| other.id != mount.id).skip(1);
-                !all.iter().any(|outer| is_within(mount, outer))
-                    && !later.any(|other| other.point == mount.point)
-            };
-            let expected: Vec<&Mount> = all.iter().filter(is_outermost).copied().collect();
-            let found = outermost(&all);
-            prop_assert_eq!(found.iter().map(|outer| outer.mount).collect::<Vec<_>>(), expected);
-            for Outermost { mount, within } in found {
-                let inner = all.iter().filter(|inner| is_within(inner, mount));
-                prop_assert_eq!(within, inner.copied().collect::<Vec<_>>());
-            }
-        }
-    }
 }

@@ -3,39 +3,33 @@
 use super::{
     dead::DeadDevices,
     namespaces::{OccupiedNamespace, Round},
+    report::DeadMounts,
 };
 use crate::{
-    base::{mountinfo::Mount, paths, units::Pid},
+    base::{mountinfo::Mount, paths},
     inject::namespace::MountNamespace,
 };
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
-
-/// The dead mounts of one view in one container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadMounts {
-    /// A process in the container.
-    pub pid: Pid,
-    /// The number of dead mounts.
-    pub mounts: usize,
-    /// The mount point of the view that the mounts are of.
-    pub view: PathBuf,
-}
+use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf};
 
 /// Finds the dead mounts in every container. A view at its own mount point does not count, nor does a
 /// copy of the view there; and a file system that does not answer at all is not dead: its daemon
 /// hangs.
 ///
+/// The caller must have one thread only.
+///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub fn find_dead() -> io::Result<Vec<DeadMounts>> {
-    let dead = DeadDevices::default();
-    let count = Arc::new(move |namespace: &MountNamespace, mounts: &[Mount]| {
+pub(super) fn find_dead() -> io::Result<Vec<DeadMounts>> {
+    let count = |namespace: &MountNamespace, mounts: &[Mount], dead: &DeadDevices| {
         let mut views: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for mount in dead.among(namespace, mounts) {
             *views.entry(view_of(mount)).or_default() += 1;
         }
-        views
-    });
+        // The name of a view may be no UTF-8.
+        let views = views.into_iter();
+        let views = views.map(|(view, mounts)| (view.into_os_string(), mounts));
+        views.collect::<Vec<(OsString, usize)>>()
+    };
     let is_elsewhere = |mount: &Mount| {
         let view = view_of(mount);
         !mount.point.starts_with(&view) || view.as_os_str().is_empty()

@@ -1,18 +1,19 @@
 //! Repairs Plimsoll's mounts in the containers: searches every mount namespace of the machine.
 //!
-//! No call here needs an answer of a container's file system, whose daemon may be dead, except one:
-//! the call that finds out whether a daemon is dead, which a thread of its own makes.
+//! A file system of a container may never answer. So a process of its own works in each mount
+//! namespace, with a timeout, and the process that starts these has one thread and is no daemon.
 
 mod bound;
 mod dead;
 mod each;
 mod find;
 mod namespaces;
+mod outermost;
 mod remove;
 mod replace;
+mod report;
+mod task;
 
 pub use bound::{BoundFiles, find_bound};
-pub use each::RepairedContainer;
-pub use find::{DeadMounts, find_dead};
-pub use remove::remove;
-pub use replace::replace_dead;
+pub use report::{DeadMounts, RepairedContainer, Report};
+pub use task::{carry_out, find_dead_mounts, remove, replace_dead};

@@ -1,17 +1,20 @@
-//! The mount namespaces of the machine, each entered by a thread of its own.
+//! The mount namespaces of the machine, each entered by a process of its own.
 
+use super::dead::DeadDevices;
 use crate::{
     base::{
         mountinfo::{self, Mount},
         paths::FS_TYPE,
-        sys::{self, chain},
+        sys::chain,
         units::Pid,
     },
     inject::{
         namespace::{EnterError, MountNamespace, inode_of, processes},
         own_mounts::OwnMounts,
+        subprocess,
     },
 };
+use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::Cell, collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 /// The time after which the work in one mount namespace is given up, because the root of a process
@@ -40,7 +43,13 @@ pub(super) struct Round {
     /// The mounts of this process at the start of the round.
     here: Arc<OwnMounts>,
     late: Cell<usize>,
+    /// The file systems that were asked.
+    dead: DeadDevices,
 }
+
+/// What a visit sends back: the result of the work, `None` if there is no such namespace any more,
+/// and the answers of file systems.
+type Sent<T> = (Result<Option<T>, String>, BTreeMap<String, bool>);
 
 impl Round {
     /// Reads the mounts of this process.
@@ -51,7 +60,38 @@ impl Round {
         Ok(Round {
             here: Arc::new(OwnMounts::read()?),
             late: Cell::new(0),
+            dead: DeadDevices::default(),
         })
+    }
+
+    /// Calls `work` in another process, with the namespace of the process `pid` and `mounts` there.
+    /// `None` if the process is not in the namespace with that number any more.
+    fn in_process<T: Serialize + DeserializeOwned>(
+        &self,
+        (pid, inode): (Pid, u64),
+        mounts: &[Mount],
+        work: &impl Fn(&MountNamespace, &[Mount], &DeadDevices) -> T,
+    ) -> Result<Option<T>, String> {
+        let answer = subprocess::answer(self.timeout(), || {
+            let result = match MountNamespace::seen_from(Arc::clone(&self.here), pid) {
+                // The kernel may have given the pid to a process elsewhere.
+                Ok(namespace) if namespace.inode != inode => Ok(None),
+                Ok(namespace) => Ok(Some(work(&namespace, mounts, &self.dead))),
+                Err(EnterError::Ended(_)) => Ok(None),
+                Err(error) => Err(chain(&error)),
+            };
+            let sent: Sent<T> = (result, self.dead.asked());
+            serde_json::to_vec(&sent).unwrap_or_default()
+        });
+        let answer = answer.map_err(|error| format!("cannot start a process: {}", error.desc()))?;
+        let Some(answer) = answer else {
+            self.late.set(self.late.get() + 1);
+            return Err("a file system there does not answer".to_owned());
+        };
+        let sent: Result<Sent<T>, _> = serde_json::from_slice(&answer);
+        let (result, asked) = sent.map_err(|_| "there are too many mounts there".to_owned())?;
+        self.dead.remember(asked);
+        result
     }
 
     fn timeout(&self) -> Duration {
@@ -101,13 +141,16 @@ impl OccupiedNamespace {
         self.pids.iter().find_map(read)
     }
 
-    /// Calls `work` with the namespace and Plimsoll's mounts in it that `is_wanted` accepts,
-    /// in a thread that may enter the namespace. `None` if there are no such mounts.
-    pub(super) fn visit<T: Send + 'static>(
+    /// Calls `work` with the namespace, Plimsoll's mounts in it that `is_wanted` accepts, and the file
+    /// systems that were asked, in a process that may enter the namespace. `None` if there are no such
+    /// mounts.
+    ///
+    /// The caller must have one thread only.
+    pub(super) fn visit<T: Serialize + DeserializeOwned>(
         &self,
         round: &Round,
         is_wanted: impl Fn(&Mount) -> bool,
-        work: &Arc<impl Fn(&MountNamespace, &[Mount]) -> T + Send + Sync + 'static>,
+        work: &impl Fn(&MountNamespace, &[Mount], &DeadDevices) -> T,
     ) -> Option<Visit<T>> {
         for pid in &self.pids {
             let pid = *pid;
@@ -118,30 +161,9 @@ impl OccupiedNamespace {
             if mounts.is_empty() {
                 return None;
             }
-            let (work, here, inode) = (Arc::clone(work), Arc::clone(&round.here), self.inode);
-            let result = sys::with_timeout(round.timeout(), move || {
-                match MountNamespace::seen_from(here, pid) {
-                    // The kernel may have given the pid to a process elsewhere.
-                    Ok(namespace) if namespace.inode != inode => Ok(None),
-                    Ok(namespace) => Ok(Some(work(&namespace, &mounts))),
-                    Err(EnterError::Ended(_)) => Ok(None),
-                    Err(error) => Err(chain(&error)),
-                }
-            });
-            let late = || {
-                round.late.set(round.late.get() + 1);
-                Err("a file system there does not answer".to_owned())
-            };
-            match result.unwrap_or_else(late) {
-                Ok(Some(result)) => {
-                    let result = Ok(result);
-                    return Some(Visit { pid, result });
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let result = Err(error);
-                    return Some(Visit { pid, result });
-                }
+            let result = round.in_process((pid, self.inode), &mounts, work);
+            if let Some(result) = result.transpose() {
+                return Some(Visit { pid, result });
             }
         }
         None

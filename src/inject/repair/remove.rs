@@ -1,8 +1,8 @@
 //! Takes the mounts of a view out of the containers.
 
 use super::{
-    each::{RepairedContainer, each, outermost},
-    namespaces::device,
+    dead::DeadDevices, each::each, namespaces::device, outermost::outermost,
+    report::RepairedContainer,
 };
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE, sys::chain},
@@ -17,15 +17,21 @@ use std::{
 /// Takes the mounts of the file systems that are mounted at `points` out of every container, which
 /// sees the host's files there again.
 ///
+/// The caller must have one thread only.
+///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
+pub(super) fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
     let devices: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let is_wanted = |mount: &Mount| devices.contains(&mount.device);
     each(points, is_wanted, remove_from)
 }
 
-fn remove_from(namespace: &MountNamespace, mounts: &[Mount]) -> Vec<Result<usize, String>> {
+fn remove_from(
+    namespace: &MountNamespace,
+    mounts: &[Mount],
+    _: &DeadDevices,
+) -> Vec<Result<usize, String>> {
     let all: Vec<&Mount> = mounts.iter().collect();
     let places: Vec<(&Path, Option<HostsFiles>)> = outermost(&all)
         .into_iter()

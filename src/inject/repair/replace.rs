@@ -2,8 +2,10 @@
 
 use super::{
     dead::DeadDevices,
-    each::{Outermost, RepairedContainer, each, outermost},
+    each::each,
     namespaces::device,
+    outermost::{Outermost, outermost},
+    report::RepairedContainer,
 };
 use crate::{
     base::{
@@ -27,9 +29,14 @@ use std::{
 /// Puts mounts of the view at `mountpoint` in the place of every dead mount of a view that was there
 /// before, in every container. `points` are the mount points of the living view.
 ///
+/// The caller must have one thread only.
+///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub fn replace_dead(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
+pub(super) fn replace_dead(
+    mountpoint: &Path,
+    points: &[PathBuf],
+) -> io::Result<Vec<RepairedContainer>> {
     let living: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let source = paths::mount_source(mountpoint);
     let is_wanted = |mount: &Mount| {
@@ -41,9 +48,8 @@ pub fn replace_dead(mountpoint: &Path, points: &[PathBuf]) -> io::Result<Vec<Rep
         mountpoint: mountpoint.to_owned(),
         points: points.to_owned(),
     };
-    let dead = DeadDevices::default();
-    each(points, is_wanted, move |namespace, mounts| {
-        replace_in(namespace, mounts, &view, &dead)
+    each(points, is_wanted, |namespace, mounts, dead| {
+        replace_in(namespace, mounts, &view, dead)
     })
 }
 

@@ -37,7 +37,7 @@ pub(super) fn find(
         let text = format!("cannot {what}: {error}");
         vec![Finding::new(Level::Warning, "containers", text)]
     };
-    let dead = repair::find_dead().map_or_else(
+    let dead = repair::find_dead_mounts().map_or_else(
         |error| failed("look into containers", &error),
         |dead| judged(&dead, living),
     );
@@ -118,11 +118,12 @@ fn judged(dead: &[DeadMounts], living: Option<&Path>) -> Vec<Finding> {
         return vec![Finding::new(Level::Ok, "containers", text)];
     }
     let found = dead.iter().map(|DeadMounts { pid, mounts, view }| {
+        let view = Path::new(view);
         let text = format!(
             "the container of process {pid} has {mounts} dead files of {}: reads of them fail",
             view.display()
         );
-        let fix = match living == Some(view.as_path()) {
+        let fix = match living == Some(view) {
             true => format!(
                 "restart the container, or unmount each dead file: nsenter -t {pid} -m umount -l FILE"
             ),

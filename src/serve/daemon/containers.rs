@@ -10,7 +10,7 @@ use std::{
 /// Removes the mounts of the view, which is mounted at `points`, from every container.
 ///
 /// # Errors
-/// When the processes of the machine cannot be listed.
+/// When the process that does this fails or cannot be started.
 pub(super) fn remove_view(points: &[PathBuf]) -> Result<()> {
     log(&repair::remove(points)?, "view removed");
     Ok(())

@@ -1,0 +1,36 @@
+//! The results of repairs, as one process sends them to another one.
+
+use crate::base::units::Pid;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+
+/// The result for the mounts of one container.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RepairedContainer {
+    /// A process in the container.
+    pub pid: Pid,
+    /// The number of mounts that are as they should be now.
+    pub mounts: usize,
+    /// The error of the first mount that is not.
+    pub failed: Option<String>,
+}
+
+/// The dead mounts of one view in one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadMounts {
+    /// A process in the container.
+    pub pid: Pid,
+    /// The number of dead mounts.
+    pub mounts: usize,
+    /// The mount point of the view that the mounts are of.
+    pub view: OsString,
+}
+
+/// The result of a task for all containers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// The containers whose mounts were removed or replaced.
+    Repaired(Vec<RepairedContainer>),
+    /// The dead mounts that were found.
+    Dead(Vec<DeadMounts>),
+}
