@@ -194,6 +194,14 @@ pub(crate) fn configured(text: &str) -> (tempfile::TempDir, String) {
     (directory, name)
 }
 
+/// Runs `attach` or `detach` with those words, and with time enough for an emulated machine.
+pub(crate) fn patiently(words: &[&str]) -> Output {
+    let (_directory, config) = configured("hook-timeout = \"1m\"");
+    let mut command = plimsoll();
+    command.args(words).args(["--config", &config]);
+    command.output().unwrap()
+}
+
 fn config(id: &str) -> Value {
     let mut namespaces = vec!["pid", "mount", "ipc", "uts", "network"];
     if is_v2() {

@@ -1,7 +1,7 @@
 //! `plimsoll attach` and `detach`: running containers get their files, and lose them.
 
 use crate::{
-    harness::oci::{Bundle, configured},
+    harness::oci::{Bundle, patiently},
     harness::{Cgroup, Daemon, field, host_memory_kib, plimsoll, stdout_of},
 };
 use std::{
@@ -15,19 +15,12 @@ fn total(bundle: &Bundle) -> u64 {
 }
 
 fn attach(daemon: &Daemon, args: &[&str]) -> Output {
-    // An emulated machine is slow.
-    let (_directory, config) = configured("hook-timeout = \"1m\"");
-    let mut command = plimsoll();
-    command.arg("attach").arg("--view").arg(&daemon.mountpoint);
-    command.args(["--config", &config]).args(args);
-    command.output().unwrap()
+    let view = daemon.mountpoint.to_str().unwrap();
+    patiently(&[&["attach", "--view", view], args].concat())
 }
 
 fn detach(args: &[&str]) -> Output {
-    let (_directory, config) = configured("hook-timeout = \"1m\"");
-    let mut command = plimsoll();
-    command.args(["detach", "--config", &config]).args(args);
-    command.output().unwrap()
+    patiently(&[&["detach"], args].concat())
 }
 
 /// Attaches a container twice and detaches it twice. Verifies each output and the files of the container.

@@ -160,6 +160,30 @@ fn a_daemon_that_hangs_delays_a_container_by_the_timeout_at_most() {
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
+#[test]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+fn a_container_that_waits_while_the_daemon_is_slow_gets_its_files_when_the_daemon_answers() {
+    let daemon = Daemon::with(Daemon::new_mountpoint(), &["--watchdog", "5m"]);
+    let view = daemon.mountpoint.to_str().unwrap();
+    let serving = daemon.pid();
+    stop(serving);
+    let (_directory, config) = configured("hook-timeout = \"300ms\"");
+    let bundle = Bundle::new("crun").script("exec sleep 1000");
+    let bundle = bundle.hook(&["--view", view, "--config", &config]);
+    bundle.start();
+    let mut attach = plimsoll();
+    attach.args(["attach", "--pending", "--view", view, "--config", &config]);
+    let attach = attach.stderr(Stdio::piped()).spawn().unwrap();
+    // Longer than the timeout of the first attempt.
+    std::thread::sleep(Duration::from_secs(1));
+    kill("CONT", serving);
+    stdout_of(&attach.wait_with_output().unwrap());
+    assert_eq!(
+        field(&bundle.exec("cat /proc/meminfo"), "MemTotal"),
+        64 << 10
+    );
+}
+
 /// Calls the hook in that bundle from a mount namespace of its own, as no runtime does. Prints the mounts.
 fn call_inside(bundle: &Path, view: &Path, prepare: &str) -> Output {
     let program = plimsoll().get_program().to_owned();

@@ -1,8 +1,9 @@
 //! Containers of LXC, with the hook of Plimsoll and with that of lxcfs.
 
 use crate::harness::{
-    Daemon, busybox_root, field, host_memory_kib, is_v2, oci::configured, plimsoll, stdout_of,
-    wait_until,
+    Daemon, busybox_root, field, host_memory_kib, is_v2,
+    oci::{configured, patiently},
+    plimsoll, stdout_of, wait_until,
 };
 use std::{fs, path::PathBuf, process::Command};
 
@@ -105,14 +106,12 @@ fn the_hook_of_lxcfs_mounts_the_files_of_a_daemon_in_the_place_of_lxcfs() {
 fn a_running_container_of_lxc_gets_its_files_by_name() {
     let daemon = Daemon::start();
     let container = Container::start("/bin/true");
-    let mut command = plimsoll();
-    command.arg("attach").arg("--view").arg(&daemon.mountpoint);
-    stdout_of(&command.arg(&container.name).output().unwrap());
+    let view = daemon.mountpoint.to_str().unwrap();
+    stdout_of(&patiently(&["attach", "--view", view, &container.name]));
     wait_until("the container has its files", || {
         field(&container.file("/proc/meminfo"), "MemTotal") == 64 << 10
     });
-    let detach = plimsoll().arg("detach").arg(&container.name).output();
-    stdout_of(&detach.unwrap());
+    stdout_of(&patiently(&["detach", &container.name]));
     assert!(field(&container.file("/proc/meminfo"), "MemTotal") > 64 << 10);
 }
 

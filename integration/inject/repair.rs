@@ -5,7 +5,11 @@ use super::{
     hook::Made,
     hostile::{Shared, Silent, count_mounts},
 };
-use crate::harness::{Daemon, busybox, oci::Bundle, plimsoll, stdout_of, wait_until};
+use crate::harness::{
+    Daemon, busybox,
+    oci::{Bundle, patiently},
+    stdout_of, wait_until,
+};
 use std::{
     fs,
     io::Read,
@@ -22,9 +26,14 @@ const MAX_END: Duration = Duration::from_secs(60);
 fn start_attached(daemon: &Daemon) -> (Bundle, u32) {
     let bundle = Bundle::new("crun").script("exec sleep 1000");
     let pid = bundle.start();
-    let mut attach = plimsoll();
-    attach.args(["attach", "--view"]).arg(&daemon.mountpoint);
-    stdout_of(&attach.args(["--pid", &pid.to_string()]).output().unwrap());
+    let view = daemon.mountpoint.to_str().unwrap();
+    stdout_of(&patiently(&[
+        "attach",
+        "--view",
+        view,
+        "--pid",
+        &pid.to_string(),
+    ]));
     (bundle, pid)
 }
 

@@ -1,6 +1,8 @@
 //! The findings of `plimsoll doctor`, on captured machines and on this one.
 
-use crate::harness::{Cgroup, Daemon, field, file_tree, plimsoll, read_line, stop, wait_until};
+use crate::harness::{
+    Cgroup, Daemon, field, file_tree, oci::patiently, plimsoll, read_line, stop, wait_until,
+};
 use std::{
     fs,
     io::Write,
@@ -278,10 +280,7 @@ fn a_container_that_was_moved_after_its_files_were_mounted_is_found_and_attached
     let moved = format!("and the container was moved to {}", second.path().display());
     let line = found.lines().find(|line| line.contains(&moved));
     let fix = line.unwrap_or_else(|| panic!("{found}")).rsplit(' ').next();
-    let attached = plimsoll()
-        .args(["attach", "--view", mountpoint, "--pid", fix.unwrap()])
-        .output()
-        .unwrap();
+    let attached = patiently(&["attach", "--view", mountpoint, "--pid", fix.unwrap()]);
     assert!(attached.status.success(), "{attached:?}");
     assert!(!text(&doctor(&[mountpoint])).contains("was moved to"));
     shell.stdin.take().unwrap().write_all(b"\n").unwrap();

@@ -186,7 +186,7 @@ fn must_be_root() -> Result<()> {
 }
 
 /// Complains of each container that has not all of its files, and returns the exit status.
-fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
+fn report_pending(results: Vec<PendingResult>) -> u8 {
     let mut status = 0;
     for PendingResult { id, delivery } in results {
         let problem = match delivery {
@@ -195,7 +195,7 @@ fn report_pending(results: impl Iterator<Item = PendingResult>) -> u8 {
                 Some(first) => format!("container {id} has not all of its files: {first}"),
                 None => continue,
             },
-            Delivery::NotServed(error) | Delivery::Failed(error) => {
+            Delivery::NotServed(error) | Delivery::Late(error) | Delivery::Failed(error) => {
                 format!("container {id} keeps the host's files: {error}")
             }
         };
@@ -279,7 +279,9 @@ fn row(selected: &Selected, delivery: Delivery, names: &StateNames) -> AttachRow
             left_out = Some(reason);
             ("left out", 0, 0, Vec::new())
         }
-        Delivery::NotServed(error) | Delivery::Failed(error) => ("failed", 0, 0, vec![error]),
+        Delivery::NotServed(error) | Delivery::Late(error) | Delivery::Failed(error) => {
+            ("failed", 0, 0, vec![error])
+        }
     };
     let container = selected.container.as_ref();
     AttachRow {

@@ -151,7 +151,7 @@ fn deliver(id: &str, stage: &Stage, config: &Config) -> anyhow::Result<()> {
             anyhow::bail!("container {id} has not all of its files: {first}{more}");
         }
         Some(Delivery::Unlimited | Delivery::LeftOut(_)) => return Ok(()),
-        Some(Delivery::Failed(why)) => anyhow::bail!("{}: {why}", of()),
+        Some(Delivery::Late(why) | Delivery::Failed(why)) => anyhow::bail!("{}: {why}", of()),
         Some(Delivery::NotServed(why)) => why,
         None => format!(
             "the daemon at {} has not answered within {}",

@@ -33,6 +33,8 @@ pub enum Delivery {
     LeftOut(String),
     /// No daemon serves the files; with the error.
     NotServed(String),
+    /// The container or the daemon did not answer in time; with the error.
+    Late(String),
     /// The container could not be reached; with the error.
     Failed(String),
 }

@@ -21,7 +21,7 @@ use crate::{
         deliver::Delivery,
         leave_out::{HostParts, LeaveOutRules, Verdict},
         namespace::is_being_made,
-        notes::{self, AttachedNote},
+        notes::{self, AttachedNote, PendingContainer},
         own_mounts::OwnMountsReader,
     },
 };
@@ -32,6 +32,9 @@ const MOUNTINFO: &str = "/proc/self/mountinfo";
 /// The maximum number of pauses for a runtime that still makes a container, and their length.
 const MAX_PAUSES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The factor of the timeout for a container with a pending note that did not answer in time.
+const SECOND_TIMEOUT_FACTOR: u32 = 15;
 
 /// The result for one container.
 #[derive(Debug)]
@@ -99,10 +102,13 @@ impl Attacher {
     /// The caller must have one thread only.
     #[must_use]
     pub fn attach(&self, selected: &Selected) -> AttachResult {
-        let unlimited = selected.is_named || self.options.unlimited;
+        let options = AttachOptions {
+            unlimited: selected.is_named || self.options.unlimited,
+            ..self.options.clone()
+        };
         let container = selected.container.as_ref();
         let verdict = container.map(|container| self.rules.of_running(container));
-        let delivery = self.attach_process(selected.pid, unlimited, verdict.unwrap_or_default());
+        let delivery = self.attach_process(selected.pid, &options, verdict.unwrap_or_default());
         let is_done = self.options.execution == Execution::Apply
             && matches!(delivery, Delivery::Mounted { .. });
         let note = match is_done {
@@ -112,40 +118,63 @@ impl Attacher {
         AttachResult { delivery, note }
     }
 
-    /// Attaches each container that has a pending note and still runs. Lazy: one container per
-    /// `next`.
+    /// Attaches each container that has a pending note and still runs. A container that does not answer
+    /// in time is attached once more after the others, with [`SECOND_TIMEOUT_FACTOR`] times the timeout: no process
+    /// waits for the container, and its note is gone.
     ///
     /// The caller must have one thread only.
-    pub fn attach_pending(&self) -> impl Iterator<Item = PendingResult> {
+    #[must_use]
+    pub fn attach_pending(&self) -> Vec<PendingResult> {
+        let patient = AttachOptions {
+            timeout: self.options.timeout * SECOND_TIMEOUT_FACTOR,
+            ..self.options.clone()
+        };
+        let running = engines::all(Path::new("/")).unwrap_or_default();
+        let attach = |container: PendingContainer, options: &AttachOptions| {
+            let delivery = self.attach_one_pending(&container, &running, options);
+            (container, delivery)
+        };
         let pending = notes::claim_pending(&self.options.view).into_iter();
-        let running = OnceCell::new();
-        pending.map(move |container| {
-            let pauses = iter::repeat_n(PAUSE, MAX_PAUSES);
-            pauses
-                .take_while(|_| is_being_made(container.pid))
-                .for_each(thread::sleep);
-            let (id, pid) = (container.id, container.pid);
-            // Where the containers cannot be listed, the name in the note is all that is known.
-            let running: &Vec<RunningContainer> =
-                running.get_or_init(|| engines::all(Path::new("/")).unwrap_or_default());
-            let verdict = match engines::of_process(running, Path::new("/"), pid) {
-                Some(container) => self.rules.of_running(container),
-                None => self.rules.of_name(&id),
-            };
-            let delivery = self.attach_process(pid, self.options.unlimited, verdict);
-            PendingResult { id, delivery }
+        let first = pending.map(|container| attach(container, &self.options));
+        let (late, others): (Vec<_>, Vec<_>) =
+            first.partition(|(_, delivery)| matches!(delivery, Delivery::Late(_)));
+        let late = late.into_iter();
+        let again = late.map(|(container, _)| attach(container, &patient));
+        let all = others.into_iter().chain(again);
+        all.map(|(container, delivery)| PendingResult {
+            id: container.id,
+            delivery,
         })
+        .collect()
     }
 
-    fn attach_process(&self, pid: Pid, unlimited: bool, verdict: Verdict) -> Delivery {
+    fn attach_one_pending(
+        &self,
+        container: &PendingContainer,
+        running: &[RunningContainer],
+        options: &AttachOptions,
+    ) -> Delivery {
+        let pauses = iter::repeat_n(PAUSE, MAX_PAUSES);
+        pauses
+            .take_while(|_| is_being_made(container.pid))
+            .for_each(thread::sleep);
+        // Where the containers cannot be listed, the name in the note is all that is known.
+        let verdict = match engines::of_process(running, Path::new("/"), container.pid) {
+            Some(container) => self.rules.of_running(container),
+            None => self.rules.of_name(&container.id),
+        };
+        self.attach_process(container.pid, options, verdict)
+    }
+
+    fn attach_process(&self, pid: Pid, options: &AttachOptions, verdict: Verdict) -> Delivery {
         match verdict.left_out {
-            Some(reason) if !self.options.is_forced => {
+            Some(reason) if !options.is_forced => {
                 return Delivery::LeftOut(reason.to_string());
             }
             _ => {}
         }
         match self.running(pid, verdict.host_parts) {
-            Ok(container) => self.attach_running(&container, unlimited),
+            Ok(container) => self.attach_running(&container, options),
             Err(delivery) => delivery,
         }
     }
@@ -168,21 +197,17 @@ impl Attacher {
         }
     }
 
-    fn attach_running(&self, container: &Running, unlimited: bool) -> Delivery {
-        let options = AttachOptions {
-            unlimited,
-            ..self.options.clone()
-        };
+    fn attach_running(&self, container: &Running, options: &AttachOptions) -> Delivery {
         let here = match self.here.now() {
             Ok(here) => here,
             Err(error) => {
                 return Delivery::Failed(chain(&ReadError::refused(Path::new(MOUNTINFO))(error)));
             }
         };
-        let first = container::attach(container, Arc::clone(&here), &options);
+        let first = container::attach(container, Arc::clone(&here), options);
         with_others(&self.namespaces, first, |namespaces, first| {
             let beside = namespaces.beside(container.pid, here);
-            beside.attach(container, &options, first)
+            beside.attach(container, options, first)
         })
     }
 }

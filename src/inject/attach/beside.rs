@@ -284,7 +284,9 @@ fn add(sum: &mut Delivery, pid: Pid, one: Delivery) {
             refused.extend(errors.into_iter().map(within));
         }
         Delivery::Unlimited | Delivery::LeftOut(_) => {}
-        Delivery::NotServed(error) | Delivery::Failed(error) => refused.push(within(error)),
+        Delivery::NotServed(error) | Delivery::Late(error) | Delivery::Failed(error) => {
+            refused.push(within(error))
+        }
     }
 }
 

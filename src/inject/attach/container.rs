@@ -135,7 +135,7 @@ pub(super) fn detach(pid: Pid, execution: Execution, timeout: Duration) -> Deliv
 }
 
 fn late(timeout: Duration) -> Delivery {
-    Delivery::Failed(format!(
+    Delivery::Late(format!(
         "a file system there, or the daemon, has not answered within {}",
         humantime::format_duration(timeout)
     ))
