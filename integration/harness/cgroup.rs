@@ -32,19 +32,26 @@ impl Cgroup {
         Cgroup::make(self.path.join(name))
     }
 
+    /// Makes a cgroup below this one, which gets no controller of v2: so this one may have processes.
+    pub(crate) fn child_without_controllers(&self, name: &str) -> Cgroup {
+        Cgroup::make_directories(self.path.join(name))
+    }
+
     fn make(path: PathBuf) -> Cgroup {
+        if is_v2() {
+            // A controller must be enabled in every cgroup above.
+            let above = v2_root().join(&path);
+            let control = above.parent().unwrap().join("cgroup.subtree_control");
+            for controller in ["memory", "cpu", "cpuset", "pids"] {
+                let _ = fs::write(&control, format!("+{controller}"));
+            }
+        }
+        Cgroup::make_directories(path)
+    }
+
+    fn make_directories(path: PathBuf) -> Cgroup {
         for root in roots() {
             let dir = root.join(&path);
-            if is_v2() {
-                // A controller must be enabled in every cgroup above.
-                let above = dir.parent().unwrap();
-                for controller in ["memory", "cpu", "cpuset", "pids"] {
-                    let _ = fs::write(
-                        above.join("cgroup.subtree_control"),
-                        format!("+{controller}"),
-                    );
-                }
-            }
             fs::create_dir_all(&dir).unwrap();
             for file in ["cpuset.cpus", "cpuset.mems"] {
                 // A cpuset of v1 takes no process before it has CPUs and memory nodes.

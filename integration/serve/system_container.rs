@@ -3,6 +3,7 @@
 
 use crate::harness::{Cgroup, Daemon, field, python, stdout_of};
 use std::{
+    fs,
     io::{Read, Write},
     process::{Child, Command, Stdio},
 };
@@ -47,9 +48,13 @@ impl SystemContainer {
             services: Vec::new(),
             shell: spawned.unwrap(),
         };
-        // A cgroup of v2 with processes gives no controller to its children: the shell moves first.
+        // A cgroup of v2 with processes gives no controller to its children: the shell and its parent move first.
         container.wait_for_line();
-        container.init = Some(container.above[2].child("init.scope"));
+        let init = container.above[2].child_without_controllers("init.scope");
+        for procs in init.procs() {
+            fs::write(procs, container.shell.id().to_string()).unwrap();
+        }
+        container.init = Some(init);
         container.resume();
         container.wait_for_line();
         for name in ["4", "5", "6", "7"] {
