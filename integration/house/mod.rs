@@ -10,6 +10,7 @@ mod links;
 mod map;
 mod metrics;
 mod names;
+mod pictures;
 mod purity;
 mod scope;
 mod sizes;
