@@ -21,7 +21,11 @@ fn pictures() -> Vec<PathBuf> {
 
 /// The parts that a picture lacks.
 fn missing(picture: &str) -> Vec<&'static str> {
-    let parts = ["<title", "font-weight=\"bold\"", "prefers-color-scheme: dark"];
+    let parts = [
+        "<title",
+        "font-weight=\"bold\"",
+        "prefers-color-scheme: dark",
+    ];
     let missing = parts.into_iter().filter(|part| !picture.contains(part));
     missing.collect()
 }
