@@ -60,8 +60,8 @@ fn arguments(call: &[String]) -> Option<Vec<String>> {
     Some(rest.iter().map(value).collect())
 }
 
-/// What is wrong with a call of the program. `--help` at the end of its options makes the program examine
-/// all options before it, print its help and do nothing.
+/// Returns the complaint of the program about a call. `--help` at the end of the options makes the program
+/// examine all options before it, print its help and do nothing.
 fn refused(arguments: &[String]) -> Option<String> {
     let options = arguments.iter().position(|word| word == "--");
     let takes_command = arguments

@@ -87,7 +87,7 @@ fn destination(document: &Path, file: &str) -> PathBuf {
     path
 }
 
-/// What is wrong with a relative link of a document, if anything is.
+/// Returns a line about a relative link of a document that leads nowhere.
 fn dead(from: &Document, target: &str) -> Option<String> {
     let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
     let to = destination(&from.path, file);

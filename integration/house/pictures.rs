@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 use super::{check, source::root};
 use crate::harness::stdout_of;
 
-/// What `integration/lab/survive --data` writes of a run of 40 s with a kill, an upgrade and a hang.
+/// The numbers that `integration/lab/survive --data` writes of a run of 40 s with a kill, an upgrade and a hang.
 const RUN: &str = r#"{"reads": 9000, "errors": 0, "seconds": 40.0,
     "slowest": [[0.0, 0.0001], [10.0, 0.01], [20.0, 0.0001], [40.0, 0.0001]],
     "events": [[10.0, "kill"], [20.0, "upgrade"], [30.0, "hang"]]}"#;
