@@ -7,7 +7,7 @@ use crate::harness::stdout_of;
 
 /// The numbers that `integration/lab/survive --data` writes of a run of 40 s with a kill, an upgrade and a hang.
 const RUN: &str = r#"{"reads": 9000, "errors": 0, "seconds": 40.0,
-    "slowest": [[0.0, 0.0001], [10.0, 0.01], [20.0, 0.0001], [40.0, 0.0001]],
+    "slowest": [[0.0, 0.0001], [10.0, 2.0], [20.0, 0.0001], [40.0, 0.0001]],
     "events": [[10.0, "kill"], [20.0, "upgrade"], [30.0, "hang"]]}"#;
 
 /// The pictures of the tree.
@@ -75,5 +75,9 @@ fn the_picture_of_a_run_spans_the_run_and_marks_each_event_at_its_moment() {
     assert_eq!(marks(&picture, "kill"), ["295.0"]);
     assert_eq!(marks(&picture, "upgrade"), ["510.0"]);
     assert_eq!(marks(&picture, "hang"), ["725.0"]);
-    assert!(picture.contains("points=\"80.0,335.7 295.0,261.4 510.0,335.7 940.0,335.7\""));
+    assert_eq!(
+        marks(&picture, "reads"),
+        ["80.0", "295.0", "510.0", "940.0"]
+    );
+    assert!(picture.contains("M295.0 176.0h43.0"));
 }
