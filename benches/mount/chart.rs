@@ -15,6 +15,16 @@ const BAR_WIDTH: f64 = 520.0;
 const BAR: f64 = 15.0;
 const TOP: f64 = 118.0;
 
+const TITLE: &str = "Reading a container's files: open + read + close";
+
+/// A page with a dark background shows the chart in the second set of colours.
+const STYLE: &str = "
+text { fill: #1a1a1a } .faint { fill: #444 } .paper { fill: #fff }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 } .faint { fill: #aab4be } .paper { fill: #0d1117 }
+}
+";
+
 const BARS: [(Whose, &str, &str); 4] = [
     (Whose::Lxcfs, "lxcfs", "#e07b39"),
     (Whose::Native, "the kernel's own /proc", "#9aa5b1"),
@@ -33,11 +43,13 @@ pub(crate) fn draw(results: &Results) -> String {
     let group = BAR * bars.len() as f64 + 14.0;
     let height = TOP + group * files.len() as f64 + 52.0;
     let mut out = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="13" fill="#1a1a1a">
-<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>
-<text x="20" y="34" font-size="20" font-weight="bold">Reading a container's files: open + read + close</text>
-<text x="20" y="57" fill="#444444">Median time of one reader; shorter is better</text>
-"##
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="13">
+<title>{TITLE}</title>
+<style>{STYLE}</style>
+<rect width="{WIDTH}" height="{height}" class="paper"/>
+<text x="20" y="34" font-size="20" font-weight="bold">{TITLE}</text>
+<text x="20" y="57" class="faint">Median time of one reader; shorter is better</text>
+"#
     );
     let mut x = 20.0;
     for (_, name, colour) in &bars {
@@ -77,7 +89,7 @@ pub(crate) fn draw(results: &Results) -> String {
             } else {
                 let _ = writeln!(
                     out,
-                    r##"<text x="{LEFT}" y="{}" font-size="12" fill="#666666">not served</text>"##,
+                    r#"<text x="{LEFT}" y="{}" font-size="12" class="faint">not served</text>"#,
                     y + BAR - 4.0
                 );
             }
@@ -99,9 +111,9 @@ pub(crate) fn draw(results: &Results) -> String {
     );
     let _ = writeln!(
         out,
-        r##"<text x="20" y="{}" font-size="11" fill="#444444">{}</text>
-<text x="20" y="{}" font-size="11" fill="#444444">{}</text>
-</svg>"##,
+        r#"<text x="20" y="{}" font-size="11" class="faint">{}</text>
+<text x="20" y="{}" font-size="11" class="faint">{}</text>
+</svg>"#,
         height - 30.0,
         escaped(&foot),
         height - 14.0,

@@ -1,54 +1,16 @@
-//! Holds the documents to the tree: a link leads to a file, a named path exists, a named test is one.
+//! Holds the documents to the tree: a link leads to a file and a heading, a named path exists, a named test is one.
 
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The files with that extension below these directories of the tree, by their paths there.
-fn files(directories: &[&str], extension: &str) -> Vec<PathBuf> {
-    let mut left: Vec<PathBuf> = directories.iter().map(PathBuf::from).collect();
-    let mut found = Vec::new();
-    while let Some(directory) = left.pop() {
-        for entry in fs::read_dir(root().join(&directory)).unwrap() {
-            let entry = entry.unwrap();
-            let path = directory.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                left.push(path);
-            } else if path.extension().is_some_and(|own| own == extension) {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
-
-/// The documents, by their paths in the tree.
-fn documents() -> Vec<PathBuf> {
-    let mut found = files(&[".github", "packaging", "integration"], "md");
-    found.push(PathBuf::from("README.md"));
-    found
-}
-
-/// The lines of a document that lie in no block of code.
-fn prose(document: &Path) -> Vec<String> {
-    let text = fs::read_to_string(root().join(document)).unwrap();
-    let mut is_code = false;
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            is_code = !is_code;
-        } else if !is_code {
-            lines.push(line.to_owned());
-        }
-    }
-    lines
-}
+use super::{
+    check,
+    documents::{Document, document, documents, files},
+    source::root,
+};
 
 /// The targets of the links in a line: `[text](target)`.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
@@ -107,23 +69,41 @@ fn functions() -> BTreeSet<String> {
     names
 }
 
-fn check(wrong: &[String]) {
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+/// The path in the tree that a relative link of a document leads to; the document itself for `#anchor`.
+fn destination(document: &Path, file: &str) -> PathBuf {
+    if file.is_empty() {
+        return document.to_owned();
+    }
+    let mut path = document.parent().unwrap().to_owned();
+    for part in Path::new(file).components() {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::Normal(name) => path.push(name),
+            _ => {}
+        }
+    }
+    path
+}
+
+/// Returns a line about a relative link of a document that leads nowhere.
+fn dead(from: &Document, target: &str) -> Option<String> {
+    let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let to = destination(&from.path, file);
+    let is_alive = root().join(&to).exists()
+        && (anchor.is_empty()
+            || document(&to).is_some_and(|to| to.anchors().contains(&anchor.to_owned())));
+    (!is_alive).then(|| format!("{} links to {target}", from.path.display()))
 }
 
 #[test]
-fn a_link_of_a_document_leads_to_a_file() {
+fn a_link_of_a_document_leads_to_a_file_and_to_a_heading() {
     let mut wrong = Vec::new();
     for document in documents() {
-        let here = root().join(document.parent().unwrap());
-        for line in prose(&document) {
-            let relative = targets(&line).filter(|target| !target.contains("://"));
-            for target in relative.filter(|target| !target.starts_with('#')) {
-                let file = target.split('#').next().unwrap();
-                if !here.join(file).exists() {
-                    wrong.push(format!("{} links to {target}", document.display()));
-                }
-            }
+        for line in &document.prose {
+            let relative = targets(line).filter(|target| !target.contains("://"));
+            wrong.extend(relative.filter_map(|target| dead(&document, target)));
         }
     }
     check(&wrong);
@@ -133,10 +113,10 @@ fn a_link_of_a_document_leads_to_a_file() {
 fn a_path_that_a_document_names_exists() {
     let mut wrong = Vec::new();
     for document in documents() {
-        for line in prose(&document) {
-            for named in codes(&line).filter_map(path) {
+        for line in &document.prose {
+            for named in codes(line).filter_map(path) {
                 if !root().join(named).exists() {
-                    wrong.push(format!("{} names {named}", document.display()));
+                    wrong.push(format!("{} names {named}", document.path.display()));
                 }
             }
         }
@@ -150,10 +130,10 @@ fn a_test_that_a_document_names_exists() {
     let mut seen = 0;
     let mut wrong = Vec::new();
     for document in documents() {
-        for test in tests(&prose(&document)) {
+        for test in tests(&document.prose) {
             seen += 1;
             if !functions.contains(test) {
-                wrong.push(format!("{} names the test {test}", document.display()));
+                wrong.push(format!("{} names the test {test}", document.path.display()));
             }
         }
     }

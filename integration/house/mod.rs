@@ -1,15 +1,19 @@
 //! Holds the source tree to what `src/lib.rs` and each `src/WING/mod.rs` say of it.
 //!
 //! [`source`] reads the files, [`scope`] collects what each declares and names, [`uses`] resolves
-//! every named path to the file that defines the item. The other files each test one promise.
+//! every named path to the file that defines the item. [`documents`] reads the documents. The other files
+//! each test one promise.
 
 mod circles;
+mod commands;
+mod documents;
 mod files;
 mod layers;
 mod links;
 mod map;
 mod metrics;
 mod names;
+mod pictures;
 mod purity;
 mod scope;
 mod sizes;
