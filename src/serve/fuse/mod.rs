@@ -35,6 +35,7 @@ mod shares;
 mod strikes;
 mod suspects;
 mod triggers;
+mod uncharged;
 
 pub use cached::Cached;
 pub use direct::Direct;

@@ -11,6 +11,7 @@ use super::{
     strikes::Strikes,
     suspects::Suspects,
     triggers::Triggers,
+    uncharged,
 };
 use crate::{
     base::{
@@ -85,6 +86,8 @@ impl Server {
     pub(super) fn run(&self, work: Work, handler: impl FnOnce()) {
         let answered = || {
             handler();
+            // Nobody is charged.
+            uncharged::take();
             true
         };
         GATE.pass(work, self.recorded(work, answered));
@@ -110,18 +113,18 @@ impl Server {
         handler: impl FnOnce() + Send + 'static,
     ) {
         let run = || {
-            let begun = sys::thread_time();
             match self.payer(work) {
                 None => handler(),
                 Some(key) => match self.shares.wait_for_share(key, work, handler) {
                     Ok(oldest) => {
                         self.suspects.note_oldest_waiting(work.side, oldest);
+                        self.shares.charge(key, uncharged::take());
                         return false;
                     }
                     Err(handler) => handler(),
                 },
             }
-            self.charge(work, begun);
+            self.charge(work);
             true
         };
         GATE.pass(work, self.recorded(work, run));
@@ -142,14 +145,15 @@ impl Server {
         }
     }
 
-    /// Charges the container that caused the present request with the CPU time since `begun`.
-    fn charge(&self, work: Work, begun: Micros) {
+    /// Charges the container that caused the present request with the CPU time of this thread since its
+    /// request before.
+    fn charge(&self, work: Work) {
         let payer = match (owner(work), work.side) {
             (None, Side::Direct) => self.note_thread(work.tid),
             (owner, _) => owner,
         };
+        let used = uncharged::take();
         if let Some(key) = payer {
-            let used = sys::thread_time().less(begun);
             self.shares.charge(key, used);
         }
     }
@@ -172,9 +176,8 @@ impl Server {
             let (late, oldest) = self.shares.next();
             let (work, job) = (late.work, late.job);
             let run = || {
-                let begun = sys::thread_time();
                 job();
-                self.charge(work, begun);
+                self.charge(work);
                 true
             };
             GATE.pass_late(work, self.recorded(work, run));

@@ -26,8 +26,6 @@ const MAX_WAITING: usize = 4096;
 /// The maximum number of threads whose container is remembered, and of accounts before those that make
 /// no difference are closed.
 const MAX_THREADS: usize = 8192;
-/// The CPU time of taking a request, which is not measured.
-const TAKING: Micros = Micros(4);
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -131,7 +129,7 @@ impl Shares {
 
     /// Charges a container with the CPU time of a request.
     pub(super) fn charge(&self, key: Key, used: Micros) {
-        let cost = Duration::from_micros(used.plus(TAKING).0) * 100 / self.percent;
+        let cost = Duration::from_micros(used.0) * 100 / self.percent;
         let credit = BURST * 100 / self.percent;
         let now = Instant::now();
         let mut table = self.table.lock();
