@@ -19,7 +19,7 @@ use std::{
 };
 
 /// The CPU time that a container which was idle may use at once, beyond its share.
-const BURST: Duration = Duration::from_millis(20);
+const BURST: Duration = Duration::from_millis(80);
 /// The maximum number of requests of one container that wait. More are worked on at once: an error
 /// would be worse for their callers.
 const MAX_WAITING: usize = 4096;
@@ -217,15 +217,15 @@ mod tests {
         let is_waiting =
             |key: u64, unique: u64| shares.wait_for_share(Key(key), work(unique), || {}).is_ok();
         assert!(!is_waiting(1, 2));
-        shares.charge(Key(1), Micros(15_000));
+        shares.charge(Key(1), Micros(45_000));
         assert!(!is_waiting(1, 2), "a burst is granted");
-        shares.charge(Key(1), Micros(15_000));
+        shares.charge(Key(1), Micros(45_000));
         let begun = Instant::now();
         assert!(is_waiting(1, 6) && is_waiting(1, 8) && !is_waiting(2, 10));
         assert!(shares.is_any_waiting());
         let (first, oldest) = shares.next();
         assert_eq!((first.work.unique, oldest), (6, 8));
-        // 30 ms less a burst of 20 ms at a tenth of a CPU.
+        // 90 ms less a burst of 80 ms at a tenth of a CPU.
         assert!(
             begun.elapsed() > Duration::from_millis(80),
             "{:?}",
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn the_oldest_request_that_waits_is_known_for_each_connection() {
         let shares = Shares::new(1);
-        shares.charge(Key(1), Micros(21_000));
+        shares.charge(Key(1), Micros(81_000));
         let wait = |side, unique| {
             let work = Work {
                 side,
