@@ -7,9 +7,13 @@ use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
 use crate::{
-    base::{config, output, paths},
+    base::{
+        config,
+        output::{self, escaped},
+        paths,
+    },
     facts::engines::Engine,
-    inject::install::{self, Change, HooksElsewhere, Installable, Plan, TargetHost},
+    inject::install::{self, Alias, Change, HooksElsewhere, Installable, Plan, TargetHost},
 };
 
 /// Set up engines, so that every new container has the view.
@@ -62,7 +66,8 @@ enum InstallFormat {
     /// Text for people
     Text,
     /// JSON for programs: an array of objects with `engine`, `state` (`changed`, `unchanged` or
-    /// `not-installed`), `files` (`path`, `diff`), and `then`, the command that must follow, if any
+    /// `not-installed`), `files` (`path`, `diff`), `then`, the command that must follow, if any, and
+    /// `needed_by`, the containers that need the name of the runtime after an uninstall, if any
     Json,
 }
 
@@ -102,8 +107,9 @@ Examples:
       the changes as a diff
   plimsoll uninstall docker && systemctl reload docker
 
-Docker starts each container with the runtime that made it. A container that was made while plimsoll
-was the default runtime does not start without plimsoll: make it anew, or install docker again.";
+Docker starts each container with the runtime that made it. Where a container was made while plimsoll
+was the default runtime, the name plimsoll stays in Docker's configuration as a name of runc, with a
+list of these containers. Make them anew, then uninstall docker once more.";
 
 fn engines() -> PossibleValuesParser {
     PossibleValuesParser::new(Installable::all().into_iter().map(Installable::name))
@@ -157,7 +163,7 @@ impl EngineSelection {
         Ok(TargetHost {
             root: self.root.clone(),
             program: own.unwrap_or_else(|| "/usr/bin/plimsoll".into()),
-            is_chained: !config.runtime.path.as_os_str().is_empty(),
+            chained: Some(config.runtime.path).filter(|path| !path.as_os_str().is_empty()),
             view: config.mountpoint,
         })
     }
@@ -207,12 +213,17 @@ impl EngineSelection {
         if plan.changes.is_empty() {
             return format!("{name}: nothing to write\n");
         }
-        if !plan.is_needed() {
-            return format!("{name}: nothing to change\n");
+        match (&plan.alias, plan.is_needed()) {
+            (Some(alias), false) => return kept_name(plan, alias),
+            (None, false) => return format!("{name}: nothing to change\n"),
+            _ => {}
         }
         let changes = plan.changes.iter().filter(|change| change.is_needed());
         if self.dry_run {
             return changes.map(Change::diff).collect();
+        }
+        if let Some(alias) = &plan.alias {
+            return kept_name(plan, alias);
         }
         let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
         let then = plan.engine.follow_up();
@@ -226,6 +237,39 @@ impl EngineSelection {
     }
 }
 
+/// Returns the text about an engine whose containers need the name of our runtime.
+fn kept_name(plan: &Plan, Alias { runtime, users }: &Alias) -> String {
+    let engine = plan.engine.name();
+    let changes = plan.changes.iter().filter(|change| change.is_needed());
+    let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
+    let changed = match paths.as_slice() {
+        [] => String::new(),
+        paths => format!("{engine}: changed {}\n", paths.join(" and ")),
+    };
+    let then = plan.engine.follow_up().filter(|_| !changed.is_empty());
+    let then = then.map(|then| format!("{engine}: now run: {then}\n"));
+    format!(
+        "{changed}{engine}: the runtime plimsoll stays as a name of {}, because {} needs it: {}\n\
+         {engine}: make them anew, then run: plimsoll uninstall {engine}\n{}",
+        escaped(runtime),
+        counted(users.len()),
+        listed(users),
+        then.unwrap_or_default()
+    )
+}
+
+fn counted(containers: usize) -> String {
+    match containers {
+        1 => "1 container".to_owned(),
+        more => format!("each of {more} containers"),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| escaped(name).to_string()).collect();
+    names.join(", ")
+}
+
 fn json(plan: &Plan) -> serde_json::Value {
     let changes = plan.changes.iter().filter(|change| change.is_needed());
     let state = match (plan.is_needed(), plan.is_installed) {
@@ -237,8 +281,12 @@ fn json(plan: &Plan) -> serde_json::Value {
         .map(|change| json!({ "path": change.path, "diff": change.diff() }))
         .collect();
     let name = plan.engine.name();
-    match plan.engine.follow_up().filter(|_| plan.is_needed()) {
-        Some(then) => json!({ "engine": name, "state": state, "files": files, "then": then }),
-        None => json!({ "engine": name, "state": state, "files": files }),
+    let mut object = json!({ "engine": name, "state": state, "files": files });
+    if let Some(then) = plan.engine.follow_up().filter(|_| plan.is_needed()) {
+        object["then"] = json!(then);
     }
+    if let Some(alias) = &plan.alias {
+        object["needed_by"] = json!(alias.users);
+    }
+    object
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    InstallError, TargetHost, change, containerd, criu, service,
+    Alias, InstallError, TargetHost, alias, change, containerd, criu, service,
     setup_file::{self, SetUpFile},
     state,
 };
@@ -95,11 +95,8 @@ impl Installable {
     #[must_use]
     pub fn farewell(self) -> &'static str {
         match self {
-            Installable::Engine(Engine::Docker) => {
-                "a container that was made with it does not start again without it"
-            }
             Installable::Engine(Engine::Containerd) => {
-                "pods of that RuntimeClass do not start any more"
+                "new pods of a RuntimeClass with handler plimsoll do not start any more"
             }
             Installable::Criu => "containers that have the view cannot be checkpointed any more",
             _ => "containers that run keep the view",
@@ -213,6 +210,14 @@ impl Installable {
             HookMethod::AttachOnly => Vec::new(),
         };
         engine.packages().flat_map(of_package).collect()
+    }
+
+    /// Returns the alias that must stay in a file of the engine after `uninstall`.
+    pub(super) fn alias(self, host: &TargetHost, file: &SetUpFile) -> Option<Alias> {
+        match self {
+            Installable::Engine(engine) => alias::of(host, engine, file),
+            Installable::Cdi | Installable::Criu => None,
+        }
     }
 
     /// Makes sure that the engine starts with that content of its file.

@@ -4,6 +4,7 @@
 //! its first change: `uninstall` restores that content, byte for byte, if nobody else has changed the
 //! file since, and else removes only our part.
 
+mod alias;
 mod change;
 mod containerd;
 mod criu;
@@ -18,12 +19,13 @@ mod service;
 mod setup_file;
 mod state;
 
+pub use alias::{Alias, DockerAlias};
 pub use change::Change;
 pub use criu::{CriuState, criu_state};
 pub use elsewhere::{HooksElsewhere, hooks_elsewhere};
 pub use installable::Installable;
 pub use plan::{Plan, carry_out, plan_install, plan_uninstall};
-pub use state::{LxcHooks, SetUp, docker_flag, lxc_hooks, set_up};
+pub use state::{LxcHooks, SetUp, docker_alias, docker_flag, lxc_hooks, set_up};
 
 use std::{io, path::PathBuf};
 
@@ -126,8 +128,8 @@ pub struct TargetHost {
     pub root: PathBuf,
     /// The path of this program on the machine.
     pub program: PathBuf,
-    /// The configuration names the runtime that `plimsoll-runtime` calls.
-    pub is_chained: bool,
+    /// The runtime that `plimsoll-runtime` calls, by path or by name, if the configuration names one.
+    pub chained: Option<PathBuf>,
     /// The mount point of the view.
     pub view: PathBuf,
 }

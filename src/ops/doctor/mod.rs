@@ -88,6 +88,7 @@ pub fn examine(
     }
     for engine in engines::read(root, &mounts, is_here) {
         found.push(engines::find(&engine));
+        found.extend(engines::find_alias(&engine));
     }
     let criu = install::criu_state(root, mountpoint);
     found.extend(criu::find(criu));
