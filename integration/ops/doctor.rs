@@ -251,6 +251,20 @@ fn doctor_looks_for_the_configured_daemon_and_reports_a_mistake_in_the_configura
 }
 
 #[test]
+fn doctor_reads_a_configuration_by_its_path_from_the_working_directory() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("bad.toml"), "a = [").unwrap();
+    for (name, said) in [("bad.toml", "bad.toml: line 1: "), ("no.toml", "there is no configuration no.toml")] {
+        let mut command = plimsoll();
+        command.args(["doctor", "--config", name]).current_dir(place.path());
+        let found = text(&command.output().unwrap());
+        let first = found.lines().next().unwrap();
+        assert!(first.starts_with("error    config"), "{found}");
+        assert!(first.contains(said), "{found}");
+    }
+}
+
+#[test]
 #[ignore = "needs root and /dev/fuse"]
 fn a_container_that_was_moved_after_its_files_were_mounted_is_found_and_attached_again() {
     let daemon = Daemon::start();

@@ -62,6 +62,24 @@ fn an_option_and_its_key_take_the_same_times() {
 }
 
 #[test]
+fn a_configuration_that_is_named_and_not_there_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let missing = place.path().join("config.toml");
+    let missing = missing.to_str().unwrap();
+    for words in [
+        &["run", "--config", missing, "--", "true"][..],
+        &["daemon", "/nowhere/view", "--config", missing],
+        &["attach", "--all", "--config", missing],
+        &["detach", "--all", "--config", missing],
+    ] {
+        let refused = output(words);
+        let line = only_line(words[0], &refused, 125, &refused.stderr);
+        let expected = format!("plimsoll: there is no configuration {missing}\n");
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
 fn an_absurd_time_is_refused_in_one_line_with_the_range() {
     for (option, key, range) in TIMES {
         for time in [

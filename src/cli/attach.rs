@@ -136,7 +136,11 @@ struct AttachRow {
 
 impl Attach {
     pub(super) fn run(self) -> Result<u8> {
-        let config = config::read(&self.which.config)?;
+        let config = match self.pending {
+            // The daemon names the file that it was started with, which may be gone by now.
+            true => config::read_if_there(&self.which.config)?,
+            false => config::read(&self.which.config)?,
+        };
         must_be_root()?;
         let options = AttachOptions {
             view: self.view.unwrap_or(config.mountpoint),

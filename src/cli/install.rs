@@ -158,7 +158,7 @@ impl EngineSelection {
         let is_here = self.root == Path::new("/");
         let path = Path::new(paths::CONFIG_FILE);
         let path = path.strip_prefix("/").unwrap_or(path);
-        let config = config::read(&self.root.join(path))?;
+        let config = config::read_if_there(&self.root.join(path))?;
         let own = std::env::current_exe().ok().filter(|_| is_here);
         Ok(TargetHost {
             root: self.root.clone(),

@@ -54,8 +54,10 @@ pub fn examine(
     let mounts = mountinfo::at(&mountinfo)
         .with_context(|| format!("cannot read {}", mountinfo.display()))?;
 
-    let configured = root.join(configuration.strip_prefix("/").unwrap_or(configuration));
-    let configured = config::read(&configured);
+    let configured = match is_here {
+        true => config::read(configuration),
+        false => config::read_if_there(&root.join(configuration.strip_prefix("/").unwrap_or(configuration))),
+    };
     let mistake = configured.as_ref().err().map(mistake);
     let configured = configured.unwrap_or_default();
     let rules = LeaveOutRules::new(configured.leave_out);
