@@ -127,6 +127,15 @@ fn a_dry_run_shows_a_patch_and_writes_nothing() {
     );
 }
 
+#[test]
+fn an_uninstall_of_all_names_only_the_engines_that_were_set_up() {
+    let root = machine(&["podman"], &[]);
+    assert_eq!(stdout(&root, "uninstall --all"), "no engine is set up\n");
+    stdout(&root, "install podman");
+    let said = stdout(&root, "uninstall --all");
+    assert!(said.starts_with("podman: changed ") && said.lines().count() == 1, "{said}");
+}
+
 /// Docker's file about a container that was made with our runtime.
 const MADE_WITH_OURS: (&str, &str) = (
     "var/lib/docker/containers/web/hostconfig.json",
@@ -335,6 +344,12 @@ fn lxc_and_incus_are_set_up_only_without_lxcfs() {
     let lxcfs = ("usr/share/lxc/config/common.conf.d/00-lxcfs.conf", "");
     let root = machine(&["lxc-start", "incusd"], &[lxcfs]);
     let before = snapshot(&root);
+    let said = stdout(&root, "install --all");
+    assert!(said.contains("lxc: not set up: /usr/share/lxc/config/common.conf.d/00-lxcfs.conf "), "{said}");
+    let said = stdout(&root, "install --all -o json");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let states = said.as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap());
+    assert_eq!(states.filter(|state| *state == "refused").count(), 2, "{said}");
     for engine in ["lxc", "incus"] {
         let said = refusal(&root, &format!("install {engine}"));
         assert!(said.contains("plimsoll daemon /var/lib/lxcfs"), "{said}");

@@ -1,7 +1,10 @@
 //! The values of options and of keys: one syntax, and one line with the range for what is refused.
 
 use crate::harness::{file_tree, only_line, plimsoll};
-use std::process::{Output, Stdio};
+use std::{
+    fs,
+    process::{Command, Output, Stdio},
+};
 
 /// The options with a time, each as a command that starts nothing, and the key of the same setting.
 const TIMES: [(&[&str], &str, &str); 3] = [
@@ -77,6 +80,18 @@ fn a_configuration_that_is_named_and_not_there_is_refused() {
         let expected = format!("plimsoll: there is no configuration {missing}\n");
         assert_eq!(line, expected);
     }
+}
+
+#[test]
+fn an_install_from_a_directory_that_does_not_last_is_refused_in_one_line_with_the_way_out() {
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("plimsoll");
+    fs::copy(plimsoll().get_program(), &program).unwrap();
+    fs::write(place.path().join("CACHEDIR.TAG"), "").unwrap();
+    let mut install = Command::new(&program);
+    let refused = install.args(["install", "--all", "--dry-run"]).output().unwrap();
+    let line = only_line("install", &refused, 125, &refused.stderr);
+    assert!(line.contains("copy the program to /usr/local/bin"), "{line}");
 }
 
 #[test]

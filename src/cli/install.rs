@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
+use nix::unistd::geteuid;
 use serde_json::json;
 
 use crate::{
@@ -13,7 +14,12 @@ use crate::{
         paths,
     },
     facts::engines::Engine,
-    inject::install::{self, Alias, Change, HooksElsewhere, Installable, Plan, TargetHost},
+    inject::{
+        install::{
+            self, Alias, Change, HooksElsewhere, InstallError, Installable, Plan, TargetHost,
+        },
+        tree::{is_served, not_served},
+    },
 };
 
 /// Set up engines, so that every new container has the view.
@@ -65,8 +71,8 @@ struct EngineSelection {
 enum InstallFormat {
     /// Text for people
     Text,
-    /// JSON for programs: an array of objects with `engine`, `state` (`changed`, `unchanged` or
-    /// `not-installed`), `files` (`path`, `diff`), `then`, the command that must follow, if any, and
+    /// JSON for programs: an array of objects with `engine`, `state` (`changed`, `unchanged`,
+    /// `not-installed`, or `refused` with a `reason`), `files` (`path`, `diff`), `then`, the command that must follow, if any, and
     /// `needed_by`, the containers that need the name of the runtime after an uninstall, if any
     Json,
 }
@@ -118,6 +124,10 @@ fn engines() -> PossibleValuesParser {
 impl Install {
     pub(super) fn run(self) -> Result<u8> {
         let host = self.selection.host()?;
+        self.selection.check_rights()?;
+        if self.selection.is_here() {
+            install::check_program(&host.program)?;
+        }
         let engines = self.selection.engines();
         if !self.selection.all {
             for engine in &engines {
@@ -125,10 +135,16 @@ impl Install {
             }
         }
         let plans = install::plan_install(&host, &engines)?;
-        let status = self.selection.carry_out(&host, &plans, Installable::note)?;
+        self.selection.carry_out(&host, &plans)?;
+        let status = self.selection.show(&host, &plans, Installable::note)?;
         let podman = Installable::named(Engine::Podman.name());
         if engines.iter().any(|engine| Some(*engine) == podman) {
             warn_of_podman(&host.root);
+        }
+        let is_set_up = plans.iter().any(|plan| !plan.changes.is_empty());
+        if self.selection.is_here() && is_set_up && !is_served(&host.view) {
+            let missing = not_served(&host.view);
+            output::complain(&format!("{missing}; until then containers see this machine"));
         }
         Ok(status)
     }
@@ -147,19 +163,40 @@ fn warn_of_podman(root: &Path) {
 impl Uninstall {
     pub(super) fn run(self) -> Result<u8> {
         let host = self.selection.host()?;
-        let plans = install::plan_uninstall(&host, &self.selection.engines())?;
-        self.selection
-            .carry_out(&host, &plans, Installable::farewell)
+        self.selection.check_rights()?;
+        let mut plans = install::plan_uninstall(&host, &self.selection.engines())?;
+        self.selection.carry_out(&host, &plans)?;
+        if self.selection.all {
+            // A package calls this at its removal, and most engines are not there.
+            plans.retain(|plan| plan.is_needed() || plan.alias.is_some());
+        }
+        if plans.is_empty() && self.selection.output == InstallFormat::Text {
+            output::print("no engine is set up\n")?;
+            return Ok(0);
+        }
+        self.selection.show(&host, &plans, Installable::farewell)
     }
 }
 
 impl EngineSelection {
+    /// Returns whether the machine is this one.
+    fn is_here(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// Makes sure that this process may write the files.
+    fn check_rights(&self) -> Result<()> {
+        match self.is_here() && !self.dry_run && !geteuid().is_root() {
+            true => Err(InstallError::NotRoot.into()),
+            false => Ok(()),
+        }
+    }
+
     fn host(&self) -> Result<TargetHost> {
-        let is_here = self.root == Path::new("/");
         let path = Path::new(paths::CONFIG_FILE);
         let path = path.strip_prefix("/").unwrap_or(path);
         let config = config::read_if_there(&self.root.join(path))?;
-        let own = std::env::current_exe().ok().filter(|_| is_here);
+        let own = std::env::current_exe().ok().filter(|_| self.is_here());
         Ok(TargetHost {
             root: self.root.clone(),
             program: own.unwrap_or_else(|| "/usr/bin/plimsoll".into()),
@@ -184,22 +221,31 @@ impl EngineSelection {
         }
     }
 
-    fn carry_out(
+    fn carry_out(&self, host: &TargetHost, plans: &[Plan]) -> Result<()> {
+        if !self.dry_run {
+            install::carry_out(host, plans)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the plans, and returns the exit status.
+    fn show(
         &self,
         host: &TargetHost,
         plans: &[Plan],
         note: fn(Installable) -> &'static str,
     ) -> Result<u8> {
-        if !self.dry_run {
-            install::carry_out(host, plans)?;
-        }
         match self.output {
             InstallFormat::Text => {
-                let texts = plans.iter().map(|plan| self.text(plan, note));
+                let texts = plans.iter().map(|plan| match refusal(host, plan) {
+                    Some(refusal) => format!("{}: not set up: {refusal}\n", plan.engine.name()),
+                    None => self.text(plan, note),
+                });
                 output::print(&texts.collect::<String>())?;
             }
             InstallFormat::Json => {
-                output::print_json(&plans.iter().map(json).collect::<Vec<_>>())?;
+                let plans = plans.iter().map(|plan| json(host, plan));
+                output::print_json(&plans.collect::<Vec<_>>())?;
             }
         }
         Ok(0)
@@ -237,6 +283,12 @@ impl EngineSelection {
     }
 }
 
+/// Returns the reason for which an installed engine cannot be set up, and has no set-up.
+fn refusal(host: &TargetHost, plan: &Plan) -> Option<InstallError> {
+    let is_left = plan.is_installed && plan.changes.is_empty();
+    is_left.then(|| plan.engine.require(host).err()).flatten()
+}
+
 /// Returns the text about an engine whose containers need the name of our runtime.
 fn kept_name(plan: &Plan, Alias { runtime, users }: &Alias) -> String {
     let engine = plan.engine.name();
@@ -270,10 +322,12 @@ fn listed(names: &[String]) -> String {
     names.join(", ")
 }
 
-fn json(plan: &Plan) -> serde_json::Value {
+fn json(host: &TargetHost, plan: &Plan) -> serde_json::Value {
     let changes = plan.changes.iter().filter(|change| change.is_needed());
+    let refusal = refusal(host, plan);
     let state = match (plan.is_needed(), plan.is_installed) {
         (true, _) => "changed",
+        (false, true) if refusal.is_some() => "refused",
         (false, true) => "unchanged",
         (false, false) => "not-installed",
     };
@@ -284,6 +338,9 @@ fn json(plan: &Plan) -> serde_json::Value {
     let mut object = json!({ "engine": name, "state": state, "files": files });
     if let Some(then) = plan.engine.follow_up().filter(|_| plan.is_needed()) {
         object["then"] = json!(then);
+    }
+    if let Some(refusal) = refusal {
+        object["reason"] = json!(refusal.to_string());
     }
     if let Some(alias) = &plan.alias {
         object["needed_by"] = json!(alias.users);

@@ -147,9 +147,9 @@ impl Installable {
             HookMethod::OciHooks { drop_in, key, .. } => {
                 oci_hook_files(&host.root, package, drop_in, key)
             }
-            HookMethod::LxcInclude { directory, .. } => match has_lxcfs_hook(host, directory) {
-                true => Vec::new(),
-                false => vec![SetUpFile::LxcHook(directory)],
+            HookMethod::LxcInclude { directory, .. } => match lxcfs_hook(&host.root, package) {
+                Some(_) => Vec::new(),
+                None => vec![SetUpFile::LxcHook(directory)],
             },
             HookMethod::AttachOnly => Vec::new(),
         })
@@ -260,12 +260,10 @@ impl Installable {
             let program = engine.packages().next().map_or("", |row| row.program);
             return Err(missing(program));
         };
-        match installed.package.hook {
-            HookMethod::LxcInclude { directory, lxcfs } if has_lxcfs_hook(host, directory) => {
-                Err(InstallError::Taken {
-                    hook: lxcfs_hook(directory),
-                    lxcfs,
-                })
+        let hook = lxcfs_hook(&host.root, installed.package);
+        match (&installed.package.hook, hook) {
+            (HookMethod::LxcInclude { lxcfs, .. }, Some(hook)) => {
+                Err(InstallError::Taken { hook, lxcfs: *lxcfs })
             }
             _ => Ok(()),
         }
@@ -309,11 +307,14 @@ fn oci_hook_files(
     }
 }
 
-/// Returns the file by which lxcfs's package gives its hook to the containers of LXC and Incus.
-fn lxcfs_hook(directory: &str) -> String {
-    format!("{directory}/00-lxcfs.conf")
-}
-
-fn has_lxcfs_hook(host: &TargetHost, directory: &str) -> bool {
-    change::below(&host.root, Path::new(&lxcfs_hook(directory))).exists()
+/// Returns the file by which lxcfs's package gives its hook to the containers of that package of LXC or
+/// Incus; `None` if there is none.
+#[must_use]
+pub fn lxcfs_hook(root: &Path, package: &EnginePackage) -> Option<String> {
+    let HookMethod::LxcInclude { directory, .. } = package.hook else {
+        return None;
+    };
+    let hook = format!("{directory}/00-lxcfs.conf");
+    let path = change::below(root, Path::new(&hook));
+    path.exists().then_some(hook)
 }

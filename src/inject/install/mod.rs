@@ -12,6 +12,7 @@ mod docker;
 mod elsewhere;
 mod hooks;
 mod installable;
+mod lasting;
 mod plan;
 mod record;
 mod runtimes;
@@ -23,7 +24,8 @@ pub use alias::{Alias, DockerAlias};
 pub use change::Change;
 pub use criu::{CriuState, criu_state};
 pub use elsewhere::{HooksElsewhere, hooks_elsewhere};
-pub use installable::Installable;
+pub use installable::{Installable, lxcfs_hook};
+pub use lasting::check_program;
 pub use plan::{Plan, carry_out, plan_install, plan_uninstall};
 pub use state::{LxcHooks, SetUp, docker_alias, docker_flag, lxc_hooks, set_up};
 
@@ -52,6 +54,21 @@ pub enum InstallError {
         /// The mount point of lxcfs.
         lxcfs: &'static str,
     },
+    /// The program lies where it will not stay.
+    #[error(
+        "engines would call {}, and {} does not last: copy the program to /usr/local/bin, and install with the copy",
+        program.display(),
+        directory.display()
+    )]
+    Fleeting {
+        /// The program.
+        program: PathBuf,
+        /// The directory that is emptied.
+        directory: PathBuf,
+    },
+    /// Only root may write the configurations of engines.
+    #[error("only root may write the configurations of engines: run plimsoll with sudo")]
+    NotRoot,
     /// The engine's service has a flag that does not go with our part of its configuration.
     #[error(
         "{flag} in {} forbids a runtime in {}: remove the flag, and name its program as runtime.path in \

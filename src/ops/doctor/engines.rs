@@ -19,6 +19,10 @@ pub(super) struct EngineState {
     flag: Option<Flag>,
     /// The containers of Docker that need our runtime's name, which is no runtime of ours.
     alias: Option<DockerAlias>,
+    /// The file with the hook of lxcfs, with which no hook of ours can be set up.
+    lxcfs: Option<String>,
+    /// No daemon serves.
+    pub(super) awaits_daemon: bool,
 }
 
 /// Reads the state of each engine that is installed below `root` and has hooks. The programs are
@@ -30,19 +34,22 @@ pub(super) fn read(root: &Path, mounts: &[Mount], is_here: bool) -> Vec<EngineSt
         let set_up = set_up(root, mounts, installed.package);
         let flag = install::docker_flag(root, installed.package);
         let alias = install::docker_alias(root, installed.package);
+        let lxcfs = install::lxcfs_hook(root, installed.package);
         // Each program may take its time, so they are asked at once.
         let version = thread::spawn(move || {
             let printed = is_here.then(|| probe::command(installed.program, &["--version"]));
             printed.flatten().as_deref().and_then(version)
         });
-        (installed.package.engine, (set_up, flag, alias), version)
+        (installed.package.engine, (set_up, flag, alias, lxcfs), version)
     });
     let asked: Vec<_> = asked.collect();
     let states = asked
         .into_iter()
-        .map(|(engine, (set_up, flag, alias), version)| EngineState {
+        .map(|(engine, (set_up, flag, alias, lxcfs), version)| EngineState {
             flag,
             alias,
+            lxcfs,
+            awaits_daemon: false,
             engine,
             version: version.join().ok().flatten(),
             set_up,
@@ -80,10 +87,11 @@ pub(super) fn find(state: &EngineState) -> Finding {
     }
     match &state.set_up {
         SetUp::All(by) => {
-            let text = format!(
-                "{version}; every container gets the view by {}",
-                by.display()
-            );
+            let by = by.display();
+            let text = match state.awaits_daemon {
+                true => format!("{version}; every container gets the view by {by}, once a daemon serves"),
+                false => format!("{version}; every container gets the view by {by}"),
+            };
             Finding::new(Level::Ok, name, text)
         }
         SetUp::OnRequest(by) => {
@@ -102,7 +110,12 @@ pub(super) fn find(state: &EngineState) -> Finding {
         }
         SetUp::No => {
             let text = format!("{version}; no container gets the view");
-            let fix = format!("plimsoll install {name}");
+            let fix = match &state.lxcfs {
+                Some(hook) => format!(
+                    "move {hook} of lxcfs away (dpkg-divert --rename), then plimsoll install {name}"
+                ),
+                None => format!("plimsoll install {name}"),
+            };
             Finding::new(Level::Warning, name, text).fix(fix)
         }
     }
@@ -233,6 +246,31 @@ mod tests {
         assert_eq!(found[0].level, Level::Note);
         assert!(found[0].finding.contains("a name of /usr/bin/runc"), "{found:?}");
         assert_eq!(of_docker_with(&runtime("/usr/bin/plimsoll-runtime")), []);
+    }
+
+    #[test]
+    fn an_engine_with_the_hook_of_lxcfs_is_set_up_after_that_hook_is_gone() {
+        let hook = "usr/share/lxc/config/common.conf.d/00-lxcfs.conf";
+        let fix = found(&["usr/bin/lxc-start", hook])[0].fix.clone().unwrap();
+        assert_eq!(
+            fix,
+            format!("move /{hook} of lxcfs away (dpkg-divert --rename), then plimsoll install lxc")
+        );
+    }
+
+    #[test]
+    fn a_set_up_without_a_daemon_gives_no_container_the_view_yet() {
+        let docker = EngineState {
+            engine: Engine::Docker,
+            version: None,
+            set_up: SetUp::All("/etc/docker/daemon.json".into()),
+            flag: None,
+            alias: None,
+            lxcfs: None,
+            awaits_daemon: true,
+        };
+        let found = find(&docker);
+        assert!(found.finding.ends_with(", once a daemon serves"), "{found:?}");
     }
 
     #[test]

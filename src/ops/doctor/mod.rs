@@ -88,7 +88,8 @@ pub fn examine(
         found.extend(judged(&running, nested::judge));
         found.extend(beside::find(&running));
     }
-    for engine in engines::read(root, &mounts, is_here) {
+    for mut engine in engines::read(root, &mounts, is_here) {
+        engine.awaits_daemon = daemon.is_absent();
         found.push(engines::find(&engine));
         found.extend(engines::find_alias(&engine));
     }
@@ -117,5 +118,9 @@ fn judged(
 /// Returns the finding of a configuration with which the daemon does not start, and which the hook
 /// ignores.
 fn mistake(error: &ConfigError) -> Finding {
-    Finding::new(Level::Error, "config", chain(error)).fix("fix the file")
+    let fix = match error {
+        ConfigError::Missing { .. } => "name a file that exists",
+        _ => "fix the file",
+    };
+    Finding::new(Level::Error, "config", chain(error)).fix(fix)
 }
