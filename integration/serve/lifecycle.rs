@@ -1,6 +1,6 @@
 //! The start and the end of a daemon, on a mount point of its own or of another one.
 
-use crate::harness::{Daemon, plimsoll};
+use crate::harness::{Daemon, only_line, plimsoll};
 use std::{
     fs,
     os::unix::net::UnixDatagram,
@@ -78,6 +78,7 @@ fn a_second_daemon_on_the_same_mountpoint_refuses_in_one_line() {
         said.contains("another daemon serves this mount point"),
         "{said}"
     );
+    assert!(said.ends_with(": add --replace to take its place\n"), "{said}");
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
@@ -89,6 +90,63 @@ fn the_dead_mount_of_a_killed_daemon_is_taken_over() {
     assert!(fs::read(daemon.path("proc/meminfo")).is_err());
     let successor = Daemon::on(daemon.mountpoint.clone());
     assert!(fs::read(successor.path("proc/meminfo")).is_ok());
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_directory_with_files_is_not_covered_by_a_view() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("passwd"), "root").unwrap();
+    let refused = plimsoll().arg("daemon").arg(place.path()).output().unwrap();
+    let line = only_line("daemon", &refused, 125, &refused.stderr);
+    assert!(line.contains("holds files, such as passwd"), "{line}");
+    assert_eq!(fs::read(place.path().join("passwd")).unwrap(), b"root");
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn run_and_daemon_say_in_the_same_words_what_the_machine_lacks() {
+    let program = plimsoll();
+    let program = program.get_program().to_str().unwrap();
+    for (lack, said) in [
+        (
+            "mount -t tmpfs none /dev",
+            "cannot open /dev/fuse (load it with: modprobe fuse): ",
+        ),
+        (
+            "mount -t tmpfs none /sys/fs/cgroup",
+            "no cgroup file system is mounted: mount -t cgroup2 none /sys/fs/cgroup",
+        ),
+    ] {
+        for command in ["run -m 64M -- true", "daemon --no-keeper /run/plimsoll-lack"] {
+            let script = format!("{lack} && exec {program} {command}");
+            let mut unshare = Command::new("unshare");
+            let refused = unshare.args(["-m", "sh", "-c", &script]).output().unwrap();
+            let line = only_line(command, &refused, 125, &refused.stderr);
+            assert!(line.contains(said), "{line}");
+        }
+    }
+    let _ = fs::remove_dir("/run/plimsoll-lack");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and setpriv"]
+fn each_command_of_another_user_is_refused_with_the_same_words() {
+    let program = plimsoll();
+    let program = program.get_program().to_str().unwrap();
+    for words in [
+        &["daemon"][..],
+        &["run", "--", "true"],
+        &["attach", "--all"],
+        &["detach", "--all"],
+        &["uninstall", "--all"],
+    ] {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
+        let refused = command.args(words).output().unwrap();
+        let line = only_line(words[0], &refused, 125, &refused.stderr);
+        assert!(line.ends_with(" needs root: run plimsoll with sudo\n"), "{line}");
+    }
 }
 
 #[test]

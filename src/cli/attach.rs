@@ -1,5 +1,6 @@
 //! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
 
+use super::rights::require_root;
 use crate::{
     base::{
         config::{self, Config},
@@ -16,7 +17,7 @@ use crate::{
         },
     },
 };
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -141,7 +142,7 @@ impl Attach {
             true => config::read_if_there(&self.which.config)?,
             false => config::read(&self.which.config)?,
         };
-        must_be_root()?;
+        require_root("plimsoll attach")?;
         let options = AttachOptions {
             view: self.view.unwrap_or(config.mountpoint),
             unlimited: config.unlimited,
@@ -168,7 +169,7 @@ impl Attach {
 impl Detach {
     pub(super) fn run(self) -> Result<u8> {
         let Config { hook_timeout, .. } = config::read(&self.which.config)?;
-        must_be_root()?;
+        require_root("plimsoll detach")?;
         let names = StateNames {
             done: match self.which.dry_run {
                 true => "would be detached",
@@ -179,13 +180,6 @@ impl Detach {
         let detacher = Detacher::new(self.which.execution(), hook_timeout);
         self.which
             .report(&names, |selected| detacher.detach(selected))
-    }
-}
-
-fn must_be_root() -> Result<()> {
-    match nix::unistd::geteuid().is_root() {
-        true => Ok(()),
-        false => bail!("only root may enter containers"),
     }
 }
 

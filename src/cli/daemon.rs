@@ -1,6 +1,6 @@
 //! `plimsoll daemon`.
 
-use super::stderr;
+use super::{rights::require_root, stderr};
 use crate::{
     base::{
         config::{self, MAX_AGE_RANGE, WATCHDOG_RANGE},
@@ -73,6 +73,7 @@ impl Daemon {
             Mode::Adopt(_) => config::read(&self.config).unwrap_or_default(),
             _ => config::read(&self.config)?,
         };
+        require_root("a daemon")?;
         let mountpoint = self.mountpoint.unwrap_or(configured.mountpoint);
         if let Some(unit) = self.clean_up_after {
             return daemon::clean_up(&mountpoint, &unit).map(|()| 0);

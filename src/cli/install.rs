@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
-use nix::unistd::geteuid;
 use serde_json::json;
 
+use super::rights::require_root;
 use crate::{
     base::{
         config,
@@ -186,8 +186,8 @@ impl EngineSelection {
 
     /// Makes sure that this process may write the files.
     fn check_rights(&self) -> Result<()> {
-        match self.is_here() && !self.dry_run && !geteuid().is_root() {
-            true => Err(InstallError::NotRoot.into()),
+        match self.is_here() && !self.dry_run {
+            true => require_root("a change of an engine's configuration"),
             false => Ok(()),
         }
     }

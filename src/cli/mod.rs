@@ -4,12 +4,17 @@
 /// The logs of the program itself, and the exit status of its failures.
 mod stderr;
 
+/// The rights that a command needs.
+mod rights;
+
 /// `plimsoll attach` and `detach`: the served files in running containers.
+///
+/// Uses [`rights`].
 mod attach;
 
 /// `plimsoll daemon`: the host daemon.
 ///
-/// Uses [`stderr`].
+/// Uses [`stderr`], [`rights`].
 mod daemon;
 
 /// `plimsoll doctor`: the findings on this machine.
@@ -22,6 +27,8 @@ mod generate;
 mod hook;
 
 /// `plimsoll install` and `uninstall`: the configurations of container engines.
+///
+/// Uses [`rights`].
 mod install;
 
 /// `plimsoll repair`: the repair of mounts in containers.

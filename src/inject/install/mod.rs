@@ -66,9 +66,6 @@ pub enum InstallError {
         /// The directory that is emptied.
         directory: PathBuf,
     },
-    /// Only root may write the configurations of engines.
-    #[error("only root may write the configurations of engines: run plimsoll with sudo")]
-    NotRoot,
     /// The engine's service has a flag that does not go with our part of its configuration.
     #[error(
         "{flag} in {} forbids a runtime in {}: remove the flag, and name its program as runtime.path in \

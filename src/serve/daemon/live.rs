@@ -54,7 +54,7 @@ pub(super) fn live(
         _ => Some(listen_for_successors(&instance, &supervisor, &events)?),
     };
     let resumed = instance.is_resumed;
-    tracing::info!(mountpoint = %settings.mountpoint.display(), resumed, "serving");
+    log_start(settings, resumed);
     supervisor.serving()?;
     if settings.mode == Mode::Embedded && is_first {
         write_ready()?;
@@ -147,6 +147,24 @@ fn attend(
     });
 }
 
+fn log_start(settings: &ServeSettings, resumed: bool) {
+    tracing::info!(mountpoint = %settings.mountpoint.display(), resumed, "serving");
+    if !resumed && settings.mode != Mode::Embedded {
+        let (running, new) = ("plimsoll attach --all", "plimsoll install --all");
+        tracing::info!(running, new, "containers get the view by these commands");
+    }
+}
+
+/// Returns the counters that are not zero, in one text.
+fn counts() -> String {
+    let counters = metrics::COUNTERS.iter();
+    let counted = counters.filter(|counter| counter.value() > 0);
+    let counted: Vec<String> = counted
+        .map(|counter| format!("{} {}", counter.name, counter.value()))
+        .collect();
+    counted.join(", ")
+}
+
 /// Lets successors connect, and returns the path of the socket. A resumed daemon serves even without
 /// the socket, since readers wait.
 fn listen_for_successors(
@@ -184,9 +202,7 @@ struct ServingDaemon {
 
 impl ServingDaemon {
     fn end(self, event: Event) -> Result<()> {
-        for counter in metrics::COUNTERS {
-            tracing::info!(counter = counter.name, value = counter.value(), "counted");
-        }
+        tracing::info!(counters = counts(), "ending");
         match event {
             Event::Restart => {
                 tracing::info!("making room for a successor");
