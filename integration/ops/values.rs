@@ -121,6 +121,19 @@ fn an_absurd_time_is_refused_in_one_line_with_the_range() {
 }
 
 #[test]
+fn a_word_that_is_almost_right_is_answered_with_the_right_one() {
+    for (words, said) in [
+        (&["rum"][..], "unrecognized subcommand 'rum': did you mean run?"),
+        (&["doctor", "-o", "jsn"], "did you mean json?"),
+        (&["attach", "--al"], "did you mean --all?"),
+    ] {
+        let refused = output(words);
+        let line = only_line(words[0], &refused, 125, &refused.stderr);
+        assert!(line.contains(said) && line.ends_with(" (see --help)\n"), "{line}");
+    }
+}
+
+#[test]
 fn an_absurd_limit_is_refused_in_one_line_with_the_range() {
     let below = "the minimum is 6M";
     let above = "the maximum is 4096T";

@@ -1,6 +1,7 @@
 //! `plimsoll run`: the options of the command line, as a request to the bundled runtime.
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use std::{
     env, fs,
@@ -68,6 +69,11 @@ pub(super) struct Run {
     /// Mounts a file or directory of this machine, or a fresh directory that is removed at the end
     #[arg(short, long, value_name = "SRC:DST[:ro] | DST")]
     volume: Vec<String>,
+    /// Mounts an empty file system in memory, which counts as the container's memory
+    ///
+    /// OPTIONS are those of Docker, with commas between: size=SIZE, mode=MODE, ro, exec.
+    #[arg(long, value_name = "DST[:OPTIONS]")]
+    tmpfs: Vec<String>,
     /// Sets a variable of the command's environment; NAME alone passes the variable of plimsoll's own environment
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
@@ -165,6 +171,46 @@ Security:
   it every device of this machine. Root in the container can read every file of a root that the
   container shares with this machine.";
 
+/// Options of Docker that `plimsoll run` does not have, each with the way to the same end.
+const ADVICE: [(&str, &str); 9] = [
+    ("-d", BACKGROUND),
+    ("--detach", BACKGROUND),
+    ("-p", PORTS),
+    ("--publish", PORTS),
+    ("--expose", PORTS),
+    (
+        "--mount",
+        "write -v SRC:DST[:ro] for a bind, -v DST for a volume, --tmpfs DST for a tmpfs",
+    ),
+    (
+        "--privileged",
+        "write --cap-add ALL --security-opt seccomp=unconfined",
+    ),
+    (
+        "--restart",
+        "write Restart= in a unit of systemd that calls plimsoll run",
+    ),
+    ("--cpu-shares", "write --cpus"),
+];
+
+const BACKGROUND: &str =
+    "plimsoll run ends with its command; for the background write systemd-run plimsoll run ...";
+const PORTS: &str =
+    "a container has no network; with --net host its ports are those of this machine";
+
+/// Returns the way to the end of an option of Docker, if `error` refuses such an option of
+/// `plimsoll run`.
+pub(super) fn advice(error: &clap::Error) -> Option<&'static str> {
+    if env::args_os().nth(1)? != "run" || error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let found = ADVICE.iter().find(|(name, _)| name == option);
+    found.map(|(_, advice)| *advice)
+}
+
 impl Run {
     /// Runs the container and returns the exit status of its command.
     pub(super) fn run(self) -> anyhow::Result<u8> {
@@ -180,7 +226,7 @@ impl Run {
     fn request(self) -> anyhow::Result<Request> {
         let limits = self.limits()?;
         let mountpoint = config::read(&self.config)?.mountpoint;
-        let volumes: Result<_, _> = self.volume.iter().map(|text| parse::volume(text)).collect();
+        let volumes = parse::volumes(&self.volume, &self.tmpfs)?;
         let environment = self.environment()?;
         let security = self.security()?;
         let is_shell = self.command.is_empty() && self.entrypoint.is_none();
@@ -201,7 +247,7 @@ impl Run {
             user: self.user,
             limits,
             security,
-            volumes: volumes?,
+            volumes,
             root,
             keep: self.keep,
             read_only: self.read_only,

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::{
     base::units::{Bytes, CpuSet, Limit, Micros},
     run::options::request::{
-        CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap, Volume,
+        CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap, Volume, VolumeSource,
     },
 };
 
@@ -131,6 +131,29 @@ pub fn pids(text: &str) -> Result<Limit<u64>, OptionError> {
     }
 }
 
+/// Parses every `--volume` and `--tmpfs`, in this order.
+///
+/// # Errors
+///
+/// As for [`volume`] and [`tmpfs`], and two of the same destination.
+pub fn volumes(volumes: &[String], tmpfs: &[String]) -> Result<Vec<Volume>, OptionError> {
+    let volumes = volumes.iter().map(|text| ("volume", text, volume(text)));
+    let tmpfs = tmpfs.iter().map(|text| ("tmpfs", text, self::tmpfs(text)));
+    let mut all: Vec<Volume> = Vec::new();
+    for (option, text, parsed) in volumes.chain(tmpfs) {
+        let parsed = parsed?;
+        if all.iter().any(|other| other.target == parsed.target) {
+            return Err(OptionError::Volume {
+                option,
+                text: text.clone(),
+                wrong: "another volume has the same destination",
+            });
+        }
+        all.push(parsed);
+    }
+    Ok(all)
+}
+
 /// Parses `--volume`: `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`, or `DST`.
 ///
 /// # Errors
@@ -139,6 +162,7 @@ pub fn pids(text: &str) -> Result<Limit<u64>, OptionError> {
 /// /sys or /dev.
 pub fn volume(text: &str) -> Result<Volume, OptionError> {
     let wrong = |wrong| OptionError::Volume {
+        option: "volume",
         text: text.to_owned(),
         wrong,
     };
@@ -159,24 +183,70 @@ pub fn volume(text: &str) -> Result<Volume, OptionError> {
             "named volumes are not supported: write the source as a path, like ./data",
         ));
     }
+    Ok(Volume {
+        source: match source {
+            Some(source) => VolumeSource::Host(source.into()),
+            None => VolumeSource::Fresh,
+        },
+        target: destination(target).map_err(wrong)?,
+        read_only,
+    })
+}
+
+/// Parses `--tmpfs`: `DST`, or `DST:OPTION,...` with options of Docker.
+///
+/// # Errors
+///
+/// As for [`volume`], and an option that is not known.
+pub fn tmpfs(text: &str) -> Result<Volume, OptionError> {
+    let wrong = |wrong| OptionError::Volume {
+        option: "tmpfs",
+        text: text.to_owned(),
+        wrong,
+    };
+    let (target, options) = text.split_once(':').unwrap_or((text, ""));
+    let (mut size, mut mode) = (String::new(), "1777");
+    let (mut read_only, mut is_executable) = (false, false);
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("ro", "") => read_only = true,
+            ("exec", "") => is_executable = true,
+            ("rw" | "noexec" | "nosuid" | "nodev", "") => {}
+            ("size", value) => size = format!("size={},", self::size("tmpfs", value)?.0),
+            ("mode", value) if is_mode(value) => mode = value,
+            ("mode", _) => return Err(wrong("write the mode as up to four octal digits")),
+            _ => return Err(wrong("the options are size=SIZE, mode=MODE, ro and exec")),
+        }
+    }
+    Ok(Volume {
+        source: VolumeSource::Tmpfs {
+            options: format!("{size}mode={mode}"),
+            is_executable,
+        },
+        target: destination(target).map_err(wrong)?,
+        read_only,
+    })
+}
+
+fn is_mode(text: &str) -> bool {
+    let is_octal = |digit| matches!(digit, b'0'..=b'7');
+    (1..=4).contains(&text.len()) && text.bytes().all(is_octal)
+}
+
+/// Parses the destination of a volume. The error is the mistake.
+fn destination(target: &str) -> Result<PathBuf, &'static str> {
     let target = Path::new(target);
     let plain = target
         .components()
         .skip(1)
         .all(|part| matches!(part, Component::Normal(_)));
     if !target.is_absolute() || !plain || target.components().count() < 2 {
-        return Err(wrong("write the destination as an absolute path below /"));
+        return Err("write the destination as an absolute path below /");
     }
     if KERNEL_DIRS.iter().any(|own| target.starts_with(own)) {
-        return Err(wrong(
-            "a volume cannot lie in /proc, /sys or /dev of a container",
-        ));
+        return Err("a volume cannot lie in /proc, /sys or /dev of a container");
     }
-    Ok(Volume {
-        source: source.map(PathBuf::from),
-        target: target.to_owned(),
-        read_only,
-    })
+    Ok(target.components().collect())
 }
 
 /// Parses `--name`.
@@ -385,13 +455,13 @@ mod tests {
 
     #[test]
     fn a_volume_is_read_as_docker_reads_it() {
-        let source = Some(PathBuf::from("/a"));
+        let source = VolumeSource::Host("/a".into());
         let target = PathBuf::from("/b");
         for (text, source, read_only) in [
             ("/a:/b", source.clone(), false),
             ("/a:/b:rw", source.clone(), false),
             ("/a:/b:ro", source, true),
-            ("/b", None, false),
+            ("/b", VolumeSource::Fresh, false),
         ] {
             let target = target.clone();
             assert_eq!(
@@ -423,6 +493,43 @@ mod tests {
         ] {
             assert!(volume(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_tmpfs_is_read_as_docker_reads_it() {
+        for (text, expected, is_executable, read_only) in [
+            ("/b", "mode=1777", false, false),
+            ("/b:size=64m,mode=700,exec", "size=67108864,mode=700", true, false),
+            ("/b:rw,noexec,nosuid,ro", "mode=1777", false, true),
+        ] {
+            let source = VolumeSource::Tmpfs {
+                options: expected.to_owned(),
+                is_executable,
+            };
+            let target = PathBuf::from("/b");
+            let volume = Volume {
+                source,
+                target,
+                read_only,
+            };
+            assert_eq!(tmpfs(text), Ok(volume));
+        }
+        for text in ["b", "/", "/proc", "/b:uid=0", "/b:mode=9", "/b:size=x", "/b:size=1,mode=700,x=,"] {
+            assert!(tmpfs(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_volumes_of_one_destination_are_refused() {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let error = |one: &[&str], other: &[&str]| {
+            let refused = volumes(&texts(one), &texts(other)).unwrap_err();
+            refused.to_string()
+        };
+        let same = "another volume has the same destination";
+        assert_eq!(error(&["/a:/c", "/b:/c/"], &[]), format!("--volume /b:/c/: {same}"));
+        assert_eq!(error(&["/c"], &["/c"]), format!("--tmpfs /c: {same}"));
+        assert_eq!(volumes(&texts(&["/a:/c"]), &texts(&["/d"])).unwrap().len(), 2);
     }
 
     #[test]
