@@ -1,6 +1,6 @@
 //! The limits of a container, in the kernel and against the container itself.
 
-use super::container::{Running, limit, stdout};
+use super::container::{Running, limit, output, stdout};
 use crate::harness::{unique, wait_until};
 
 #[test]
