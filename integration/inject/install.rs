@@ -133,7 +133,10 @@ fn an_uninstall_of_all_names_only_the_engines_that_were_set_up() {
     assert_eq!(stdout(&root, "uninstall --all"), "no engine is set up\n");
     stdout(&root, "install podman");
     let said = stdout(&root, "uninstall --all");
-    assert!(said.starts_with("podman: changed ") && said.lines().count() == 1, "{said}");
+    assert!(
+        said.starts_with("podman: changed ") && said.lines().count() == 1,
+        "{said}"
+    );
 }
 
 /// Docker's file about a container that was made with our runtime.
@@ -189,7 +192,11 @@ fn an_install_after_an_uninstall_makes_the_name_ours_again() {
     let root = machine(&["dockerd", "crun"], &[DOCKER, MADE_WITH_OURS]);
     let task = "run/containerd/io.containerd.runtime.v2.task/moby/web";
     fs::create_dir_all(root.path().join(task)).unwrap();
-    fs::write(root.path().join(task).join("runtime"), "/usr/bin/plimsoll-runtime").unwrap();
+    fs::write(
+        root.path().join(task).join("runtime"),
+        "/usr/bin/plimsoll-runtime",
+    )
+    .unwrap();
     let link = root.path().join("usr/bin/plimsoll-runtime");
     for _ in 0..2 {
         stdout(&root, "install docker");
@@ -345,11 +352,22 @@ fn lxc_and_incus_are_set_up_only_without_lxcfs() {
     let root = machine(&["lxc-start", "incusd"], &[lxcfs]);
     let before = snapshot(&root);
     let said = stdout(&root, "install --all");
-    assert!(said.contains("lxc: not set up: /usr/share/lxc/config/common.conf.d/00-lxcfs.conf "), "{said}");
+    assert!(
+        said.contains("lxc: not set up: /usr/share/lxc/config/common.conf.d/00-lxcfs.conf "),
+        "{said}"
+    );
     let said = stdout(&root, "install --all -o json");
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
-    let states = said.as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap());
-    assert_eq!(states.filter(|state| *state == "refused").count(), 2, "{said}");
+    let states = said
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["state"].as_str().unwrap());
+    assert_eq!(
+        states.filter(|state| *state == "refused").count(),
+        2,
+        "{said}"
+    );
     for engine in ["lxc", "incus"] {
         let said = refusal(&root, &format!("install {engine}"));
         assert!(said.contains("plimsoll daemon /var/lib/lxcfs"), "{said}");

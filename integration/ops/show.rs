@@ -54,7 +54,7 @@ fn show_reports_a_mistake_in_one_line() {
         ),
         (
             vec!["show", "--pid", "4194304", "stat"],
-            "cannot find the container of process 4194304",
+            "there is no process 4194304",
         ),
     ] {
         let output = plimsoll().args(&args).output().unwrap();

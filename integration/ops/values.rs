@@ -89,9 +89,15 @@ fn an_install_from_a_directory_that_does_not_last_is_refused_in_one_line_with_th
     fs::copy(plimsoll().get_program(), &program).unwrap();
     fs::write(place.path().join("CACHEDIR.TAG"), "").unwrap();
     let mut install = Command::new(&program);
-    let refused = install.args(["install", "--all", "--dry-run"]).output().unwrap();
+    let refused = install
+        .args(["install", "--all", "--dry-run"])
+        .output()
+        .unwrap();
     let line = only_line("install", &refused, 125, &refused.stderr);
-    assert!(line.contains("copy the program to /usr/local/bin"), "{line}");
+    assert!(
+        line.contains("copy the program to /usr/local/bin"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -123,13 +129,19 @@ fn an_absurd_time_is_refused_in_one_line_with_the_range() {
 #[test]
 fn a_word_that_is_almost_right_is_answered_with_the_right_one() {
     for (words, said) in [
-        (&["rum"][..], "unrecognized subcommand 'rum': did you mean run?"),
+        (
+            &["rum"][..],
+            "unrecognized subcommand 'rum': did you mean run?",
+        ),
         (&["doctor", "-o", "jsn"], "did you mean json?"),
         (&["attach", "--al"], "did you mean --all?"),
     ] {
         let refused = output(words);
         let line = only_line(words[0], &refused, 125, &refused.stderr);
-        assert!(line.contains(said) && line.ends_with(" (see --help)\n"), "{line}");
+        assert!(
+            line.contains(said) && line.ends_with(" (see --help)\n"),
+            "{line}"
+        );
     }
 }
 

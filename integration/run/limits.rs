@@ -67,7 +67,16 @@ fn a_container_without_a_limit_of_memory_sees_the_machines() {
 #[ignore = "needs root and /dev/fuse"]
 fn a_command_that_the_kernel_kills_for_lack_of_memory_is_named_with_the_limit() {
     let script = "head -c 200m /dev/zero | tail";
-    let options = ["-m", "32M", "--memory-swap", "32M", "--", "sh", "-c", script];
+    let options = [
+        "-m",
+        "32M",
+        "--memory-swap",
+        "32M",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
     let killed = output(&options);
     let said = String::from_utf8(killed.stderr).unwrap();
     let last = said.lines().last().unwrap_or_default();

@@ -78,7 +78,10 @@ fn a_second_daemon_on_the_same_mountpoint_refuses_in_one_line() {
         said.contains("another daemon serves this mount point"),
         "{said}"
     );
-    assert!(said.ends_with(": add --replace to take its place\n"), "{said}");
+    assert!(
+        said.ends_with(": add --replace to take its place\n"),
+        "{said}"
+    );
     assert!(fs::read(daemon.path("proc/meminfo")).is_ok());
 }
 
@@ -118,7 +121,10 @@ fn run_and_daemon_say_in_the_same_words_what_the_machine_lacks() {
             "no cgroup file system is mounted: mount -t cgroup2 none /sys/fs/cgroup",
         ),
     ] {
-        for command in ["run -m 64M -- true", "daemon --no-keeper /run/plimsoll-lack"] {
+        for command in [
+            "run -m 64M -- true",
+            "daemon --no-keeper /run/plimsoll-lack",
+        ] {
             let script = format!("{lack} && exec {program} {command}");
             let mut unshare = Command::new("unshare");
             let refused = unshare.args(["-m", "sh", "-c", &script]).output().unwrap();
@@ -145,7 +151,10 @@ fn each_command_of_another_user_is_refused_with_the_same_words() {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
         let refused = command.args(words).output().unwrap();
         let line = only_line(words[0], &refused, 125, &refused.stderr);
-        assert!(line.ends_with(" needs root: run plimsoll with sudo\n"), "{line}");
+        assert!(
+            line.ends_with(" needs root: run plimsoll with sudo\n"),
+            "{line}"
+        );
     }
 }
 

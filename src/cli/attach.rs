@@ -33,6 +33,8 @@ const UNREACHED: u8 = 1;
 /// NAMESPACE/POD/CONTAINER; of an engine that is not known, the path or the last name of its cgroup.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
+// The usage that clap makes names a hidden option.
+#[command(override_usage = "plimsoll attach [OPTIONS] <CONTAINER...|--pid <PID>|--all>")]
 #[command(after_long_help = ATTACH_NOTES)]
 pub(super) struct Attach {
     #[command(flatten)]
@@ -93,25 +95,30 @@ enum AttachFormat {
 }
 
 const ATTACH_NOTES: &str = "\
-With --all, containers whose limits leave them the whole machine get nothing, unless the configuration
-says `unlimited = true`; one that is named gets its files in any case. A container with the annotation
-or label plimsoll.io/view=false, or one that [leave-out] in the configuration names, gets nothing without
---force. Processes of the container with
-mount namespaces of their own (systemd services with ProtectProc= and the like, sandboxes) get them too,
-at most 256 namespaces; one that starts later with a /proc of its own has the host's files until the next
-attach. Containers in the container keep the files that they have: name them by --pid. A process that may
-unmount in the container can take the files away again.
-A container that its engine starts again gets them again only by the hook (plimsoll install);
-`plimsoll doctor` names the containers that have lost them.
+With --all, containers whose limits leave them the whole machine get nothing,
+unless the configuration says `unlimited = true`; one that is named gets its
+files in any case. A container with the annotation or label
+plimsoll.io/view=false, or one that [leave-out] in the configuration names,
+gets nothing without --force. Processes of the container with mount namespaces
+of their own (systemd services with ProtectProc= and the like, sandboxes) get
+them too, at most 256 namespaces; one that starts later with a /proc of its
+own has the host's files until the next attach. Containers in the container
+keep the files that they have: name them by --pid. A process that may unmount
+in the container can take the files away again. A container that its engine
+starts again gets them again only by the hook (plimsoll install); `plimsoll
+doctor` names the containers that have lost them.
 
 Examples:
-  plimsoll attach web                  the container of that name, of any engine
-  plimsoll attach --all --dry-run      a report on every container, without any change
-  plimsoll attach --pid 4711           the container of a process, of any engine or none
+  plimsoll attach web
+      the container of that name, of any engine
+  plimsoll attach --all --dry-run
+      a report on every container, without any change
+  plimsoll attach --pid 4711
+      the container of a process, of any engine or none
 
 Exit status:
-  0; 1 if a container could not be reached, a file not be mounted, or a container that is named is left
-  out; 125 for another error.";
+  0; 1 if a container could not be reached, a file not be mounted, or a
+  container that is named is left out; 125 for another error.";
 
 const EXIT_STATUS: &str = "\
 Exit status:

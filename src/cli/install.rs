@@ -79,18 +79,24 @@ enum InstallFormat {
 
 const INSTALL: &str = "\
 Engines:
-  docker      the runtime plimsoll in /etc/docker/daemon.json, or where --config-file of the service
-              leads, as the default; refused where the service has --default-runtime
-  containerd  the runtime handler plimsoll in /etc/containerd/config.toml, or beside it where it
-              imports conf.d (containerd 2), for a Kubernetes RuntimeClass
-  podman      a hook in a directory of hooks_dir, by default /usr/share/containers/oci/hooks.d; where
-              /usr is read-only, below /etc with a drop-in that names the directory
+  docker      the runtime plimsoll in /etc/docker/daemon.json, or where
+              --config-file of the service leads, as the default; refused
+              where the service has --default-runtime
+  containerd  the runtime handler plimsoll in /etc/containerd/config.toml, or
+              beside it where it imports conf.d (containerd 2), for a
+              Kubernetes RuntimeClass
+  podman      a hook in a directory of hooks_dir, by default
+              /usr/share/containers/oci/hooks.d; where /usr is read-only,
+              below /etc with a drop-in that names the directory
   crio        the same hook
-  lxc         a mount hook in /usr/share/lxc/config/common.conf.d, unless lxcfs has one there
+  lxc         a mount hook in /usr/share/lxc/config/common.conf.d, unless
+              lxcfs has one there
   incus       the same hook; below /opt/incus for the package of Zabbly
-  cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
-  criu        the mounts of the view in /etc/criu/default.conf, so that CRIU dumps and restores
-              containers that have the view (runc checkpoint, podman container checkpoint)
+  cdi         the device plimsoll.io/view=container in /etc/cdi; not one of
+              --all
+  criu        the mounts of the view in /etc/criu/default.conf, so that CRIU
+              dumps and restores containers that have the view (runc
+              checkpoint, podman container checkpoint)
 
 Examples:
   plimsoll install docker --dry-run
@@ -100,12 +106,14 @@ Examples:
   plimsoll install --all -o json
       JSON for programs
 
-Where the hook of lxcfs is set up for LXC and Incus, move the hook away (dpkg-divert --rename), or run
-plimsoll daemon /var/lib/lxcfs in the place of lxcfs, where the hook of lxcfs finds every file. Debian's
-incus.service requires lxcfs.service, so on Debian only the first way works for Incus.
+Where the hook of lxcfs is set up for LXC and Incus, move the hook away
+(dpkg-divert --rename), or run plimsoll daemon /var/lib/lxcfs in the place of
+lxcfs, where the hook of lxcfs finds every file. Debian's incus.service
+requires lxcfs.service, so on Debian only the first way works for Incus.
 
-A container is restored where criu is installed here too and the daemon serves. A container whose /proc
-is not masked (--privileged) must lose the files before its checkpoint: plimsoll detach.";
+A container is restored where criu is installed here too and the daemon
+serves. A container whose /proc is not masked (--privileged) must lose the
+files before its checkpoint: plimsoll detach.";
 
 const UNINSTALL: &str = "\
 Examples:
@@ -113,9 +121,10 @@ Examples:
       the changes as a diff
   plimsoll uninstall docker && systemctl reload docker
 
-Docker starts each container with the runtime that made it. Where a container was made while plimsoll
-was the default runtime, the name plimsoll stays in Docker's configuration as a name of runc, with a
-list of these containers. Make them anew, then uninstall docker once more.";
+Docker starts each container with the runtime that made it. Where a container
+was made while plimsoll was the default runtime, the name plimsoll stays in
+Docker's configuration as a name of runc, with a list of these containers.
+Make them anew, then uninstall docker once more.";
 
 fn engines() -> PossibleValuesParser {
     PossibleValuesParser::new(Installable::all().into_iter().map(Installable::name))
@@ -144,7 +153,9 @@ impl Install {
         let is_set_up = plans.iter().any(|plan| !plan.changes.is_empty());
         if self.selection.is_here() && is_set_up && !is_served(&host.view) {
             let missing = not_served(&host.view);
-            output::complain(&format!("{missing}; until then containers see this machine"));
+            output::complain(&format!(
+                "{missing}; until then containers see this machine"
+            ));
         }
         Ok(status)
     }

@@ -151,25 +151,27 @@ Examples:
   plimsoll run --layer ./debian --layer ./app --keep --name app -- /app/setup
       runs in a root of layers, and keeps the changes for a later --layer
   plimsoll run -it -u www-data --net host --rootfs ./debian -- bash
-      runs as another user with a terminal and this machine's network; changes stay in the root
+      runs as another user with a terminal and this machine's network; changes
+      stay in the root
 
 Exit status:
-  The status of the command; 128 and the signal's number if a signal ended the command; 127 if
-  the command is not found; 126 if the command cannot be run; 125 if the container cannot be
-  started.
+  The status of the command; 128 and the signal's number if a signal ended the
+  command; 127 if the command is not found; 126 if the command cannot be run;
+  125 if the container cannot be started.
 
 Signals:
-  The command gets TERM, INT, QUIT, HUP, USR1, USR2, ALRM and WINCH. The command is not process 1
-  of the container, so these signals act as outside of a container. The death of plimsoll run
-  kills the container.
+  The command gets TERM, INT, QUIT, HUP, USR1, USR2, ALRM and WINCH. The
+  command is not process 1 of the container, so these signals act as outside
+  of a container. The death of plimsoll run kills the container.
 
 Security:
-  The container has the capabilities of docker run but CAP_MKNOD, Docker's default filter of system
-  calls, a session keyring of its own and at most 2048 processes, and programs like sudo give no
-  privileges. So it can make no namespaces and mounts, and cannot run containers itself. It can open
-  no devices but null, zero, full, random, urandom and terminals; on cgroup v2 --cap-add MKNOD gives
-  it every device of this machine. Root in the container can read every file of a root that the
-  container shares with this machine.";
+  The container has the capabilities of docker run but CAP_MKNOD, Docker's
+  default filter of system calls, a session keyring of its own and at most
+  2048 processes, and programs like sudo give no privileges. So it can make no
+  namespaces and mounts, and cannot run containers itself. It can open no
+  devices but null, zero, full, random, urandom and terminals; on cgroup v2
+  --cap-add MKNOD gives it every device of this machine. Root in the container
+  can read every file of a root that the container shares with this machine.";
 
 /// Options of Docker that `plimsoll run` does not have, each with the way to the same end.
 const ADVICE: [(&str, &str); 9] = [

@@ -44,11 +44,13 @@ Examples:
 
 Configuration (/etc/plimsoll/config.toml):
   [runtime]
-  path = \"nvidia-container-runtime\"  # the real runtime, by path or name; else runc, else crun
-  time-namespace = false             # containers keep the clocks of the host
+  # The real runtime, by path or name; else runc, else crun.
+  path = \"nvidia-container-runtime\"
+  # Containers keep the clocks of the host.
+  time-namespace = false
 
-A container whose configuration cannot be edited starts without its view, with a warning, unless
-the configuration says require = true.";
+A container whose configuration cannot be edited starts without its view, with
+a warning, unless the configuration says require = true.";
 
 impl RuntimeCommand {
     pub(super) fn run(self) -> anyhow::Result<u8> {

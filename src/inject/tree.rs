@@ -220,7 +220,8 @@ mod tests {
             let view = view.to_owned();
             sys::chain(&TreeError::NotServed { view, reason })
         };
-        let expected = "no daemon serves /nowhere: systemctl start plimsoll, or plimsoll daemon /nowhere";
+        let expected =
+            "no daemon serves /nowhere: systemctl start plimsoll, or plimsoll daemon /nowhere";
         assert_eq!(said(Some(Errno::ENOENT)), expected);
         assert_eq!(said(None), expected);
         let dead = said(Some(Errno::ENOTCONN));

@@ -34,7 +34,9 @@ pub fn docker_containers_of(root: &Path, package: &EnginePackage, runtime: &str)
     let flag = CommandLines::of(root, package).flag(&["data-root", "graph", "g"]);
     let moved = flag.map(|flag| root.join(flag.value.trim_start_matches('/')));
     let data: BTreeSet<PathBuf> = places.docker_data().chain(moved).collect();
-    let kept = data.iter().flat_map(|data| entries(&data.join("containers")));
+    let kept = data
+        .iter()
+        .flat_map(|data| entries(&data.join("containers")));
     let users = kept.filter(|directory| {
         let stored: Option<HostConfiguration> = names::read(&directory.join("hostconfig.json"));
         stored.and_then(|stored| stored.runtime.0).as_deref() == Some(runtime)
@@ -122,9 +124,15 @@ mod tests {
         let ours = r#"{"Runtime":"plimsoll","Memory":7}"#;
         let machine = machine(&[
             ("var/lib/docker/containers/ID/hostconfig.json", ours),
-            ("var/lib/docker/containers/ID/config.v2.json", r#"{"Name":"/web"}"#),
+            (
+                "var/lib/docker/containers/ID/config.v2.json",
+                r#"{"Name":"/web"}"#,
+            ),
             ("srv/d/containers/b/hostconfig.json", ours),
-            ("srv/d/containers/c/hostconfig.json", r#"{"Runtime":"runc"}"#),
+            (
+                "srv/d/containers/c/hostconfig.json",
+                r#"{"Runtime":"runc"}"#,
+            ),
             ("etc/docker/daemon.json", r#"{"data-root":"/srv/d"}"#),
         ]);
         assert_eq!(of_docker(&machine), ["b", "web"]);
@@ -134,7 +142,10 @@ mod tests {
     fn a_data_directory_that_a_flag_of_the_service_names_is_read() {
         let machine = machine(&[
             ("etc/default/docker", "DOCKER_OPTS=\"--data-root /srv/d\"\n"),
-            ("srv/d/containers/ID/hostconfig.json", r#"{"Runtime":"plimsoll"}"#),
+            (
+                "srv/d/containers/ID/hostconfig.json",
+                r#"{"Runtime":"plimsoll"}"#,
+            ),
         ]);
         assert_eq!(of_docker(&machine), ["3fa0b6a1c2d3"]);
     }
@@ -143,7 +154,10 @@ mod tests {
     fn an_odd_runtime_of_a_container_is_no_runtime() {
         for odd in ODD_VALUES {
             let text = format!(r#"{{"Runtime":{odd}}}"#);
-            let file = ("var/lib/docker/containers/ID/hostconfig.json", text.as_str());
+            let file = (
+                "var/lib/docker/containers/ID/hostconfig.json",
+                text.as_str(),
+            );
             assert_eq!(of_docker(&machine(&[file])), Vec::<String>::new(), "{odd}");
         }
     }

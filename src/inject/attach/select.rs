@@ -63,7 +63,9 @@ pub fn select(selection: &Selection) -> Result<Vec<Selected>, SelectError> {
         Selection::Named { names, pids } => (names, pids),
     };
     let proc = Path::new("/proc");
-    let mut missing = pids.iter().filter(|pid| !proc.join(pid.to_string()).exists());
+    let mut missing = pids
+        .iter()
+        .filter(|pid| !proc.join(pid.to_string()).exists());
     if let Some(pid) = missing.next() {
         return Err(SelectError::NoProcess(*pid));
     }

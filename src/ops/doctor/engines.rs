@@ -40,20 +40,25 @@ pub(super) fn read(root: &Path, mounts: &[Mount], is_here: bool) -> Vec<EngineSt
             let printed = is_here.then(|| probe::command(installed.program, &["--version"]));
             printed.flatten().as_deref().and_then(version)
         });
-        (installed.package.engine, (set_up, flag, alias, lxcfs), version)
+        (
+            installed.package.engine,
+            (set_up, flag, alias, lxcfs),
+            version,
+        )
     });
     let asked: Vec<_> = asked.collect();
-    let states = asked
-        .into_iter()
-        .map(|(engine, (set_up, flag, alias, lxcfs), version)| EngineState {
-            flag,
-            alias,
-            lxcfs,
-            awaits_daemon: false,
-            engine,
-            version: version.join().ok().flatten(),
-            set_up,
-        });
+    let states =
+        asked.into_iter().map(
+            |(engine, (set_up, flag, alias, lxcfs), version)| EngineState {
+                flag,
+                alias,
+                lxcfs,
+                awaits_daemon: false,
+                engine,
+                version: version.join().ok().flatten(),
+                set_up,
+            },
+        );
     states.collect()
 }
 
@@ -89,7 +94,9 @@ pub(super) fn find(state: &EngineState) -> Finding {
         SetUp::All(by) => {
             let by = by.display();
             let text = match state.awaits_daemon {
-                true => format!("{version}; every container gets the view by {by}, once a daemon serves"),
+                true => format!(
+                    "{version}; every container gets the view by {by}, once a daemon serves"
+                ),
                 false => format!("{version}; every container gets the view by {by}"),
             };
             Finding::new(Level::Ok, name, text)
@@ -238,13 +245,17 @@ mod tests {
 
     #[test]
     fn containers_whose_runtime_is_gone_are_an_error_and_with_an_alias_a_note() {
-        let runtime = |path: &str| format!(r#"{{"runtimes": {{"plimsoll": {{"path": "{path}"}}}}}}"#);
+        let runtime =
+            |path: &str| format!(r#"{{"runtimes": {{"plimsoll": {{"path": "{path}"}}}}}}"#);
         let found = of_docker_with("{}");
         assert_eq!(found[0].level, Level::Error);
         assert!(found[0].finding.ends_with("do not start: web"), "{found:?}");
         let found = of_docker_with(&runtime("/usr/bin/runc"));
         assert_eq!(found[0].level, Level::Note);
-        assert!(found[0].finding.contains("a name of /usr/bin/runc"), "{found:?}");
+        assert!(
+            found[0].finding.contains("a name of /usr/bin/runc"),
+            "{found:?}"
+        );
         assert_eq!(of_docker_with(&runtime("/usr/bin/plimsoll-runtime")), []);
     }
 
@@ -270,7 +281,10 @@ mod tests {
             awaits_daemon: true,
         };
         let found = find(&docker);
-        assert!(found.finding.ends_with(", once a daemon serves"), "{found:?}");
+        assert!(
+            found.finding.ends_with(", once a daemon serves"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -56,7 +56,9 @@ pub fn examine(
 
     let configured = match is_here {
         true => config::read(configuration),
-        false => config::read_if_there(&root.join(configuration.strip_prefix("/").unwrap_or(configuration))),
+        false => config::read_if_there(
+            &root.join(configuration.strip_prefix("/").unwrap_or(configuration)),
+        ),
     };
     let mistake = configured.as_ref().err().map(mistake);
     let configured = configured.unwrap_or_default();

@@ -133,7 +133,9 @@ impl ContainerCgroups {
         };
         // A cgroup of v1 counts without those below.
         let cgroups = [PathBuf::from(&self.name), self.leaf()];
-        let texts = cgroups.iter().map(|cgroup| fs::read_to_string(self.file(cgroup, file)));
+        let texts = cgroups
+            .iter()
+            .map(|cgroup| fs::read_to_string(self.file(cgroup, file)));
         let counts = texts.flatten().map(|text| oom_kills_in(&text));
         counts.max().unwrap_or(0)
     }
@@ -228,7 +230,9 @@ impl Drop for ContainerCgroups {
 
 /// Returns the count in the text of `memory.events` or `memory.oom_control`.
 fn oom_kills_in(text: &str) -> u64 {
-    let counts = text.lines().filter_map(|line| line.strip_prefix("oom_kill "));
+    let counts = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("oom_kill "));
     let mut counts = counts.filter_map(|count| count.trim().parse().ok());
     counts.next().unwrap_or(0)
 }
@@ -270,7 +274,10 @@ mod tests {
     #[test]
     fn kills_are_read_from_the_files_of_both_versions() {
         for (text, kills) in [
-            ("low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\noom_group_kill 0\n", 2),
+            (
+                "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\noom_group_kill 0\n",
+                2,
+            ),
             ("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", 3),
             ("oom_kill_disable 0\nunder_oom 0\n", 0),
         ] {

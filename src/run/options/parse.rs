@@ -499,7 +499,12 @@ mod tests {
     fn a_tmpfs_is_read_as_docker_reads_it() {
         for (text, expected, is_executable, read_only) in [
             ("/b", "mode=1777", false, false),
-            ("/b:size=64m,mode=700,exec", "size=67108864,mode=700", true, false),
+            (
+                "/b:size=64m,mode=700,exec",
+                "size=67108864,mode=700",
+                true,
+                false,
+            ),
             ("/b:rw,noexec,nosuid,ro", "mode=1777", false, true),
         ] {
             let source = VolumeSource::Tmpfs {
@@ -514,7 +519,15 @@ mod tests {
             };
             assert_eq!(tmpfs(text), Ok(volume));
         }
-        for text in ["b", "/", "/proc", "/b:uid=0", "/b:mode=9", "/b:size=x", "/b:size=1,mode=700,x=,"] {
+        for text in [
+            "b",
+            "/",
+            "/proc",
+            "/b:uid=0",
+            "/b:mode=9",
+            "/b:size=x",
+            "/b:size=1,mode=700,x=,",
+        ] {
             assert!(tmpfs(text).is_err(), "{text}");
         }
     }
@@ -527,9 +540,15 @@ mod tests {
             refused.to_string()
         };
         let same = "another volume has the same destination";
-        assert_eq!(error(&["/a:/c", "/b:/c/"], &[]), format!("--volume /b:/c/: {same}"));
+        assert_eq!(
+            error(&["/a:/c", "/b:/c/"], &[]),
+            format!("--volume /b:/c/: {same}")
+        );
         assert_eq!(error(&["/c"], &["/c"]), format!("--tmpfs /c: {same}"));
-        assert_eq!(volumes(&texts(&["/a:/c"]), &texts(&["/d"])).unwrap().len(), 2);
+        assert_eq!(
+            volumes(&texts(&["/a:/c"]), &texts(&["/d"])).unwrap().len(),
+            2
+        );
     }
 
     #[test]

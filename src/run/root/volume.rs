@@ -53,8 +53,10 @@ pub(crate) fn mount_volume(
             let mut flags = MsFlags::empty();
             flags.set(MsFlags::MS_RDONLY, volume.read_only);
             flags.set(MsFlags::MS_NOEXEC, !is_executable);
-            return mount_tmpfs(&target, flags, options)
-                .map_err(at("mount a file system in memory on the container's", &volume.target));
+            return mount_tmpfs(&target, flags, options).map_err(at(
+                "mount a file system in memory on the container's",
+                &volume.target,
+            ));
         }
     };
     let restriction = match volume.read_only {

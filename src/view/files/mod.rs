@@ -167,7 +167,10 @@ mod tests {
         let online = File::named("/sys/devices/system/cpu/online");
         assert!(online.is_some());
         assert_eq!(File::named("cpu/online"), online);
-        assert_eq!(File::named("pressure/cpu"), File::named("/proc/pressure/cpu"));
+        assert_eq!(
+            File::named("pressure/cpu"),
+            File::named("/proc/pressure/cpu")
+        );
         assert_eq!(File::named("kcore"), None);
     }
 }
