@@ -161,6 +161,9 @@ fn a_container_that_was_made_with_the_runtime_still_finds_it_after_an_uninstall(
         let stored = root.path().join(MADE_WITH_OURS.0);
         fs::create_dir_all(stored.parent().unwrap()).unwrap();
         fs::write(&stored, MADE_WITH_OURS.1).unwrap();
+        let planned = output(&root, "uninstall docker --dry-run").stderr;
+        let planned = String::from_utf8(planned).unwrap();
+        assert!(planned.contains("1 container needs it: web\n"), "{planned}");
         let said = stdout(&root, "uninstall docker");
         assert!(said.contains("1 container needs it: web\n"), "{said}");
         assert!(said.contains("now run: systemctl reload docker"), "{said}");

@@ -185,6 +185,11 @@ impl Uninstall {
             output::print("no engine is set up\n")?;
             return Ok(0);
         }
+        if self.selection.dry_run {
+            // Standard output is a patch.
+            let aliases = plans.iter().filter_map(|plan| plan.alias.as_ref());
+            aliases.for_each(|alias| output::complain(&need(alias)));
+        }
         self.selection.show(&host, &plans, Installable::farewell)
     }
 }
@@ -301,7 +306,7 @@ fn refusal(host: &TargetHost, plan: &Plan) -> Option<InstallError> {
 }
 
 /// Returns the text about an engine whose containers need the name of our runtime.
-fn kept_name(plan: &Plan, Alias { runtime, users }: &Alias) -> String {
+fn kept_name(plan: &Plan, alias: &Alias) -> String {
     let engine = plan.engine.name();
     let changes = plan.changes.iter().filter(|change| change.is_needed());
     let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
@@ -312,25 +317,25 @@ fn kept_name(plan: &Plan, Alias { runtime, users }: &Alias) -> String {
     let then = plan.engine.follow_up().filter(|_| !changed.is_empty());
     let then = then.map(|then| format!("{engine}: now run: {then}\n"));
     format!(
-        "{changed}{engine}: the runtime plimsoll stays as a name of {}, because {} needs it: {}\n\
+        "{changed}{engine}: {}\n\
          {engine}: make them anew, then run: plimsoll uninstall {engine}\n{}",
-        escaped(runtime),
-        counted(users.len()),
-        listed(users),
+        need(alias),
         then.unwrap_or_default()
     )
 }
 
-fn counted(containers: usize) -> String {
-    match containers {
+/// Returns the sentence about the containers that need the name of our runtime.
+fn need(Alias { runtime, users }: &Alias) -> String {
+    let number = match users.len() {
         1 => "1 container".to_owned(),
         more => format!("each of {more} containers"),
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| escaped(name).to_string()).collect();
-    names.join(", ")
+    };
+    let users: Vec<String> = users.iter().map(|name| escaped(name).to_string()).collect();
+    format!(
+        "the runtime plimsoll stays as a name of {}, because {number} needs it: {}",
+        escaped(runtime),
+        users.join(", ")
+    )
 }
 
 fn json(host: &TargetHost, plan: &Plan) -> serde_json::Value {

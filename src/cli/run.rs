@@ -100,7 +100,8 @@ pub(super) struct Run {
     layer: Vec<PathBuf>,
     /// Keeps the changes of the root, and prints their directory at the end
     ///
-    /// Another container can take this directory as a --layer above the layers of this container.
+    /// Another container can take this directory as a --layer above the layers of this container. The
+    /// kernel takes no layer that lies within another one, so not this directory above /.
     #[arg(long)]
     keep: bool,
     /// Removes the container at its end, which is the default
