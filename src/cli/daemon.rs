@@ -17,9 +17,10 @@ use std::{path::PathBuf, time::Duration};
 /// In MOUNTPOINT, proc/ and sys/ show each reader the files of the reader's own container.
 /// containers/KEY/ shows the files of one container (containers/self: of the reader's own).
 /// A keeper process watches over the daemon, unless systemd does: when the daemon dies or hangs,
-/// another one goes on where the first one stopped, and readers notice a pause. SIGTERM, SIGHUP or Ctrl-C
+/// another one goes on where the first one stopped, and readers notice a pause. SIGTERM or Ctrl-C
 /// unmounts everything and ends the daemon. After SIGUSR1 the keeper, or systemd, starts another
-/// daemon that goes on.
+/// daemon that goes on; so does SIGHUP under systemd (systemctl reload), where that daemon reads the
+/// configuration anew.
 #[derive(Debug, Args)]
 pub(super) struct Daemon {
     /// The directory to mount on; made if it does not exist [default: as configured,

@@ -64,7 +64,7 @@ pub(super) fn live(
         lock::write_pid(&settings.mountpoint);
     }
     instance.allow_background();
-    forward_signals(signals, events.clone());
+    forward_signals(signals, events.clone(), &supervisor);
     if settings.mode != Mode::Embedded && !resumed {
         containers::replace_dead_views(&instance.mountpoint, instance.points());
     }
@@ -108,11 +108,15 @@ fn catch_signals() -> Result<Signals> {
     Ok(signals)
 }
 
-fn forward_signals(mut signals: Signals, events: Sender<Event>) {
+/// Turns signals into events. SIGHUP reloads under systemd, whose next daemon reads the configuration
+/// anew; it ends a daemon that a terminal started, when the terminal closes.
+fn forward_signals(mut signals: Signals, events: Sender<Event>, supervisor: &Supervisor) {
+    let reloads = matches!(supervisor, Supervisor::Systemd);
     thread::spawn(move || {
         for signal in signals.forever() {
             let event = match signal {
                 SIGUSR1 => Event::Restart,
+                SIGHUP if reloads => Event::Restart,
                 _ => Event::Stop,
             };
             let _ = events.send(event);
