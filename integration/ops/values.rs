@@ -86,7 +86,10 @@ fn a_configuration_that_is_named_and_not_there_is_refused() {
 fn an_install_from_a_directory_that_does_not_last_is_refused_in_one_line_with_the_way_out() {
     let place = tempfile::tempdir().unwrap();
     let program = place.path().join("plimsoll");
-    fs::copy(plimsoll().get_program(), &program).unwrap();
+    // A copy by this process could be busy: a test beside this one may hold the descriptor.
+    let mut copy = Command::new("cp");
+    let copied = copy.arg(plimsoll().get_program()).arg(&program).status();
+    assert!(copied.unwrap().success());
     fs::write(place.path().join("CACHEDIR.TAG"), "").unwrap();
     let mut install = Command::new(&program);
     let refused = install
