@@ -53,7 +53,7 @@ fn bad_input_is_refused_in_one_line_that_names_it() {
         (&["-d"], "systemd-run"),
         (&["-p", "80:80"], "--net host"),
         (&["--privileged"], "--cap-add ALL"),
-        (&["--mount", "type=tmpfs,dst=/a"], "--tmpfs DST"),
+        (&["--mount", "type=bind,dst=/a"], "src=SRC"),
     ] {
         let name = unique("refused");
         let words = [

@@ -318,7 +318,7 @@ fn kept_name(plan: &Plan, alias: &Alias) -> String {
     let then = then.map(|then| format!("{engine}: now run: {then}\n"));
     format!(
         "{changed}{engine}: {}\n\
-         {engine}: make them anew, then run: plimsoll uninstall {engine}\n{}",
+         {engine}: make them anew, then run: plimsoll uninstall {engine} (or take that runtime out of its file by hand)\n{}",
         need(alias),
         then.unwrap_or_default()
     )

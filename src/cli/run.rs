@@ -23,6 +23,7 @@ use crate::{
             parse,
             request::{Limits, Network, OptionError, Pids, Request, RootSource},
             security::{self, Security},
+            volume::{self, VolumeOptions},
         },
     },
 };
@@ -69,6 +70,12 @@ pub(super) struct Run {
     /// Mounts a file or directory of this machine, or a fresh directory that is removed at the end
     #[arg(short, long, value_name = "SRC:DST[:ro] | DST")]
     volume: Vec<String>,
+    /// Mounts as --volume and --tmpfs do, in the words of Docker
+    ///
+    /// FIELDS are type=bind,src=SRC,dst=DST[,readonly], type=volume,dst=DST, or
+    /// type=tmpfs,dst=DST[,tmpfs-size=SIZE][,tmpfs-mode=MODE].
+    #[arg(long, value_name = "FIELDS")]
+    mount: Vec<String>,
     /// Mounts an empty file system in memory, which counts as the container's memory
     ///
     /// OPTIONS are those of Docker, with commas between: size=SIZE, mode=MODE, ro, exec.
@@ -175,16 +182,12 @@ Security:
   can read every file of a root that the container shares with this machine.";
 
 /// Options of Docker that `plimsoll run` does not have, each with the way to the same end.
-const ADVICE: [(&str, &str); 9] = [
+const ADVICE: [(&str, &str); 8] = [
     ("-d", BACKGROUND),
     ("--detach", BACKGROUND),
     ("-p", PORTS),
     ("--publish", PORTS),
     ("--expose", PORTS),
-    (
-        "--mount",
-        "write -v SRC:DST[:ro] for a bind, -v DST for a volume, --tmpfs DST for a tmpfs",
-    ),
     (
         "--privileged",
         "write --cap-add ALL --security-opt seccomp=unconfined",
@@ -229,7 +232,11 @@ impl Run {
     fn request(self) -> anyhow::Result<Request> {
         let limits = self.limits()?;
         let mountpoint = config::read(&self.config)?.mountpoint;
-        let volumes = parse::volumes(&self.volume, &self.tmpfs)?;
+        let volumes = volume::volumes(&VolumeOptions {
+            volume: &self.volume,
+            mount: &self.mount,
+            tmpfs: &self.tmpfs,
+        })?;
         let environment = self.environment()?;
         let security = self.security()?;
         let is_shell = self.command.is_empty() && self.entrypoint.is_none();

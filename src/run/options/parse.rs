@@ -4,17 +4,12 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{
     base::units::{Bytes, CpuSet, Limit, Micros},
-    run::options::request::{
-        CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap, Volume, VolumeSource,
-    },
+    run::options::request::{CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap},
 };
 
 /// The minimum of CPU time per period that the kernel accepts (`min_cfs_quota_period`,
 /// kernel/sched/core.c).
 const MIN_CPU_QUOTA: Micros = Micros(1000);
-
-/// The directories that are mounted after the volumes: a volume below one would be covered.
-const KERNEL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// Parses `--memory`; -1 lifts the limit.
 ///
@@ -33,7 +28,7 @@ pub fn memory(text: &str) -> Result<Limit<Bytes>, OptionError> {
 }
 
 /// Parses a size of at most [`MAX_MEMORY`].
-fn size(option: &'static str, text: &str) -> Result<Bytes, OptionError> {
+pub(super) fn size(option: &'static str, text: &str) -> Result<Bytes, OptionError> {
     let size: Bytes = (text.parse()).map_err(|source| OptionError::Size { option, source })?;
     if size > MAX_MEMORY {
         let text = text.to_owned();
@@ -129,124 +124,6 @@ pub fn pids(text: &str) -> Result<Limit<u64>, OptionError> {
         Ok(count @ 2..=MAX_PIDS) => Ok(Limit::At(count)),
         _ => Err(OptionError::Pids(text.to_owned())),
     }
-}
-
-/// Parses every `--volume` and `--tmpfs`, in this order.
-///
-/// # Errors
-///
-/// As for [`volume`] and [`tmpfs`], and two of the same destination.
-pub fn volumes(volumes: &[String], tmpfs: &[String]) -> Result<Vec<Volume>, OptionError> {
-    let volumes = volumes.iter().map(|text| ("volume", text, volume(text)));
-    let tmpfs = tmpfs.iter().map(|text| ("tmpfs", text, self::tmpfs(text)));
-    let mut all: Vec<Volume> = Vec::new();
-    for (option, text, parsed) in volumes.chain(tmpfs) {
-        let parsed = parsed?;
-        if all.iter().any(|other| other.target == parsed.target) {
-            return Err(OptionError::Volume {
-                option,
-                text: text.clone(),
-                wrong: "another volume has the same destination",
-            });
-        }
-        all.push(parsed);
-    }
-    Ok(all)
-}
-
-/// Parses `--volume`: `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`, or `DST`.
-///
-/// # Errors
-///
-/// A text of another form, and a `DST` that is not an absolute path below `/` or lies in /proc,
-/// /sys or /dev.
-pub fn volume(text: &str) -> Result<Volume, OptionError> {
-    let wrong = |wrong| OptionError::Volume {
-        option: "volume",
-        text: text.to_owned(),
-        wrong,
-    };
-    let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, read_only) = match *parts.as_slice() {
-        [target] => (None, target, false),
-        [source, target] => (Some(source), target, false),
-        [source, target, "ro"] => (Some(source), target, true),
-        [source, target, "rw"] => (Some(source), target, false),
-        [_, _, _] => return Err(wrong("write ro or rw after the second colon")),
-        _ => return Err(wrong("write SRC:DST, SRC:DST:ro, or DST")),
-    };
-    if source == Some("") {
-        return Err(wrong("the source is empty"));
-    }
-    if source.is_some_and(|source| !source.contains('/') && !source.starts_with('.')) {
-        return Err(wrong(
-            "named volumes are not supported: write the source as a path, like ./data",
-        ));
-    }
-    Ok(Volume {
-        source: match source {
-            Some(source) => VolumeSource::Host(source.into()),
-            None => VolumeSource::Fresh,
-        },
-        target: destination(target).map_err(wrong)?,
-        read_only,
-    })
-}
-
-/// Parses `--tmpfs`: `DST`, or `DST:OPTION,...` with options of Docker.
-///
-/// # Errors
-///
-/// As for [`volume`], and an option that is not known.
-pub fn tmpfs(text: &str) -> Result<Volume, OptionError> {
-    let wrong = |wrong| OptionError::Volume {
-        option: "tmpfs",
-        text: text.to_owned(),
-        wrong,
-    };
-    let (target, options) = text.split_once(':').unwrap_or((text, ""));
-    let (mut size, mut mode) = (String::new(), "1777");
-    let (mut read_only, mut is_executable) = (false, false);
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option.split_once('=').unwrap_or((option, "")) {
-            ("ro", "") => read_only = true,
-            ("exec", "") => is_executable = true,
-            ("rw" | "noexec" | "nosuid" | "nodev", "") => {}
-            ("size", value) => size = format!("size={},", self::size("tmpfs", value)?.0),
-            ("mode", value) if is_mode(value) => mode = value,
-            ("mode", _) => return Err(wrong("write the mode as up to four octal digits")),
-            _ => return Err(wrong("the options are size=SIZE, mode=MODE, ro and exec")),
-        }
-    }
-    Ok(Volume {
-        source: VolumeSource::Tmpfs {
-            options: format!("{size}mode={mode}"),
-            is_executable,
-        },
-        target: destination(target).map_err(wrong)?,
-        read_only,
-    })
-}
-
-fn is_mode(text: &str) -> bool {
-    let is_octal = |digit| matches!(digit, b'0'..=b'7');
-    (1..=4).contains(&text.len()) && text.bytes().all(is_octal)
-}
-
-/// Parses the destination of a volume. The error is the mistake.
-fn destination(target: &str) -> Result<PathBuf, &'static str> {
-    let target = Path::new(target);
-    let plain = target
-        .components()
-        .skip(1)
-        .all(|part| matches!(part, Component::Normal(_)));
-    if !target.is_absolute() || !plain || target.components().count() < 2 {
-        return Err("write the destination as an absolute path below /");
-    }
-    if KERNEL_DIRS.iter().any(|own| target.starts_with(own)) {
-        return Err("a volume cannot lie in /proc, /sys or /dev of a container");
-    }
-    Ok(target.components().collect())
 }
 
 /// Parses `--name`.
@@ -451,104 +328,6 @@ mod tests {
             let error = pids(text).unwrap_err().to_string();
             assert!(error.contains("from 2 to 4194304"), "{error}");
         }
-    }
-
-    #[test]
-    fn a_volume_is_read_as_docker_reads_it() {
-        let source = VolumeSource::Host("/a".into());
-        let target = PathBuf::from("/b");
-        for (text, source, read_only) in [
-            ("/a:/b", source.clone(), false),
-            ("/a:/b:rw", source.clone(), false),
-            ("/a:/b:ro", source, true),
-            ("/b", VolumeSource::Fresh, false),
-        ] {
-            let target = target.clone();
-            assert_eq!(
-                volume(text),
-                Ok(Volume {
-                    source,
-                    target,
-                    read_only
-                })
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_volume_is_refused() {
-        for text in [
-            "",
-            "b",
-            "/a:b",
-            "/a:/",
-            "/a:/../b",
-            "/a:/b:xy",
-            "/a:/b:ro:z",
-            "data:/b",
-            ":/b",
-            "/proc/x",
-            "/a:/sys",
-            "/a:/dev/shm",
-        ] {
-            assert!(volume(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_tmpfs_is_read_as_docker_reads_it() {
-        for (text, expected, is_executable, read_only) in [
-            ("/b", "mode=1777", false, false),
-            (
-                "/b:size=64m,mode=700,exec",
-                "size=67108864,mode=700",
-                true,
-                false,
-            ),
-            ("/b:rw,noexec,nosuid,ro", "mode=1777", false, true),
-        ] {
-            let source = VolumeSource::Tmpfs {
-                options: expected.to_owned(),
-                is_executable,
-            };
-            let target = PathBuf::from("/b");
-            let volume = Volume {
-                source,
-                target,
-                read_only,
-            };
-            assert_eq!(tmpfs(text), Ok(volume));
-        }
-        for text in [
-            "b",
-            "/",
-            "/proc",
-            "/b:uid=0",
-            "/b:mode=9",
-            "/b:size=x",
-            "/b:size=1,mode=700,x=,",
-        ] {
-            assert!(tmpfs(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn two_volumes_of_one_destination_are_refused() {
-        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let error = |one: &[&str], other: &[&str]| {
-            let refused = volumes(&texts(one), &texts(other)).unwrap_err();
-            refused.to_string()
-        };
-        let same = "another volume has the same destination";
-        assert_eq!(
-            error(&["/a:/c", "/b:/c/"], &[]),
-            format!("--volume /b:/c/: {same}")
-        );
-        assert_eq!(error(&["/c"], &["/c"]), format!("--tmpfs /c: {same}"));
-        assert_eq!(
-            volumes(&texts(&["/a:/c"]), &texts(&["/d"])).unwrap().len(),
-            2
-        );
     }
 
     #[test]
