@@ -254,8 +254,10 @@ impl Which {
             AttachFormat::Json => output::print_json(&rows)?,
             AttachFormat::Table if rows.is_empty() => output::print("no container runs\n")?,
             AttachFormat::Table => {
+                // Programs read lines of containers only.
+                let header = output::terminal_width().map(|_| line(HEADER) + "\n");
                 let lines = rows.iter().map(|row| row.line() + "\n");
-                output::print(&lines.collect::<String>())?;
+                output::print(&header.into_iter().chain(lines).collect::<String>())?;
             }
         }
         let is_well = rows.iter().all(|row| {
@@ -304,18 +306,22 @@ fn row(selected: &Selected, delivery: Delivery, names: &StateNames) -> AttachRow
     }
 }
 
+/// The header of the rows on a terminal.
+const HEADER: [&str; 4] = ["ENGINE", "CONTAINER", "PID", "STATE"];
+
+/// Returns the columns of a row in one line.
+fn line([engine, container, pid, state]: [&str; 4]) -> String {
+    format!("{engine:<10}  {container:<24}  {pid:>7}  {state}")
+}
+
 impl AttachRow {
     /// Returns the container and its state in one line.
     fn line(&self) -> String {
         let engine = self
             .engine
             .map_or("-".to_owned(), |engine| engine.to_string());
-        let mut line = format!(
-            "{engine:<10}  {:<24}  {:>7}  {}",
-            escaped(&self.shown).to_string(),
-            self.pid,
-            self.state
-        );
+        let (shown, pid) = (escaped(&self.shown).to_string(), self.pid.to_string());
+        let mut line = line([&engine, &shown, &pid, self.state]);
         if self.mounts > 0 {
             line += &format!(" ({} files)", self.mounts);
         }
@@ -336,6 +342,15 @@ impl AttachRow {
 mod tests {
     use super::*;
     use proptest::prelude::{any, prop_assert, proptest};
+
+    #[test]
+    fn the_header_stands_over_the_columns() {
+        let header = line(HEADER);
+        let row = line(["docker", "web", "4711", "attached"]);
+        for (name, value) in [("CONTAINER", "web"), ("STATE", "attached")] {
+            assert_eq!(header.find(name), row.find(value), "{header}");
+        }
+    }
 
     proptest! {
         #[test]
