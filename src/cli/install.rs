@@ -351,15 +351,17 @@ fn json(host: &TargetHost, plan: &Plan) -> serde_json::Value {
         .map(|change| json!({ "path": change.path, "diff": change.diff() }))
         .collect();
     let name = plan.engine.name();
-    let mut object = json!({ "engine": name, "state": state, "files": files });
-    if let Some(then) = plan.engine.follow_up().filter(|_| plan.is_needed()) {
-        object["then"] = json!(then);
-    }
-    if let Some(refusal) = refusal {
-        object["reason"] = json!(refusal.to_string());
-    }
-    if let Some(alias) = &plan.alias {
-        object["needed_by"] = json!(alias.users);
-    }
-    object
+    let then = plan.engine.follow_up().filter(|_| plan.is_needed());
+    let optional = [
+        then.map(|then| ("then", json!(then))),
+        refusal.map(|refusal| ("reason", json!(refusal.to_string()))),
+        (plan.alias.as_ref()).map(|alias| ("needed_by", json!(alias.users))),
+    ];
+    let always = [
+        ("engine", json!(name)),
+        ("state", json!(state)),
+        ("files", json!(files)),
+    ];
+    let fields = always.into_iter().chain(optional.into_iter().flatten());
+    fields.collect()
 }

@@ -154,7 +154,7 @@ Examples:
       prints the memory of a machine with 256 MB and one CPU
   plimsoll run
       starts a shell in a copy of this machine; no change of a file stays
-  plimsoll run -m 1G -v ./src:/src:ro -v /build -w /build -- make -f /src/Makefile
+  plimsoll run -v ./src:/src:ro -v /build -w /build -- make -f /src/Makefile
       reads a directory of this machine and builds in a fresh one
   plimsoll run --layer ./debian --layer ./app --keep --name app -- /app/setup
       runs in a root of layers, and keeps the changes for a later --layer

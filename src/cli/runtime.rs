@@ -37,7 +37,7 @@ Examples:
       the change that makes plimsoll the runtime of Docker
   docker run --runtime plimsoll -m 256m busybox cat /proc/meminfo
       one container, where plimsoll is registered but not the default
-  ctr run --runc-binary /usr/bin/plimsoll-runtime docker.io/library/busybox:latest b
+  ctr run --runc-binary /usr/bin/plimsoll-runtime IMAGE NAME
       one container of containerd
   plimsoll runtime -- --version
       the version of the real runtime

@@ -2,14 +2,13 @@
 //! the name or the program.
 
 use super::{
-    EditError, InstallError, TargetHost, change::below, runtimes::is_our_program,
+    EditError, InstallError, TargetHost,
+    change::below,
+    runtimes::{NAME, is_our_program},
     setup_file::SetUpFile,
 };
 use crate::facts::engines::{self, Engine, EnginePackage};
 use std::path::{Path, PathBuf};
-
-/// The name of the runtime, in the configuration of every engine.
-pub(super) const NAME: &str = "plimsoll";
 
 /// The runtimes to search for if none is configured, in order.
 const KNOWN: [&str; 2] = ["runc", "crun"];

@@ -4,8 +4,7 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use super::{
     EditError,
-    alias::NAME,
-    runtimes::{Runtimes, is_our_program},
+    runtimes::{NAME, Runtimes, is_our_program},
 };
 
 /// The pattern of files that the default configuration imports since containerd 2.2. Since 2.0, an

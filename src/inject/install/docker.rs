@@ -7,8 +7,7 @@ use jsonc_parser::{
 
 use super::{
     EditError,
-    alias::NAME,
-    runtimes::{Runtimes, is_our_program},
+    runtimes::{NAME, Runtimes, is_our_program},
 };
 
 /// The runtimes that `plimsoll-runtime` finds by itself, by every name that Docker has for them.

@@ -262,10 +262,9 @@ impl Installable {
         };
         let hook = lxcfs_hook(&host.root, installed.package);
         match (&installed.package.hook, hook) {
-            (HookMethod::LxcInclude { lxcfs, .. }, Some(hook)) => Err(InstallError::Taken {
-                hook,
-                lxcfs: *lxcfs,
-            }),
+            (HookMethod::LxcInclude { lxcfs, .. }, Some(hook)) => {
+                Err(InstallError::Taken { hook, lxcfs })
+            }
             _ => Ok(()),
         }
     }

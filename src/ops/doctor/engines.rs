@@ -22,7 +22,7 @@ pub(super) struct EngineState {
     /// The file with the hook of lxcfs, with which no hook of ours can be set up.
     lxcfs: Option<String>,
     /// No daemon serves.
-    pub(super) awaits_daemon: bool,
+    awaits_daemon: bool,
 }
 
 /// Reads the state of each engine that is installed below `root` and has hooks. The programs are
@@ -84,7 +84,17 @@ fn set_up(root: &Path, mounts: &[Mount], package: &EnginePackage) -> SetUp {
     install::set_up(root, package)
 }
 
-pub(super) fn find(state: &EngineState) -> Finding {
+/// Finds everything about an engine. `awaits_daemon` is true if no daemon serves.
+pub(super) fn find_all(state: EngineState, awaits_daemon: bool) -> Vec<Finding> {
+    let state = EngineState {
+        awaits_daemon,
+        ..state
+    };
+    let first = [find(&state)].into_iter();
+    first.chain(find_alias(&state)).collect()
+}
+
+fn find(state: &EngineState) -> Finding {
     let version = state.version.as_deref().unwrap_or("unknown version");
     let name = state.engine.name();
     if let Some(flag) = &state.flag {
@@ -130,7 +140,7 @@ pub(super) fn find(state: &EngineState) -> Finding {
 
 /// Finds the containers of Docker that were made with our runtime, where the runtime is not ours any
 /// more.
-pub(super) fn find_alias(state: &EngineState) -> Option<Finding> {
+fn find_alias(state: &EngineState) -> Option<Finding> {
     let name = state.engine.name();
     Some(match state.alias.as_ref()? {
         DockerAlias::Known(Alias { runtime, users }) => {
