@@ -128,6 +128,122 @@ fn a_dry_run_shows_a_patch_and_writes_nothing() {
 }
 
 #[test]
+fn an_uninstall_of_all_names_only_the_engines_that_were_set_up() {
+    let root = machine(&["podman"], &[]);
+    assert_eq!(stdout(&root, "uninstall --all"), "no engine is set up\n");
+    stdout(&root, "install podman");
+    let said = stdout(&root, "uninstall --all");
+    assert!(
+        said.starts_with("podman: changed ") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+/// Docker's file about a container that was made with our runtime.
+const MADE_WITH_OURS: (&str, &str) = (
+    "var/lib/docker/containers/web/hostconfig.json",
+    r#"{"Runtime":"plimsoll","RestartPolicy":{"Name":"always"}}"#,
+);
+
+/// Returns the path of the runtime `plimsoll` in Docker's configuration.
+fn docker_runtime(root: &TempDir) -> Option<String> {
+    let text: serde_json::Value = serde_json::from_str(&text(root, DOCKER.0)).unwrap();
+    let path = text.pointer("/runtimes/plimsoll/path")?.as_str()?;
+    Some(path.to_owned())
+}
+
+#[test]
+fn a_container_that_was_made_with_the_runtime_still_finds_it_after_an_uninstall() {
+    for files in [&[DOCKER][..], &[]] {
+        let root = machine(&["dockerd", "runc"], files);
+        let before = snapshot(&root);
+        stdout(&root, "install docker");
+        let stored = root.path().join(MADE_WITH_OURS.0);
+        fs::create_dir_all(stored.parent().unwrap()).unwrap();
+        fs::write(&stored, MADE_WITH_OURS.1).unwrap();
+        let planned = output(&root, "uninstall docker --dry-run").stderr;
+        let planned = String::from_utf8(planned).unwrap();
+        assert!(planned.contains("1 container needs it: web\n"), "{planned}");
+        let said = stdout(&root, "uninstall docker");
+        assert!(said.contains("1 container needs it: web\n"), "{said}");
+        assert!(said.contains("now run: systemctl reload docker"), "{said}");
+        assert_eq!(docker_runtime(&root).as_deref(), Some("/usr/bin/runc"));
+        assert!(!text(&root, DOCKER.0).contains("default-runtime"));
+
+        let once = text(&root, DOCKER.0);
+        stdout(&root, "uninstall --all");
+        assert_eq!(text(&root, DOCKER.0), once);
+
+        // The container is made anew, and the last uninstall leaves nothing.
+        fs::remove_dir_all(root.path().join("var/lib/docker")).unwrap();
+        stdout(&root, "uninstall docker");
+        assert_eq!(snapshot(&root), before);
+    }
+}
+
+#[test]
+fn a_container_whose_runtime_an_uninstall_had_removed_finds_it_after_another_one() {
+    for files in [&[DOCKER, MADE_WITH_OURS][..], &[MADE_WITH_OURS]] {
+        let root = machine(&["dockerd"], files);
+        stdout(&root, "uninstall docker");
+        assert_eq!(docker_runtime(&root).as_deref(), Some("runc"));
+    }
+}
+
+#[test]
+fn an_install_after_an_uninstall_makes_the_name_ours_again() {
+    let root = machine(&["dockerd", "crun"], &[DOCKER, MADE_WITH_OURS]);
+    let task = "run/containerd/io.containerd.runtime.v2.task/moby/web";
+    fs::create_dir_all(root.path().join(task)).unwrap();
+    fs::write(
+        root.path().join(task).join("runtime"),
+        "/usr/bin/plimsoll-runtime",
+    )
+    .unwrap();
+    let link = root.path().join("usr/bin/plimsoll-runtime");
+    for _ in 0..2 {
+        stdout(&root, "install docker");
+        let path = docker_runtime(&root);
+        assert_eq!(path.as_deref(), Some("/usr/bin/plimsoll-runtime"));
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("plimsoll"));
+        stdout(&root, "uninstall docker");
+        assert_eq!(docker_runtime(&root).as_deref(), Some("/usr/bin/crun"));
+        // The shim of the running container executes the link.
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("/usr/bin/crun"));
+    }
+}
+
+#[test]
+fn the_runtime_that_plimsoll_was_configured_to_call_gets_the_name() {
+    let chained = "runtime.path = \"nvidia-container-runtime\"\n";
+    let chained = ("etc/plimsoll/config.toml", chained);
+    let programs = ["dockerd", "runc", "nvidia-container-runtime"];
+    let root = machine(&programs, &[DOCKER, MADE_WITH_OURS, chained]);
+    stdout(&root, "install docker");
+    stdout(&root, "uninstall docker");
+    let path = docker_runtime(&root);
+    assert_eq!(path.as_deref(), Some("/usr/bin/nvidia-container-runtime"));
+}
+
+#[test]
+fn a_pod_that_runs_keeps_the_runtime_handler_until_it_ends() {
+    let root = machine(&["containerd", "runc"], &[CONTAINERD]);
+    stdout(&root, "install containerd");
+    let task = root
+        .path()
+        .join("run/containerd/io.containerd.runtime.v2.task/k8s.io/pod");
+    fs::create_dir_all(&task).unwrap();
+    fs::write(task.join("runtime"), "/usr/bin/plimsoll-runtime").unwrap();
+    let said = stdout(&root, "uninstall containerd");
+    assert!(said.contains("1 container needs it: pod\n"), "{said}");
+    let left = text(&root, CONTAINERD.0);
+    assert!(left.contains("BinaryName = \"/usr/bin/runc\""), "{left}");
+    fs::remove_dir_all(&task).unwrap();
+    stdout(&root, "uninstall containerd");
+    assert_eq!(text(&root, CONTAINERD.0), CONTAINERD.1);
+}
+
+#[test]
 fn changes_that_others_made_since_stay() {
     let root = machine(&["dockerd"], &[DOCKER]);
     stdout(&root, "install docker");
@@ -238,6 +354,23 @@ fn lxc_and_incus_are_set_up_only_without_lxcfs() {
     let lxcfs = ("usr/share/lxc/config/common.conf.d/00-lxcfs.conf", "");
     let root = machine(&["lxc-start", "incusd"], &[lxcfs]);
     let before = snapshot(&root);
+    let said = stdout(&root, "install --all");
+    assert!(
+        said.contains("lxc: not set up: /usr/share/lxc/config/common.conf.d/00-lxcfs.conf "),
+        "{said}"
+    );
+    let said = stdout(&root, "install --all -o json");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let states = said
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["state"].as_str().unwrap());
+    assert_eq!(
+        states.filter(|state| *state == "refused").count(),
+        2,
+        "{said}"
+    );
     for engine in ["lxc", "incus"] {
         let said = refusal(&root, &format!("install {engine}"));
         assert!(said.contains("plimsoll daemon /var/lib/lxcfs"), "{said}");

@@ -65,9 +65,9 @@ ok       daemon      the daemon serves /var/lib/plimsoll: unknown version, pid 7
 ok       docker      unknown version; every container gets the view by /etc/docker/daemon.json
 warning  podman      unknown version; no container gets the view -> plimsoll install podman
 note     lxcfs       lxcfs serves /var/lib/lxcfs: containers of LXC and Incus see the files of lxcfs, not Plimsoll's -> systemctl disable --now lxcfs, then plimsoll daemon /var/lib/lxcfs
-note     untrue      nproc, Go, Ruby, OpenMP, MariaDB and others that ask sched_getaffinity count the machine's CPUs, unless a container has a cpuset
-note     untrue      free and uptime of busybox, getloadavg, Redis and others that ask sysinfo see the machine's memory and load
-note     untrue      iostat and btop read /sys/block, which is the machine's
+note     limitation  nproc, Go, Ruby, OpenMP, MariaDB and others that ask sched_getaffinity count the machine's CPUs, unless a container has a cpuset
+note     limitation  free and uptime of busybox, getloadavg, Redis and others that ask sysinfo see the machine's memory and load
+note     limitation  iostat and btop read /sys/block, which is the machine's
 "#;
 
 fn doctor(words: &[&str]) -> Output {
@@ -248,6 +248,25 @@ fn doctor_looks_for_the_configured_daemon_and_reports_a_mistake_in_the_configura
     assert!(first.starts_with("error    config"), "{found}");
     assert!(first.contains("config.toml: line 1: "), "{found}");
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn doctor_reads_a_configuration_by_its_path_from_the_working_directory() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("bad.toml"), "a = [").unwrap();
+    for (name, said) in [
+        ("bad.toml", "bad.toml: line 1: "),
+        ("no.toml", "there is no configuration no.toml"),
+    ] {
+        let mut command = plimsoll();
+        command
+            .args(["doctor", "--config", name])
+            .current_dir(place.path());
+        let found = text(&command.output().unwrap());
+        let first = found.lines().next().unwrap();
+        assert!(first.starts_with("error    config"), "{found}");
+        assert!(first.contains(said), "{found}");
+    }
 }
 
 #[test]

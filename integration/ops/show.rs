@@ -50,11 +50,11 @@ fn show_reports_a_mistake_in_one_line() {
         (vec!["show", "meminfo"], "--pid"),
         (
             vec!["show", "--cgroup", "/no/such", "stat"],
-            "cannot find the cgroup /no/such",
+            "there is no cgroup /no/such: ",
         ),
         (
             vec!["show", "--pid", "4194304", "stat"],
-            "cannot find the container of process 4194304",
+            "there is no process 4194304",
         ),
     ] {
         let output = plimsoll().args(&args).output().unwrap();

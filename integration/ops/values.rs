@@ -1,7 +1,10 @@
 //! The values of options and of keys: one syntax, and one line with the range for what is refused.
 
 use crate::harness::{file_tree, only_line, plimsoll};
-use std::process::{Output, Stdio};
+use std::{
+    fs,
+    process::{Command, Output, Stdio},
+};
 
 /// The options with a time, each as a command that starts nothing, and the key of the same setting.
 const TIMES: [(&[&str], &str, &str); 3] = [
@@ -62,6 +65,45 @@ fn an_option_and_its_key_take_the_same_times() {
 }
 
 #[test]
+fn a_configuration_that_is_named_and_not_there_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let missing = place.path().join("config.toml");
+    let missing = missing.to_str().unwrap();
+    for words in [
+        &["run", "--config", missing, "--", "true"][..],
+        &["daemon", "/nowhere/view", "--config", missing],
+        &["attach", "--all", "--config", missing],
+        &["detach", "--all", "--config", missing],
+    ] {
+        let refused = output(words);
+        let line = only_line(words[0], &refused, 125, &refused.stderr);
+        let expected = format!("plimsoll: there is no configuration {missing}\n");
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn an_install_from_a_directory_that_does_not_last_is_refused_in_one_line_with_the_way_out() {
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("plimsoll");
+    // A copy by this process could be busy: a test beside this one may hold the descriptor.
+    let mut copy = Command::new("cp");
+    let copied = copy.arg(plimsoll().get_program()).arg(&program).status();
+    assert!(copied.unwrap().success());
+    fs::write(place.path().join("CACHEDIR.TAG"), "").unwrap();
+    let mut install = Command::new(&program);
+    let refused = install
+        .args(["install", "--all", "--dry-run"])
+        .output()
+        .unwrap();
+    let line = only_line("install", &refused, 125, &refused.stderr);
+    assert!(
+        line.contains("copy the program to /usr/local/bin"),
+        "{line}"
+    );
+}
+
+#[test]
 fn an_absurd_time_is_refused_in_one_line_with_the_range() {
     for (option, key, range) in TIMES {
         for time in [
@@ -84,6 +126,25 @@ fn an_absurd_time_is_refused_in_one_line_with_the_range() {
             let line = only_line(&argument, &refused, 125, &refused.stderr);
             assert!(line.contains("line 1: ") && line.contains(range), "{line}");
         }
+    }
+}
+
+#[test]
+fn a_word_that_is_almost_right_is_answered_with_the_right_one() {
+    for (words, said) in [
+        (
+            &["rum"][..],
+            "unrecognized subcommand 'rum': did you mean run?",
+        ),
+        (&["doctor", "-o", "jsn"], "did you mean json?"),
+        (&["attach", "--al"], "did you mean --all?"),
+    ] {
+        let refused = output(words);
+        let line = only_line(words[0], &refused, 125, &refused.stderr);
+        assert!(
+            line.contains(said) && line.ends_with(" (see --help)\n"),
+            "{line}"
+        );
     }
 }
 

@@ -138,6 +138,28 @@ fn a_volume_is_shared_and_can_be_read_only() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a real CPU"]
+fn a_tmpfs_is_empty_of_its_size_and_executes_nothing_unless_it_may() {
+    let script = "stat -fc '%T' /etc/apt; ls /etc/apt | wc -l; df --output=size -B1 /etc/apt | tail -1; \
+        cp /bin/true /etc/apt; /etc/apt/true || echo no; cp /bin/true /mnt/x/y; /mnt/x/y/true && echo yes";
+    let tmpfs = [
+        "--tmpfs",
+        "/etc/apt:size=1m",
+        "--tmpfs",
+        "/mnt/x/y:exec,mode=700",
+    ];
+    let text = stdout(
+        &[
+            &tmpfs[..],
+            &["--", "sh", "-c", &format!("{{ {script}; }} 2>/dev/null")],
+        ]
+        .concat(),
+    );
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words, ["tmpfs", "0", "1048576", "no", "yes"]);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn the_run_directory_is_the_containers_own_and_takes_volumes_and_the_working_directory() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("in"), "in").unwrap();

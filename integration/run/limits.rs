@@ -1,6 +1,6 @@
 //! The limits of a container, in the kernel and against the container itself.
 
-use super::container::{Running, limit, stdout};
+use super::container::{Running, limit, output, stdout};
 use crate::harness::{unique, wait_until};
 
 #[test]
@@ -61,6 +61,31 @@ fn a_container_without_a_limit_of_memory_sees_the_machines() {
         .output();
     let seen = stdout(&["-m", "-1", "--", "sh", "-c", total]);
     assert_eq!(seen, crate::harness::stdout_of(&host.unwrap()));
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_command_that_the_kernel_kills_for_lack_of_memory_is_named_with_the_limit() {
+    let script = "head -c 200m /dev/zero | tail";
+    let options = [
+        "-m",
+        "32M",
+        "--memory-swap",
+        "32M",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    let killed = output(&options);
+    let said = String::from_utf8(killed.stderr).unwrap();
+    let last = said.lines().last().unwrap_or_default();
+    assert_eq!(
+        last,
+        "plimsoll: the kernel killed 1 process of the container: the use of memory has reached --memory 32M"
+    );
+    let well = output(&["-m", "32M", "--", "true"]);
+    assert_eq!(String::from_utf8(well.stderr).unwrap(), "");
 }
 
 #[test]

@@ -31,6 +31,15 @@ fn a_command_that_is_not_there_is_127_and_one_that_cannot_be_run_126() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a real CPU"]
+fn a_directory_as_the_command_is_called_so() {
+    let output = output(&["--", "/etc"]);
+    assert_eq!(output.status.code(), Some(126));
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(line, "plimsoll: cannot run /etc: is a directory\n");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn arguments_behind_the_command_belong_to_the_command() {
     assert_eq!(
         stdout(&["echo", "-m", "1K", "--", "--name"]),

@@ -46,6 +46,14 @@ fn bad_input_is_refused_in_one_line_that_names_it() {
         (&["--ulimit", "nofile=2:1"], "hard limit"),
         (&["--ulimit", "files=1"], "sigpending"),
         (&["--env-file", "/no/such/env"], "/no/such/env"),
+        (&["-v", "/etc:/a", "-v", "/usr:/a"], "--volume /usr:/a"),
+        (&["-v", "/a", "--tmpfs", "/a"], "--tmpfs /a"),
+        (&["--tmpfs", "/a:size=x"], "--tmpfs"),
+        (&["--mem", "64M"], "did you mean --memory"),
+        (&["-d"], "systemd-run"),
+        (&["-p", "80:80"], "--net host"),
+        (&["--privileged"], "--cap-add ALL"),
+        (&["--mount", "type=bind,dst=/a"], "src=SRC"),
     ] {
         let name = unique("refused");
         let words = [

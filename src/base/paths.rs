@@ -1,4 +1,5 @@
-//! Pure. The directories, files and names of Plimsoll on a machine.
+//! Pure. The directories, files and names of Plimsoll on a machine, and the messages about what a machine
+//! lacks.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,13 @@ pub const INSTALL_RECORDS: &str = "/var/lib/plimsoll-state/install";
 /// The directories in which `plimsoll run` keeps the changes of its containers, in order of
 /// preference: a disk first, for a tmpfs is charged to the container's own memory.
 pub const CONTAINER_DIRS: [&str; 2] = ["/var/lib/plimsoll-run", "/run/plimsoll-run"];
+
+/// The message about a machine without FUSE.
+pub const NO_FUSE: &str = "cannot open /dev/fuse (load it with: modprobe fuse)";
+
+/// The message about a machine without cgroups.
+pub const NO_CGROUPS: &str =
+    "no cgroup file system is mounted: mount -t cgroup2 none /sys/fs/cgroup";
 
 /// The file system type of every mount of the view, as `/proc/PID/mountinfo` shows the type.
 pub const FS_TYPE: &str = "fuse.plimsoll";

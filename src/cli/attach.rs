@@ -1,5 +1,6 @@
 //! `plimsoll attach` and `plimsoll detach`: the files of containers that run already.
 
+use super::rights::require_root;
 use crate::{
     base::{
         config::{self, Config},
@@ -16,7 +17,7 @@ use crate::{
         },
     },
 };
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ const UNREACHED: u8 = 1;
 /// NAMESPACE/POD/CONTAINER; of an engine that is not known, the path or the last name of its cgroup.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
+// The usage that clap makes names a hidden option.
+#[command(override_usage = "plimsoll attach [OPTIONS] <CONTAINER...|--pid <PID>|--all>")]
 #[command(after_long_help = ATTACH_NOTES)]
 pub(super) struct Attach {
     #[command(flatten)]
@@ -92,25 +95,30 @@ enum AttachFormat {
 }
 
 const ATTACH_NOTES: &str = "\
-With --all, containers whose limits leave them the whole machine get nothing, unless the configuration
-says `unlimited = true`; one that is named gets its files in any case. A container with the annotation
-or label plimsoll.io/view=false, or one that [leave-out] in the configuration names, gets nothing without
---force. Processes of the container with
-mount namespaces of their own (systemd services with ProtectProc= and the like, sandboxes) get them too,
-at most 256 namespaces; one that starts later with a /proc of its own has the host's files until the next
-attach. Containers in the container keep the files that they have: name them by --pid. A process that may
-unmount in the container can take the files away again.
-A container that its engine starts again gets them again only by the hook (plimsoll install);
-`plimsoll doctor` names the containers that have lost them.
+With --all, containers whose limits leave them the whole machine get nothing,
+unless the configuration says `unlimited = true`; one that is named gets its
+files in any case. A container with the annotation or label
+plimsoll.io/view=false, or one that [leave-out] in the configuration names,
+gets nothing without --force. Processes of the container with mount namespaces
+of their own (systemd services with ProtectProc= and the like, sandboxes) get
+them too, at most 256 namespaces; one that starts later with a /proc of its
+own has the host's files until the next attach. Containers in the container
+keep the files that they have: name them by --pid. A process that may unmount
+in the container can take the files away again. A container that its engine
+starts again gets them again only by the hook (plimsoll install); `plimsoll
+doctor` names the containers that have lost them.
 
 Examples:
-  plimsoll attach web                  the container of that name, of any engine
-  plimsoll attach --all --dry-run      a report on every container, without any change
-  plimsoll attach --pid 4711           the container of a process, of any engine or none
+  plimsoll attach web
+      the container of that name, of any engine
+  plimsoll attach --all --dry-run
+      a report on every container, without any change
+  plimsoll attach --pid 4711
+      the container of a process, of any engine or none
 
 Exit status:
-  0; 1 if a container could not be reached, a file not be mounted, or a container that is named is left
-  out; 125 for another error.";
+  0; 1 if a container could not be reached, a file not be mounted, or a
+  container that is named is left out; 125 for another error.";
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -136,8 +144,12 @@ struct AttachRow {
 
 impl Attach {
     pub(super) fn run(self) -> Result<u8> {
-        let config = config::read(&self.which.config)?;
-        must_be_root()?;
+        let config = match self.pending {
+            // The daemon names the file that it was started with, which may be gone by now.
+            true => config::read_if_there(&self.which.config)?,
+            false => config::read(&self.which.config)?,
+        };
+        require_root("plimsoll attach")?;
         let options = AttachOptions {
             view: self.view.unwrap_or(config.mountpoint),
             unlimited: config.unlimited,
@@ -164,7 +176,7 @@ impl Attach {
 impl Detach {
     pub(super) fn run(self) -> Result<u8> {
         let Config { hook_timeout, .. } = config::read(&self.which.config)?;
-        must_be_root()?;
+        require_root("plimsoll detach")?;
         let names = StateNames {
             done: match self.which.dry_run {
                 true => "would be detached",
@@ -175,13 +187,6 @@ impl Detach {
         let detacher = Detacher::new(self.which.execution(), hook_timeout);
         self.which
             .report(&names, |selected| detacher.detach(selected))
-    }
-}
-
-fn must_be_root() -> Result<()> {
-    match nix::unistd::geteuid().is_root() {
-        true => Ok(()),
-        false => bail!("only root may enter containers"),
     }
 }
 
@@ -249,8 +254,10 @@ impl Which {
             AttachFormat::Json => output::print_json(&rows)?,
             AttachFormat::Table if rows.is_empty() => output::print("no container runs\n")?,
             AttachFormat::Table => {
+                // Programs read lines of containers only.
+                let header = output::terminal_width().map(|_| line(HEADER) + "\n");
                 let lines = rows.iter().map(|row| row.line() + "\n");
-                output::print(&lines.collect::<String>())?;
+                output::print(&header.into_iter().chain(lines).collect::<String>())?;
             }
         }
         let is_well = rows.iter().all(|row| {
@@ -299,18 +306,22 @@ fn row(selected: &Selected, delivery: Delivery, names: &StateNames) -> AttachRow
     }
 }
 
+/// The header of the rows on a terminal.
+const HEADER: [&str; 4] = ["ENGINE", "CONTAINER", "PID", "STATE"];
+
+/// Returns the columns of a row in one line.
+fn line([engine, container, pid, state]: [&str; 4]) -> String {
+    format!("{engine:<10}  {container:<24}  {pid:>7}  {state}")
+}
+
 impl AttachRow {
     /// Returns the container and its state in one line.
     fn line(&self) -> String {
         let engine = self
             .engine
             .map_or("-".to_owned(), |engine| engine.to_string());
-        let mut line = format!(
-            "{engine:<10}  {:<24}  {:>7}  {}",
-            escaped(&self.shown).to_string(),
-            self.pid,
-            self.state
-        );
+        let (shown, pid) = (escaped(&self.shown).to_string(), self.pid.to_string());
+        let mut line = line([&engine, &shown, &pid, self.state]);
         if self.mounts > 0 {
             line += &format!(" ({} files)", self.mounts);
         }
@@ -331,6 +342,15 @@ impl AttachRow {
 mod tests {
     use super::*;
     use proptest::prelude::{any, prop_assert, proptest};
+
+    #[test]
+    fn the_header_stands_over_the_columns() {
+        let header = line(HEADER);
+        let row = line(["docker", "web", "4711", "attached"]);
+        for (name, value) in [("CONTAINER", "web"), ("STATE", "attached")] {
+            assert_eq!(header.find(name), row.find(value), "{header}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -1,6 +1,6 @@
 //! `plimsoll daemon`.
 
-use super::stderr;
+use super::{rights::require_root, stderr};
 use crate::{
     base::{
         config::{self, MAX_AGE_RANGE, WATCHDOG_RANGE},
@@ -19,7 +19,8 @@ use std::{path::PathBuf, time::Duration};
 /// A keeper process watches over the daemon, unless systemd does: when the daemon dies or hangs,
 /// another one goes on where the first one stopped, and readers notice a pause. SIGTERM or Ctrl-C
 /// unmounts everything and ends the daemon. After SIGUSR1 the keeper, or systemd, starts another
-/// daemon that goes on.
+/// daemon that goes on; so does SIGHUP under systemd (systemctl reload), where that daemon reads the
+/// configuration anew.
 #[derive(Debug, Args)]
 pub(super) struct Daemon {
     /// The directory to mount on; made if it does not exist [default: as configured,
@@ -73,6 +74,7 @@ impl Daemon {
             Mode::Adopt(_) => config::read(&self.config).unwrap_or_default(),
             _ => config::read(&self.config)?,
         };
+        require_root("a daemon")?;
         let mountpoint = self.mountpoint.unwrap_or(configured.mountpoint);
         if let Some(unit) = self.clean_up_after {
             return daemon::clean_up(&mountpoint, &unit).map(|()| 0);

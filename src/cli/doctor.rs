@@ -15,10 +15,10 @@ use std::path::PathBuf;
 /// make true on this machine. Changes nothing; a check that blocks is given up after 2 seconds.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A finding is ok, a note (a fact about this machine, no fault), a warning, or an error. The fix follows\n\
-    the arrow.\n\n\
-    Exit status: 0 without warnings and errors, 1 with warnings, 2 with errors, 125 if the machine\n\
-    could not be examined.\n\n\
+    after_help = "A finding is ok, a note (a fact about this machine, no fault), a warning, or an\n\
+    error. The fix follows the arrow.\n\n\
+    Exit status: 0 without warnings and errors, 1 with warnings, 2 with errors, 125\n\
+    if the machine could not be examined.\n\n\
     Examples:\n  plimsoll doctor\n  plimsoll doctor -o json | jq -r '.[] | select(.level == \"error\").fix'"
 )]
 pub(super) struct Doctor {
@@ -38,7 +38,7 @@ pub(super) struct Doctor {
 /// The format of the findings.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum DoctorFormat {
-    /// One line for each finding, for people
+    /// One line for each finding, which a terminal gets wrapped, for people
     Table,
     /// JSON for programs: an array of objects with `level`, `subject`, `finding` and `fix` (or null)
     Json,
@@ -49,7 +49,11 @@ impl Doctor {
         let found = doctor::examine(&self.root, self.mountpoint, &self.config)?;
         match self.output {
             DoctorFormat::Table => {
-                let lines = found.iter().map(|found| found.line() + "\n");
+                let width = output::terminal_width();
+                let lines = found.iter().map(|found| match width {
+                    Some(width) => found.wrapped(width) + "\n",
+                    None => found.line() + "\n",
+                });
                 output::print(&lines.collect::<String>())?;
             }
             DoctorFormat::Json => output::print_json(&found)?,

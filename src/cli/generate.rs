@@ -15,8 +15,17 @@ const COMMON_SECTIONS: &str = r#".SH FILES
 \fI/var/lib/plimsoll\fR
 the mount point of the daemon: \fBproc/\fR and \fBsys/\fR show each reader the files of the reader's container, \fBcontainers/\fIKEY\fB/\fR shows the files of one container
 .TP
+\fI/etc/plimsoll/config.toml\fR
+the configuration, see \fBplimsoll\-config.toml\fR(5)
+.TP
 \fI/run/plimsoll\fR
 locks and sockets of daemons
+.TP
+\fI/var/lib/plimsoll\-state/install\fR
+the content of each file that \fBplimsoll install\fR has changed, for \fBplimsoll uninstall\fR
+.TP
+\fI/var/lib/plimsoll\-run\fR
+changes of containers of \fBplimsoll run\fR; those of \fB\-\-keep\fR stay below \fIkept\fR
 .SH "EXIT STATUS"
 0 on success, and 125 if Plimsoll itself failed, with one line on standard error.
 \fBplimsoll run\fR ends with the status of the container's command, and \fBplimsoll doctor\fR with 1 after warnings and 2 after errors.

@@ -6,10 +6,20 @@ use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
+use super::rights::require_root;
 use crate::{
-    base::{config, output, paths},
+    base::{
+        config,
+        output::{self, escaped},
+        paths,
+    },
     facts::engines::Engine,
-    inject::install::{self, Change, HooksElsewhere, Installable, Plan, TargetHost},
+    inject::{
+        install::{
+            self, Alias, Change, HooksElsewhere, InstallError, Installable, Plan, TargetHost,
+        },
+        tree::{is_served, not_served},
+    },
 };
 
 /// Set up engines, so that every new container has the view.
@@ -61,25 +71,32 @@ struct EngineSelection {
 enum InstallFormat {
     /// Text for people
     Text,
-    /// JSON for programs: an array of objects with `engine`, `state` (`changed`, `unchanged` or
-    /// `not-installed`), `files` (`path`, `diff`), and `then`, the command that must follow, if any
+    /// JSON for programs: an array of objects with `engine`, `state` (`changed`, `unchanged`,
+    /// `not-installed`, or `refused` with a `reason`), `files` (`path`, `diff`), `then`, the command that must follow, if any, and
+    /// `needed_by`, the containers that need the name of the runtime after an uninstall, if any
     Json,
 }
 
 const INSTALL: &str = "\
 Engines:
-  docker      the runtime plimsoll in /etc/docker/daemon.json, or where --config-file of the service
-              leads, as the default; refused where the service has --default-runtime
-  containerd  the runtime handler plimsoll in /etc/containerd/config.toml, or beside it where it
-              imports conf.d (containerd 2), for a Kubernetes RuntimeClass
-  podman      a hook in a directory of hooks_dir, by default /usr/share/containers/oci/hooks.d; where
-              /usr is read-only, below /etc with a drop-in that names the directory
+  docker      the runtime plimsoll in /etc/docker/daemon.json, or where
+              --config-file of the service leads, as the default; refused
+              where the service has --default-runtime
+  containerd  the runtime handler plimsoll in /etc/containerd/config.toml, or
+              beside it where it imports conf.d (containerd 2), for a
+              Kubernetes RuntimeClass
+  podman      a hook in a directory of hooks_dir, by default
+              /usr/share/containers/oci/hooks.d; where /usr is read-only,
+              below /etc with a drop-in that names the directory
   crio        the same hook
-  lxc         a mount hook in /usr/share/lxc/config/common.conf.d, unless lxcfs has one there
+  lxc         a mount hook in /usr/share/lxc/config/common.conf.d, unless
+              lxcfs has one there
   incus       the same hook; below /opt/incus for the package of Zabbly
-  cdi         the device plimsoll.io/view=container in /etc/cdi; not one of --all
-  criu        the mounts of the view in /etc/criu/default.conf, so that CRIU dumps and restores
-              containers that have the view (runc checkpoint, podman container checkpoint)
+  cdi         the device plimsoll.io/view=container in /etc/cdi; not one of
+              --all
+  criu        the mounts of the view in /etc/criu/default.conf, so that CRIU
+              dumps and restores containers that have the view (runc
+              checkpoint, podman container checkpoint)
 
 Examples:
   plimsoll install docker --dry-run
@@ -89,12 +106,14 @@ Examples:
   plimsoll install --all -o json
       JSON for programs
 
-Where the hook of lxcfs is set up for LXC and Incus, move the hook away (dpkg-divert --rename), or run
-plimsoll daemon /var/lib/lxcfs in the place of lxcfs, where the hook of lxcfs finds every file. Debian's
-incus.service requires lxcfs.service, so on Debian only the first way works for Incus.
+Where the hook of lxcfs is set up for LXC and Incus, move the hook away
+(dpkg-divert --rename), or run plimsoll daemon /var/lib/lxcfs in the place of
+lxcfs, where the hook of lxcfs finds every file. Debian's incus.service
+requires lxcfs.service, so on Debian only the first way works for Incus.
 
-A container is restored where criu is installed here too and the daemon serves. A container whose /proc
-is not masked (--privileged) must lose the files before its checkpoint: plimsoll detach.";
+A container is restored where criu is installed here too and the daemon
+serves. A container whose /proc is not masked (--privileged) must lose the
+files before its checkpoint: plimsoll detach.";
 
 const UNINSTALL: &str = "\
 Examples:
@@ -102,8 +121,10 @@ Examples:
       the changes as a diff
   plimsoll uninstall docker && systemctl reload docker
 
-Docker starts each container with the runtime that made it. A container that was made while plimsoll
-was the default runtime does not start without plimsoll: make it anew, or install docker again.";
+Docker starts each container with the runtime that made it. Where a container
+was made while plimsoll was the default runtime, the name plimsoll stays in
+Docker's configuration as a name of runc, with a list of these containers.
+Make them anew, then uninstall docker once more.";
 
 fn engines() -> PossibleValuesParser {
     PossibleValuesParser::new(Installable::all().into_iter().map(Installable::name))
@@ -112,6 +133,10 @@ fn engines() -> PossibleValuesParser {
 impl Install {
     pub(super) fn run(self) -> Result<u8> {
         let host = self.selection.host()?;
+        self.selection.check_rights()?;
+        if self.selection.is_here() {
+            install::check_program(&host.program)?;
+        }
         let engines = self.selection.engines();
         if !self.selection.all {
             for engine in &engines {
@@ -119,10 +144,18 @@ impl Install {
             }
         }
         let plans = install::plan_install(&host, &engines)?;
-        let status = self.selection.carry_out(&host, &plans, Installable::note)?;
+        self.selection.carry_out(&host, &plans)?;
+        let status = self.selection.show(&host, &plans, Installable::note)?;
         let podman = Installable::named(Engine::Podman.name());
         if engines.iter().any(|engine| Some(*engine) == podman) {
             warn_of_podman(&host.root);
+        }
+        let is_set_up = plans.iter().any(|plan| !plan.changes.is_empty());
+        if self.selection.is_here() && is_set_up && !is_served(&host.view) {
+            let missing = not_served(&host.view);
+            output::complain(&format!(
+                "{missing}; until then containers see this machine"
+            ));
         }
         Ok(status)
     }
@@ -141,23 +174,49 @@ fn warn_of_podman(root: &Path) {
 impl Uninstall {
     pub(super) fn run(self) -> Result<u8> {
         let host = self.selection.host()?;
-        let plans = install::plan_uninstall(&host, &self.selection.engines())?;
-        self.selection
-            .carry_out(&host, &plans, Installable::farewell)
+        self.selection.check_rights()?;
+        let mut plans = install::plan_uninstall(&host, &self.selection.engines())?;
+        self.selection.carry_out(&host, &plans)?;
+        if self.selection.all {
+            // A package calls this at its removal, and most engines are not there.
+            plans.retain(|plan| plan.is_needed() || plan.alias.is_some());
+        }
+        if plans.is_empty() && self.selection.output == InstallFormat::Text {
+            output::print("no engine is set up\n")?;
+            return Ok(0);
+        }
+        if self.selection.dry_run {
+            // Standard output is a patch.
+            let aliases = plans.iter().filter_map(|plan| plan.alias.as_ref());
+            aliases.for_each(|alias| output::complain(&need(alias)));
+        }
+        self.selection.show(&host, &plans, Installable::farewell)
     }
 }
 
 impl EngineSelection {
+    /// Returns whether the machine is this one.
+    fn is_here(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// Makes sure that this process may write the files.
+    fn check_rights(&self) -> Result<()> {
+        match self.is_here() && !self.dry_run {
+            true => require_root("a change of an engine's configuration"),
+            false => Ok(()),
+        }
+    }
+
     fn host(&self) -> Result<TargetHost> {
-        let is_here = self.root == Path::new("/");
         let path = Path::new(paths::CONFIG_FILE);
         let path = path.strip_prefix("/").unwrap_or(path);
-        let config = config::read(&self.root.join(path))?;
-        let own = std::env::current_exe().ok().filter(|_| is_here);
+        let config = config::read_if_there(&self.root.join(path))?;
+        let own = std::env::current_exe().ok().filter(|_| self.is_here());
         Ok(TargetHost {
             root: self.root.clone(),
             program: own.unwrap_or_else(|| "/usr/bin/plimsoll".into()),
-            is_chained: !config.runtime.path.as_os_str().is_empty(),
+            chained: Some(config.runtime.path).filter(|path| !path.as_os_str().is_empty()),
             view: config.mountpoint,
         })
     }
@@ -178,22 +237,31 @@ impl EngineSelection {
         }
     }
 
-    fn carry_out(
+    fn carry_out(&self, host: &TargetHost, plans: &[Plan]) -> Result<()> {
+        if !self.dry_run {
+            install::carry_out(host, plans)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the plans, and returns the exit status.
+    fn show(
         &self,
         host: &TargetHost,
         plans: &[Plan],
         note: fn(Installable) -> &'static str,
     ) -> Result<u8> {
-        if !self.dry_run {
-            install::carry_out(host, plans)?;
-        }
         match self.output {
             InstallFormat::Text => {
-                let texts = plans.iter().map(|plan| self.text(plan, note));
+                let texts = plans.iter().map(|plan| match refusal(host, plan) {
+                    Some(refusal) => format!("{}: not set up: {refusal}\n", plan.engine.name()),
+                    None => self.text(plan, note),
+                });
                 output::print(&texts.collect::<String>())?;
             }
             InstallFormat::Json => {
-                output::print_json(&plans.iter().map(json).collect::<Vec<_>>())?;
+                let plans = plans.iter().map(|plan| json(host, plan));
+                output::print_json(&plans.collect::<Vec<_>>())?;
             }
         }
         Ok(0)
@@ -207,12 +275,17 @@ impl EngineSelection {
         if plan.changes.is_empty() {
             return format!("{name}: nothing to write\n");
         }
-        if !plan.is_needed() {
-            return format!("{name}: nothing to change\n");
+        match (&plan.alias, plan.is_needed()) {
+            (Some(alias), false) => return kept_name(plan, alias),
+            (None, false) => return format!("{name}: nothing to change\n"),
+            _ => {}
         }
         let changes = plan.changes.iter().filter(|change| change.is_needed());
         if self.dry_run {
             return changes.map(Change::diff).collect();
+        }
+        if let Some(alias) = &plan.alias {
+            return kept_name(plan, alias);
         }
         let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
         let then = plan.engine.follow_up();
@@ -226,10 +299,51 @@ impl EngineSelection {
     }
 }
 
-fn json(plan: &Plan) -> serde_json::Value {
+/// Returns the reason for which an installed engine cannot be set up, and has no set-up.
+fn refusal(host: &TargetHost, plan: &Plan) -> Option<InstallError> {
+    let is_left = plan.is_installed && plan.changes.is_empty();
+    is_left.then(|| plan.engine.require(host).err()).flatten()
+}
+
+/// Returns the text about an engine whose containers need the name of our runtime.
+fn kept_name(plan: &Plan, alias: &Alias) -> String {
+    let engine = plan.engine.name();
     let changes = plan.changes.iter().filter(|change| change.is_needed());
+    let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
+    let changed = match paths.as_slice() {
+        [] => String::new(),
+        paths => format!("{engine}: changed {}\n", paths.join(" and ")),
+    };
+    let then = plan.engine.follow_up().filter(|_| !changed.is_empty());
+    let then = then.map(|then| format!("{engine}: now run: {then}\n"));
+    format!(
+        "{changed}{engine}: {}\n\
+         {engine}: make them anew, then run: plimsoll uninstall {engine} (or take that runtime out of its file by hand)\n{}",
+        need(alias),
+        then.unwrap_or_default()
+    )
+}
+
+/// Returns the sentence about the containers that need the name of our runtime.
+fn need(Alias { runtime, users }: &Alias) -> String {
+    let number = match users.len() {
+        1 => "1 container".to_owned(),
+        more => format!("each of {more} containers"),
+    };
+    let users: Vec<String> = users.iter().map(|name| escaped(name).to_string()).collect();
+    format!(
+        "the runtime plimsoll stays as a name of {}, because {number} needs it: {}",
+        escaped(runtime),
+        users.join(", ")
+    )
+}
+
+fn json(host: &TargetHost, plan: &Plan) -> serde_json::Value {
+    let changes = plan.changes.iter().filter(|change| change.is_needed());
+    let refusal = refusal(host, plan);
     let state = match (plan.is_needed(), plan.is_installed) {
         (true, _) => "changed",
+        (false, true) if refusal.is_some() => "refused",
         (false, true) => "unchanged",
         (false, false) => "not-installed",
     };
@@ -237,8 +351,17 @@ fn json(plan: &Plan) -> serde_json::Value {
         .map(|change| json!({ "path": change.path, "diff": change.diff() }))
         .collect();
     let name = plan.engine.name();
-    match plan.engine.follow_up().filter(|_| plan.is_needed()) {
-        Some(then) => json!({ "engine": name, "state": state, "files": files, "then": then }),
-        None => json!({ "engine": name, "state": state, "files": files }),
-    }
+    let then = plan.engine.follow_up().filter(|_| plan.is_needed());
+    let optional = [
+        then.map(|then| ("then", json!(then))),
+        refusal.map(|refusal| ("reason", json!(refusal.to_string()))),
+        (plan.alias.as_ref()).map(|alias| ("needed_by", json!(alias.users))),
+    ];
+    let always = [
+        ("engine", json!(name)),
+        ("state", json!(state)),
+        ("files", json!(files)),
+    ];
+    let fields = always.into_iter().chain(optional.into_iter().flatten());
+    fields.collect()
 }

@@ -4,12 +4,17 @@
 /// The logs of the program itself, and the exit status of its failures.
 mod stderr;
 
+/// The rights that a command needs.
+mod rights;
+
 /// `plimsoll attach` and `detach`: the served files in running containers.
+///
+/// Uses [`rights`].
 mod attach;
 
 /// `plimsoll daemon`: the host daemon.
 ///
-/// Uses [`stderr`].
+/// Uses [`stderr`], [`rights`].
 mod daemon;
 
 /// `plimsoll doctor`: the findings on this machine.
@@ -22,6 +27,8 @@ mod generate;
 mod hook;
 
 /// `plimsoll install` and `uninstall`: the configurations of container engines.
+///
+/// Uses [`rights`].
 mod install;
 
 /// `plimsoll repair`: the repair of mounts in containers.
@@ -40,7 +47,10 @@ mod show;
 
 use std::{path::Path, process::ExitCode};
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{
+    CommandFactory, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use stderr::{FAILURE_STATUS, logs};
 
 use crate::base::output::complain;
@@ -145,10 +155,29 @@ fn print_parse_error(error: &clap::Error) -> ExitCode {
             let lines: Vec<&str> = lines.map(str::trim).collect();
             let message = lines.join(" ");
             let message = message.strip_prefix("error: ").unwrap_or(&message);
-            complain(&format!("{message} (see --help)"));
+            let hint = match (run::advice(error), suggestion(error)) {
+                (Some(advice), _) => format!(": {advice}"),
+                (None, Some(similar)) => format!(": did you mean {similar}?"),
+                (None, None) => String::new(),
+            };
+            complain(&format!("{message}{hint} (see --help)"));
             ExitCode::from(FAILURE_STATUS)
         }
     }
+}
+
+/// Returns the words that are similar to a wrong one.
+fn suggestion(error: &clap::Error) -> Option<String> {
+    let kinds = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word.clone()),
+        ContextValue::Strings(words) if !words.is_empty() => Some(words.join(" or ")),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -159,6 +188,20 @@ mod tests {
         units::{Micros, Pid},
     };
     use std::{iter, time::Duration};
+
+    #[test]
+    fn no_line_of_a_help_text_is_longer_than_a_terminal_of_80_columns() {
+        let program = Cli::command().term_width(80);
+        for command in program.get_subcommands() {
+            let mut command = command.clone().term_width(80);
+            let notes = command.get_after_long_help().or(command.get_after_help());
+            let notes = notes.map(ToString::to_string).unwrap_or_default();
+            let help = command.render_long_help().to_string();
+            for line in notes.lines().chain(help.lines()) {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+        }
+    }
 
     #[test]
     fn every_start_of_our_own_program_is_understood() {

@@ -1,6 +1,7 @@
 //! `plimsoll run`: the options of the command line, as a request to the bundled runtime.
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use std::{
     env, fs,
@@ -22,6 +23,7 @@ use crate::{
             parse,
             request::{Limits, Network, OptionError, Pids, Request, RootSource},
             security::{self, Security},
+            volume::{self, VolumeOptions},
         },
     },
 };
@@ -68,6 +70,17 @@ pub(super) struct Run {
     /// Mounts a file or directory of this machine, or a fresh directory that is removed at the end
     #[arg(short, long, value_name = "SRC:DST[:ro] | DST")]
     volume: Vec<String>,
+    /// Mounts as --volume and --tmpfs do, in the words of Docker
+    ///
+    /// FIELDS are type=bind,src=SRC,dst=DST[,readonly], type=volume,dst=DST, or
+    /// type=tmpfs,dst=DST[,tmpfs-size=SIZE][,tmpfs-mode=MODE].
+    #[arg(long, value_name = "FIELDS")]
+    mount: Vec<String>,
+    /// Mounts an empty file system in memory, which counts as the container's memory
+    ///
+    /// OPTIONS are those of Docker, with commas between: size=SIZE, mode=MODE, ro, exec.
+    #[arg(long, value_name = "DST[:OPTIONS]")]
+    tmpfs: Vec<String>,
     /// Sets a variable of the command's environment; NAME alone passes the variable of plimsoll's own environment
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
@@ -94,7 +107,8 @@ pub(super) struct Run {
     layer: Vec<PathBuf>,
     /// Keeps the changes of the root, and prints their directory at the end
     ///
-    /// Another container can take this directory as a --layer above the layers of this container.
+    /// Another container can take this directory as a --layer above the layers of this container. The
+    /// kernel takes no layer that lies within another one, so not this directory above /.
     #[arg(long)]
     keep: bool,
     /// Removes the container at its end, which is the default
@@ -140,30 +154,68 @@ Examples:
       prints the memory of a machine with 256 MB and one CPU
   plimsoll run
       starts a shell in a copy of this machine; no change of a file stays
-  plimsoll run -m 1G -v ./src:/src:ro -v /build -w /build -- make -f /src/Makefile
+  plimsoll run -v ./src:/src:ro -v /build -w /build -- make -f /src/Makefile
       reads a directory of this machine and builds in a fresh one
   plimsoll run --layer ./debian --layer ./app --keep --name app -- /app/setup
       runs in a root of layers, and keeps the changes for a later --layer
   plimsoll run -it -u www-data --net host --rootfs ./debian -- bash
-      runs as another user with a terminal and this machine's network; changes stay in the root
+      runs as another user with a terminal and this machine's network; changes
+      stay in the root
 
 Exit status:
-  The status of the command; 128 and the signal's number if a signal ended the command; 127 if
-  the command is not found; 126 if the command cannot be run; 125 if the container cannot be
-  started.
+  The status of the command; 128 and the signal's number if a signal ended the
+  command; 127 if the command is not found; 126 if the command cannot be run;
+  125 if the container cannot be started.
 
 Signals:
-  The command gets TERM, INT, QUIT, HUP, USR1, USR2, ALRM and WINCH. The command is not process 1
-  of the container, so these signals act as outside of a container. The death of plimsoll run
-  kills the container.
+  The command gets TERM, INT, QUIT, HUP, USR1, USR2, ALRM and WINCH. The
+  command is not process 1 of the container, so these signals act as outside
+  of a container. The death of plimsoll run kills the container.
 
 Security:
-  The container has the capabilities of docker run but CAP_MKNOD, Docker's default filter of system
-  calls, a session keyring of its own and at most 2048 processes, and programs like sudo give no
-  privileges. So it can make no namespaces and mounts, and cannot run containers itself. It can open
-  no devices but null, zero, full, random, urandom and terminals; on cgroup v2 --cap-add MKNOD gives
-  it every device of this machine. Root in the container can read every file of a root that the
-  container shares with this machine.";
+  The container has the capabilities of docker run but CAP_MKNOD, Docker's
+  default filter of system calls, a session keyring of its own and at most
+  2048 processes, and programs like sudo give no privileges. So it can make no
+  namespaces and mounts, and cannot run containers itself. It can open no
+  devices but null, zero, full, random, urandom and terminals; on cgroup v2
+  --cap-add MKNOD gives it every device of this machine. Root in the container
+  can read every file of a root that the container shares with this machine.";
+
+/// Options of Docker that `plimsoll run` does not have, each with the way to the same end.
+const ADVICE: [(&str, &str); 8] = [
+    ("-d", BACKGROUND),
+    ("--detach", BACKGROUND),
+    ("-p", PORTS),
+    ("--publish", PORTS),
+    ("--expose", PORTS),
+    (
+        "--privileged",
+        "write --cap-add ALL --security-opt seccomp=unconfined",
+    ),
+    (
+        "--restart",
+        "write Restart= in a unit of systemd that calls plimsoll run",
+    ),
+    ("--cpu-shares", "write --cpus"),
+];
+
+const BACKGROUND: &str =
+    "plimsoll run ends with its command; for the background write systemd-run plimsoll run ...";
+const PORTS: &str =
+    "a container has no network; with --net host its ports are those of this machine";
+
+/// Returns the way to the end of an option of Docker, if `error` refuses such an option of
+/// `plimsoll run`.
+pub(super) fn advice(error: &clap::Error) -> Option<&'static str> {
+    if env::args_os().nth(1)? != "run" || error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let found = ADVICE.iter().find(|(name, _)| name == option);
+    found.map(|(_, advice)| *advice)
+}
 
 impl Run {
     /// Runs the container and returns the exit status of its command.
@@ -180,7 +232,11 @@ impl Run {
     fn request(self) -> anyhow::Result<Request> {
         let limits = self.limits()?;
         let mountpoint = config::read(&self.config)?.mountpoint;
-        let volumes: Result<_, _> = self.volume.iter().map(|text| parse::volume(text)).collect();
+        let volumes = volume::volumes(&VolumeOptions {
+            volume: &self.volume,
+            mount: &self.mount,
+            tmpfs: &self.tmpfs,
+        })?;
         let environment = self.environment()?;
         let security = self.security()?;
         let is_shell = self.command.is_empty() && self.entrypoint.is_none();
@@ -201,7 +257,7 @@ impl Run {
             user: self.user,
             limits,
             security,
-            volumes: volumes?,
+            volumes,
             root,
             keep: self.keep,
             read_only: self.read_only,

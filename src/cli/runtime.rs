@@ -37,18 +37,20 @@ Examples:
       the change that makes plimsoll the runtime of Docker
   docker run --runtime plimsoll -m 256m busybox cat /proc/meminfo
       one container, where plimsoll is registered but not the default
-  ctr run --runc-binary /usr/bin/plimsoll-runtime docker.io/library/busybox:latest b
+  ctr run --runc-binary /usr/bin/plimsoll-runtime IMAGE NAME
       one container of containerd
   plimsoll runtime -- --version
       the version of the real runtime
 
 Configuration (/etc/plimsoll/config.toml):
   [runtime]
-  path = \"nvidia-container-runtime\"  # the real runtime, by path or name; else runc, else crun
-  time-namespace = false             # containers keep the clocks of the host
+  # The real runtime, by path or name; else runc, else crun.
+  path = \"nvidia-container-runtime\"
+  # Containers keep the clocks of the host.
+  time-namespace = false
 
-A container whose configuration cannot be edited starts without its view, with a warning, unless
-the configuration says require = true.";
+A container whose configuration cannot be edited starts without its view, with
+a warning, unless the configuration says require = true.";
 
 impl RuntimeCommand {
     pub(super) fn run(self) -> anyhow::Result<u8> {

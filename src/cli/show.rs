@@ -11,7 +11,7 @@ use crate::{
         files::{Attribute, FILES, File, Rule},
     },
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub(super) struct Show {
     /// the mount point of the hierarchy, on cgroup v1 the memory controller's
     #[arg(long, value_name = "PATH", group = "caller")]
     cgroup: Option<PathBuf>,
-    /// The file: a name (meminfo) or a path (/proc/meminfo, /sys/devices/system/cpu/present)
+    /// The file: a name (meminfo) or a path (/proc/meminfo, cpu/present)
     #[arg(value_parser = show_target)]
     file: ShowTarget,
     /// Prints the source of each value instead of the bytes
@@ -72,7 +72,9 @@ impl ShowTarget {
 /// Parses the name or path of a served file.
 fn show_target(text: &str) -> Result<ShowTarget, String> {
     let attribute = || {
-        Attribute::at(text.strip_prefix('/').unwrap_or(text))
+        let text = text.strip_prefix('/').unwrap_or(text);
+        Attribute::at(text)
+            .or_else(|| Attribute::at(&format!("sys/devices/system/{text}")))
             .filter(|attribute| ![Rule::Directory, Rule::Link].contains(&attribute.rule()))
     };
     let file = File::named(text).map(ShowTarget::File);
@@ -135,10 +137,18 @@ impl Show {
                 .with_context(|| format!("cannot find the container of process {pid}"));
         }
         let path = self.cgroup.as_deref().unwrap_or(Path::new("/"));
-        let container = answers
-            .container_at(path)
-            .with_context(|| format!("cannot find the cgroup {}", path.display()))?;
-        Ok(Caller::Container(container))
+        match answers.container_at(path) {
+            Ok(container) => Ok(Caller::Container(container)),
+            Err(error) if error.is_gone() => {
+                bail!(
+                    "there is no cgroup {}: write its path below the mount point of the memory controller",
+                    path.display()
+                )
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot find the cgroup {}", path.display()))
+            }
+        }
     }
 }
 

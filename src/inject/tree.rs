@@ -3,7 +3,7 @@
 use super::{Bind, detached, target};
 use crate::{
     base::{
-        mountinfo::Mount,
+        mountinfo::{self, Mount},
         paths::{CONTAINERS, FS_TYPE, SELF},
         sys::{self, mount::Forbid},
         units::Key,
@@ -18,21 +18,41 @@ use nix::{
 };
 use std::{
     cell::RefCell,
-    io,
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
+
+/// Returns whether a daemon serves the view at `view`, and answers.
+#[must_use]
+pub fn is_served(view: &Path) -> bool {
+    let Ok(mounts) = mountinfo::own() else {
+        return false;
+    };
+    let is_mounted = mountinfo::visible(&mounts)
+        .iter()
+        .any(|mount| mount.point == view && mount.kind == FS_TYPE);
+    // The mount of a dead daemon is still listed, but reads there fail.
+    is_mounted && fs::read_dir(view.join("proc")).is_ok()
+}
+
+/// The message about a view that no daemon serves, with the way to start one.
+#[must_use]
+pub fn not_served(view: &Path) -> String {
+    let view = view.display();
+    format!("no daemon serves {view}: systemctl start plimsoll, or plimsoll daemon {view}")
+}
 
 /// An error that keeps a container's files in the view from being opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TreeError {
     /// No daemon serves the view, or the daemon is dead.
-    #[error("no daemon serves {}{}", view.display(), because(*source))]
+    #[error("{}{}", not_served(view), because(*reason))]
     NotServed {
         /// The mount point of the view.
         view: PathBuf,
         /// The kernel's answer; `None` if something else is mounted there.
-        source: Option<Errno>,
+        reason: Option<Errno>,
     },
     /// A file or directory of the view cannot be opened.
     #[error("cannot open {}", path.display())]
@@ -45,7 +65,11 @@ pub(super) enum TreeError {
 }
 
 fn because(error: Option<Errno>) -> String {
-    error.map_or(String::new(), |error| format!(" ({})", error.desc()))
+    // Nothing is mounted there, as the message says.
+    let error = error.filter(|error| *error != Errno::ENOENT);
+    error.map_or(String::new(), |error| {
+        format!(" ({})", error.desc().to_lowercase())
+    })
 }
 
 /// The container whose directory is opened.
@@ -83,9 +107,9 @@ impl ContainerTree<'_> {
         owner: TreeOwner,
         mounts: &'a [Mount],
     ) -> Result<ContainerTree<'a>, TreeError> {
-        let not_served = |source| TreeError::NotServed {
+        let not_served = |reason| TreeError::NotServed {
             view: view.to_owned(),
-            source,
+            reason,
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let all = view.join(CONTAINERS);
@@ -182,5 +206,26 @@ impl ContainerTree<'_> {
             path: self.path.join(path),
             source: error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_without_a_daemon_is_named_once_with_the_way_to_start_one() {
+        let view = Path::new("/nowhere");
+        let said = |reason| {
+            let view = view.to_owned();
+            sys::chain(&TreeError::NotServed { view, reason })
+        };
+        let expected =
+            "no daemon serves /nowhere: systemctl start plimsoll, or plimsoll daemon /nowhere";
+        assert_eq!(said(Some(Errno::ENOENT)), expected);
+        assert_eq!(said(None), expected);
+        let dead = said(Some(Errno::ENOTCONN));
+        assert!(dead.ends_with("not connected)"), "{dead}");
+        assert!(!is_served(view));
     }
 }

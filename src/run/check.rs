@@ -12,7 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::run::{
     error::{RunError, at},
-    options::request::{Request, RootSource},
+    options::request::{Request, RootSource, VolumeSource},
     process::console,
     tree::ServedTree,
 };
@@ -30,7 +30,7 @@ pub(crate) fn machine(mut request: Request) -> Result<Request, RunError> {
         return Err(RunError::NotAbleToMount);
     }
     for volume in &mut request.volumes {
-        if let Some(source) = &mut volume.source {
+        if let VolumeSource::Host(source) = &mut volume.source {
             *source = match fs::canonicalize(&*source) {
                 Ok(real) => real,
                 Err(_) => return Err(RunError::NoVolume(source.clone())),

@@ -3,7 +3,10 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    base::units::Bytes,
+    base::{
+        paths::{NO_CGROUPS, NO_FUSE},
+        units::Bytes,
+    },
     run::{options::user::UserError, seccomp::profile::ProfileError},
 };
 
@@ -19,7 +22,7 @@ pub enum RunError {
     )]
     NotAbleToMount,
     /// /dev/fuse cannot be opened.
-    #[error("/dev/fuse is needed to show the container its own machine: modprobe fuse")]
+    #[error("{NO_FUSE}")]
     NoFuse(#[source] io::Error),
     /// The source of a volume is missing.
     #[error("the volume's source {0} does not exist")]
@@ -52,7 +55,7 @@ pub enum RunError {
     #[error("--tty with --interactive needs a terminal on standard input: leave out one of them")]
     NoTerminal,
     /// No cgroup file system is mounted.
-    #[error("no cgroup file system is mounted: mount -t cgroup2 none /sys/fs/cgroup")]
+    #[error("{NO_CGROUPS}")]
     NoCgroups,
     /// A limit needs a controller that is not available.
     #[error("{option} needs the cgroup controller \"{controller}\", which is not available: {fix}")]

@@ -26,6 +26,7 @@ use nix::{
 use crate::{
     base::{
         mountinfo,
+        output::complain,
         respawn::{self, Respawn},
         sys::{self, chain, network, process::Lifeline},
         units::{Bytes, Limit},
@@ -238,7 +239,9 @@ impl Launch<'_> {
         container
             .start()
             .map_err(|error| RunError::Create(chain(&error)))?;
-        supervise(pid, signals, console)
+        let status = supervise(pid, signals, console)?;
+        warn_of_kills(self.cgroups.oom_kills(), request.limits.memory);
+        Ok(status)
     }
 
     /// Writes the OCI configuration into the directory of the bundle, and returns that directory.
@@ -288,6 +291,22 @@ impl Launch<'_> {
             _ => RunError::Create(error),
         }
     }
+}
+
+/// Prints that the kernel has killed processes of the container for lack of memory, if it has.
+fn warn_of_kills(kills: u64, memory: Limit<Bytes>) {
+    let killed = match kills {
+        0 => return,
+        1 => "1 process".to_owned(),
+        more => format!("{more} processes"),
+    };
+    let reason = match memory {
+        Limit::At(memory) => format!("the use of memory has reached --memory {memory}"),
+        Limit::Unlimited => "this machine has no memory left".to_owned(),
+    };
+    complain(&format!(
+        "the kernel killed {killed} of the container: {reason}"
+    ));
 }
 
 /// Returns the shell for a container without a command.

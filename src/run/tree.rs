@@ -18,11 +18,8 @@ use nix::{
 };
 
 use crate::{
-    base::{
-        mountinfo,
-        paths::FS_TYPE,
-        respawn::{self, Respawn},
-    },
+    base::respawn::{self, Respawn},
+    inject::tree::is_served,
     run::error::{RunError, at},
 };
 
@@ -45,13 +42,7 @@ impl ServedTree {
     /// Returns the tree of the host's daemon; `None` unless the daemon serves on `mountpoint` and
     /// answers.
     pub(crate) fn of_host(mountpoint: &Path) -> Option<ServedTree> {
-        let mounts = mountinfo::own().ok()?;
-        let serves = mountinfo::visible(&mounts)
-            .iter()
-            .any(|mount| mount.point == mountpoint && mount.kind == FS_TYPE);
-        // The mount of a dead daemon is still listed, but reads there fail.
-        let answers = serves && fs::read_dir(mountpoint.join("proc")).is_ok();
-        answers.then(|| ServedTree::Host(mountpoint.to_owned()))
+        is_served(mountpoint).then(|| ServedTree::Host(mountpoint.to_owned()))
     }
 
     /// Starts a daemon that serves on `mountpoint` while this process lives, with its messages in

@@ -105,7 +105,7 @@ fn look(root: &Path) {
     let host = TargetHost {
         root: root.to_owned(),
         program: "/usr/bin/plimsoll".into(),
-        is_chained: false,
+        chained: None,
         view,
     };
     for engine in Installable::all() {

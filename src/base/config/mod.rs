@@ -8,6 +8,6 @@ mod values;
 
 pub use leave_out::LeaveOut;
 pub use parse::parse;
-pub use read::{ConfigError, read};
+pub use read::{ConfigError, read, read_if_there};
 pub use settings::{Config, RuntimeSettings};
 pub use values::{HOOK_TIMEOUT_RANGE, MAX_AGE_RANGE, TimeRange, WATCHDOG_RANGE};

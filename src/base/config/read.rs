@@ -1,6 +1,7 @@
 //! Reads the configuration file.
 
 use super::{Config, parse};
+use crate::base::paths::CONFIG_FILE;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -9,6 +10,12 @@ use std::{
 /// The reason for which a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file was named and does not exist.
+    #[error("there is no configuration {}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file exists and cannot be read.
     #[error("cannot read {}", path.display())]
     Refused {
@@ -27,11 +34,29 @@ pub enum ConfigError {
     },
 }
 
+/// Reads the configuration file `path`. Only [`CONFIG_FILE`] may be missing, and has the defaults then:
+/// a wrong name must not switch off what the administrator has configured.
+///
+/// # Errors
+/// When another file does not exist, or the file cannot be read or has a mistake.
+pub fn read(path: &Path) -> Result<Config, ConfigError> {
+    if path != Path::new(CONFIG_FILE) && is_missing(path) {
+        let path = path.to_owned();
+        return Err(ConfigError::Missing { path });
+    }
+    read_if_there(path)
+}
+
+fn is_missing(path: &Path) -> bool {
+    let error = fs::metadata(path).err();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// Reads the configuration file `path`; a file that does not exist has the defaults.
 ///
 /// # Errors
 /// When the file exists and cannot be read or has a mistake.
-pub fn read(path: &Path) -> Result<Config, ConfigError> {
+pub fn read_if_there(path: &Path) -> Result<Config, ConfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Config::default()),
@@ -51,9 +76,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_there_is_all_defaults() {
+    fn a_file_that_is_not_there_is_refused_if_it_was_named() {
         let nowhere = Path::new("/nowhere/config.toml");
-        assert_eq!(read(nowhere).unwrap(), Config::default());
+        assert_eq!(read_if_there(nowhere).unwrap(), Config::default());
+        let said = read(nowhere).unwrap_err().to_string();
+        assert_eq!(said, "there is no configuration /nowhere/config.toml");
     }
 
     #[test]

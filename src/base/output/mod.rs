@@ -9,4 +9,4 @@ mod escaped;
 mod stream;
 
 pub use escaped::{Escaped, escaped, json, shell_word};
-pub use stream::{LogLine, PrintError, complain, print, print_file, print_json};
+pub use stream::{LogLine, PrintError, complain, print, print_file, print_json, terminal_width};

@@ -1,6 +1,7 @@
 //! The standard output and standard error of the program.
 
 use super::{Escaped, escaped, json};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -22,6 +23,14 @@ pub fn complain(line: &str) {
 /// When standard output cannot be written to. A reader that has gone is no error.
 pub fn print(text: &str) -> Result<(), PrintError> {
     write(Escaped::with_layout(text.as_bytes()).to_string().as_bytes())
+}
+
+/// Returns the columns of the terminal on standard output; `None` if there is no terminal.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    let out = io::stdout();
+    let size = tcgetwinsize(&out).ok().filter(|_| out.is_terminal())?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// Prints a value as JSON on standard output, indented.

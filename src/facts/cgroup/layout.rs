@@ -4,6 +4,7 @@
 use super::{Fact, Membership, Paths, fact as facts, levels::levels, parse};
 use crate::base::{
     mountinfo::{self, Mount},
+    paths::NO_CGROUPS,
     sys::{self, Budget, Dir, ReadError, Records},
     units::{Id, IdSet, Key},
 };
@@ -84,7 +85,8 @@ impl Layout {
             .or_else(|| cpu.clone());
         Ok(Layout {
             key_hierarchy: key_hierarchy.ok_or_else(|| {
-                ReadError::refused(Path::new("/sys/fs/cgroup"))(io::ErrorKind::NotFound.into())
+                let missing = io::Error::new(io::ErrorKind::NotFound, NO_CGROUPS);
+                ReadError::refused(Path::new("/sys/fs/cgroup"))(missing)
             })?,
             cpuset: find("cpuset")?,
             io: find("blkio")?.or(find("io")?),

@@ -71,6 +71,9 @@ pub enum CallerError {
         /// The main thread of the process.
         tid: Tid,
     },
+    /// There is no such process.
+    #[error("there is no process {0}")]
+    NoProcess(Pid),
     /// A file of the kernel about the caller cannot be read.
     #[error("cannot identify thread {tid}")]
     Unread {
@@ -157,8 +160,8 @@ impl Callers {
     /// the container of its init.
     ///
     /// # Errors
-    /// As for [`Callers::identify`]; [`CallerError::Ended`] for a process that has ended and has no
-    /// init.
+    /// As for [`Callers::identify`]; [`CallerError::NoProcess`], and [`CallerError::Ended`] for a process
+    /// that has ended and has no init.
     pub fn identify_process(
         &self,
         pid: Pid,
@@ -167,7 +170,10 @@ impl Callers {
     ) -> Result<Caller, CallerError> {
         let tid = pid.main_thread();
         let unread = |source| CallerError::Unread { tid, source };
-        let task = SeenTask::living(pid, machine).map_err(unread)?;
+        let task = SeenTask::living(pid, machine).map_err(|error| match error.is_gone() {
+            true => CallerError::NoProcess(pid),
+            false => unread(error),
+        })?;
         let home = match self.home(&task.place, machine) {
             // A process that has ended has a pid namespace and no other.
             Err(_) if task.membership.is_none() => return Err(CallerError::Ended { tid }),

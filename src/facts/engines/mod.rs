@@ -25,6 +25,7 @@ mod installed;
 mod names;
 mod places;
 mod running;
+mod runtime_users;
 mod services;
 #[rustfmt::skip] // One row a line.
 mod shape_table;
@@ -40,6 +41,7 @@ pub use description::{Description, Mark};
 pub use descriptions::{Descriptions, Facts, NewContainer};
 pub use installed::{InstalledEngine, installed};
 pub use running::{FindError, RunningContainer, all, find, of_process};
+pub use runtime_users::{docker_containers_of, running_with};
 pub use services::{CommandLines, Flag};
 pub use shapes::container_cgroups;
 pub use table::{

@@ -69,6 +69,11 @@ impl Places {
         &self.root
     }
 
+    /// Returns the data directories of the Docker that runs for all users.
+    pub(super) fn docker_data(&self) -> impl Iterator<Item = PathBuf> {
+        self.docker.iter().cloned()
+    }
+
     /// Returns Docker's directories of the container `id` at `cgroup`, which may not exist.
     pub(super) fn docker(&self, id: &str, cgroup: &str) -> impl Iterator<Item = PathBuf> {
         let own = self

@@ -37,6 +37,9 @@ pub enum SelectError {
     /// The processes of the machine cannot be listed.
     #[error("cannot list the containers")]
     List(#[source] io::Error),
+    /// The process does not exist.
+    #[error("there is no process {0}")]
+    NoProcess(Pid),
     /// A name is no container's, or more than one's.
     #[error(transparent)]
     Find(#[from] FindError),
@@ -45,7 +48,7 @@ pub enum SelectError {
 /// Finds the selected containers, all of them before the caller does anything with one.
 ///
 /// # Errors
-/// When the containers cannot be listed, or a name is not that of exactly one.
+/// When the containers cannot be listed, a process does not exist, or a name is not that of exactly one.
 pub fn select(selection: &Selection) -> Result<Vec<Selected>, SelectError> {
     let all = engines::all(Path::new("/")).map_err(SelectError::List)?;
     let (names, pids) = match selection {
@@ -59,6 +62,13 @@ pub fn select(selection: &Selection) -> Result<Vec<Selected>, SelectError> {
         }
         Selection::Named { names, pids } => (names, pids),
     };
+    let proc = Path::new("/proc");
+    let mut missing = pids
+        .iter()
+        .filter(|pid| !proc.join(pid.to_string()).exists());
+    if let Some(pid) = missing.next() {
+        return Err(SelectError::NoProcess(*pid));
+    }
     let mut selected = Vec::new();
     for name in names {
         let container = engines::find(&all, name)?;

@@ -90,7 +90,7 @@ impl Change {
                 let directory = at.parent().unwrap_or(root);
                 fs::create_dir_all(directory).and_then(|()| match kind {
                     FileKind::Text => sys::write_atomic(&at, after.as_bytes()),
-                    FileKind::Link => symlink(after, &at),
+                    FileKind::Link => link(after, &at),
                 })
             }
         };
@@ -99,6 +99,19 @@ impl Change {
             source,
         })
     }
+}
+
+/// Makes a symbolic link, or replaces the link that is there: an engine may execute it at any moment.
+fn link(target: &str, at: &Path) -> io::Result<()> {
+    if at.symlink_metadata().is_err() {
+        return symlink(target, at);
+    }
+    let mut name = at.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = at.with_file_name(name);
+    let _ = fs::remove_file(&new);
+    symlink(target, &new)?;
+    fs::rename(&new, at)
 }
 
 /// Returns the path of the machine's file `path` below another root.

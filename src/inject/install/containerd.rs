@@ -4,11 +4,8 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use super::{
     EditError,
-    runtimes::{Runtimes, is_our_program},
+    runtimes::{NAME, Runtimes, is_our_program},
 };
-
-/// The name of the runtime.
-const NAME: &str = "plimsoll";
 
 /// The pattern of files that the default configuration imports since containerd 2.2. Since 2.0, an
 /// imported file is merged.
@@ -96,8 +93,7 @@ pub(super) fn unset(text: &str) -> Result<Option<String>, EditError> {
     Ok((!(had && is_empty)).then(|| document.to_string()))
 }
 
-/// Returns Plimsoll's runtimes in the configuration, by the name that [`set`] writes or by the
-/// program, and the default runtime.
+/// Returns Plimsoll's runtimes in the configuration, by their program, and the default runtime.
 ///
 /// # Errors
 ///
@@ -113,10 +109,7 @@ pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
         .and_then(|item| item.get(runtimes))
         .and_then(Item::as_table_like);
     let all = all.into_iter().flat_map(|all| all.iter());
-    let ours = all.filter(|(name, runtime)| {
-        let program = binary(runtime);
-        *name == NAME || program.is_some_and(is_our_program)
-    });
+    let ours = all.filter(|(_, runtime)| binary(runtime).is_some_and(is_our_program));
     let default = item.and_then(|item| item.get("default_runtime_name"));
     Ok(Runtimes {
         ours: ours.map(|(name, _)| name.to_owned()).collect(),

@@ -7,11 +7,8 @@ use jsonc_parser::{
 
 use super::{
     EditError,
-    runtimes::{Runtimes, is_our_program},
+    runtimes::{NAME, Runtimes, is_our_program},
 };
-
-/// The name of the runtime.
-const NAME: &str = "plimsoll";
 
 /// The runtimes that `plimsoll-runtime` finds by itself, by every name that Docker has for them.
 const FOUND: [&str; 3] = ["runc", "crun", "io.containerd.runc.v2"];
@@ -31,6 +28,28 @@ pub(super) fn set(text: &str, runtime: &str, is_chained: bool) -> Result<String,
     if let Some(lost) = default.as_ref().filter(is_lost).filter(|_| !is_chained) {
         return Err(EditError::OtherDefault(lost.clone()));
     }
+    register(&object, runtime)?;
+    if default.as_deref() != Some(NAME) {
+        let name = CstInputValue::String(NAME.to_owned());
+        put(&object, "default-runtime", name);
+    }
+    Ok(root.to_string())
+}
+
+/// Returns the configuration with the runtime `plimsoll` as a name of the program `runtime`, and with
+/// the default that it has.
+///
+/// # Errors
+///
+/// [`EditError`] when the text is no configuration.
+pub(super) fn alias(text: &str, runtime: &str) -> Result<String, EditError> {
+    let (root, object) = parse(text)?;
+    register(&object, runtime)?;
+    Ok(root.to_string())
+}
+
+/// Adds the runtime `plimsoll` with that program.
+fn register(object: &CstObject, program: &str) -> Result<(), EditError> {
     let runtimes = match object.get("runtimes") {
         Some(runtimes) => runtimes
             .object_value()
@@ -38,16 +57,25 @@ pub(super) fn set(text: &str, runtime: &str, is_chained: bool) -> Result<String,
         None => object.object_value_or_set("runtimes"),
     };
     let ours = runtimes.object_value(NAME);
-    if ours.and_then(|ours| string(&ours, "path")).as_deref() != Some(runtime) {
-        let path = CstInputValue::String(runtime.to_owned());
+    if ours.and_then(|ours| string(&ours, "path")).as_deref() != Some(program) {
+        let path = CstInputValue::String(program.to_owned());
         let path = CstInputValue::Object(vec![("path".to_owned(), path)]);
         put(&runtimes, NAME, path);
     }
-    if default.as_deref() != Some(NAME) {
-        let name = CstInputValue::String(NAME.to_owned());
-        put(&object, "default-runtime", name);
-    }
-    Ok(root.to_string())
+    Ok(())
+}
+
+/// Returns the program of the runtime `plimsoll`; `None` if the configuration does not have it.
+///
+/// # Errors
+///
+/// [`EditError`] when the text is no configuration.
+pub(super) fn program(text: &str) -> Result<Option<String>, EditError> {
+    let (_, object) = parse(text)?;
+    let ours = object
+        .object_value("runtimes")
+        .and_then(|all| all.object_value(NAME));
+    Ok(ours.and_then(|ours| string(&ours, "path")))
 }
 
 /// Returns the configuration without the entries of [`set`], with the default runtime of the
@@ -78,8 +106,7 @@ pub(super) fn unset(text: &str, before: Option<&str>) -> Result<Option<String>, 
     Ok((!is_emptied).then(|| root.to_string()))
 }
 
-/// Returns Plimsoll's runtimes in the configuration, by the name that [`set`] writes or by the
-/// program, and the default runtime.
+/// Returns Plimsoll's runtimes in the configuration, by their program, and the default runtime.
 ///
 /// # Errors
 ///
@@ -93,7 +120,8 @@ pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
         let path = property
             .object_value()
             .and_then(|runtime| string(&runtime, "path"));
-        (name == NAME || path.is_some_and(|path| is_our_program(&path))).then_some(name)
+        path.is_some_and(|path| is_our_program(&path))
+            .then_some(name)
     });
     Ok(Runtimes {
         ours: ours.collect(),
@@ -199,6 +227,18 @@ mod tests {
         let later = installed(TABS).replace("journald", "local");
         let left = unset(&later, Some(TABS)).unwrap().unwrap();
         assert_eq!(left, TABS.replace("journald", "local"));
+    }
+
+    #[test]
+    fn an_alias_is_no_runtime_of_plimsoll_and_keeps_the_default() {
+        let text = alias(r#"{"default-runtime": "crun"}"#, "/usr/bin/runc").unwrap();
+        assert_eq!(program(&text), Ok(Some("/usr/bin/runc".to_owned())));
+        let expected = Runtimes {
+            ours: Vec::new(),
+            default: Some("crun".to_owned()),
+        };
+        assert_eq!(runtimes(&text), Ok(expected));
+        assert_eq!(alias(&text, "/usr/bin/runc").unwrap(), text);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    InstallError, TargetHost, change, containerd, criu, service,
+    Alias, InstallError, TargetHost, alias, change, containerd, criu, service,
     setup_file::{self, SetUpFile},
     state,
 };
@@ -95,11 +95,8 @@ impl Installable {
     #[must_use]
     pub fn farewell(self) -> &'static str {
         match self {
-            Installable::Engine(Engine::Docker) => {
-                "a container that was made with it does not start again without it"
-            }
             Installable::Engine(Engine::Containerd) => {
-                "pods of that RuntimeClass do not start any more"
+                "new pods of a RuntimeClass with handler plimsoll do not start any more"
             }
             Installable::Criu => "containers that have the view cannot be checkpointed any more",
             _ => "containers that run keep the view",
@@ -150,9 +147,9 @@ impl Installable {
             HookMethod::OciHooks { drop_in, key, .. } => {
                 oci_hook_files(&host.root, package, drop_in, key)
             }
-            HookMethod::LxcInclude { directory, .. } => match has_lxcfs_hook(host, directory) {
-                true => Vec::new(),
-                false => vec![SetUpFile::LxcHook(directory)],
+            HookMethod::LxcInclude { directory, .. } => match lxcfs_hook(&host.root, package) {
+                Some(_) => Vec::new(),
+                None => vec![SetUpFile::LxcHook(directory)],
             },
             HookMethod::AttachOnly => Vec::new(),
         })
@@ -215,6 +212,14 @@ impl Installable {
         engine.packages().flat_map(of_package).collect()
     }
 
+    /// Returns the alias that must stay in a file of the engine after `uninstall`.
+    pub(super) fn alias(self, host: &TargetHost, file: &SetUpFile) -> Option<Alias> {
+        match self {
+            Installable::Engine(engine) => alias::of(host, engine, file),
+            Installable::Cdi | Installable::Criu => None,
+        }
+    }
+
     /// Makes sure that the engine starts with that content of its file.
     ///
     /// # Errors
@@ -255,12 +260,10 @@ impl Installable {
             let program = engine.packages().next().map_or("", |row| row.program);
             return Err(missing(program));
         };
-        match installed.package.hook {
-            HookMethod::LxcInclude { directory, lxcfs } if has_lxcfs_hook(host, directory) => {
-                Err(InstallError::Taken {
-                    hook: lxcfs_hook(directory),
-                    lxcfs,
-                })
+        let hook = lxcfs_hook(&host.root, installed.package);
+        match (&installed.package.hook, hook) {
+            (HookMethod::LxcInclude { lxcfs, .. }, Some(hook)) => {
+                Err(InstallError::Taken { hook, lxcfs })
             }
             _ => Ok(()),
         }
@@ -304,11 +307,14 @@ fn oci_hook_files(
     }
 }
 
-/// Returns the file by which lxcfs's package gives its hook to the containers of LXC and Incus.
-fn lxcfs_hook(directory: &str) -> String {
-    format!("{directory}/00-lxcfs.conf")
-}
-
-fn has_lxcfs_hook(host: &TargetHost, directory: &str) -> bool {
-    change::below(&host.root, Path::new(&lxcfs_hook(directory))).exists()
+/// Returns the file by which lxcfs's package gives its hook to the containers of that package of LXC or
+/// Incus; `None` if there is none.
+#[must_use]
+pub fn lxcfs_hook(root: &Path, package: &EnginePackage) -> Option<String> {
+    let HookMethod::LxcInclude { directory, .. } = package.hook else {
+        return None;
+    };
+    let hook = format!("{directory}/00-lxcfs.conf");
+    let path = change::below(root, Path::new(&hook));
+    path.exists().then_some(hook)
 }

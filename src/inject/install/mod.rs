@@ -4,6 +4,7 @@
 //! its first change: `uninstall` restores that content, byte for byte, if nobody else has changed the
 //! file since, and else removes only our part.
 
+mod alias;
 mod change;
 mod containerd;
 mod criu;
@@ -11,6 +12,7 @@ mod docker;
 mod elsewhere;
 mod hooks;
 mod installable;
+mod lasting;
 mod plan;
 mod record;
 mod runtimes;
@@ -18,12 +20,14 @@ mod service;
 mod setup_file;
 mod state;
 
+pub use alias::{Alias, DockerAlias};
 pub use change::Change;
 pub use criu::{CriuState, criu_state};
 pub use elsewhere::{HooksElsewhere, hooks_elsewhere};
-pub use installable::Installable;
+pub use installable::{Installable, lxcfs_hook};
+pub use lasting::check_program;
 pub use plan::{Plan, carry_out, plan_install, plan_uninstall};
-pub use state::{LxcHooks, SetUp, docker_flag, lxc_hooks, set_up};
+pub use state::{LxcHooks, SetUp, docker_alias, docker_flag, lxc_hooks, set_up};
 
 use std::{io, path::PathBuf};
 
@@ -49,6 +53,18 @@ pub enum InstallError {
         hook: String,
         /// The mount point of lxcfs.
         lxcfs: &'static str,
+    },
+    /// The program lies where it will not stay.
+    #[error(
+        "engines would call {}, and {} does not last: copy the program to /usr/local/bin, and install with the copy",
+        program.display(),
+        directory.display()
+    )]
+    Fleeting {
+        /// The program.
+        program: PathBuf,
+        /// The directory that is emptied.
+        directory: PathBuf,
     },
     /// The engine's service has a flag that does not go with our part of its configuration.
     #[error(
@@ -126,8 +142,8 @@ pub struct TargetHost {
     pub root: PathBuf,
     /// The path of this program on the machine.
     pub program: PathBuf,
-    /// The configuration names the runtime that `plimsoll-runtime` calls.
-    pub is_chained: bool,
+    /// The runtime that `plimsoll-runtime` calls, by path or by name, if the configuration names one.
+    pub chained: Option<PathBuf>,
     /// The mount point of the view.
     pub view: PathBuf,
 }

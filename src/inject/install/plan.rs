@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Change, InstallError, Installable, TargetHost, change, record::FileRecord,
+    Alias, Change, InstallError, Installable, TargetHost, change, record::FileRecord,
     setup_file::SetUpFile,
 };
 
@@ -20,6 +20,8 @@ pub struct Plan {
     pub is_installed: bool,
     /// The files that concern the engine, in the order in which they are written.
     pub changes: Vec<Change>,
+    /// The alias that an `uninstall` leaves for containers which need it.
+    pub alias: Option<Alias>,
     steps: Vec<RecordStep>,
 }
 
@@ -92,6 +94,7 @@ fn plan(host: &TargetHost, engine: Installable) -> Plan {
         engine,
         is_installed: engine.is_installed(&host.root),
         changes: Vec::new(),
+        alias: None,
         steps: Vec::new(),
     }
 }
@@ -172,7 +175,8 @@ fn recorded(
     Ok(record)
 }
 
-/// Plans the removal of these engines' set-up. A file that another engine needs too stays.
+/// Plans the removal of these engines' set-up. A file that another engine needs too stays. So does the
+/// name of our runtime as that of the real one, where containers need it.
 ///
 /// # Errors
 ///
@@ -185,53 +189,95 @@ pub fn plan_uninstall(
     let mut plans = Vec::new();
     for engine in engines {
         let mut plan = plan(host, *engine);
+        // A file that the engine does not read, or cannot parse, needs no alias.
+        let read = engine.files(host).unwrap_or_default();
         for file in engine.possible_files(host) {
-            let Some(text) = preview.text(&file)? else {
+            let is_read = |it: &&SetUpFile| it.path() == file.path();
+            let alias = read.iter().find(is_read);
+            let alias = alias.and_then(|file| engine.alias(host, file));
+            let text = preview.text(&file)?;
+            if text.is_none() && alias.is_none() {
                 continue;
-            };
+            }
             let record = preview.record(&file.path())?;
-            let (after, step) = undone(&file, &text, record, engine.name())?;
+            let removal = Removal {
+                host,
+                engine: engine.name(),
+                file: &file,
+                alias: alias.as_ref(),
+            };
+            let (after, step) = removal.plan(text.as_deref(), record)?;
             let change = Change {
                 path: file.path(),
                 kind: file.kind(),
-                before: Some(text),
+                before: text,
                 after,
             };
             preview.add(&mut plan, change, step);
+            let is_link = matches!(file, SetUpFile::RuntimeLink(_));
+            plan.alias = plan.alias.or(alias.filter(|_| !is_link));
         }
         plans.push(plan);
     }
     Ok(plans)
 }
 
-/// Returns the content of a file without that engine's part, and the fate of the file's record.
-///
-/// # Errors
-///
-/// [`InstallError::Edit`] when our part cannot be taken out.
-fn undone(
-    file: &SetUpFile,
-    text: &str,
-    record: Option<FileRecord>,
-    engine: &str,
-) -> Result<(Option<String>, RecordStep), InstallError> {
-    let Some(mut record) = record else {
-        return Ok((file.unset(text, None)?, RecordStep::Nothing));
-    };
-    let had = record.engines.len();
-    record.engines.retain(|name| name != engine);
-    if !record.engines.is_empty() {
-        let step = match had == record.engines.len() {
-            true => RecordStep::Nothing,
-            false => RecordStep::Keep(record),
+/// The removal of one engine's part of a file.
+struct Removal<'a> {
+    host: &'a TargetHost,
+    engine: &'static str,
+    file: &'a SetUpFile,
+    alias: Option<&'a Alias>,
+}
+
+impl Removal<'_> {
+    /// Returns the content of the file without the engine's part, and the fate of the file's record.
+    ///
+    /// # Errors
+    /// [`InstallError::Edit`] when our part cannot be taken out.
+    fn plan(
+        &self,
+        text: Option<&str>,
+        record: Option<FileRecord>,
+    ) -> Result<(Option<String>, RecordStep), InstallError> {
+        let unset = |before| self.file.unset(text.unwrap_or_default(), before);
+        let Some(mut record) = record else {
+            let after = match self.file {
+                // The link of a package is not ours to change.
+                SetUpFile::RuntimeLink(_) => text.map(str::to_owned),
+                _ => self.with_alias(unset(None)?)?,
+            };
+            return Ok((after, RecordStep::Nothing));
         };
-        return Ok((Some(text.to_owned()), step));
+        let had = record.engines.len();
+        record.engines.retain(|name| name != self.engine);
+        if !record.engines.is_empty() {
+            let step = match had == record.engines.len() {
+                true => RecordStep::Nothing,
+                false => RecordStep::Keep(record),
+            };
+            return Ok((text.map(str::to_owned), step));
+        }
+        let after = match text == Some(record.after.as_str()) {
+            true => record.before.clone(),
+            false => unset(record.before.as_deref())?,
+        };
+        let after = self.with_alias(after)?;
+        if self.alias.is_none() {
+            return Ok((after, RecordStep::Forget(record)));
+        }
+        // The next `uninstall` takes the alias out.
+        record.add_engine(self.engine);
+        record.after = after.clone().unwrap_or_default();
+        Ok((after, RecordStep::Keep(record)))
     }
-    let after = match text == record.after {
-        true => record.before.clone(),
-        false => file.unset(text, record.before.as_deref())?,
-    };
-    Ok((after, RecordStep::Forget(record)))
+
+    fn with_alias(&self, left: Option<String>) -> Result<Option<String>, InstallError> {
+        match self.alias {
+            Some(alias) => (alias.put(self.host, self.file, left.as_deref())).map(Some),
+            None => Ok(left),
+        }
+    }
 }
 
 /// Carries the plans out.

@@ -1,5 +1,8 @@
 //! Pure. The runtimes in an engine's configuration: Plimsoll's, and the default.
 
+/// The name of Plimsoll's runtime, in the configuration of every engine.
+pub(super) const NAME: &str = "plimsoll";
+
 /// Plimsoll's runtimes in a configuration, and the default runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Runtimes {

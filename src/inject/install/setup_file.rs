@@ -6,6 +6,7 @@ use super::{
     EditError, InstallError, TargetHost,
     change::{self, FileKind},
     containerd, criu, docker, hooks,
+    runtimes::is_our_program,
 };
 
 /// A file that sets an engine up.
@@ -84,9 +85,9 @@ impl SetUpFile {
         let runtime = runtime.to_string_lossy();
         let program = host.program.to_string_lossy();
         let set = match self {
-            SetUpFile::RuntimeLink(_) if text.is_empty() => Ok(host.name()),
-            SetUpFile::RuntimeLink(_) => Ok(text.to_owned()),
-            SetUpFile::Docker(_) => docker::set(text, &runtime, host.is_chained),
+            SetUpFile::RuntimeLink(_) if is_our_program(text) => Ok(text.to_owned()),
+            SetUpFile::RuntimeLink(_) => Ok(host.name()),
+            SetUpFile::Docker(_) => docker::set(text, &runtime, host.chained.is_some()),
             SetUpFile::Containerd(_) => containerd::set(text, &runtime),
             SetUpFile::ContainerdDropIn { configuration, .. } => {
                 containerd::drop_in(&content(host, configuration)?, &runtime)
@@ -126,6 +127,28 @@ impl SetUpFile {
             | SetUpFile::CdiDevice => Ok(None),
         };
         unset.map_err(self.edit_error())
+    }
+
+    /// Returns the content `text`, which has no part of ours, with our name for the program `runtime`.
+    ///
+    /// # Errors
+    /// [`InstallError::Edit`] when the content is not a valid configuration of the engine.
+    pub(super) fn with_alias(
+        &self,
+        host: &TargetHost,
+        text: &str,
+        runtime: &str,
+    ) -> Result<String, InstallError> {
+        let set = match self {
+            SetUpFile::RuntimeLink(_) => Ok(runtime.to_owned()),
+            SetUpFile::Docker(_) => docker::alias(text, runtime),
+            SetUpFile::Containerd(_) => containerd::set(text, runtime),
+            SetUpFile::ContainerdDropIn { configuration, .. } => {
+                containerd::drop_in(&content(host, configuration)?, runtime)
+            }
+            _ => Ok(text.to_owned()),
+        };
+        set.map_err(self.edit_error())
     }
 
     fn edit_error(&self) -> impl FnOnce(EditError) -> InstallError {

@@ -8,6 +8,7 @@ use std::{
 use toml_edit::{DocumentMut, Item};
 
 use super::{
+    alias::{self, DockerAlias},
     change::below,
     containerd, docker, hooks,
     runtimes::{Runtimes, is_our_program},
@@ -97,6 +98,17 @@ pub fn docker_flag(root: &Path, package: &EnginePackage) -> Option<Flag> {
         HookMethod::DockerRuntime { .. } => service::docker_conflict(root, package),
         _ => None,
     }
+}
+
+/// Returns the containers of Docker that need the name of our runtime, where Docker has the name as
+/// that of another program, or not at all.
+#[must_use]
+pub fn docker_alias(root: &Path, package: &EnginePackage) -> Option<DockerAlias> {
+    let HookMethod::DockerRuntime { configuration } = package.hook else {
+        return None;
+    };
+    let path = service::configuration(root, package, configuration);
+    alias::of_docker(root, package, docker::program(&text(root, &path)))
 }
 
 fn docker_set_up(root: &Path, configuration: &Path) -> SetUp {
@@ -424,7 +436,7 @@ mod tests {
         let host = TargetHost {
             root: root.path().to_owned(),
             program: "/usr/bin/plimsoll".into(),
-            is_chained: false,
+            chained: None,
             view: "/var/lib/plimsoll".into(),
         };
         carry_out(&host, &plan_install(&host, &Installable::all()).unwrap()).unwrap();

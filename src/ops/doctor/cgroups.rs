@@ -56,8 +56,8 @@ pub(super) fn find(cgroups: &CgroupState) -> Vec<Finding> {
         .any(|(name, ..)| cgroups.v1.contains(*name));
     let mode = match (is_v1, &cgroups.v2) {
         (false, None) => {
-            let found = Finding::new(Level::Error, "cgroup", "no cgroups are mounted");
-            return vec![found.fix("mount -t cgroup2 cgroup2 /sys/fs/cgroup")];
+            let found = Finding::new(Level::Error, "cgroup", "no cgroup file system is mounted");
+            return vec![found.fix("mount -t cgroup2 none /sys/fs/cgroup")];
         }
         (false, Some(_)) => "version 2",
         (true, None) => "version 1",

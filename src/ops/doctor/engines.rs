@@ -4,7 +4,7 @@ use super::{Finding, Level, probe};
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE},
     facts::engines::{self, Engine, EnginePackage, Flag, HookMethod},
-    inject::install::{self, SetUp},
+    inject::install::{self, Alias, DockerAlias, SetUp},
 };
 use std::{path::Path, thread};
 
@@ -17,6 +17,12 @@ pub(super) struct EngineState {
     set_up: SetUp,
     /// The flag with which Docker takes no default runtime from its configuration.
     flag: Option<Flag>,
+    /// The containers of Docker that need our runtime's name, which is no runtime of ours.
+    alias: Option<DockerAlias>,
+    /// The file with the hook of lxcfs, with which no hook of ours can be set up.
+    lxcfs: Option<String>,
+    /// No daemon serves.
+    awaits_daemon: bool,
 }
 
 /// Reads the state of each engine that is installed below `root` and has hooks. The programs are
@@ -27,22 +33,32 @@ pub(super) fn read(root: &Path, mounts: &[Mount], is_here: bool) -> Vec<EngineSt
     let asked = installed.map(|installed| {
         let set_up = set_up(root, mounts, installed.package);
         let flag = install::docker_flag(root, installed.package);
+        let alias = install::docker_alias(root, installed.package);
+        let lxcfs = install::lxcfs_hook(root, installed.package);
         // Each program may take its time, so they are asked at once.
         let version = thread::spawn(move || {
             let printed = is_here.then(|| probe::command(installed.program, &["--version"]));
             printed.flatten().as_deref().and_then(version)
         });
-        (installed.package.engine, (set_up, flag), version)
+        (
+            installed.package.engine,
+            (set_up, flag, alias, lxcfs),
+            version,
+        )
     });
     let asked: Vec<_> = asked.collect();
-    let states = asked
-        .into_iter()
-        .map(|(engine, (set_up, flag), version)| EngineState {
-            flag,
-            engine,
-            version: version.join().ok().flatten(),
-            set_up,
-        });
+    let states =
+        asked.into_iter().map(
+            |(engine, (set_up, flag, alias, lxcfs), version)| EngineState {
+                flag,
+                alias,
+                lxcfs,
+                awaits_daemon: false,
+                engine,
+                version: version.join().ok().flatten(),
+                set_up,
+            },
+        );
     states.collect()
 }
 
@@ -68,7 +84,17 @@ fn set_up(root: &Path, mounts: &[Mount], package: &EnginePackage) -> SetUp {
     install::set_up(root, package)
 }
 
-pub(super) fn find(state: &EngineState) -> Finding {
+/// Finds everything about an engine. `awaits_daemon` is true if no daemon serves.
+pub(super) fn find_all(state: EngineState, awaits_daemon: bool) -> Vec<Finding> {
+    let state = EngineState {
+        awaits_daemon,
+        ..state
+    };
+    let first = [find(&state)].into_iter();
+    first.chain(find_alias(&state)).collect()
+}
+
+fn find(state: &EngineState) -> Finding {
     let version = state.version.as_deref().unwrap_or("unknown version");
     let name = state.engine.name();
     if let Some(flag) = &state.flag {
@@ -76,10 +102,13 @@ pub(super) fn find(state: &EngineState) -> Finding {
     }
     match &state.set_up {
         SetUp::All(by) => {
-            let text = format!(
-                "{version}; every container gets the view by {}",
-                by.display()
-            );
+            let by = by.display();
+            let text = match state.awaits_daemon {
+                true => format!(
+                    "{version}; every container gets the view by {by}, once a daemon serves"
+                ),
+                false => format!("{version}; every container gets the view by {by}"),
+            };
             Finding::new(Level::Ok, name, text)
         }
         SetUp::OnRequest(by) => {
@@ -98,10 +127,43 @@ pub(super) fn find(state: &EngineState) -> Finding {
         }
         SetUp::No => {
             let text = format!("{version}; no container gets the view");
-            let fix = format!("plimsoll install {name}");
+            let fix = match &state.lxcfs {
+                Some(hook) => format!(
+                    "move {hook} of lxcfs away (dpkg-divert --rename), then plimsoll install {name}"
+                ),
+                None => format!("plimsoll install {name}"),
+            };
             Finding::new(Level::Warning, name, text).fix(fix)
         }
     }
+}
+
+/// Finds the containers of Docker that were made with our runtime, where the runtime is not ours any
+/// more.
+fn find_alias(state: &EngineState) -> Option<Finding> {
+    let name = state.engine.name();
+    Some(match state.alias.as_ref()? {
+        DockerAlias::Known(Alias { runtime, users }) => {
+            let text = format!(
+                "the runtime plimsoll is a name of {}, for containers that were made with it: {}",
+                runtime.display(),
+                users.join(", ")
+            );
+            let fix = format!("make them anew, then plimsoll uninstall {name}");
+            Finding::new(Level::Note, name, text).fix(fix)
+        }
+        DockerAlias::Unknown(users) => {
+            let text = format!(
+                "Docker has no runtime plimsoll, so containers that were made with it do not start: {}",
+                users.join(", ")
+            );
+            let fix = format!(
+                "plimsoll install {name}, or plimsoll uninstall {name}, which makes plimsoll a name of runc; \
+                 then systemctl reload docker"
+            );
+            Finding::new(Level::Error, name, text).fix(fix)
+        }
+    })
 }
 
 /// Judges a flag that does not go with a default runtime in the configuration.
@@ -172,6 +234,67 @@ mod tests {
         let found = found(&["opt/incus/bin/incusd"]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].fix.as_deref(), Some("plimsoll install incus"));
+    }
+
+    /// The findings beside the first one of a Docker with a container of our runtime.
+    fn of_docker_with(configuration: &str) -> Vec<Finding> {
+        let root = tempfile::tempdir().unwrap();
+        let stored = r#"{"Runtime":"plimsoll"}"#;
+        for (path, text) in [
+            ("usr/bin/dockerd", ""),
+            ("etc/docker/daemon.json", configuration),
+            ("var/lib/docker/containers/web/hostconfig.json", stored),
+        ] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let states = read(root.path(), &[], false);
+        states.iter().filter_map(find_alias).collect()
+    }
+
+    #[test]
+    fn containers_whose_runtime_is_gone_are_an_error_and_with_an_alias_a_note() {
+        let runtime =
+            |path: &str| format!(r#"{{"runtimes": {{"plimsoll": {{"path": "{path}"}}}}}}"#);
+        let found = of_docker_with("{}");
+        assert_eq!(found[0].level, Level::Error);
+        assert!(found[0].finding.ends_with("do not start: web"), "{found:?}");
+        let found = of_docker_with(&runtime("/usr/bin/runc"));
+        assert_eq!(found[0].level, Level::Note);
+        assert!(
+            found[0].finding.contains("a name of /usr/bin/runc"),
+            "{found:?}"
+        );
+        assert_eq!(of_docker_with(&runtime("/usr/bin/plimsoll-runtime")), []);
+    }
+
+    #[test]
+    fn an_engine_with_the_hook_of_lxcfs_is_set_up_after_that_hook_is_gone() {
+        let hook = "usr/share/lxc/config/common.conf.d/00-lxcfs.conf";
+        let fix = found(&["usr/bin/lxc-start", hook])[0].fix.clone().unwrap();
+        assert_eq!(
+            fix,
+            format!("move /{hook} of lxcfs away (dpkg-divert --rename), then plimsoll install lxc")
+        );
+    }
+
+    #[test]
+    fn a_set_up_without_a_daemon_gives_no_container_the_view_yet() {
+        let docker = EngineState {
+            engine: Engine::Docker,
+            version: None,
+            set_up: SetUp::All("/etc/docker/daemon.json".into()),
+            flag: None,
+            alias: None,
+            lxcfs: None,
+            awaits_daemon: true,
+        };
+        let found = find(&docker);
+        assert!(
+            found.finding.ends_with(", once a daemon serves"),
+            "{found:?}"
+        );
     }
 
     #[test]

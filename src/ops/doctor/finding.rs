@@ -83,6 +83,47 @@ impl Finding {
     }
 }
 
+/// The columns of the level and the subject, with the spaces after them.
+const INDENT: usize = 21;
+
+/// The least columns for the text of a finding; a narrower terminal wraps by itself.
+const MIN_TEXT: usize = 30;
+
+impl Finding {
+    /// Returns the finding for a terminal with so many columns, without a newline at the end: the text
+    /// wraps between words, below its first word, and the fix stands on a line of its own.
+    #[must_use]
+    pub fn wrapped(&self, columns: usize) -> String {
+        let room = columns.saturating_sub(INDENT).max(MIN_TEXT);
+        let mut lines = wrap(&escaped(&self.finding).to_string(), room);
+        if let Some(fix) = &self.fix {
+            lines.extend(wrap(&format!("-> {}", escaped(fix)), room));
+        }
+        let (level, subject) = (self.level.name(), &escaped(&self.subject).to_string());
+        let first = format!("{level:<8} {subject:<11} ");
+        format!(
+            "{first}{}",
+            lines.join(&format!("\n{}", " ".repeat(INDENT)))
+        )
+    }
+}
+
+/// Splits a text between words into lines of at most `room` columns. A longer word has a line of its
+/// own.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Returns a command line for the container that is shown by that name. A name can be any text.
 pub(super) fn command_for(command: &str, shown: &str) -> String {
     let end_of_options = if shown.starts_with('-') { "-- " } else { "" };
@@ -109,6 +150,19 @@ mod tests {
         assert_eq!(
             finding.fix("plimsoll install docker").line(),
             "warning  docker      26.1.5 is not set up -> plimsoll install docker"
+        );
+    }
+
+    #[test]
+    fn a_terminal_gets_whole_words_in_lines_that_fit() {
+        let text = "containers see the files of lxcfs, and not those of Plimsoll";
+        let finding = Finding::new(Level::Note, "lxcfs", text);
+        let shown = finding.fix("systemctl disable --now lxcfs").wrapped(60);
+        assert_eq!(
+            shown,
+            "note     lxcfs       containers see the files of lxcfs, and\n\
+            \x20                    not those of Plimsoll\n\
+            \x20                    -> systemctl disable --now lxcfs"
         );
     }
 

@@ -36,7 +36,7 @@ pub(super) fn find(limits: &KnownLimits) -> Vec<Finding> {
     }
     let notes = notes.into_iter();
     notes
-        .map(|note| Finding::new(Level::Note, "untrue", note))
+        .map(|note| Finding::new(Level::Note, "limitation", note))
         .collect()
 }
 

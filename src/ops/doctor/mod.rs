@@ -24,7 +24,7 @@ mod settings;
 
 use crate::{
     base::{
-        config::{self, ConfigError},
+        config::{self, Config, ConfigError},
         mountinfo::{self, Mount},
         sys::chain,
     },
@@ -54,8 +54,7 @@ pub fn examine(
     let mounts = mountinfo::at(&mountinfo)
         .with_context(|| format!("cannot read {}", mountinfo.display()))?;
 
-    let configured = root.join(configuration.strip_prefix("/").unwrap_or(configuration));
-    let configured = config::read(&configured);
+    let configured = read_configuration(root, configuration);
     let mistake = configured.as_ref().err().map(mistake);
     let configured = configured.unwrap_or_default();
     let rules = LeaveOutRules::new(configured.leave_out);
@@ -87,7 +86,7 @@ pub fn examine(
         found.extend(beside::find(&running));
     }
     for engine in engines::read(root, &mounts, is_here) {
-        found.push(engines::find(&engine));
+        found.extend(engines::find_all(engine, daemon.is_absent()));
     }
     let criu = install::criu_state(root, mountpoint);
     found.extend(criu::find(criu));
@@ -97,6 +96,15 @@ pub fn examine(
     found.extend(lxcfs::find(&lxcfs::read(root, &mounts)));
     found.extend(limits::find(&limits::read(root, &mounts)));
     Ok(found)
+}
+
+/// Reads the configuration of the machine whose root directory is `root`. On this machine, the path may be
+/// relative to the working directory.
+fn read_configuration(root: &Path, path: &Path) -> Result<Config, ConfigError> {
+    match root == Path::new("/") {
+        true => config::read(path),
+        false => config::read_if_there(&root.join(path.strip_prefix("/").unwrap_or(path))),
+    }
 }
 
 /// Judges the mounts of each container. A container that has ended is left out.
@@ -114,5 +122,9 @@ fn judged(
 /// Returns the finding of a configuration with which the daemon does not start, and which the hook
 /// ignores.
 fn mistake(error: &ConfigError) -> Finding {
-    Finding::new(Level::Error, "config", chain(error)).fix("fix the file")
+    let fix = match error {
+        ConfigError::Missing { .. } => "name a file that exists",
+        _ => "fix the file",
+    };
+    Finding::new(Level::Error, "config", chain(error)).fix(fix)
 }

@@ -190,6 +190,11 @@ impl DaemonState {
         self.mounted.as_deref() == Some(FS_TYPE) && self.read == ReadResult::Good
     }
 
+    /// Returns whether no view is mounted on the mount point.
+    pub(super) fn is_absent(&self) -> bool {
+        self.mounted.as_deref() != Some(FS_TYPE)
+    }
+
     fn start(&self) -> String {
         match self.has_unit {
             true => "systemctl start plimsoll".to_owned(),

@@ -125,6 +125,21 @@ impl ContainerCgroups {
         }
     }
 
+    /// Returns the number of processes of the container that the kernel has killed for lack of memory.
+    pub(crate) fn oom_kills(&self) -> u64 {
+        let file = match self.hierarchies {
+            Hierarchies::Legacy(_) => "memory.oom_control",
+            Hierarchies::Unified => "memory.events",
+        };
+        // A cgroup of v1 counts without those below.
+        let cgroups = [PathBuf::from(&self.name), self.leaf()];
+        let texts = cgroups
+            .iter()
+            .map(|cgroup| fs::read_to_string(self.file(cgroup, file)));
+        let counts = texts.flatten().map(|text| oom_kills_in(&text));
+        counts.max().unwrap_or(0)
+    }
+
     fn leaf(&self) -> PathBuf {
         Path::new(&self.name).join(LEAF)
     }
@@ -213,6 +228,15 @@ impl Drop for ContainerCgroups {
     }
 }
 
+/// Returns the count in the text of `memory.events` or `memory.oom_control`.
+fn oom_kills_in(text: &str) -> u64 {
+    let counts = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("oom_kill "));
+    let mut counts = counts.filter_map(|count| count.trim().parse().ok());
+    counts.next().unwrap_or(0)
+}
+
 /// Returns the text of `memory.swap.max`, which counts only swap.
 fn unified_swap(memory: Bytes, swap: Swap) -> String {
     match swap {
@@ -246,6 +270,20 @@ fn create_with_parents(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kills_are_read_from_the_files_of_both_versions() {
+        for (text, kills) in [
+            (
+                "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\noom_group_kill 0\n",
+                2,
+            ),
+            ("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", 3),
+            ("oom_kill_disable 0\nunder_oom 0\n", 0),
+        ] {
+            assert_eq!(oom_kills_in(text), kills);
+        }
+    }
 
     #[test]
     fn swap_is_counted_alone_on_v2_and_with_memory_on_v1() {

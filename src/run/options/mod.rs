@@ -13,5 +13,10 @@ pub mod request;
 /// Uses [`security`], [`request`].
 pub mod parse;
 
+/// The parsers of the options that mount something.
+///
+/// Uses [`request`], [`parse`].
+pub mod volume;
+
 /// The user that runs the command.
 pub(crate) mod user;

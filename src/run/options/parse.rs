@@ -4,17 +4,12 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{
     base::units::{Bytes, CpuSet, Limit, Micros},
-    run::options::request::{
-        CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap, Volume,
-    },
+    run::options::request::{CPU_PERIOD, MAX_MEMORY, MAX_PIDS, MIN_MEMORY, OptionError, Swap},
 };
 
 /// The minimum of CPU time per period that the kernel accepts (`min_cfs_quota_period`,
 /// kernel/sched/core.c).
 const MIN_CPU_QUOTA: Micros = Micros(1000);
-
-/// The directories that are mounted after the volumes: a volume below one would be covered.
-const KERNEL_DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// Parses `--memory`; -1 lifts the limit.
 ///
@@ -33,7 +28,7 @@ pub fn memory(text: &str) -> Result<Limit<Bytes>, OptionError> {
 }
 
 /// Parses a size of at most [`MAX_MEMORY`].
-fn size(option: &'static str, text: &str) -> Result<Bytes, OptionError> {
+pub(super) fn size(option: &'static str, text: &str) -> Result<Bytes, OptionError> {
     let size: Bytes = (text.parse()).map_err(|source| OptionError::Size { option, source })?;
     if size > MAX_MEMORY {
         let text = text.to_owned();
@@ -129,54 +124,6 @@ pub fn pids(text: &str) -> Result<Limit<u64>, OptionError> {
         Ok(count @ 2..=MAX_PIDS) => Ok(Limit::At(count)),
         _ => Err(OptionError::Pids(text.to_owned())),
     }
-}
-
-/// Parses `--volume`: `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`, or `DST`.
-///
-/// # Errors
-///
-/// A text of another form, and a `DST` that is not an absolute path below `/` or lies in /proc,
-/// /sys or /dev.
-pub fn volume(text: &str) -> Result<Volume, OptionError> {
-    let wrong = |wrong| OptionError::Volume {
-        text: text.to_owned(),
-        wrong,
-    };
-    let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, read_only) = match *parts.as_slice() {
-        [target] => (None, target, false),
-        [source, target] => (Some(source), target, false),
-        [source, target, "ro"] => (Some(source), target, true),
-        [source, target, "rw"] => (Some(source), target, false),
-        [_, _, _] => return Err(wrong("write ro or rw after the second colon")),
-        _ => return Err(wrong("write SRC:DST, SRC:DST:ro, or DST")),
-    };
-    if source == Some("") {
-        return Err(wrong("the source is empty"));
-    }
-    if source.is_some_and(|source| !source.contains('/') && !source.starts_with('.')) {
-        return Err(wrong(
-            "named volumes are not supported: write the source as a path, like ./data",
-        ));
-    }
-    let target = Path::new(target);
-    let plain = target
-        .components()
-        .skip(1)
-        .all(|part| matches!(part, Component::Normal(_)));
-    if !target.is_absolute() || !plain || target.components().count() < 2 {
-        return Err(wrong("write the destination as an absolute path below /"));
-    }
-    if KERNEL_DIRS.iter().any(|own| target.starts_with(own)) {
-        return Err(wrong(
-            "a volume cannot lie in /proc, /sys or /dev of a container",
-        ));
-    }
-    Ok(Volume {
-        source: source.map(PathBuf::from),
-        target: target.to_owned(),
-        read_only,
-    })
 }
 
 /// Parses `--name`.
@@ -380,48 +327,6 @@ mod tests {
         ] {
             let error = pids(text).unwrap_err().to_string();
             assert!(error.contains("from 2 to 4194304"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_volume_is_read_as_docker_reads_it() {
-        let source = Some(PathBuf::from("/a"));
-        let target = PathBuf::from("/b");
-        for (text, source, read_only) in [
-            ("/a:/b", source.clone(), false),
-            ("/a:/b:rw", source.clone(), false),
-            ("/a:/b:ro", source, true),
-            ("/b", None, false),
-        ] {
-            let target = target.clone();
-            assert_eq!(
-                volume(text),
-                Ok(Volume {
-                    source,
-                    target,
-                    read_only
-                })
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_volume_is_refused() {
-        for text in [
-            "",
-            "b",
-            "/a:b",
-            "/a:/",
-            "/a:/../b",
-            "/a:/b:xy",
-            "/a:/b:ro:z",
-            "data:/b",
-            ":/b",
-            "/proc/x",
-            "/a:/sys",
-            "/a:/dev/shm",
-        ] {
-            assert!(volume(text).is_err(), "{text}");
         }
     }
 

@@ -136,12 +136,28 @@ pub enum Network {
 /// A mount in a container's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// The file or directory of the host; `None` for a fresh directory that is removed at the end.
-    pub source: Option<PathBuf>,
+    /// The source of the files.
+    pub source: VolumeSource,
     /// The absolute path in the container.
     pub target: PathBuf,
     /// Make the mount read-only.
     pub read_only: bool,
+}
+
+/// The source of the files in a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VolumeSource {
+    /// A file or directory of the host.
+    Host(PathBuf),
+    /// A fresh directory, which begins with the files of the root and is removed at the end.
+    Fresh,
+    /// An empty file system in memory.
+    Tmpfs {
+        /// The options of the file system, as mount(2) takes them.
+        options: String,
+        /// Programs in it can be executed.
+        is_executable: bool,
+    },
 }
 
 /// The error of an option that contradicts itself, another option, or the machine.
@@ -201,8 +217,10 @@ pub enum OptionError {
     )]
     Pids(String),
     /// The value is not a volume.
-    #[error("--volume {text}: {wrong}")]
+    #[error("--{option} {text}: {wrong}")]
     Volume {
+        /// The option.
+        option: &'static str,
         /// The text of the option.
         text: String,
         /// The mistake, with the correct form.

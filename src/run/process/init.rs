@@ -173,6 +173,7 @@ fn exec_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
         match process::become_program(&path, args, env) {
             Ok(never) => match never {},
             Err(Errno::ENOENT | Errno::ENOTDIR) if !exists(&path) => {}
+            Err(Errno::EACCES) if is_directory(&path) => refused = refused.or(Some(Errno::EISDIR)),
             // A later directory may hold a program that can be run; a shell looks there too.
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -204,6 +205,10 @@ fn exec_command(args: &[CString], env: &[CString], terminal: bool) -> i32 {
             NOT_EXECUTABLE
         }
     }
+}
+
+fn is_directory(path: &CString) -> bool {
+    Path::new(OsStr::from_bytes(path.as_bytes())).is_dir()
 }
 
 fn exists(path: &CString) -> bool {

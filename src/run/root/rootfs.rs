@@ -6,12 +6,12 @@
 //! is missing in the root is created, recorded, and removed from the kept changes.
 
 use std::{
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     slice,
 };
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, MsFlags, umount2};
 
 use crate::{
     base::{
@@ -32,7 +32,7 @@ use crate::{
             safe_root::SafeRoot,
             silent::silent,
             undo::UndoRecord,
-            volume::mount_volume,
+            volume::{mount_tmpfs, mount_volume},
         },
     },
 };
@@ -247,13 +247,6 @@ fn mount_empty_run(safe_root: &mut SafeRoot) -> Result<(), RunError> {
     let path = Path::new("/run");
     let target = safe_root.create_dir(path)?;
     mount_tmpfs(&target, MsFlags::empty(), "mode=755").map_err(at("mount the container's", path))
-}
-
-fn mount_tmpfs(target: &OwnedFd, flags: MsFlags, options: &str) -> nix::Result<()> {
-    let link = format!("/proc/self/fd/{}", target.as_raw_fd());
-    let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    let name = Some("plimsoll");
-    mount(name, link.as_str(), Some("tmpfs"), flags, Some(options))
 }
 
 /// Returns the mounts at a directory and below, by their paths relative to the directory.

@@ -1,15 +1,18 @@
-//! The volumes of a container: files and directories of the host, and fresh directories.
+//! The volumes of a container: files and directories of the host, fresh directories, and file systems in
+//! memory.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     slice,
 };
+
+use nix::mount::{MsFlags, mount};
 
 use crate::{
     base::sys::mount::{Depth, attach, clone_tree, forbid},
     run::{
         error::{RunError, at},
-        options::request::Volume,
+        options::request::{Volume, VolumeSource},
         root::{
             bind::{NO_DEVICES, READ_ONLY, open_path},
             overlay::{Overlays, copy_owner_and_mode},
@@ -30,7 +33,7 @@ pub(crate) fn mount_volume(
     number: usize,
 ) -> Result<(), RunError> {
     let (source, target) = match &volume.source {
-        Some(source) => {
+        VolumeSource::Host(source) => {
             let target = if source.is_dir() {
                 safe_root.create_dir(&volume.target)?
             } else {
@@ -38,9 +41,22 @@ pub(crate) fn mount_volume(
             };
             (open_path(source)?, target)
         }
-        None => {
+        VolumeSource::Fresh => {
             let target = safe_root.create_dir(&volume.target)?;
             (fresh_dir(overlays, target.as_fd(), number)?, target)
+        }
+        VolumeSource::Tmpfs {
+            options,
+            is_executable,
+        } => {
+            let target = safe_root.create_dir(&volume.target)?;
+            let mut flags = MsFlags::empty();
+            flags.set(MsFlags::MS_RDONLY, volume.read_only);
+            flags.set(MsFlags::MS_NOEXEC, !is_executable);
+            return mount_tmpfs(&target, flags, options).map_err(at(
+                "mount a file system in memory on the container's",
+                &volume.target,
+            ));
         }
     };
     let restriction = match volume.read_only {
@@ -53,6 +69,18 @@ pub(crate) fn mount_volume(
             attach(copy.as_fd(), target.as_fd())
         })
         .map_err(at("mount a volume on the container's", &volume.target))
+}
+
+/// Mounts an empty file system in memory, without devices and without programs that give privileges.
+///
+/// # Errors
+///
+/// The errors of `mount(2)`.
+pub(super) fn mount_tmpfs(target: &OwnedFd, flags: MsFlags, options: &str) -> nix::Result<()> {
+    let link = format!("/proc/self/fd/{}", target.as_raw_fd());
+    let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let name = Some("plimsoll");
+    mount(name, link.as_str(), Some("tmpfs"), flags, Some(options))
 }
 
 /// Opens a fresh directory with the content of the root's directory `target`, copied on write into

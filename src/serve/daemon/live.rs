@@ -54,7 +54,7 @@ pub(super) fn live(
         _ => Some(listen_for_successors(&instance, &supervisor, &events)?),
     };
     let resumed = instance.is_resumed;
-    tracing::info!(mountpoint = %settings.mountpoint.display(), resumed, "serving");
+    log_start(settings, resumed);
     supervisor.serving()?;
     if settings.mode == Mode::Embedded && is_first {
         write_ready()?;
@@ -64,7 +64,7 @@ pub(super) fn live(
         lock::write_pid(&settings.mountpoint);
     }
     instance.allow_background();
-    forward_signals(signals, events.clone());
+    forward_signals(signals, events.clone(), &supervisor);
     if settings.mode != Mode::Embedded && !resumed {
         containers::replace_dead_views(&instance.mountpoint, instance.points());
     }
@@ -108,11 +108,15 @@ fn catch_signals() -> Result<Signals> {
     Ok(signals)
 }
 
-fn forward_signals(mut signals: Signals, events: Sender<Event>) {
+/// Turns signals into events. SIGHUP reloads under systemd, whose next daemon reads the configuration
+/// anew; it ends a daemon that a terminal started, when the terminal closes.
+fn forward_signals(mut signals: Signals, events: Sender<Event>, supervisor: &Supervisor) {
+    let reloads = matches!(supervisor, Supervisor::Systemd);
     thread::spawn(move || {
         for signal in signals.forever() {
             let event = match signal {
                 SIGUSR1 => Event::Restart,
+                SIGHUP if reloads => Event::Restart,
                 _ => Event::Stop,
             };
             let _ = events.send(event);
@@ -145,6 +149,24 @@ fn attend(
         poll();
         supervisor.attend(&settings, (&descriptors, &server), poll);
     });
+}
+
+fn log_start(settings: &ServeSettings, resumed: bool) {
+    tracing::info!(mountpoint = %settings.mountpoint.display(), resumed, "serving");
+    if !resumed && settings.mode != Mode::Embedded {
+        let (running, new) = ("plimsoll attach --all", "plimsoll install --all");
+        tracing::info!(running, new, "containers get the view by these commands");
+    }
+}
+
+/// Returns the counters that are not zero, in one text.
+fn counts() -> String {
+    let counters = metrics::COUNTERS.iter();
+    let counted = counters.filter(|counter| counter.value() > 0);
+    let counted: Vec<String> = counted
+        .map(|counter| format!("{} {}", counter.name, counter.value()))
+        .collect();
+    counted.join(", ")
 }
 
 /// Lets successors connect, and returns the path of the socket. A resumed daemon serves even without
@@ -184,9 +206,7 @@ struct ServingDaemon {
 
 impl ServingDaemon {
     fn end(self, event: Event) -> Result<()> {
-        for counter in metrics::COUNTERS {
-            tracing::info!(counter = counter.name, value = counter.value(), "counted");
-        }
+        tracing::info!(counters = counts(), "ending");
         match event {
             Event::Restart => {
                 tracing::info!("making room for a successor");

@@ -38,7 +38,9 @@ const MODE: u32 = 0o600;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LockError {
     /// Another daemon has the lock.
-    #[error("another daemon serves this mount point (pid {holder})")]
+    #[error(
+        "another daemon serves this mount point (pid {holder}): add --replace to take its place"
+    )]
     Held {
         /// The pid of that daemon, as it wrote the pid down.
         holder: String,

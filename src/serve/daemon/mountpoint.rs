@@ -2,6 +2,7 @@
 
 use crate::base::{
     mountinfo::{self, Mount},
+    output::escaped,
     paths,
 };
 use anyhow::{Context, Result, bail};
@@ -10,11 +11,15 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io,
     os::fd::AsFd,
     path::{Path, PathBuf},
 };
+
+/// The names of the directories of a view.
+const VIEW_NAMES: [&str; 3] = ["proc", "sys", paths::CONTAINERS];
 
 /// Returns the path of the mount point as the kernel shows it. Does not touch the mount point
 /// itself: a dead file system may be mounted there, which answers nothing.
@@ -34,6 +39,9 @@ pub(super) fn resolve(mountpoint: &Path) -> Result<PathBuf> {
 
 /// Unmounts what a dead daemon left on the mount point, and makes the directory if it does not
 /// exist. The caller holds the [lock](super::lock).
+///
+/// # Errors
+/// When another file system is mounted there, or the directory holds files, which a mount would hide.
 pub(super) fn clear(mountpoint: &Path) -> Result<()> {
     while let Some(kind) = top_fs_type(mountpoint)? {
         if kind != paths::FS_TYPE {
@@ -46,7 +54,26 @@ pub(super) fn clear(mountpoint: &Path) -> Result<()> {
         umount2(mountpoint, MntFlags::MNT_DETACH)
             .context("cannot unmount the file system of a dead daemon")?;
     }
-    fs::create_dir_all(mountpoint).context("cannot make the mount point")
+    fs::create_dir_all(mountpoint).context("cannot make the mount point")?;
+    match foreign_entry(mountpoint).context("cannot read the mount point")? {
+        Some(name) => bail!(
+            "the directory holds files, such as {}: choose an empty one as the mount point",
+            escaped(&name)
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Returns the name of a file in the directory that is not in a view. Docker makes the source of a bind
+/// mount that is missing, so a directory may hold directories with the names of the view.
+fn foreign_entry(directory: &Path) -> io::Result<Option<OsString>> {
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if !VIEW_NAMES.iter().any(|known| name == **known) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns whether the view is mounted at each of its mount points, perhaps below another mount.
@@ -94,4 +121,24 @@ pub(super) fn top_fs_type(point: &Path) -> Result<Option<String>> {
     let point: PathBuf = point.components().collect();
     let mut mounts = mounts.into_iter().filter(|mount| mount.point == point);
     Ok(mounts.next_back().map(|mount| mount.kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_with_files_is_no_mount_point() {
+        let place = tempfile::tempdir().unwrap();
+        clear(&place.path().join("new/view")).unwrap();
+        let view = place.path().join("view");
+        fs::create_dir_all(view.join("proc/meminfo")).unwrap();
+        clear(&view).unwrap();
+        fs::write(view.join("passwd"), "").unwrap();
+        let said = format!("{:#}", clear(&view).unwrap_err());
+        assert_eq!(
+            said,
+            "the directory holds files, such as passwd: choose an empty one as the mount point"
+        );
+    }
 }

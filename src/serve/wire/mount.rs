@@ -4,7 +4,7 @@
 use super::{label, side::Side};
 use crate::base::{
     mountinfo::Mount,
-    paths::{self, FS_TYPE},
+    paths::{self, FS_TYPE, NO_FUSE},
     sys::{self, Dir},
 };
 use nix::{
@@ -23,8 +23,8 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
     /// The kernel has no FUSE device.
-    #[error("cannot open /dev/fuse (load it with: modprobe fuse)")]
-    NoDevice(#[source] nix::Error),
+    #[error("{NO_FUSE}")]
+    NoDevice(#[source] io::Error),
     /// The kernel refused the mount.
     #[error("cannot mount on {}", point.display())]
     Refused {
@@ -93,7 +93,8 @@ impl Mounted {
     fn with_options(view: &Path, side: Side, more: &str) -> Result<(Mounted, OwnedFd), MountError> {
         let point = side.mountpoint(view);
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        let device = open("/dev/fuse", flags, Mode::empty()).map_err(MountError::NoDevice)?;
+        let device = open("/dev/fuse", flags, Mode::empty());
+        let device = device.map_err(|error| MountError::NoDevice(error.into()))?;
         let options = format!(
             "fd={},rootmode=40555,user_id=0,group_id=0,allow_other,default_permissions{more}",
             device.as_raw_fd()

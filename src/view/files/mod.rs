@@ -110,14 +110,17 @@ impl File {
         self.path().rsplit('/').next().unwrap_or_default()
     }
 
-    /// Returns the file that a user names by its name, its path below `/`, or its absolute path;
-    /// `None` when there is no such file.
+    /// Returns the file that a user names by its name, its path below `/`, `/proc` or
+    /// `/sys/devices/system`, or its absolute path; `None` when there is no such file.
     #[must_use]
     pub fn named(text: &str) -> Option<File> {
         let text = text.strip_prefix('/').unwrap_or(text);
-        FILES
-            .into_iter()
-            .find(|file| file.path() == text || file.name() == text)
+        let is_named = |file: &File| {
+            let below = |top: &str| file.path().strip_prefix(top) == Some(text);
+            let is_path = file.path() == text || below("proc/") || below("sys/devices/system/");
+            is_path || file.name() == text
+        };
+        FILES.into_iter().find(is_named)
     }
 
     /// Returns whether the file lies in sysfs, and not in procfs.
@@ -161,6 +164,13 @@ mod tests {
             assert_eq!(File::named(file.path()), Some(file));
             assert_eq!(File::named(&format!("/{}", file.path())), Some(file));
         }
+        let online = File::named("/sys/devices/system/cpu/online");
+        assert!(online.is_some());
+        assert_eq!(File::named("cpu/online"), online);
+        assert_eq!(
+            File::named("pressure/cpu"),
+            File::named("/proc/pressure/cpu")
+        );
         assert_eq!(File::named("kcore"), None);
     }
 }
