@@ -17,11 +17,6 @@ pub mod paths;
 /// Uses [`units`].
 pub mod mountinfo;
 
-/// The configuration that the host's administrator writes.
-///
-/// Uses [`paths`].
-pub mod config;
-
 /// The numbers that this program counts about itself.
 pub mod metrics;
 
@@ -29,6 +24,11 @@ pub mod metrics;
 ///
 /// Uses [`units`].
 pub mod sys;
+
+/// The configuration that the host's administrator writes.
+///
+/// Uses [`paths`], [`sys`].
+pub mod config;
 
 /// The command lines with which Plimsoll starts its own program.
 ///

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use std::{
-    env, fs,
+    env,
     io::IsTerminal,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use crate::{
         config,
         output::{complain, escaped},
         paths,
+        sys::read_named,
         units::Limit,
     },
     facts::host::Machine,
@@ -148,6 +149,9 @@ enum NetworkChoice {
     Host,
 }
 
+/// The maximum length of a file of variables, in bytes.
+const MAX_VARIABLES: u64 = 1 << 20;
+
 const EXAMPLES: &str = "\
 Examples:
   plimsoll run -m 256M --cpus 1 -- free -m
@@ -275,7 +279,7 @@ impl Run {
     fn environment(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut variables = Vec::new();
         for file in &self.env_file {
-            let text = fs::read_to_string(file);
+            let text = read_named(file, MAX_VARIABLES);
             let text =
                 text.with_context(|| format!("--env-file: cannot read {}", file.display()))?;
             variables.extend(parse::variables(&text, file)?);

@@ -1,11 +1,14 @@
 //! Reads the configuration file.
 
 use super::{Config, parse};
-use crate::base::paths::CONFIG_FILE;
+use crate::base::{paths::CONFIG_FILE, sys::read_named};
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+/// The maximum length of a configuration, in bytes.
+const MAX_TEXT: u64 = 1 << 20;
 
 /// The reason for which a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +60,7 @@ fn is_missing(path: &Path) -> bool {
 /// # Errors
 /// When the file exists and cannot be read or has a mistake.
 pub fn read_if_there(path: &Path) -> Result<Config, ConfigError> {
-    let text = match fs::read_to_string(path) {
+    let text = match read_named(path, MAX_TEXT) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Config::default()),
         Err(source) => {

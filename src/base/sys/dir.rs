@@ -302,6 +302,23 @@ pub fn text_from(mut from: impl Read) -> String {
     text(content)
 }
 
+/// Reads a file that a person named, which may be one without an end.
+///
+/// # Errors
+/// The errors of `open(2)` and `read(2)`; `InvalidData` for a text of more than `max` bytes or one that is
+/// no UTF-8.
+pub fn read_named(path: &Path, max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(path)?.take(max + 1).read_to_string(&mut text)?;
+    match u64::try_from(length).is_ok_and(|length| length <= max) {
+        true => Ok(text),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the file has more than {max} bytes"),
+        )),
+    }
+}
+
 /// Reads a whole file as text. Bytes that are no UTF-8 are replaced, so that they cost at most the line
 /// in which they stand.
 ///

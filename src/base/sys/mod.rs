@@ -33,7 +33,7 @@ pub use cgroupns::in_cgroup_namespace;
 pub use chain::chain;
 pub use clock::{clocks, since_boot, thread_time};
 pub use descent::Descent;
-pub use dir::{Dir, read_text, text, text_from};
+pub use dir::{Dir, read_named, read_text, text, text_from};
 pub use effort::Effort;
 use error::errno;
 pub use error::{ReadError, is_gone};

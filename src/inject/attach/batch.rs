@@ -25,7 +25,14 @@ use crate::{
         own_mounts::OwnMountsReader,
     },
 };
-use std::{cell::OnceCell, io, iter, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    cell::OnceCell,
+    io, iter,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// The file of this process's mounts, for messages.
 const MOUNTINFO: &str = "/proc/self/mountinfo";
@@ -35,6 +42,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The factor of the timeout for a container with a pending note that did not answer in time.
 const SECOND_TIMEOUT_FACTOR: u32 = 15;
+
+/// The time for the containers of users with pending notes, together.
+const USERS_TIME: Duration = Duration::from_secs(60);
 
 /// The result for one container.
 #[derive(Debug)]
@@ -120,7 +130,8 @@ impl Attacher {
 
     /// Attaches each container that has a pending note and still runs. A container that does not answer
     /// in time is attached once more after the others, with [`SECOND_TIMEOUT_FACTOR`] times the timeout: no process
-    /// waits for the container, and its note is gone.
+    /// waits for the container, and its note is gone. The containers of root come first, and those of
+    /// users get [`USERS_TIME`] together: a user can leave notes of containers that never answer.
     ///
     /// The caller must have one thread only.
     #[must_use]
@@ -130,8 +141,20 @@ impl Attacher {
             ..self.options.clone()
         };
         let running = engines::all(Path::new("/")).unwrap_or_default();
+        let deadline = Instant::now() + USERS_TIME;
         let attach = |container: PendingContainer, options: &AttachOptions| {
-            let delivery = self.attach_one_pending(&container, &running, options);
+            let left = match container.is_roots {
+                true => options.timeout,
+                false => deadline.saturating_duration_since(Instant::now()),
+            };
+            let options = AttachOptions {
+                timeout: options.timeout.min(left),
+                ..options.clone()
+            };
+            let delivery = match options.timeout.is_zero() {
+                true => Delivery::Late("the containers of users took too long together".to_owned()),
+                false => self.attach_one_pending(&container, &running, &options),
+            };
             (container, delivery)
         };
         let pending = notes::claim_pending(&self.options.view).into_iter();

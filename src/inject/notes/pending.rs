@@ -49,6 +49,8 @@ pub struct PendingContainer {
     pub id: String,
     /// A process in the container.
     pub pid: Pid,
+    /// True if root left the note, false for another user.
+    pub is_roots: bool,
 }
 
 impl PendingNote {
@@ -145,11 +147,17 @@ pub fn claim_pending(view: &Path) -> Vec<PendingContainer> {
             continue;
         };
         if Some(note.mount_namespace) != own && may_act_for(user, pid) {
-            let container = PendingContainer { id: note.id, pid };
+            let container = PendingContainer {
+                id: note.id,
+                pid,
+                is_roots: user == 0,
+            };
             found.entry(note.mount_namespace).or_insert(container);
         }
     }
-    found.into_values().collect()
+    let mut found: Vec<PendingContainer> = found.into_values().collect();
+    found.sort_by_key(|container| !container.is_roots);
+    found
 }
 
 /// Returns a process of each mount namespace, by the inode number of the namespace.

@@ -2,14 +2,17 @@
 
 use super::{
     dead::DeadDevices,
-    namespaces::{OccupiedNamespace, Round},
+    namespaces::{OccupiedNamespace, Round, Visit},
     report::DeadMounts,
 };
 use crate::{
     base::{mountinfo::Mount, paths},
     inject::namespace::MountNamespace,
 };
-use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, time::Duration};
+
+/// The time for all containers.
+const FIND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Finds the dead mounts in every container. A view at its own mount point does not count, nor does a
 /// copy of the view there; and a file system that does not answer at all is not dead: its daemon
@@ -30,23 +33,16 @@ pub(super) fn find_dead() -> io::Result<Vec<DeadMounts>> {
         let views = views.map(|(view, mounts)| (view.into_os_string(), mounts));
         views.collect::<Vec<(OsString, usize)>>()
     };
-    let is_elsewhere = |mount: &Mount| {
+    let is_elsewhere = |_: &OccupiedNamespace, mount: &Mount| {
         let view = view_of(mount);
         !mount.point.starts_with(&view) || view.as_os_str().is_empty()
     };
+    let visits = Round::start(FIND_TIMEOUT)?.visit_all(is_elsewhere, &count)?;
     let mut found = Vec::new();
-    let round = Round::start()?;
-    for namespace in OccupiedNamespace::all()? {
-        let Some(visit) = namespace.visit(&round, is_elsewhere, &count) else {
-            continue;
-        };
+    for Visit { pid, result } in visits.made {
         // A namespace that cannot be entered has no mounts that doctor could name.
-        let views = visit.result.unwrap_or_default().into_iter();
-        found.extend(views.map(|(view, mounts)| DeadMounts {
-            pid: visit.pid,
-            mounts,
-            view,
-        }));
+        let views = result.unwrap_or_default().into_iter();
+        found.extend(views.map(|(view, mounts)| DeadMounts { pid, mounts, view }));
     }
     Ok(found)
 }

@@ -7,6 +7,7 @@ mod bound;
 mod dead;
 mod each;
 mod find;
+mod group;
 mod namespaces;
 mod outermost;
 mod remove;
@@ -15,5 +16,5 @@ mod report;
 mod task;
 
 pub use bound::{BoundFiles, find_bound};
-pub use report::{DeadMounts, RepairedContainer, Report};
+pub use report::{DeadMounts, RepairResult, RepairedContainer, Report};
 pub use task::{carry_out, find_dead_mounts, remove, replace_dead};

@@ -1,8 +1,7 @@
 //! Takes the mounts of a view out of the containers.
 
 use super::{
-    dead::DeadDevices, each::each, namespaces::device, outermost::outermost,
-    report::RepairedContainer,
+    dead::DeadDevices, each::each, namespaces::device, outermost::outermost, report::RepairResult,
 };
 use crate::{
     base::{mountinfo::Mount, paths::FS_TYPE, sys::chain},
@@ -12,7 +11,11 @@ use std::{
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// The time for all containers. A keeper gives a daemon that ends ten seconds, systemd twenty.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Takes the mounts of the file systems that are mounted at `points` out of every container, which
 /// sees the host's files there again.
@@ -21,10 +24,10 @@ use std::{
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub(super) fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
+pub(super) fn remove(points: &[PathBuf]) -> io::Result<RepairResult> {
     let devices: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let is_wanted = |mount: &Mount| devices.contains(&mount.device);
-    each(points, is_wanted, remove_from)
+    each(points, REMOVE_TIMEOUT, is_wanted, remove_from)
 }
 
 fn remove_from(

@@ -5,7 +5,7 @@ use super::{
     each::each,
     namespaces::device,
     outermost::{Outermost, outermost},
-    report::RepairedContainer,
+    report::RepairResult,
 };
 use crate::{
     base::{
@@ -24,7 +24,11 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// The time for all containers, which read dead files meanwhile.
+const REPLACE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Puts mounts of the view at `mountpoint` in the place of every dead mount of a view that was there
 /// before, in every container. `points` are the mount points of the living view.
@@ -33,10 +37,7 @@ use std::{
 ///
 /// # Errors
 /// When the processes of the machine cannot be listed.
-pub(super) fn replace_dead(
-    mountpoint: &Path,
-    points: &[PathBuf],
-) -> io::Result<Vec<RepairedContainer>> {
+pub(super) fn replace_dead(mountpoint: &Path, points: &[PathBuf]) -> io::Result<RepairResult> {
     let living: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let source = paths::mount_source(mountpoint);
     let is_wanted = |mount: &Mount| {
@@ -48,9 +49,12 @@ pub(super) fn replace_dead(
         mountpoint: mountpoint.to_owned(),
         points: points.to_owned(),
     };
-    each(points, is_wanted, |namespace, mounts, dead| {
-        replace_in(namespace, mounts, &view, dead)
-    })
+    each(
+        points,
+        REPLACE_TIMEOUT,
+        is_wanted,
+        |namespace, mounts, dead| replace_in(namespace, mounts, &view, dead),
+    )
 }
 
 /// A place at which a mount is replaced.

@@ -15,6 +15,15 @@ pub struct RepairedContainer {
     pub failed: Option<String>,
 }
 
+/// The result for all containers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RepairResult {
+    /// The containers with mounts that were to be repaired.
+    pub containers: Vec<RepairedContainer>,
+    /// The number of mount namespaces that were not reached in time.
+    pub unreached: usize,
+}
+
 /// The dead mounts of one view in one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadMounts {
@@ -30,7 +39,7 @@ pub struct DeadMounts {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
     /// The containers whose mounts were removed or replaced.
-    Repaired(Vec<RepairedContainer>),
+    Repaired(RepairResult),
     /// The dead mounts that were found.
     Dead(Vec<DeadMounts>),
 }

@@ -4,7 +4,7 @@
 use super::{
     find::find_dead,
     remove as removal, replace,
-    report::{DeadMounts, RepairedContainer, Report},
+    report::{DeadMounts, RepairResult, Report},
 };
 use crate::base::respawn::{RepairTask, Respawn};
 use std::{
@@ -18,7 +18,7 @@ use std::{
 ///
 /// # Errors
 /// When the process that does this fails or cannot be started.
-pub fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
+pub fn remove(points: &[PathBuf]) -> io::Result<RepairResult> {
     repaired(RepairTask::Remove { points })
 }
 
@@ -27,7 +27,7 @@ pub fn remove(points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
 ///
 /// # Errors
 /// When the process that does this fails or cannot be started.
-pub fn replace_dead(view: &Path, points: &[PathBuf]) -> io::Result<Vec<RepairedContainer>> {
+pub fn replace_dead(view: &Path, points: &[PathBuf]) -> io::Result<RepairResult> {
     repaired(RepairTask::Replace { view, points })
 }
 
@@ -58,7 +58,7 @@ pub fn carry_out(task: RepairTask<'_>) -> io::Result<Report> {
     }
 }
 
-fn repaired(task: RepairTask<'_>) -> io::Result<Vec<RepairedContainer>> {
+fn repaired(task: RepairTask<'_>) -> io::Result<RepairResult> {
     match report_of(task)? {
         Report::Repaired(repaired) => Ok(repaired),
         Report::Dead(_) => Err(failed()),
@@ -68,6 +68,11 @@ fn repaired(task: RepairTask<'_>) -> io::Result<Vec<RepairedContainer>> {
 /// Returns the report of another process that carries the task out. The standard error of that
 /// process is this one's.
 fn report_of(task: RepairTask<'_>) -> io::Result<Report> {
+    // A process that was killed, as for lack of memory, must not leave dead files behind.
+    report_of_one(task).or_else(|_| report_of_one(task))
+}
+
+fn report_of_one(task: RepairTask<'_>) -> io::Result<Report> {
     let mut process = Respawn::Repair(task).command();
     process.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = process.output()?;

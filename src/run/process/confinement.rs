@@ -1,7 +1,7 @@
 //! The confinement of a container's processes: no new privileges, a filter of system calls, a session
 //! keyring.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use nix::{
     errno::Errno,
@@ -12,7 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::{
     base::sys::{
-        process,
+        process, read_named,
         seccomp::{SystemCallFilter, has_seccomp_filters, join_new_session_keyring},
     },
     run::{
@@ -25,6 +25,9 @@ use crate::{
         },
     },
 };
+
+/// The maximum length of a profile, in bytes.
+const MAX_PROFILE: u64 = 1 << 20;
 
 /// The exit status of a container that cannot be started.
 const NOT_STARTED: i32 = 125;
@@ -128,7 +131,7 @@ fn compiled(filter: &Filter) -> Result<SystemCallFilter, ProfileError> {
 }
 
 fn read_profile(path: &Path, security: &Security) -> Result<Filter, ProfileError> {
-    let text = fs::read_to_string(path)?;
+    let text = read_named(path, MAX_PROFILE)?;
     let facts = ProfileFacts {
         capabilities: &security.capabilities,
         kernel: kernel(),

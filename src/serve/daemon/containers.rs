@@ -1,11 +1,14 @@
 //! The view in the containers: removed at the end of a daemon, replaced where a dead one left it.
 
-use crate::inject::repair::{self, RepairedContainer};
+use crate::inject::repair::{self, RepairResult, RepairedContainer};
 use anyhow::Result;
 use std::{
     path::{Path, PathBuf},
     thread,
 };
+
+/// The maximum number of containers that are logged one by one.
+const MAX_LOGGED: usize = 50;
 
 /// Removes the mounts of the view, which is mounted at `points`, from every container.
 ///
@@ -26,12 +29,15 @@ pub(super) fn replace_dead_views(mountpoint: &Path, points: Vec<PathBuf>) {
     });
 }
 
-fn log(repaired: &[RepairedContainer], act: &str) {
+/// Logs the first containers, and the number of the others: a container may make any number of mount
+/// namespaces.
+fn log(repair: &RepairResult, act: &str) {
+    let containers = repair.containers.iter();
     for RepairedContainer {
         pid,
         mounts,
         failed,
-    } in repaired
+    } in containers.take(MAX_LOGGED)
     {
         if *mounts > 0 {
             tracing::info!(
@@ -43,5 +49,17 @@ fn log(repaired: &[RepairedContainer], act: &str) {
         if let Some(error) = failed {
             tracing::warn!(pid = pid.0, %error, "cannot reach every mount in the container of this process");
         }
+    }
+    let more = repair.containers.iter().skip(MAX_LOGGED);
+    let (failed, done): (Vec<_>, Vec<_>) = more.partition(|one| one.failed.is_some());
+    if !done.is_empty() {
+        tracing::info!(namespaces = done.len(), "{act} in more mount namespaces");
+    }
+    let unreached = failed.len() + repair.unreached;
+    if unreached > 0 {
+        tracing::warn!(
+            namespaces = unreached,
+            "cannot reach every mount in more mount namespaces in time: their files of the view are dead"
+        );
     }
 }

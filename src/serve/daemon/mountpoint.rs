@@ -41,8 +41,14 @@ pub(super) fn resolve(mountpoint: &Path) -> Result<PathBuf> {
 /// exist. The caller holds the [lock](super::lock).
 ///
 /// # Errors
-/// When another file system is mounted there, or the directory holds files, which a mount would hide.
+/// When another file system is mounted there, or the directory is in a view or holds files, which a mount would hide.
 pub(super) fn clear(mountpoint: &Path) -> Result<()> {
+    if let Some(view) = view_around(mountpoint)? {
+        bail!(
+            "the directory is in the view at {}: choose one outside of a view",
+            view.display()
+        );
+    }
     while let Some(kind) = top_fs_type(mountpoint)? {
         if kind != paths::FS_TYPE {
             bail!(
@@ -62,6 +68,14 @@ pub(super) fn clear(mountpoint: &Path) -> Result<()> {
         ),
         None => Ok(()),
     }
+}
+
+/// Returns the mount point of a view that the directory is in.
+fn view_around(directory: &Path) -> Result<Option<PathBuf>> {
+    let mounts =
+        mountinfo::own_of_kind(paths::FS_TYPE).context("cannot read /proc/self/mountinfo")?;
+    let is_around = |mount: &Mount| mount.point != directory && directory.starts_with(&mount.point);
+    Ok(mounts.into_iter().find(is_around).map(|mount| mount.point))
 }
 
 /// Returns the name of a file in the directory that is not in a view. Docker makes the source of a bind

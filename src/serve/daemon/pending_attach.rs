@@ -2,7 +2,17 @@
 
 use super::settings::ServeSettings;
 use crate::{base::respawn::Respawn, inject::notes};
-use std::{cell::Cell, path::PathBuf, process::Stdio, thread, time::SystemTime};
+use std::{
+    cell::Cell,
+    path::PathBuf,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::SystemTime,
+};
 
 /// The search for containers that wait for their files.
 ///
@@ -15,6 +25,8 @@ pub(super) struct PendingAttach {
     config_file: PathBuf,
     /// The times of the last changes of the notes, at the last search.
     seen: Cell<[Option<SystemTime>; 2]>,
+    /// True while a process attaches containers: any user can change notes on and on.
+    is_running: Arc<AtomicBool>,
 }
 
 impl PendingAttach {
@@ -27,12 +39,16 @@ impl PendingAttach {
             mountpoint: settings.mountpoint.clone(),
             config_file: settings.config_file.clone(),
             seen: Cell::default(),
+            is_running: Arc::default(),
         }
     }
 
     /// Starts a process that attaches every waiting container, if a note has changed since the last
-    /// call. Does not wait for that process.
+    /// call and no such process runs. Does not wait for that process.
     pub(super) fn poll(&self) {
+        if self.is_running.load(Ordering::Acquire) {
+            return;
+        }
         let changed = notes::last_changes();
         if self.seen.replace(changed) == changed || !notes::is_any_pending() {
             return;
@@ -44,11 +60,14 @@ impl PendingAttach {
         }
         .command();
         attach.stdin(Stdio::null());
-        thread::spawn(move || match attach.status() {
-            Ok(status) => {
-                tracing::info!(%status, "attached the containers that waited");
+        self.is_running.store(true, Ordering::Release);
+        let is_running = Arc::clone(&self.is_running);
+        thread::spawn(move || {
+            match attach.status() {
+                Ok(status) => tracing::info!(%status, "attached the containers that waited"),
+                Err(error) => tracing::warn!(%error, "cannot attach the containers that wait"),
             }
-            Err(error) => tracing::warn!(%error, "cannot attach the containers that wait"),
+            is_running.store(false, Ordering::Release);
         });
     }
 }

@@ -295,12 +295,18 @@ fn cached(sizes: &Sizes, usage: &MemoryUse) -> Bytes {
     Bytes::from_kib(kib)
 }
 
-// mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio) plus all swap.
+/// The unit in which the kernel counts memory, at least.
+const PAGE: u64 = 4096;
+
+// mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio) plus all swap, in whole pages. The
+// machine's own limit is rounded down to pages, so the nearest page is the container's.
 fn commit_limit(sizes: &Sizes, host: &host::Meminfo) -> Bytes {
     let machine = host.size("CommitLimit").less(host.size("SwapTotal"));
     let share = u128::from(sizes.total.0) * u128::from(machine.0)
         / u128::from(host.size("MemTotal").0.max(1));
-    Bytes(u64::try_from(share).unwrap_or(u64::MAX)).plus(sizes.swap_total)
+    let share = u64::try_from(share).unwrap_or(u64::MAX);
+    let pages = share.saturating_add(PAGE / 2) / PAGE;
+    Bytes(pages.saturating_mul(PAGE)).plus(sizes.swap_total)
 }
 
 /// `/proc/swaps` of a container: one device for all swap that the container may use, or none.
@@ -590,12 +596,30 @@ mod tests {
 
     #[test]
     fn the_commit_limit_keeps_the_machines_ratio() {
-        let view = meminfo(&under(vec![level(100, 0, 0)]), &[], &machine());
+        let view = meminfo(&under(vec![level(104, 0, 0)]), &[], &machine());
         let limit = view
             .lines
             .iter()
             .find(|line| line.name == "CommitLimit")
             .unwrap();
-        assert_eq!(limit.amount, Amount::Size(Bytes::from_kib(50 + 400)));
+        assert_eq!(limit.amount, Amount::Size(Bytes::from_kib(52 + 400)));
+    }
+
+    #[test]
+    fn the_commit_limit_is_a_number_of_pages() {
+        let host = "MemTotal: 24684092 kB\nSwapTotal: 0 kB\nCommitLimit: 12342044 kB\n";
+        let host = parse::meminfo(host);
+        for (max, expected) in [
+            (200 << 10, 100 << 10),
+            (100 << 10, 50 << 10),
+            (1 << 20, 1 << 19),
+            (7777 << 10, 3_981_824),
+        ] {
+            let sizes = Sizes {
+                total: Bytes::from_kib(max),
+                ..Sizes::default()
+            };
+            assert_eq!(commit_limit(&sizes, &host), Bytes::from_kib(expected));
+        }
     }
 }
