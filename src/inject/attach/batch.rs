@@ -129,9 +129,9 @@ impl Attacher {
     }
 
     /// Attaches each container that has a pending note and still runs. A container that does not answer
-    /// in time is attached once more after the others, with [`SECOND_TIMEOUT_FACTOR`] times the timeout: no process
+    /// in time is attached once more after the others, with 15 times the timeout: no process
     /// waits for the container, and its note is gone. The containers of root come first, and those of
-    /// users get [`USERS_TIME`] together: a user can leave notes of containers that never answer.
+    /// users get a minute together: a user can leave notes of containers that never answer.
     ///
     /// The caller must have one thread only.
     #[must_use]
