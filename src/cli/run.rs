@@ -73,8 +73,8 @@ pub(super) struct Run {
     volume: Vec<String>,
     /// Mounts as --volume and --tmpfs do, in the words of Docker
     ///
-    /// FIELDS are type=bind,src=SRC,dst=DST[,readonly], type=volume,dst=DST, or
-    /// type=tmpfs,dst=DST[,tmpfs-size=SIZE][,tmpfs-mode=MODE].
+    /// FIELDS are type=bind,src=SRC,dst=DST, and readonly if it is; type=volume,dst=DST; or
+    /// type=tmpfs,dst=DST, with tmpfs-size=SIZE and tmpfs-mode=MODE where needed.
     #[arg(long, value_name = "FIELDS")]
     mount: Vec<String>,
     /// Mounts an empty file system in memory, which counts as the container's memory
