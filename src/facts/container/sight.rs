@@ -26,8 +26,8 @@ const CAP_SYS_ADMIN: u32 = 21;
 pub enum Sight {
     /// Every container.
     All,
-    /// The containers on the way from the root of the hierarchy to the cgroup with this path, and those
-    /// below.
+    /// The containers on the way from the root of the hierarchy, which is none, to the cgroup with this
+    /// path, and those below.
     Around(PathBuf),
 }
 
@@ -38,7 +38,10 @@ impl Sight {
     pub fn shows(&self, path: &Path) -> bool {
         match self {
             Sight::All => true,
-            Sight::Around(own) => path.starts_with(own) || own.starts_with(path),
+            // The root of the hierarchy is the host.
+            Sight::Around(own) => {
+                path.starts_with(own) || own.starts_with(path) && path.parent().is_some()
+            }
         }
     }
 }
@@ -100,7 +103,7 @@ mod tests {
         for path in ["/pod/box", "/pod/box/inner", "/pod"] {
             assert!(sight.shows(Path::new(path)), "{path}");
         }
-        for path in ["/pod/box2", "/pod/other", "/other"] {
+        for path in ["/pod/box2", "/pod/other", "/other", "/"] {
             assert!(!sight.shows(Path::new(path)), "{path}");
         }
         assert!(Sight::All.shows(Path::new("/other")));
