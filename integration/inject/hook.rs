@@ -161,7 +161,7 @@ fn a_daemon_that_hangs_delays_a_container_by_the_timeout_at_most() {
 }
 
 #[test]
-#[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
+#[ignore = "needs root, /dev/fuse, cgroups, busybox, crun and a real CPU"]
 fn a_container_that_waits_while_the_daemon_is_slow_gets_its_files_when_the_daemon_answers() {
     let daemon = Daemon::with(Daemon::new_mountpoint(), &["--watchdog", "5m"]);
     let view = daemon.mountpoint.to_str().unwrap();

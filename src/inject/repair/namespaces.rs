@@ -70,7 +70,7 @@ pub(super) struct Round {
     dead: DeadDevices,
 }
 
-/// The visits of a round, and the number of namespaces that it did not reach.
+/// The visits of a round, and the number of namespaces whose mounts it could not read in time.
 #[derive(Debug)]
 pub(super) struct Visits<T> {
     pub(super) made: Vec<Visit<T>>,
@@ -125,15 +125,20 @@ impl Round {
                 }
             }
         }
-        let mut unreached = unread.len();
         for place in late {
             match self.visit(&place, SECOND_VISIT_TIMEOUT, work) {
                 Seen::Visited(visit) => made.push(visit),
                 Seen::Ended => {}
-                Seen::Late => unreached += 1,
+                Seen::Late => made.extend(place.namespace.pids.first().map(|pid| Visit {
+                    pid: *pid,
+                    result: Err("a file system there does not answer".to_owned()),
+                })),
             }
         }
-        Ok(Visits { made, unreached })
+        Ok(Visits {
+            made,
+            unreached: unread.len(),
+        })
     }
 
     /// Reads the mounts of the namespaces. Returns those with wanted mounts in turns, and those whose
