@@ -152,7 +152,8 @@ fn a_container_that_has_just_started_has_the_uptime_the_cpu_and_the_memory_of_it
     let lines: Vec<&str> = text.lines().collect();
     let up = lines[0].split(' ').map(|time| time.parse::<f64>().unwrap());
     assert!(
-        up.clone().count() == 2 && up.into_iter().all(|time| time < 1.0),
+        // An emulated machine takes seconds to start a container, and has been up for longer.
+        up.clone().count() == 2 && up.into_iter().all(|time| time < 20.0),
         "{text}"
     );
     assert_eq!(lines[1..4], ["processor\t: 0", "0", "2"]);
