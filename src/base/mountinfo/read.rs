@@ -37,19 +37,11 @@ pub fn of(pid: Pid) -> io::Result<Vec<Mount>> {
 /// Reads the mounts of the file system type `kind` of the process `pid`; `None` if the process has no
 /// mounts at all, as one that is about to end. A mount of another type costs no copy.
 ///
-/// # Errors
-/// As for [`of`].
-pub fn of_kind(pid: Pid, kind: &str) -> io::Result<Option<Vec<Mount>>> {
-    let text = text(Path::new(&format!("/proc/{pid}/mountinfo")))?;
-    Ok((!text.is_empty()).then(|| parse_kind(&text, kind).collect()))
-}
-
-/// Reads what [`of_kind`] does, if that takes the kernel no longer than `limit`; `TimedOut` otherwise.
 /// The kernel goes through every mount at a mount point for each line of it (`prepend_path` in
 /// `fs/d_path.c`), so a user who stacks mounts makes a read take seconds.
 ///
 /// # Errors
-/// As for [`of`], and `TimedOut`.
+/// As for [`of`], and `TimedOut` when the read takes longer than `limit`.
 pub fn of_kind_within(pid: Pid, kind: &str, limit: Duration) -> io::Result<Option<Vec<Mount>>> {
     let path = format!("/proc/{pid}/mountinfo");
     let text = text_within(Path::new(&path), Instant::now() + limit)?;
