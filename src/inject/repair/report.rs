@@ -35,8 +35,9 @@ pub struct DeadMounts {
     pub view: OsString,
 }
 
-/// The result of a task for all containers.
-#[derive(Debug, Serialize, Deserialize)]
+/// The result of a task for all containers. The task determines its kind, so the text does not name it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
 pub enum Report {
     /// The containers whose mounts were removed or replaced.
     Repaired(RepairResult),

@@ -7,6 +7,7 @@ use super::{
     report::{DeadMounts, RepairResult, Report},
 };
 use crate::base::respawn::{RepairTask, Respawn};
+use serde::de::DeserializeOwned;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use std::{
 /// # Errors
 /// When the process that does this fails or cannot be started.
 pub fn remove(points: &[PathBuf]) -> io::Result<RepairResult> {
-    repaired(RepairTask::Remove { points })
+    report_of(RepairTask::Remove { points })
 }
 
 /// Puts mounts of the view at `view` in the place of every dead mount of a view that was there before,
@@ -28,7 +29,7 @@ pub fn remove(points: &[PathBuf]) -> io::Result<RepairResult> {
 /// # Errors
 /// When the process that does this fails or cannot be started.
 pub fn replace_dead(view: &Path, points: &[PathBuf]) -> io::Result<RepairResult> {
-    repaired(RepairTask::Replace { view, points })
+    report_of(RepairTask::Replace { view, points })
 }
 
 /// Finds the dead mounts in every container. A view at its own mount point does not count, nor does a
@@ -38,10 +39,7 @@ pub fn replace_dead(view: &Path, points: &[PathBuf]) -> io::Result<RepairResult>
 /// # Errors
 /// When the process that does this fails or cannot be started.
 pub fn find_dead_mounts() -> io::Result<Vec<DeadMounts>> {
-    match report_of(RepairTask::Find)? {
-        Report::Dead(found) => Ok(found),
-        Report::Repaired(_) => Err(failed()),
-    }
+    report_of(RepairTask::Find)
 }
 
 /// Carries a task out in this process, which must have one thread only.
@@ -58,30 +56,21 @@ pub fn carry_out(task: RepairTask<'_>) -> io::Result<Report> {
     }
 }
 
-fn repaired(task: RepairTask<'_>) -> io::Result<RepairResult> {
-    match report_of(task)? {
-        Report::Repaired(repaired) => Ok(repaired),
-        Report::Dead(_) => Err(failed()),
-    }
-}
-
 /// Returns the report of another process that carries the task out. The standard error of that
 /// process is this one's.
-fn report_of(task: RepairTask<'_>) -> io::Result<Report> {
+fn report_of<T: DeserializeOwned>(task: RepairTask<'_>) -> io::Result<T> {
     // A process that was killed, as for lack of memory, must not leave dead files behind.
     report_of_one(task).or_else(|_| report_of_one(task))
 }
 
-fn report_of_one(task: RepairTask<'_>) -> io::Result<Report> {
+fn report_of_one<T: DeserializeOwned>(task: RepairTask<'_>) -> io::Result<T> {
     let mut process = Respawn::Repair(task).command();
     process.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = process.output()?;
     match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout)?),
-        false => Err(failed()),
+        false => Err(io::Error::other(
+            "the process that looks into containers has failed",
+        )),
     }
-}
-
-fn failed() -> io::Error {
-    io::Error::other("the process that looks into containers has failed")
 }
