@@ -7,21 +7,11 @@ use super::{
     runtimes::{NAME, is_our_program},
     setup_file::SetUpFile,
 };
-use crate::facts::engines::{self, Engine, EnginePackage};
+use crate::{
+    facts::engines::{self, Engine, EnginePackage},
+    inject::oci::{DEFAULT_PATH, RUNTIMES},
+};
 use std::path::{Path, PathBuf};
-
-/// The runtimes to search for if none is configured, in order.
-const KNOWN: [&str; 2] = ["runc", "crun"];
-
-/// The directories to search.
-const DIRECTORIES: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
 
 /// An alias that `uninstall` leaves, and the containers that need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,11 +49,11 @@ pub(super) fn of(host: &TargetHost, engine: Engine, file: &SetUpFile) -> Option<
 fn real_runtime(host: &TargetHost) -> PathBuf {
     let names = match &host.chained {
         Some(chained) => vec![chained.clone()],
-        None => KNOWN.map(PathBuf::from).to_vec(),
+        None => RUNTIMES.map(PathBuf::from).to_vec(),
     };
     let places = names.iter().flat_map(|name| {
         // A join with an absolute path is that path.
-        let directories = DIRECTORIES.iter();
+        let directories = DEFAULT_PATH.split(':');
         directories.map(move |directory| Path::new(directory).join(name))
     });
     let mut there = places.filter(|path| below(&host.root, path).exists());

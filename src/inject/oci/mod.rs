@@ -18,4 +18,5 @@ pub use edit::{ShapeError, add_clocks, add_hook};
 pub use error::{ConfigurationError, WrapperError};
 pub use features::supports_time_namespace;
 pub use outline::Outline;
+pub(in crate::inject) use program::{DEFAULT_PATH, RUNTIMES};
 pub use wrapper::Wrapper;

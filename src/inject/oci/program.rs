@@ -9,10 +9,11 @@ use std::{
 use super::error::WrapperError;
 
 /// The runtimes to search for if none is configured, in order.
-const KNOWN: [&str; 2] = ["runc", "crun"];
+pub(in crate::inject) const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
 /// The search path of a caller without a `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(in crate::inject) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Finds the configured runtime, by path or by name, or the first of runc and crun, in the
 /// directories of `path`.
@@ -37,7 +38,7 @@ pub(super) fn find(
             false => Ok(found),
         };
     }
-    let mut found = KNOWN
+    let mut found = RUNTIMES
         .iter()
         .filter_map(|name| find_in(path, Path::new(name)));
     found
