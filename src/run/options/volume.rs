@@ -60,11 +60,7 @@ pub fn volumes(options: &VolumeOptions<'_>) -> Result<Vec<Volume>, OptionError> 
 /// A text of another form, and a `DST` that is not an absolute path below `/` or lies in /proc,
 /// /sys or /dev.
 pub fn volume(text: &str) -> Result<Volume, OptionError> {
-    let wrong = |wrong| OptionError::Volume {
-        option: "volume",
-        text: text.to_owned(),
-        wrong,
-    };
+    let wrong = refused("volume", text);
     let parts: Vec<&str> = text.split(':').collect();
     let (source, target, read_only) = match *parts.as_slice() {
         [target] => (None, target, false),
@@ -87,7 +83,7 @@ pub fn volume(text: &str) -> Result<Volume, OptionError> {
             Some(source) => VolumeSource::Host(source.into()),
             None => VolumeSource::Fresh,
         },
-        target: destination(target).map_err(wrong)?,
+        target: destination(target).map_err(&wrong)?,
         read_only,
     })
 }
@@ -98,11 +94,7 @@ pub fn volume(text: &str) -> Result<Volume, OptionError> {
 ///
 /// As for [`volume`], and an option that is not known.
 pub fn tmpfs(text: &str) -> Result<Volume, OptionError> {
-    let wrong = |wrong| OptionError::Volume {
-        option: "tmpfs",
-        text: text.to_owned(),
-        wrong,
-    };
+    let wrong = refused("tmpfs", text);
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
     let mut tmpfs = Tmpfs::default();
     let mut read_only = false;
@@ -112,13 +104,13 @@ pub fn tmpfs(text: &str) -> Result<Volume, OptionError> {
             ("exec", "") => tmpfs.is_executable = true,
             ("rw" | "noexec" | "nosuid" | "nodev", "") => {}
             ("size", value) => tmpfs.size = Some(size("tmpfs", value)?),
-            ("mode", value) => tmpfs.set_mode(value).map_err(wrong)?,
+            ("mode", value) => tmpfs.set_mode(value).map_err(&wrong)?,
             _ => return Err(wrong("the options are size=SIZE, mode=MODE, ro and exec")),
         }
     }
     Ok(Volume {
         source: tmpfs.source(),
-        target: destination(target).map_err(wrong)?,
+        target: destination(target).map_err(&wrong)?,
         read_only,
     })
 }
@@ -130,11 +122,7 @@ pub fn tmpfs(text: &str) -> Result<Volume, OptionError> {
 ///
 /// As for [`volume`], a key or a type that is not known, and a source that does not go with the type.
 pub fn mount(text: &str) -> Result<Volume, OptionError> {
-    let wrong = |wrong| OptionError::Volume {
-        option: "mount",
-        text: text.to_owned(),
-        wrong,
-    };
+    let wrong = refused("mount", text);
     let (mut kind, mut source, mut target) = ("volume", None, "");
     let mut tmpfs = Tmpfs::default();
     let mut read_only = false;
@@ -146,7 +134,7 @@ pub fn mount(text: &str) -> Result<Volume, OptionError> {
             ("readonly" | "ro", "" | "true" | "1") => read_only = true,
             ("readonly" | "ro", "false" | "0") => read_only = false,
             ("tmpfs-size", value) => tmpfs.size = Some(size("mount", value)?),
-            ("tmpfs-mode", value) => tmpfs.set_mode(value).map_err(wrong)?,
+            ("tmpfs-mode", value) => tmpfs.set_mode(value).map_err(&wrong)?,
             _ => {
                 return Err(wrong(
                     "the keys are type, src, dst, readonly, tmpfs-size and tmpfs-mode",
@@ -169,9 +157,18 @@ pub fn mount(text: &str) -> Result<Volume, OptionError> {
     };
     Ok(Volume {
         source,
-        target: destination(target).map_err(wrong)?,
+        target: destination(target).map_err(&wrong)?,
         read_only,
     })
+}
+
+/// Returns the error of a text of that option, by the mistake in the text.
+fn refused(option: &'static str, text: &str) -> impl Fn(&'static str) -> OptionError {
+    move |wrong| OptionError::Volume {
+        option,
+        text: text.to_owned(),
+        wrong,
+    }
 }
 
 /// The options of a file system in memory.
