@@ -3,7 +3,7 @@
 use super::{Config, parse};
 use crate::base::{paths::CONFIG_FILE, sys::read_named};
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -43,16 +43,13 @@ pub enum ConfigError {
 /// # Errors
 /// When another file does not exist, or the file cannot be read or has a mistake.
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
-    if path != Path::new(CONFIG_FILE) && is_missing(path) {
-        let path = path.to_owned();
-        return Err(ConfigError::Missing { path });
+    match read_there(path)? {
+        Some(config) => Ok(config),
+        None if path == Path::new(CONFIG_FILE) => Ok(Config::default()),
+        None => Err(ConfigError::Missing {
+            path: path.to_owned(),
+        }),
     }
-    read_if_there(path)
-}
-
-fn is_missing(path: &Path) -> bool {
-    let error = fs::metadata(path).err();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Reads the configuration file `path`; a file that does not exist has the defaults.
@@ -60,23 +57,30 @@ fn is_missing(path: &Path) -> bool {
 /// # Errors
 /// When the file exists and cannot be read or has a mistake.
 pub fn read_if_there(path: &Path) -> Result<Config, ConfigError> {
+    read_there(path).map(Option::unwrap_or_default)
+}
+
+/// Reads the configuration file `path`; `None` if the file does not exist.
+fn read_there(path: &Path) -> Result<Option<Config>, ConfigError> {
     let text = match read_named(path, MAX_TEXT) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Config::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
             let path = path.to_owned();
             return Err(ConfigError::Refused { path, source });
         }
     };
-    parse(&text).map_err(|mistake| ConfigError::Mistaken {
+    let config = parse(&text).map_err(|mistake| ConfigError::Mistaken {
         path: path.to_owned(),
         mistake,
-    })
+    })?;
+    Ok(Some(config))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_that_is_not_there_is_refused_if_it_was_named() {
