@@ -1,4 +1,4 @@
-//! Whose a mount namespace is: one group of namespaces must not take the time of the others.
+//! Groups of mount namespaces, by owner: one group must not take the time of the others.
 
 use crate::base::{
     mountinfo::Mount,

@@ -77,8 +77,8 @@ pub(super) struct Visits<T> {
     pub(super) unreached: usize,
 }
 
-/// What a visit sends back: the result of the work, `None` if there is no such namespace any more,
-/// and the answers of file systems.
+/// The message of a visit: the result of the work, `None` if there is no such namespace any more, and
+/// the answers of file systems.
 type Sent<T> = (Result<Option<T>, String>, BTreeMap<String, bool>);
 
 impl Round {

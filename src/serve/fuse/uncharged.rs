@@ -1,8 +1,7 @@
 //! The CPU time of a thread that no container was charged for yet.
 //!
 //! A thread takes a request from the kernel, wakes another thread or waits, answers, and takes the next one. All
-//! of that is work for the request: the call that takes the time of a request takes what the thread used since
-//! its request before.
+//! of that is work for the request: a request is charged with all that the thread used since the request before.
 
 use crate::base::{sys, units::Micros};
 use std::cell::Cell;
