@@ -136,6 +136,8 @@ fn a_keeper_has_one_thread_and_little_memory_of_its_own() {
     let keeper = daemon.process.id();
     let status = fs::read_to_string(format!("/proc/{keeper}/status")).unwrap();
     assert_eq!(field(&status, "Threads"), 1);
+    // The pages of a program that was just built are dirty until they are on the disk.
+    nix::unistd::sync();
     // Pages that the keeper shares with the daemon belong to the daemon.
     let memory = fs::read_to_string(format!("/proc/{keeper}/smaps_rollup")).unwrap();
     assert!(field(&memory, "Private_Dirty") <= 256, "{memory}");
@@ -239,6 +241,9 @@ fn a_daemon_with_stopped_threads_is_replaced_and_its_readers_are_answered() {
     }
 }
 
+/// The time that a tracer takes for each thread of a dead process.
+const SLOW_TRACER: Duration = Duration::from_millis(200);
+
 /// Stops the threads of a process whose names begin with `name`, until they are killed. Each thread stops by
 /// itself, as in a deadlock.
 fn stop_threads(pid: u32, name: &str) {
@@ -277,6 +282,8 @@ fn stop_threads(pid: u32, name: &str) {
                     break;
                 }
             }
+            // A slow tracer: the keeper has given the daemon up before the daemon can be reaped.
+            thread::sleep(SLOW_TRACER);
         }
     });
     are_stopped.recv().unwrap();

@@ -6,6 +6,7 @@
 //! new keeper from then on.
 
 mod backoff;
+mod exiting;
 mod watch;
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     serve::handover::{Channel, Descriptors, Message},
 };
 pub use backoff::Backoff;
+use exiting::Exiting;
 use nix::{
     sys::{
         signal::{SigSet, Signal},
@@ -78,6 +80,7 @@ pub fn keep(
     end_signals.thread_block()?;
     let signals = SignalFd::with_flags(&end_signals, SfdFlags::SFD_CLOEXEC)?;
     let mut descriptors = Descriptors::default();
+    let mut exiting = Exiting::default();
     let mut backoff = Backoff::default();
     let mut purpose = Purpose::Serve;
     // An adopted daemon has served.
@@ -86,17 +89,15 @@ pub fn keep(
         let start = Instant::now();
         let (pid, mut channel) = match adopted.take() {
             Some(adopted) => (adopted.pid, adopted.channel),
-            None => {
-                reap();
-                fork_daemon(&mut descriptors, purpose, &live)?
-            }
+            None => fork_daemon(&mut descriptors, purpose, &live)?,
         };
         let timeouts = Timeouts::new(watchdog, has_served);
         let mut watch = Watch::new(pid, &mut channel, &signals, timeouts)?;
-        let end = watch.until_end(&mut descriptors)?;
+        let end = watch.until_end(&mut descriptors, &mut exiting)?;
         let served_itself = watch.has_served;
         has_served |= served_itself;
         let status = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+        exiting.add(pid, status);
         match end {
             // The process may still be exiting, or may have been killed since.
             DaemonEnd::Left => return Ok(exit_status(status).unwrap_or(0)),
@@ -128,11 +129,6 @@ pub fn keep(
 /// serves on. The message stays in the channel for every successor that asks.
 fn announce_next(channel: &Channel) {
     let _ = channel.send(Message::ServesOn);
-}
-
-/// Reaps daemons that were still exiting when this keeper gave them up.
-fn reap() {
-    while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status.pid().is_some()) {}
 }
 
 fn fork_daemon(

@@ -1,5 +1,6 @@
 //! The watch over one daemon: messages, silence, and end.
 
+use super::exiting::Exiting;
 use crate::{
     base::sys::pidfd,
     serve::handover::{Channel, Descriptors, Message, Name, Received},
@@ -130,12 +131,17 @@ impl<'keeper> Watch<'keeper> {
     }
 
     /// Watches the daemon until it has ended. Each whole set of descriptors that the daemon sends
-    /// replaces `descriptors`.
+    /// replaces `descriptors`. Reaps daemons of before within a second of their end.
     ///
     /// # Errors
     /// The errors of `poll(2)`.
-    pub(super) fn until_end(&mut self, descriptors: &mut Descriptors) -> nix::Result<DaemonEnd> {
+    pub(super) fn until_end(
+        &mut self,
+        descriptors: &mut Descriptors,
+        exiting: &mut Exiting,
+    ) -> nix::Result<DaemonEnd> {
         loop {
+            exiting.reap();
             let Some(process) = &self.process else {
                 return Ok(self.conclude(descriptors));
             };
