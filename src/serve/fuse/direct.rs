@@ -111,13 +111,13 @@ impl Filesystem for Direct {
         reply: ReplyData,
     ) {
         let (this, work) = (self.clone(), work(Side::Direct, request, inode));
+        // sendfile and splice fill the page cache, which belongs to the inode: the next reader
+        // would get these bytes, though they may be another container's. After EINVAL, programs
+        // fall back to read.
+        if lock_owner.is_none() {
+            return self.0.run_at_once(work, || reply.error(Errno::EINVAL));
+        }
         self.0.run_fairly(work, move || {
-            // sendfile and splice fill the page cache, which belongs to the inode: the next reader
-            // would get these bytes, though they may be another container's. After EINVAL, programs
-            // fall back to read.
-            if lock_owner.is_none() {
-                return reply.error(Errno::EINVAL);
-            }
             match this.read_file(inode, handle, work.tid, offset) {
                 Ok(content) => reply.data(slice(&content, offset, size)),
                 Err(errno) => reply.error(errno),

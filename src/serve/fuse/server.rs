@@ -93,6 +93,19 @@ impl Server {
         GATE.pass(work, self.recorded(work, answered));
     }
 
+    /// Runs the handler of one request now, and charges its container. For a request during which the kernel
+    /// holds a lock that another container's request needs: a page that splice(2) fills is locked, and each
+    /// open of the inode waits for the page (`invalidate_inode_pages2` in `fuse_open`, `fs/fuse/file.c`).
+    /// `FOPEN_KEEP_CACHE` would avoid that, and is not permitted together with a backing file.
+    pub(super) fn run_at_once(&self, work: Work, handler: impl FnOnce()) {
+        let answered = || {
+            handler();
+            self.charge(work);
+            true
+        };
+        GATE.pass(work, self.recorded(work, answered));
+    }
+
     /// Runs a handler that returns whether it has answered the request.
     fn recorded(&self, work: Work, handler: impl FnOnce() -> bool) -> impl FnOnce(usize) {
         move |worker| {
