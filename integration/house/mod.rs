@@ -13,6 +13,7 @@ mod links;
 mod map;
 mod metrics;
 mod names;
+mod notices;
 mod pictures;
 mod purity;
 mod scope;
