@@ -553,6 +553,36 @@ fn with_a_read_only_usr_the_hook_is_below_etc_and_the_engine_reads_it() {
 }
 
 #[test]
+#[ignore = "needs root"]
+fn on_a_read_only_host_nothing_is_written_for_any_engine_and_one_line_says_so() {
+    let root = machine(&["podman", "dockerd", "lxc-start"], &[MOUNTS]);
+    fs::create_dir(root.path().join("etc")).unwrap();
+    let before = snapshot(&root);
+    let script = "for d in $D; do mount --bind \"$R/$d\" \"$R/$d\"; mount -o remount,bind,ro \"$R/$d\"; done; \
+                  exec \"$@\" --root \"$R\"";
+    for (read_only, engines) in [
+        ("etc", "podman docker"),
+        ("usr etc", "podman"),
+        ("usr", "podman lxc"),
+        ("usr var", "podman"),
+    ] {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-m", "sh", "-ec", script, "sh"]);
+        command.env("R", root.path()).env("D", read_only);
+        command.arg(plimsoll().get_program()).arg("install");
+        let output = command.args(engines.split(' ')).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.starts_with("plimsoll: cannot write /"), "{said}");
+        assert!(
+            said.ends_with(": Read-only file system (os error 30)\n"),
+            "{said}"
+        );
+        assert_eq!(snapshot(&root), before, "{read_only}");
+    }
+}
+
+#[test]
 fn criu_is_told_of_the_mounts_and_its_configuration_comes_back() {
     let before = "tcp-established\n";
     let root = machine(&["criu"], &[("etc/criu/default.conf", before)]);

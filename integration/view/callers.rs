@@ -503,6 +503,18 @@ fn a_container_starts_with_its_init_or_at_its_time_namespace() {
 }
 
 #[test]
+fn the_age_of_a_container_counts_a_suspend_between_its_start_and_the_hosts() {
+    // CLOCK_BOOTTIME counts the five seconds of the suspend, and CLOCK_MONOTONIC does not.
+    let files = Files::v2();
+    files.process(&Process {
+        namespaces: ["box", "box", "host", "box"],
+        ..init(5, "/box")
+    });
+    files.write("proc/5/timens_offsets", "monotonic -4 0\nboottime -9 0\n");
+    assert_eq!(files.birth_of(5), Birth::Offset(-9_000_000));
+}
+
+#[test]
 fn a_container_starts_with_its_init_though_a_launcher_waits_in_its_cgroup() {
     let files = Files::v1();
     files.process(&Process {

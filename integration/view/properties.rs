@@ -52,6 +52,7 @@ pub(super) fn machine() -> impl Strategy<Value = host::Meminfo> {
                 amount: Amount::Size(Bytes::from_kib(size.kib())),
             })
             .collect(),
+        ..host::Meminfo::default()
     })
 }
 

@@ -112,7 +112,7 @@ fn a_cgroup_file_that_cannot_be_read_or_makes_no_sense_is_answered_from_the_last
 fn swap_of_any_size_is_the_same_in_swaps_and_meminfo() {
     let captured = Captured::copy("v2-4cpu");
     let meminfo = fs::read_to_string(captured.path.join("proc/meminfo")).unwrap();
-    for kib in [95_367_432_u64, 100_000_000, 136_314_876, 9_999_999_999] {
+    for kib in [95_367_432_u64, 100_000_000, 136_314_876, 9_999_999_996] {
         let host: String = meminfo
             .lines()
             .map(|line| match line.split(':').next().unwrap() {

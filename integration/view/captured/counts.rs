@@ -101,6 +101,16 @@ fn kills_on_v1_are_those_of_the_oom_control() {
     assert_eq!(vmstat(&captured, "oom_kill "), 5);
 }
 
+#[test]
+fn allocations_that_met_a_limit_of_v1_are_stalls() {
+    let captured = Captured::copy("hybrid-v1");
+    let app = "sys/fs/cgroup/memory/stage/pod/app";
+    captured.write(&format!("{app}/memory.failcnt"), "116\n");
+    assert_eq!(vmstat(&captured, "allocstall_normal "), 116);
+    captured.write(&format!("{app}/memory.memsw.failcnt"), "4\n");
+    assert_eq!(vmstat(&captured, "allocstall_normal "), 120);
+}
+
 /// Gives the state to the tasks 258, 259 and 262, which run.
 fn in_state(state: &str) -> Captured {
     let captured = Captured::copy("v2-4cpu");

@@ -12,7 +12,7 @@ use proptest::{
 use std::collections::BTreeMap;
 
 /// Keys of `memory.stat` that lines of meminfo show.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 20] = [
     "anon",
     "file",
     "shmem",
@@ -29,7 +29,36 @@ const KEYS: [&str; 16] = [
     "pagetables",
     "anon_thp",
     "zswapped",
+    "file_dirty",
+    "file_writeback",
+    "percpu",
+    "zswap",
 ];
+
+/// Keys of `memory.stat` that the kernel counts in bytes; the others are whole pages.
+const IN_BYTES: [&str; 4] = ["slab_reclaimable", "slab_unreclaimable", "percpu", "zswap"];
+
+/// Lines of meminfo, each with the line of vmstat that counts its pages.
+const IN_BOTH: [(&str, &str); 16] = [
+    ("MemFree", "nr_free_pages"),
+    ("Active(anon)", "nr_active_anon"),
+    ("Inactive(anon)", "nr_inactive_anon"),
+    ("Active(file)", "nr_active_file"),
+    ("Inactive(file)", "nr_inactive_file"),
+    ("Unevictable", "nr_unevictable"),
+    ("AnonPages", "nr_anon_pages"),
+    ("Mapped", "nr_mapped"),
+    ("Shmem", "nr_shmem"),
+    ("SReclaimable", "nr_slab_reclaimable"),
+    ("SUnreclaim", "nr_slab_unreclaimable"),
+    ("PageTables", "nr_page_table_pages"),
+    ("Dirty", "nr_dirty"),
+    ("Writeback", "nr_writeback"),
+    ("SwapCached", "nr_swapcached"),
+    ("SecPageTables", "nr_sec_page_table_pages"),
+];
+
+const PAGE: u64 = 4096;
 
 /// A state of a container's memory, in bytes.
 #[derive(Debug, Clone)]
@@ -51,12 +80,21 @@ fn state() -> impl Strategy<Value = State> {
         0u64..4096,
     )
         .prop_map(|(counts, sizes, swap, is_granted, pool)| State {
-            counts,
-            sizes: sizes.map(|size| u64::from(size) * 3),
-            swap: swap.map(u64::from),
+            counts: in_pages(counts),
+            sizes: sizes.map(|size| u64::from(size) / PAGE * PAGE * 3),
+            swap: swap.map(|size| u64::from(size) / PAGE * PAGE),
             is_granted,
             pool,
         })
+}
+
+/// Rounds the counts of pages to whole pages, and leaves those of bytes.
+fn in_pages(counts: Vec<u64>) -> Vec<u64> {
+    let whole = |(key, count): (&&str, u64)| match IN_BYTES.contains(key) {
+        true => count,
+        false => count / PAGE * PAGE,
+    };
+    KEYS.iter().zip(counts).map(whole).collect()
 }
 
 fn write(captured: &Captured, app: &str, state: &State) {
@@ -68,7 +106,10 @@ fn write(captured: &Captured, app: &str, state: &State) {
     let nodes: String = KEYS
         .iter()
         .zip(&state.counts)
-        .map(|(key, count)| format!("{key} N0={} N1={}\n", count / 3, count - count / 3))
+        .map(|(key, count)| {
+            let first = count / PAGE / 3 * PAGE;
+            format!("{key} N0={first} N1={}\n", count - first)
+        })
         .collect();
     let [current, max, high, huge, in_use] = state.sizes;
     let huge = if state.is_granted {
@@ -146,7 +187,7 @@ fn the_lines_of_meminfo_add_up() {
         prop_assert_eq!(of("Inactive"), of("Inactive(anon)") + of("Inactive(file)"));
         let pages = vmstat(captured, "nr_file_pages ");
         let file = of("Cached") + of("SwapCached") + of("Buffers");
-        prop_assert!((pages * 4..pages * 4 + 4).contains(&file));
+        prop_assert_eq!(pages * 4, file);
         prop_assert!(of("Shmem") <= of("Cached"));
         prop_assert!(of("MemFree") <= of("MemAvailable") && of("MemAvailable") <= of("MemTotal"));
         prop_assert_eq!(of("Hugetlb"), of("HugePages_Total") * of("Hugepagesize"));
@@ -161,8 +202,45 @@ fn the_lines_of_meminfo_add_up() {
         let cache = of("Cached") + of("SReclaimable") + of("Buffers");
         let taken = of("MemFree") + cache + of("Hugetlb");
         prop_assert!(of("MemFree") == 0 || taken <= of("MemTotal"));
+        are_whole_pages(&view)?;
+        let counts = counts(&captured.read(File::Vmstat));
+        are_the_same(&view, &counts)?;
+        let pending = counts["nr_dirty"] + counts["nr_writeback"];
+        prop_assert_eq!(counts["nr_zone_write_pending"], pending);
         Ok(())
     });
+}
+
+/// Verifies that each size is a number of whole pages, as all of a kernel's but these are.
+fn are_whole_pages(view: &BTreeMap<String, u64>) -> Result<(), TestCaseError> {
+    for (name, value) in view {
+        let is_other = name.starts_with("HugePages_")
+            || name.starts_with("DirectMap")
+            || ["VmallocTotal", "KernelStack"].contains(&name.as_str());
+        prop_assert!(is_other || value % 4 == 0, "{}: {} kB", name, value);
+    }
+    Ok(())
+}
+
+/// Verifies that vmstat counts the pages of the lines of meminfo.
+fn are_the_same(
+    view: &BTreeMap<String, u64>,
+    counts: &BTreeMap<String, u64>,
+) -> Result<(), TestCaseError> {
+    for (line, count) in IN_BOTH {
+        if let (Some(kib), Some(pages)) = (view.get(line), counts.get(count)) {
+            prop_assert_eq!(*kib, pages * 4, "{} and {}", line, count);
+        }
+    }
+    Ok(())
+}
+
+fn counts(text: &str) -> BTreeMap<String, u64> {
+    let count = |line: &str| {
+        let (name, count) = line.split_once(' ')?;
+        Some((name.to_owned(), count.parse().ok()?))
+    };
+    text.lines().filter_map(count).collect()
 }
 
 #[test]
@@ -185,6 +263,7 @@ fn the_lines_of_the_nodes_add_up_to_the_machines() {
                 node["Inactive(anon)"] + node["Inactive(file)"]
             );
             prop_assert_eq!(node["Slab"], node["SReclaimable"] + node["SUnreclaim"]);
+            are_whole_pages(node)?;
         }
         let pages: u64 = nodes.iter().map(|node| node["FilePages"]).sum();
         prop_assert_eq!(pages, view["Cached"] + view["SwapCached"] + view["Buffers"]);
@@ -194,13 +273,6 @@ fn the_lines_of_the_nodes_add_up_to_the_machines() {
 
 #[test]
 fn the_counts_of_the_nodes_add_up_to_vmstat() {
-    let counts = |text: &str| -> BTreeMap<String, u64> {
-        let count = |line: &str| {
-            let (name, count) = line.split_once(' ')?;
-            Some((name.to_owned(), count.parse().ok()?))
-        };
-        text.lines().filter_map(count).collect()
-    };
     in_every_state("big-128cpu", |captured| {
         // A node has the names of zones, of NUMA and of nodes.
         let host = std::fs::read_to_string(captured.path.join("proc/vmstat")).unwrap();
@@ -224,6 +296,9 @@ fn the_counts_of_the_nodes_add_up_to_vmstat() {
             counts(&String::from_utf8(read.unwrap()).unwrap())
         });
         prop_assert!(nodes[0].len() == own.len() && own.len() > 50);
+        for (view, counts) in self::nodes(captured).iter().zip(&nodes) {
+            are_the_same(view, counts)?;
+        }
         for (name, count) in &nodes[0] {
             prop_assert_eq!(count + nodes[1][name], whole[name], "{}", name);
         }

@@ -70,8 +70,8 @@ fn stat(root: &Dir, level: &Path) -> Result<MemoryUse, ReadError> {
 }
 
 /// Reads the counts in `memory.stat` of the cgroup at `path` that include descendants, by their names
-/// in v2, and the processes of the cgroup itself that were killed for lack of memory. `pgpgin` and
-/// `pgpgout` are left out: v1 counts charged pages under these names.
+/// in v2, the processes of the cgroup itself that were killed for lack of memory, and the allocations
+/// that met its limit. `pgpgin` and `pgpgout` are left out: v1 counts charged pages under these names.
 pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)>, ReadError> {
     let text = optional(root, &path.join(v1(Fact::MemoryStat)))?.unwrap_or_default();
     let total = parse::flat(&text).filter_map(|(name, count)| {
@@ -81,7 +81,16 @@ pub(super) fn memory_counts(root: &Dir, path: &Path) -> Result<Vec<(String, u64)
     let control = optional(root, &path.join("memory.oom_control"))?.unwrap_or_default();
     let killed = parse::flat(&control).filter(|(name, _)| *name == "oom_kill");
     let killed = killed.map(|(name, count)| (name.to_owned(), count));
-    Ok(total.chain(killed).collect())
+    // v1 counts for both limits what `max` of memory.events counts for one.
+    let mut met = None;
+    for file in ["memory.failcnt", "memory.memsw.failcnt"] {
+        let text = optional(root, &path.join(file))?.unwrap_or_default();
+        if let Some(count) = parse::number(&text) {
+            met = Some(met.unwrap_or(0u64).saturating_add(count));
+        }
+    }
+    let met = met.map(|count| ("max".to_owned(), count));
+    Ok(total.chain(killed).chain(met).collect())
 }
 
 /// Reads the requests of the cgroup at `path` and its descendants to block devices.

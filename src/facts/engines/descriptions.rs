@@ -200,8 +200,7 @@ impl Descriptions {
         let root = places.root();
         let task = names::task(places, id).map(|task| task.directory);
         let storages = places.podman(cgroup).flat_map(names::drivers);
-        let run = root.join("run/containers/storage/overlay-containers");
-        let stored = storages.chain([run]);
+        let stored = storages.chain(places.run());
         let stored = stored.map(|storage| storage.join(id).join("userdata"));
         let runc: Option<RuncState> = read(&root.join(format!("run/runc/{id}/state.json")));
         let crun: Option<CrunStatus> = read(&root.join(format!("run/crun/{id}/status")));

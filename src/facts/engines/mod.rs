@@ -10,7 +10,7 @@
 //! | podman | `overlay-containers/containers.json` below the storage |
 //! | containerd (CRI, nerdctl) | `io.containerd.runtime.v2.task/NAMESPACE/ID/config.json` below the state directory |
 //! | containerd (ctr) | the id; its cgroup is `NAMESPACE/ID` |
-//! | CRI-O | `/run/containers/storage/overlay-containers/ID/userdata/config.json` |
+//! | CRI-O | `overlay-containers/ID/userdata/config.json` below `/run/containers/storage` or the `runroot` |
 //! | LXC | the id; on Proxmox VE also the host name in `/etc/pve/lxc/ID.conf` |
 //! | Incus | as LXC, where `/var/lib/incus/containers/NAME` is; `PROJECT_NAME` is also called `NAME` |
 //! | others | the id |
@@ -30,6 +30,7 @@ mod services;
 #[rustfmt::skip] // One row a line.
 mod shape_table;
 mod shapes;
+mod stored;
 mod strangers;
 mod table;
 

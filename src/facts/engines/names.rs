@@ -2,8 +2,9 @@
 
 use super::{
     configuration::Annotations,
-    places::{Places, is_name, open, text},
+    places::{Places, is_name},
     shapes::{Label, is_long},
+    stored::{open, text},
     table::Engine,
 };
 use crate::base::tolerant::{self, Tolerant, understood};
@@ -122,9 +123,8 @@ fn own_name(places: &Places, label: &Label, cgroup: &str) -> Option<String> {
     Some(match label.engine {
         Engine::Docker => docker(places, id, cgroup)?.name()?,
         Engine::Crio => {
-            let path =
-                format!("run/containers/storage/overlay-containers/{id}/userdata/config.json");
-            configured_name(&places.root().join(path))?
+            let mut kept = places.run();
+            kept.find_map(|run| configured_name(&run.join(id).join("userdata/config.json")))?
         }
         Engine::Lxc => {
             let settings = text(&places.root().join(format!("etc/pve/lxc/{id}.conf")));
@@ -147,7 +147,6 @@ pub(super) fn of_keeper(places: &Places, label: Label, cgroup: &str) -> Label {
         Engine::Lxc => return lxc(places, label),
         Engine::Containerd | Engine::Other if is_long(&label.id) => {
             let id = &label.id;
-            let stored = |path: &str| places.root().join(path).join(id).is_dir();
             if places.docker(id, cgroup).any(|path| path.is_dir()) {
                 Engine::Docker
             } else if let Some(task) = task(places, id) {
@@ -155,7 +154,7 @@ pub(super) fn of_keeper(places: &Places, label: Label, cgroup: &str) -> Label {
                     DOCKERS_NAMESPACE => Engine::Docker,
                     _ => Engine::Containerd,
                 }
-            } else if stored("run/containers/storage/overlay-containers") {
+            } else if places.run().any(|run| run.join(id).is_dir()) {
                 match cgroup.contains("kubepods") {
                     true => Engine::Crio,
                     false => Engine::Podman,
@@ -318,7 +317,7 @@ struct Configuration {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::places::MAX_FILE, *};
+    use super::{super::stored::MAX_FILE, *};
     use crate::base::tolerant::ODD_VALUES;
     use std::fs;
 
@@ -571,6 +570,33 @@ mod tests {
         let name = |engine| names.name(&label(engine, ID), "/");
         assert_eq!(name(Engine::Docker).as_deref(), Some("web"));
         assert_eq!(name(Engine::Podman).as_deref(), Some("db"));
+    }
+
+    #[test]
+    fn a_directory_that_a_flag_of_the_service_names_is_followed() {
+        for (flags, docker) in [
+            ("--data-root=/srv/docker", "srv/docker"),
+            ("--config-file /srv/d.json", "srv/other"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let put = |path: &str, text: &str| file(root.path(), path, text);
+            let units = "etc/systemd/system";
+            let line = format!("[Service]\nExecStart=/usr/bin/dockerd {flags}\n");
+            put(&format!("{units}/docker.service"), &line);
+            put("srv/d.json", r#"{"data-root":"/srv/other"}"#);
+            let stored = format!("{docker}/containers/{ID}/config.v2.json");
+            put(&stored, r#"{"Name":"/web"}"#);
+            let line = "[Service]\nExecStart=/usr/bin/crio --runroot /srv/run\n";
+            put(&format!("{units}/crio.service"), line);
+            let stored = format!("srv/run/overlay-containers/{ID}/userdata/config.json");
+            let names = r#"{"annotations":{"io.kubernetes.pod.namespace":"kube-system","io.kubernetes.pod.name":"dns","io.kubernetes.container.name":"coredns"}}"#;
+            put(&stored, names);
+            let names = Names::of(Places::of(root.path()));
+            let name = |engine| names.name(&label(engine, ID), "/");
+            assert_eq!(name(Engine::Docker).as_deref(), Some("web"));
+            let name = name(Engine::Crio);
+            assert_eq!(name.as_deref(), Some("kube-system/dns/coredns"));
+        }
     }
 
     #[test]

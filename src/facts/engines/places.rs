@@ -1,16 +1,13 @@
 //! The directories in which engines keep the data of their containers.
 
-use crate::base::{sys, tolerant::Tolerant};
-use serde::Deserialize;
-use std::{
-    fs::OpenOptions,
-    io::{self, BufReader, Read},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+use super::{
+    services::{CommandLines, Flag},
+    stored::text,
+    table::Engine,
 };
-
-/// The bytes that are read of a file of an engine; a longer one is not understood.
-pub(super) const MAX_FILE: u64 = 64 << 20;
+use crate::base::tolerant::Tolerant;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
 
 /// Data directories of Docker: Debian's and Docker's packages, Canonical's snap, balenaEngine.
 const DOCKER: [&str; 3] = [
@@ -39,8 +36,10 @@ pub(super) struct Places {
     root: PathBuf,
     /// The data directories of the Docker that runs for all users.
     docker: Vec<PathBuf>,
-    /// The storage of root's Podman.
+    /// The storage of root's Podman and of CRI-O.
     podman: Vec<PathBuf>,
+    /// The directories in which Podman and CRI-O keep the containers that run.
+    run: Vec<PathBuf>,
     /// `/etc/passwd`.
     users: String,
 }
@@ -49,17 +48,28 @@ impl Places {
     /// Reads the settings of the engines below the machine's root directory.
     pub(super) fn of(root: &Path) -> Places {
         let mut docker: Vec<PathBuf> = DOCKER.map(|path| root.join(path)).into();
-        let settings = text(&root.join("etc/docker/daemon.json"));
+        let moved = flag(root, Engine::Docker, &["data-root", "graph", "g"]);
+        docker.extend(moved.map(|flag| below(root, Path::new(&flag.value))));
+        let file = flag(root, Engine::Docker, &["config-file"]);
+        let file = file.map_or("/etc/docker/daemon.json".to_owned(), |flag| flag.value);
+        let settings = text(&below(root, Path::new(&file)));
         let settings: Option<DockerSettings> = serde_json::from_str(&settings).ok();
         let moved = settings.and_then(|settings| settings.data_root.0.or(settings.graph.0));
         docker.extend(moved.map(|path| below(root, &path)));
         let mut podman = vec![root.join("var/lib/containers/storage")];
         let settings = text(&root.join("etc/containers/storage.conf"));
-        podman.extend(graphroot(&settings).map(|path| below(root, &path)));
+        podman.extend(named_in(&settings, "graphroot").map(|path| below(root, &path)));
+        let moved = flag(root, Engine::Crio, &["root", "r"]);
+        podman.extend(moved.map(|flag| below(root, Path::new(&flag.value))));
+        let mut run = vec![root.join("run/containers/storage")];
+        run.extend(named_in(&settings, "runroot").map(|path| below(root, &path)));
+        let moved = flag(root, Engine::Crio, &["runroot"]);
+        run.extend(moved.map(|flag| below(root, Path::new(&flag.value))));
         Places {
             root: root.to_owned(),
             docker,
             podman,
+            run,
             users: text(&root.join("etc/passwd")),
         }
     }
@@ -89,6 +99,12 @@ impl Places {
             .home(cgroup)
             .map(|home| home.join(".local/share/containers/storage"));
         self.podman.iter().cloned().chain(own)
+    }
+
+    /// Returns the directories in which root's Podman and CRI-O keep a directory for each container that
+    /// runs.
+    pub(super) fn run(&self) -> impl Iterator<Item = PathBuf> {
+        self.run.iter().map(|run| run.join("overlay-containers"))
     }
 
     /// Returns the data directories of the nerdctl whose container is at `cgroup`.
@@ -135,38 +151,21 @@ fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Returns the directory in the settings of Podman's storage.
-fn graphroot(settings: &str) -> Option<PathBuf> {
+/// Returns the flag with which the service of an engine starts next.
+fn flag(root: &Path, engine: Engine, names: &[&str]) -> Option<Flag> {
+    let mut packages = engine.packages();
+    packages.find_map(|package| CommandLines::of_next_start(root, package).flag(names))
+}
+
+/// Returns the directory of that name in the settings of Podman's and CRI-O's storage.
+fn named_in(settings: &str, name: &str) -> Option<PathBuf> {
     let settings: toml::Table = settings.parse().ok()?;
-    Some(settings.get("storage")?.get("graphroot")?.as_str()?.into())
+    Some(settings.get("storage")?.get(name)?.as_str()?.into())
 }
 
 /// Returns whether a name is one part of a path.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains('/')
-}
-
-/// Returns the text of a file; an empty one if the file cannot be read. Bytes that are no UTF-8 are
-/// replaced.
-pub(super) fn text(path: &Path) -> String {
-    let mut content = Vec::new();
-    match open(path).and_then(|mut file| file.read_to_end(&mut content)) {
-        Ok(_) => sys::text(content),
-        Err(_) => String::new(),
-    }
-}
-
-/// Opens a regular file to be read once. Users may own the file, and make it a pipe: the opening
-/// does not wait, and a file of another kind is refused.
-pub(super) fn open(path: &Path) -> io::Result<impl Read + use<>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(BufReader::new(file.take(MAX_FILE))),
-        false => Err(io::Error::from(io::ErrorKind::InvalidInput)),
-    }
 }
 
 #[derive(Default, Deserialize)]
@@ -203,10 +202,10 @@ mod tests {
         }
         let odd =
             "[storage]\ngraphroot = \"/srv\"\ndriver = 7\n[storage.options]\nsize = [1, \"a\"]\n";
-        assert_eq!(graphroot(odd), Some("/srv".into()));
-        assert_eq!(graphroot("[storage]\ngraphroot = 7\n"), None);
-        assert_eq!(graphroot("storage = []\n"), None);
+        assert_eq!(named_in(odd, "graphroot"), Some("/srv".into()));
+        assert_eq!(named_in("[storage]\ngraphroot = 7\n", "graphroot"), None);
+        assert_eq!(named_in("storage = []\n", "graphroot"), None);
         let deep = format!("x = {}", "[".repeat(1 << 20));
-        assert_eq!(graphroot(&deep), None);
+        assert_eq!(named_in(&deep, "graphroot"), None);
     }
 }

@@ -3,9 +3,10 @@
 
 use super::{
     names::{self, DOCKERS_NAMESPACE, Names},
-    places::{Places, is_name, text},
+    places::{Places, is_name},
     services::CommandLines,
     shapes::{Label, is_long},
+    stored::text,
     table::{Engine, EnginePackage},
 };
 use crate::base::tolerant::Tolerant;

@@ -2,7 +2,7 @@
 //! of variables, files of options where there is no unit, and the processes that run.
 
 use super::{
-    places::text,
+    stored::text,
     table::{Engine, EnginePackage},
 };
 use std::{
@@ -49,15 +49,23 @@ impl CommandLines {
     /// of the next start, then that of a process which runs.
     #[must_use]
     pub fn of(root: &Path, package: &EnginePackage) -> CommandLines {
+        let mut lines = CommandLines::of_next_start(root, package);
+        if service(package.engine).is_some() {
+            lines.0.extend(running(root, package.program));
+        }
+        lines
+    }
+
+    /// Reads the command line of the next start of the engine's service, and looks at no process.
+    #[must_use]
+    pub fn of_next_start(root: &Path, package: &EnginePackage) -> CommandLines {
         let Some(service) = service(package.engine) else {
             return CommandLines::default();
         };
-        let mut lines = match unit(root, service) {
+        CommandLines(match unit(root, service) {
             Some(line) => vec![line],
             None => options(root, service),
-        };
-        lines.extend(running(root, package.program));
-        CommandLines(lines)
+        })
     }
 
     /// Returns the first of these flags, given without hyphens, of the first command line that has

@@ -12,6 +12,8 @@ use crate::base::units::{Bytes, CpuId, CpuSet, Micros, NodeId, NodeSet};
 pub struct Meminfo {
     /// The lines.
     pub lines: Vec<MeminfoLine>,
+    /// Size of a page of memory; zero where it is not known.
+    pub page: Bytes,
 }
 
 /// A line of `/proc/meminfo`.
@@ -53,6 +55,15 @@ impl Meminfo {
                 Amount::Size(size) => size,
                 Amount::Count(_) => Bytes::ZERO,
             })
+    }
+
+    /// Rounds down to whole pages, in which the kernel counts the memory of a machine.
+    #[must_use]
+    pub fn whole_pages(&self, size: Bytes) -> Bytes {
+        match self.page {
+            Bytes::ZERO => size,
+            page => Bytes(size.0 - size.0 % page.0),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::iter;
 pub fn meminfo(text: &str) -> Meminfo {
     Meminfo {
         lines: text.lines().filter_map(meminfo_line).collect(),
+        ..Meminfo::default()
     }
 }
 
@@ -41,6 +42,7 @@ pub fn node_meminfo(text: &str) -> Meminfo {
     });
     Meminfo {
         lines: lines.collect(),
+        ..Meminfo::default()
     }
 }
 

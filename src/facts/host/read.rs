@@ -2,7 +2,7 @@
 
 use super::{Cpuinfo, Disk, Meminfo, Node, NodeLists, Stat, TaskStat, Vmstat, parse};
 use crate::base::{
-    sys::{Budget, Dir, ReadError, Records},
+    sys::{self, Budget, Dir, ReadError, Records},
     units::{Bytes, CpuSet, Id, IdSet, NodeId, Pid, Tid},
 };
 use std::path::{Path, PathBuf};
@@ -76,7 +76,11 @@ impl Machine {
     /// # Errors
     /// When the file cannot be read.
     pub fn meminfo(&self) -> Result<Meminfo, ReadError> {
-        self.fact("meminfo").map(|text| parse::meminfo(&text))
+        let text = self.fact("meminfo")?;
+        Ok(Meminfo {
+            page: sys::page_size(),
+            ..parse::meminfo(&text)
+        })
     }
 
     /// Reads `/proc/stat`.
@@ -253,7 +257,10 @@ impl Machine {
     /// When the file cannot be read.
     pub fn node_meminfo(&self, node: NodeId) -> Result<Meminfo, ReadError> {
         let text = self.text(&format!("{NODES}/node{}/meminfo", node.0))?;
-        Ok(parse::node_meminfo(&text))
+        Ok(Meminfo {
+            page: sys::page_size(),
+            ..parse::node_meminfo(&text)
+        })
     }
 
     /// Reads the names in `vmstat` in the directory of a memory node.

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{AccessFlags, access};
+use nix::{
+    errno::Errno,
+    unistd::{AccessFlags, access},
+};
 use similar::TextDiff;
 
 use super::InstallError;
@@ -121,9 +124,17 @@ pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
 
 /// Returns whether files can be made in the directory, which is made first if it is not there.
 pub(super) fn can_write(root: &Path, directory: &Path) -> bool {
+    writable(root, directory).is_ok()
+}
+
+/// Checks that files can be made in the directory, which is made first if it is not there.
+///
+/// # Errors
+/// EROFS on a read-only file system; the other errors of `access(2)`.
+pub(super) fn writable(root: &Path, directory: &Path) -> nix::Result<()> {
     let mut all = directory.ancestors().map(|path| below(root, path));
-    let there = all.find(|path| path.exists());
-    there.is_some_and(|path| access(&path, AccessFlags::W_OK).is_ok())
+    let there = all.find(|path| path.exists()).ok_or(Errno::ENOENT)?;
+    access(&there, AccessFlags::W_OK)
 }
 
 /// Reads the content of a file of that kind below that root; `None` if the file is not there.

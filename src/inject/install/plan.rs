@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Alias, Change, InstallError, Installable, TargetHost, change, record::FileRecord,
+    Alias, Change, InstallError, Installable, TargetHost, change,
+    record::{self, FileRecord},
     setup_file::SetUpFile,
 };
 
@@ -280,13 +281,39 @@ impl Removal<'_> {
     }
 }
 
+/// Checks that the changed files of a plan and their records can be written: an engine must not be set
+/// up by half, nor the first of several engines alone.
+///
+/// # Errors
+/// [`InstallError::Write`] at the first one that cannot.
+fn check_writable(host: &TargetHost, plan: &Plan) -> Result<(), InstallError> {
+    for (change, step) in plan.changes.iter().zip(&plan.steps) {
+        if !change.is_needed() {
+            continue;
+        }
+        if !matches!(step, RecordStep::Nothing) {
+            record::check_writable(&host.root, &change.path)?;
+        }
+        let directory = change.path.parent().unwrap_or(&host.root);
+        change::writable(&host.root, directory).map_err(|error| InstallError::Write {
+            path: change.path.clone(),
+            source: error.into(),
+        })?;
+    }
+    Ok(())
+}
+
 /// Carries the plans out.
 ///
 /// # Errors
 ///
-/// [`InstallError::Write`] at the first file that cannot be written. The files before that one are
+/// [`InstallError::Write`] at the first file that cannot be written. Nothing is written where a file or
+/// its record lies on a read-only file system. After another error the files before that one are
 /// changed, and `uninstall` finds them.
 pub fn carry_out(host: &TargetHost, plans: &[Plan]) -> Result<(), InstallError> {
+    for plan in plans {
+        check_writable(host, plan)?;
+    }
     for plan in plans {
         for (change, step) in plan.changes.iter().zip(&plan.steps) {
             // The record comes first: `uninstall` could not find an unrecorded change.

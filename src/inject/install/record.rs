@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     InstallError,
-    change::{FileKind, below},
+    change::{FileKind, below, writable},
 };
 use crate::base::{paths::INSTALL_RECORDS, sys};
 
@@ -35,6 +35,19 @@ fn file(path: &Path) -> PathBuf {
     let name = path.to_string_lossy();
     let name = name.trim_start_matches('/').replace('-', "\\x2d");
     Path::new(INSTALL_RECORDS).join(format!("{}.json", name.replace('/', "-")))
+}
+
+/// Checks that the record of that file can be written below that root.
+///
+/// # Errors
+/// [`InstallError::Write`].
+pub(super) fn check_writable(root: &Path, path: &Path) -> Result<(), InstallError> {
+    let file = file(path);
+    let directory = file.parent().unwrap_or(root);
+    writable(root, directory).map_err(|error| InstallError::Write {
+        source: error.into(),
+        path: file,
+    })
 }
 
 impl FileRecord {

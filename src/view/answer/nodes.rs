@@ -6,7 +6,7 @@
 use super::{answers::Answers, error::AnswerError, state::NodeParts};
 use crate::{
     base::{
-        sys::ReadError,
+        sys::{self, ReadError},
         units::{Bytes, Micros, NodeId, NodeSet},
     },
     facts::{cgroup::MemoryUse, container::Container},
@@ -59,7 +59,7 @@ impl Answers {
             None => {
                 let shares = self.node_shares(memory, container)?;
                 let meminfo = self.meminfo(container)?;
-                let parts = Arc::new(NodeVmstat::new(&whole, &meminfo, &shares));
+                let parts = Arc::new(NodeVmstat::new(&whole, &meminfo, &shares, sys::page_size()));
                 self.node_parts(container, |state| state.vmstat = Some(Arc::clone(&parts)))?;
                 parts
             }

@@ -3,7 +3,8 @@
 //! | column | meaning |
 //! |---|---|
 //! | reads, writes, discards completed; sectors of each | requests of the cgroup, over all partitions of the device |
-//! | merged, milliseconds, in flight, flushes | 0: no cgroup counts them |
+//! | merged, milliseconds, in flight | 0: no cgroup counts them; on v1 the scheduler BFQ does, in kernels that are built to debug it |
+//! | flushes | 0: the kernel counts no flush to a cgroup |
 
 use crate::facts::{cgroup::DeviceUse, host};
 use std::collections::HashMap;

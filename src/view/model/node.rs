@@ -1,7 +1,8 @@
 //! Pure. The memory of one node that a container sees: the node's part of the container's
 //! `/proc/meminfo` and `/proc/vmstat`.
 //!
-//! The parts of all nodes add up to the line in `/proc/meminfo`, in whole KiB.
+//! The parts of all nodes add up to the line in `/proc/meminfo`. Each part is a number of whole pages, so
+//! that it agrees with the count in `vmstat`; the first node has what is left of a line without whole pages.
 //!
 //! | line | whole amount | divided by |
 //! |---|---|---|
@@ -83,7 +84,7 @@ impl NodeMeminfo {
     pub fn new(whole: &Meminfo, shares: &[NodeShare], host: &host::Meminfo) -> NodeMeminfo {
         let parts = |line: &MeminfoLine| {
             let parts = match line.amount {
-                Amount::Size(_) => size_parts(&line.name, whole, shares),
+                Amount::Size(_) => size_parts(&line.name, whole, shares, host.page),
                 Amount::Count(_) => {
                     parted(number(whole, &line.name), shares, |share| share.size.kib())
                 }
@@ -113,10 +114,15 @@ impl NodeMeminfo {
 
 impl NodeVmstat {
     /// Divides the container's `/proc/vmstat`, `whole`, among the nodes. `meminfo` is the container's
-    /// `/proc/meminfo`.
+    /// `/proc/meminfo`, and `page` the size of a page.
     #[must_use]
-    pub fn new(whole: &[(String, u64)], meminfo: &Meminfo, shares: &[NodeShare]) -> NodeVmstat {
-        let free = size_parts("MemFree", meminfo, shares);
+    pub fn new(
+        whole: &[(String, u64)],
+        meminfo: &Meminfo,
+        shares: &[NodeShare],
+        page: Bytes,
+    ) -> NodeVmstat {
+        let free = size_parts("MemFree", meminfo, shares, page);
         let parts = |(name, count): &(String, u64)| {
             let parts = match VmstatSource::of(name) {
                 VmstatSource::Free if free.iter().any(|free| *free > 0) => divided(*count, &free),
@@ -138,19 +144,28 @@ impl NodeVmstat {
 }
 
 /// Returns the KiB of the line with that name on each node.
-fn size_parts(name: &str, whole: &Meminfo, shares: &[NodeShare]) -> Vec<u64> {
+fn size_parts(name: &str, whole: &Meminfo, shares: &[NodeShare], page: Bytes) -> Vec<u64> {
+    let parted = |kib: u64, weight: &dyn Fn(&NodeShare) -> Bytes| {
+        let page = page.kib().max(1);
+        let pages = parted(kib / page, shares, |share| weight(share).kib());
+        let mut parts: Vec<u64> = pages.into_iter().map(|pages| pages * page).collect();
+        if let Some(first) = parts.first_mut() {
+            *first += kib % page;
+        }
+        parts
+    };
     let line = |name: &str| {
         let keys = MeminfoSource::of(name).keys();
-        parted(number(whole, name), shares, |share| like(keys, share).kib())
+        parted(number(whole, name), &|share| like(keys, share))
     };
     let added = |first: &str, second: &str| {
         let pairs = line(first).into_iter().zip(line(second));
         pairs.map(|(first, second)| first + second).collect()
     };
-    let totals = || parted(number(whole, "MemTotal"), shares, |share| share.size.kib());
+    let totals = || parted(number(whole, "MemTotal"), &|share| share.size);
     let used = || {
         let used = number(whole, "MemTotal").saturating_sub(number(whole, "MemFree"));
-        let parts = parted(used, shares, |share| total_use(share).kib());
+        let parts = parted(used, &total_use);
         capped(&parts, &totals())
     };
     match name {
@@ -168,7 +183,7 @@ fn size_parts(name: &str, whole: &Meminfo, shares: &[NodeShare]) -> Vec<u64> {
         "FilePages" => {
             let names = ["Cached", "SwapCached", "Buffers"];
             let pages = names.map(|name| number(whole, name)).iter().sum();
-            parted(pages, shares, |share| share.usage.file.kib())
+            parted(pages, &|share| share.usage.file)
         }
         name => line(name),
     }
@@ -283,7 +298,7 @@ mod tests {
             .map(|(name, count)| ((*name).to_owned(), count))
             .collect();
         let shares = [share(0, 500, 80, 10), share(1, 500, 0, 0)];
-        let parts = NodeVmstat::new(&whole, &self::whole(), &shares);
+        let parts = NodeVmstat::new(&whole, &self::whole(), &shares, Bytes::ZERO);
         let host =
             parse::vmstat("nr_free_pages 7\nnr_anon_pages 7\nnuma_hit 7\nnr_future 7\nother 7\n");
         let of = |id: u32| -> Vec<u64> {

@@ -2,13 +2,13 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `nr_free_pages` | `MemFree` in pages |
+//! | `nr_free_pages`, `nr_shmem`, `nr_swapcached` | `MemFree`, `Shmem`, `SwapCached` in pages |
 //! | `nr_anon_pages`, `nr_dirty`, `nr_slab_*`, ... | `memory.stat` of the container's own cgroup in pages |
 //! | `nr_*_hugepages`, `nr_anon_transparent_hugepages` | the same in transparent huge pages |
 //! | `nr_hugetlb` | the huge pages of the default size that the container uses, in pages |
 //! | `pgpgin`, `pgpgout` | KiB that the container read from and wrote to block devices |
 //! | `oom_kill` | `oom_kill` of `memory.events` (v1: of `memory.oom_control`, without descendants) |
-//! | `allocstall_normal` | `max` and `high` of `memory.events`: the allocations that a limit made reclaim memory first |
+//! | `allocstall_normal` | `max` and `high` of `memory.events`: the allocations that a limit made reclaim memory first (v1: `memory.failcnt` and `memory.memsw.failcnt`) |
 //! | `pgscan_direct`, `pgsteal_direct` | the counter of that name; before Linux 6.1 `pgscan`, `pgsteal`, since a limit makes the allocating task reclaim |
 //! | `pswpin` | the counter of that name; before Linux 6.13 `workingset_refault_anon`, the pages that came back from the swap |
 //! | lines with the name of a counter in `memory.stat` (`pgfault`, `workingset_*`, `pgsteal_*`, `thp_swpout`, `numa_*`, `zswpin`, ...) | that counter |
@@ -64,6 +64,8 @@ pub enum VmstatSource {
     Pages(&'static [&'static str]),
     /// Pages in the swap cache.
     SwapCached,
+    /// `Shmem`, in pages.
+    Shmem,
     /// Huge pages of the default size that the container uses, in pages.
     Hugetlb,
     /// Key of `memory.stat`, in transparent huge pages.
@@ -101,7 +103,7 @@ impl VmstatSource {
             "nr_file_pages" => &["file"],
             "nr_dirty" => &["file_dirty"],
             "nr_writeback" => &["file_writeback"],
-            "nr_shmem" => &["shmem"],
+            "nr_shmem" => return VmstatSource::Shmem,
             "nr_swapcached" => return VmstatSource::SwapCached,
             "nr_hugetlb" => return VmstatSource::Hugetlb,
             "nr_page_table_pages" => &["pagetables"],
@@ -133,6 +135,7 @@ impl VmstatSource {
             VmstatSource::HugePages(_) => &["anon_thp"],
             VmstatSource::Kib(_) => &["kernel_stack"],
             VmstatSource::SwapCached => &["swapcached"],
+            VmstatSource::Shmem => &["shmem"],
             _ => &[],
         }
     }
@@ -144,6 +147,7 @@ impl VmstatSource {
             VmstatSource::Free => "MemFree of /proc/meminfo in pages",
             VmstatSource::Pages(_) => "the container's own use in pages",
             VmstatSource::SwapCached => "SwapCached of /proc/meminfo in pages",
+            VmstatSource::Shmem => "Shmem of /proc/meminfo in pages",
             VmstatSource::Hugetlb => "the container's huge pages of the default size, in pages",
             VmstatSource::HugePages(_) => "the container's own use in transparent huge pages",
             VmstatSource::Kib(_) => "the container's own use in KiB",
@@ -155,7 +159,9 @@ impl VmstatSource {
             VmstatSource::EventOr(_) => {
                 "the counter of the same name in memory.stat, or workingset_refault_anon on an older kernel"
             }
-            VmstatSource::Events(_) => "max + high of memory.events",
+            VmstatSource::Events(_) => {
+                "max + high of memory.events (v1: memory.failcnt + memory.memsw.failcnt)"
+            }
             VmstatSource::Event => {
                 "the counter of the same name in memory.stat or memory.events; 0 without one"
             }
@@ -172,10 +178,14 @@ impl VmstatSource {
         match self {
             VmstatSource::Free => pages(counts.sizes.free),
             VmstatSource::Pages(keys) => {
-                let sum = keys.iter().map(|key| usage.of(key));
-                pages(sum.fold(Bytes::ZERO, Bytes::plus))
+                let counts = keys.iter().map(|key| pages(usage.of(key)));
+                counts.fold(0, u64::saturating_add)
             }
             VmstatSource::SwapCached => pages(counts.sizes.swap_cached(usage)),
+            VmstatSource::Shmem => {
+                let cached = pages(usage.file) - pages(counts.sizes.swap_cached(usage));
+                pages(usage.shmem).min(cached)
+            }
             VmstatSource::Hugetlb => pages(counts.hugetlb),
             VmstatSource::HugePages(key) => usage.of(key).0 / counts.huge_page.0.max(1),
             VmstatSource::Kib(key) => usage.of(key).kib(),

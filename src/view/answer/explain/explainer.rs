@@ -254,6 +254,7 @@ impl<'a> Explainer<'a> {
             VmstatSource::Pages(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
             VmstatSource::HugePages(key) | VmstatSource::Kib(key) => reason.with(self.used(key)),
             VmstatSource::SwapCached => reason.with(self.used("swapcached")),
+            VmstatSource::Shmem => reason.with(self.used("shmem")),
             VmstatSource::Read | VmstatSource::Written => {
                 reason.with(self.cgroup(Fact::Devices, 0, None, "the container's requests"))
             }

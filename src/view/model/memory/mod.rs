@@ -6,10 +6,11 @@
 //! | `MemTotal` | the lowest of the machine's memory and every `memory.max` from the container up; where none is lower than the machine's memory, the lowest `memory.high` |
 //! | `MemFree` | the lowest, over the same levels, of limit less use; for the machine: its `MemAvailable` less the container's own cache, so that free and cached never count the same page twice. Never more than `MemTotal` leaves beside the container's cache and huge pages |
 //! | `MemAvailable` | the lowest, over the same levels, of limit less use plus reclaimable memory; for the machine: its own `MemAvailable` |
+//! | every size | rounded down to whole pages, as the kernel counts a machine's memory |
 //! | limit | the lower of `memory.max` and `memory.high`: the kernel throttles a cgroup above `memory.high`. `memory.soft_limit_in_bytes` of v1 is no limit: nobody waits above it |
 //! | `SwapTotal` | the lowest of the machine's swap and every swap limit; on v1, where limits hold for memory and swap together, the lowest of them less `MemTotal`; the swap in use, where the kernel swaps no more of the container |
 //! | `SwapFree` | `SwapTotal` less the container's own swap, at most the free swap of every level (also below `memory.swap.high`) and of the machine |
-//! | use (`AnonPages`, `Mapped`, `Slab`, ...) | `memory.stat` of the container's own cgroup; a sum adds the whole KiB of its parts, so that it is the sum of the lines of the parts |
+//! | use (`AnonPages`, `Mapped`, `Slab`, ...) | `memory.stat` of the container's own cgroup; in whole pages, because a cgroup counts slab, per-CPU memory and zswap in bytes and a machine in pages; a sum adds the pages of its parts, so that it is the sum of the lines of the parts |
 //! | `Cached`, `SwapCached` | file pages less `SwapCached`; pages in the swap cache, at most the swap in use |
 //! | `Zswapped` | pages in zswap, which are part of the swap in use |
 //! | `Shmem` | shared memory, at most `Cached`, which includes it |
@@ -134,7 +135,8 @@ pub fn sizes(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) ->
     let pages = huge_pages(hugetlb, total, host).bytes();
     Sizes {
         total,
-        free: (decided.free.amount).min(total.less(cache(&memory.usage)).less(pages)),
+        free: host
+            .whole_pages((decided.free.amount).min(total.less(cache(&memory.usage)).less(pages))),
         available: decided.available.amount,
         swap_total: decided.swap_total.amount,
         swap_free: decided.swap_free.amount,
@@ -163,12 +165,13 @@ pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
     }
     let available = available.at_most(total.amount);
     let (swap_total, swap_free) = swap(memory, total.amount, host);
+    let in_pages = |lowest: Lowest| lowest.at_most(host.whole_pages(lowest.amount));
     DecidedSizes {
-        total,
-        free: free.at_most(available.amount),
-        available,
-        swap_total,
-        swap_free,
+        total: in_pages(total),
+        free: in_pages(free.at_most(available.amount)),
+        available: in_pages(available),
+        swap_total: in_pages(swap_total),
+        swap_free: in_pages(swap_free),
     }
 }
 
@@ -237,17 +240,25 @@ struct MeminfoFacts<'a> {
     huge: HugePages,
     usage: &'a MemoryUse,
     host: &'a host::Meminfo,
+    /// File pages without those of the swap cache (`fs/proc/meminfo.c`).
+    cached: Bytes,
+    /// Pages of the swap cache.
+    swap_cached: Bytes,
 }
 
 /// Returns `/proc/meminfo` of a container.
 #[must_use]
 pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) -> Meminfo {
     let sizes = sizes(memory, hugetlb, host);
+    let usage = &memory.usage;
+    let swap_cached = host.whole_pages(sizes.swap_cached(usage));
     let facts = MeminfoFacts {
         huge: huge_pages(hugetlb, sizes.total, host),
         sizes,
-        usage: &memory.usage,
+        usage,
         host,
+        cached: host.whole_pages(usage.file).less(swap_cached),
+        swap_cached,
     };
     let line = |line: &MeminfoLine| MeminfoLine {
         name: line.name.clone(),
@@ -261,6 +272,7 @@ pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) 
 /// Returns the amount from that source; `fact` is the amount in the machine's own line.
 fn amount(source: MeminfoSource, fact: Amount, facts: &MeminfoFacts<'_>) -> Amount {
     let (sizes, usage) = (&facts.sizes, facts.usage);
+    let whole = |size: Bytes| facts.host.whole_pages(size);
     let size = match (source, fact) {
         (MeminfoSource::HugePagesTotal, _) => return Amount::Count(facts.huge.total),
         (MeminfoSource::HugePagesFree, _) => return Amount::Count(facts.huge.free),
@@ -273,30 +285,27 @@ fn amount(source: MeminfoSource, fact: Amount, facts: &MeminfoFacts<'_>) -> Amou
         (MeminfoSource::SwapTotal, _) => sizes.swap_total,
         (MeminfoSource::SwapFree, _) => sizes.swap_free,
         (MeminfoSource::CommitLimit, _) => commit_limit(sizes, facts.host),
-        (MeminfoSource::CommittedAs, _) => usage.anon.plus(usage.shmem).plus(sizes.swapped()),
+        (MeminfoSource::CommittedAs, _) => {
+            whole(usage.anon.plus(usage.shmem).plus(sizes.swapped()))
+        }
         (MeminfoSource::Hugetlb, _) => facts.huge.bytes(),
-        (MeminfoSource::Cached, _) => cached(sizes, usage),
-        (MeminfoSource::SwapCached, _) => sizes.swap_cached(usage),
-        (MeminfoSource::Zswapped, _) => usage.zswapped.min(sizes.swapped()),
-        (MeminfoSource::Shmem, _) => usage.shmem.min(cached(sizes, usage)),
+        (MeminfoSource::Cached, _) => facts.cached,
+        (MeminfoSource::SwapCached, _) => facts.swap_cached,
+        (MeminfoSource::Zswapped, _) => whole(usage.zswapped.min(sizes.swapped())),
+        (MeminfoSource::Shmem, _) => whole(usage.shmem).min(facts.cached),
+        // fs/proc/meminfo.c prints these in KiB: a stack can be smaller than a page.
+        (MeminfoSource::Use(&["kernel_stack"]), _) => usage.kernel_stack,
         (MeminfoSource::Use(keys), _) => {
-            // The kernel counts the parts of a sum in pages, so that no fraction of a KiB is lost.
-            let kib = keys.iter().map(|key| usage.of(key).kib());
-            Bytes::from_kib(kib.fold(0, u64::saturating_add))
+            let pages = keys.iter().map(|key| whole(usage.of(key)));
+            pages.fold(Bytes::ZERO, Bytes::plus)
         }
         (MeminfoSource::Nothing, _) => Bytes::ZERO,
     };
     Amount::Size(size)
 }
 
-// fs/proc/meminfo.c: file pages less the pages of the swap cache.
-fn cached(sizes: &Sizes, usage: &MemoryUse) -> Bytes {
-    let kib = usage.file.kib() - sizes.swap_cached(usage).kib();
-    Bytes::from_kib(kib)
-}
-
-/// The unit in which the kernel counts memory, at least.
-const PAGE: u64 = 4096;
+/// The size of a page where it is not known: the smallest one.
+const PAGE: Bytes = Bytes(4096);
 
 // mm/util.c, vm_commit_limit: a share of memory (vm.overcommit_ratio) plus all swap, in whole pages. The
 // machine's own limit is rounded down to pages, so the nearest page is the container's.
@@ -305,8 +314,9 @@ fn commit_limit(sizes: &Sizes, host: &host::Meminfo) -> Bytes {
     let share = u128::from(sizes.total.0) * u128::from(machine.0)
         / u128::from(host.size("MemTotal").0.max(1));
     let share = u64::try_from(share).unwrap_or(u64::MAX);
-    let pages = share.saturating_add(PAGE / 2) / PAGE;
-    Bytes(pages.saturating_mul(PAGE)).plus(sizes.swap_total)
+    let page = host.page.max(PAGE).0;
+    let pages = share.saturating_add(page / 2) / page;
+    Bytes(pages.saturating_mul(page)).plus(sizes.swap_total)
 }
 
 /// `/proc/swaps` of a container: one device for all swap that the container may use, or none.
@@ -537,12 +547,28 @@ mod tests {
     #[test]
     fn slab_is_the_sum_of_its_two_lines() {
         let mut memory = under(Vec::new());
-        memory.usage.slab_reclaimable = Bytes(1024 + 700);
-        memory.usage.slab_unreclaimable = Bytes(5 * 1024 + 900);
-        let host = parse::meminfo("Slab: 9 kB\nSReclaimable: 9 kB\nSUnreclaim: 9 kB\n");
+        memory.usage.slab_reclaimable = Bytes(4096 + 3000);
+        memory.usage.slab_unreclaimable = Bytes(5 * 4096 + 3000);
+        let mut host = parse::meminfo("Slab: 9 kB\nSReclaimable: 9 kB\nSUnreclaim: 9 kB\n");
+        host.page = Bytes(4096);
         let view = meminfo(&memory, &[], &host);
         let parts = ["Slab", "SReclaimable", "SUnreclaim"].map(|name| kib(&view, name));
-        assert_eq!(parts, [6, 1, 5]);
+        assert_eq!(parts, [24, 4, 20]);
+    }
+
+    #[test]
+    fn a_size_is_a_number_of_whole_pages_and_a_stack_can_be_smaller() {
+        let mut memory = under(vec![level(100, 61, 21)]);
+        memory.usage.file = Bytes::from_kib(10);
+        memory.usage.kernel_stack = Bytes::from_kib(9);
+        memory.usage.percpu = Bytes(9000);
+        let text = "MemTotal: 1000 kB\nMemFree: 500 kB\nMemAvailable: 800 kB\nCached: 9 kB\n\
+             KernelStack: 9 kB\nPercpu: 9 kB\n";
+        let mut host = parse::meminfo(text);
+        host.page = Bytes::from_kib(4);
+        let view = meminfo(&memory, &[], &host);
+        let names = ["MemFree", "MemAvailable", "Cached", "Percpu", "KernelStack"];
+        assert_eq!(names.map(|name| kib(&view, name)), [36, 60, 8, 8, 9]);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! | `user`, `nice`, `system` | the cgroup's own use, spread over the seen CPUs; v1: on the CPU that it ran on, if that CPU is seen |
 //! | `steal` | time for which the quota of the cgroup or of an ancestor throttled the cgroup, as far as it fits; before Linux 6.6 the cgroup's part of an ancestor's time is as large as its part of the ancestor's use |
 //! | `idle` | the rest: the columns of a CPU grow by exactly the time that has passed |
-//! | `iowait`, `irq`, `softirq`, `guest`, `guest_nice`; `nice` on v1 and before Linux 6.11 | 0: no cgroup counts them, but the busy ones are part of `user` and `system` |
+//! | `iowait` | 0: a cgroup counts for how long its tasks waited for devices (`io.pressure`), but not the part of that time in which a CPU was idle |
+//! | `irq`, `softirq` | 0: interrupts are the machine's; where the kernel does not count their time apart, it is part of `system` |
+//! | `guest`, `guest_nice`; `nice` on v1 and before Linux 6.11 | 0: no cgroup counts them apart from `user` |
 //!
 //! | line | meaning |
 //! |---|---|
