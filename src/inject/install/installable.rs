@@ -7,7 +7,10 @@ use super::{
     setup_file::{self, SetUpFile},
     state,
 };
-use crate::facts::engines::{self, ADMINISTRATORS_HOOKS, Engine, EnginePackage, HookMethod};
+use crate::{
+    base::paths::LXCFS_MOUNTPOINT,
+    facts::engines::{self, ADMINISTRATORS_HOOKS, Engine, EnginePackage, HookMethod},
+};
 
 /// A thing that `plimsoll install` sets up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,7 +319,7 @@ pub fn lxcfs_hook(root: &Path, package: &EnginePackage) -> Option<String> {
     let HookMethod::LxcInclude { directory, lxcfs } = package.hook else {
         return None;
     };
-    let is_ours = lxcfs == "/var/lib/lxcfs" && state::has_our_lxcfs(root);
+    let is_ours = lxcfs == LXCFS_MOUNTPOINT && state::has_our_lxcfs(root);
     hook_of_lxcfs(root, directory).filter(|_| !is_ours)
 }
 
