@@ -41,10 +41,8 @@ pub(super) fn replace_dead(mountpoint: &Path, points: &[PathBuf]) -> io::Result<
     let living: Vec<String> = points.iter().filter_map(|point| device(point)).collect();
     let source = paths::mount_source(mountpoint);
     let is_wanted = |mount: &Mount| {
-        // A copy of a whole view at another path than these was not mounted by Plimsoll, so it stays.
-        let is_copy =
-            points.contains(&mount.point) || mount.point == Path::new(paths::LXCFS_MOUNTPOINT);
-        let is_part = mount.root != Path::new("/") || is_copy;
+        // A copy of a whole view at another path was not mounted by Plimsoll, so it stays.
+        let is_part = mount.root != Path::new("/") || points.contains(&mount.point);
         mount.source == source && !living.contains(&mount.device) && is_part
     };
     let view = LivingView {
