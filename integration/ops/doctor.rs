@@ -64,7 +64,7 @@ warning  cgroup      a container sees CPUs by its quota alone, not by its cpuset
 ok       daemon      the daemon serves /var/lib/plimsoll: unknown version, pid 700, under systemd
 ok       docker      unknown version; every container gets the view by /etc/docker/daemon.json
 warning  podman      unknown version; no container gets the view -> plimsoll install podman
-note     lxcfs       lxcfs serves /var/lib/lxcfs: containers of LXC and Incus see the files of lxcfs, not Plimsoll's -> systemctl disable --now lxcfs, then plimsoll daemon /var/lib/lxcfs
+note     lxcfs       lxcfs serves /var/lib/lxcfs: containers of LXC and Incus see the files of lxcfs, not Plimsoll's -> install the package plimsoll-lxcfs in the place of lxcfs
 note     limitation  nproc, Go, Ruby, OpenMP, MariaDB and others that ask sched_getaffinity count the machine's CPUs, unless a container has a cpuset
 note     limitation  free and uptime of busybox, getloadavg, Redis and others that ask sysinfo see the machine's memory and load
 note     limitation  iostat and btop read /sys/block, which is the machine's

@@ -9,6 +9,9 @@ pub const CONFIG_FILE: &str = "/etc/plimsoll/config.toml";
 /// The directory on which the daemon mounts its view, unless the configuration names another one.
 pub const DEFAULT_MOUNTPOINT: &str = "/var/lib/plimsoll";
 
+/// The mount point of lxcfs. The package `plimsoll-lxcfs` shows the view there too, on the host and in containers.
+pub const LXCFS_MOUNTPOINT: &str = "/var/lib/lxcfs";
+
 /// The directory of locks, sockets and notes. A reboot empties it.
 pub const RUN_DIR: &str = "/run/plimsoll";
 

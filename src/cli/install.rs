@@ -106,10 +106,11 @@ Examples:
   plimsoll install --all -o json
       JSON for programs
 
-Where the hook of lxcfs is set up for LXC and Incus, move the hook away
-(dpkg-divert --rename), or run plimsoll daemon /var/lib/lxcfs in the place of
-lxcfs, where the hook of lxcfs finds every file. Debian's incus.service
-requires lxcfs.service, so on Debian only the first way works for Incus.
+Where the hook of lxcfs is set up for LXC and Incus, install the package
+plimsoll-lxcfs, or move the hook away (dpkg-divert --rename), or run plimsoll
+daemon /var/lib/lxcfs in the place of lxcfs, where the hook of lxcfs finds
+every file. Debian's incus.service requires lxcfs.service, so on Debian the
+last way does not work for Incus.
 
 A container is restored where criu is installed here too and the daemon
 serves. A container whose /proc is not masked (--privileged) must lose the

@@ -3,6 +3,8 @@
 //! `plimsoll install` and `plimsoll doctor` find an engine and its configuration by this table.
 //! The cgroups of an engine's containers are rows of a table of their own, `shape_table`.
 
+use crate::base::paths::LXCFS_MOUNTPOINT;
+
 /// A program that runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -252,7 +254,7 @@ pub const PACKAGES: &[EnginePackage] = &[
 
 const LXC_INCLUDE: HookMethod = HookMethod::LxcInclude {
     directory: "/usr/share/lxc/config/common.conf.d",
-    lxcfs: "/var/lib/lxcfs",
+    lxcfs: LXCFS_MOUNTPOINT,
 };
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use super::{
     setup_file::{self, SetUpFile},
     state,
 };
-use crate::facts::engines::{self, ADMINISTRATORS_HOOKS, Engine, EnginePackage, HookMethod};
+use crate::{
+    base::paths::LXCFS_MOUNTPOINT,
+    facts::engines::{self, ADMINISTRATORS_HOOKS, Engine, EnginePackage, HookMethod},
+};
 
 /// A thing that `plimsoll install` sets up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,10 +150,12 @@ impl Installable {
             HookMethod::OciHooks { drop_in, key, .. } => {
                 oci_hook_files(&host.root, package, drop_in, key)
             }
-            HookMethod::LxcInclude { directory, .. } => match lxcfs_hook(&host.root, package) {
-                Some(_) => Vec::new(),
-                None => vec![SetUpFile::LxcHook(directory)],
-            },
+            HookMethod::LxcInclude { directory, .. } => {
+                match hook_of_lxcfs(&host.root, directory) {
+                    Some(_) => Vec::new(),
+                    None => vec![SetUpFile::LxcHook(directory)],
+                }
+            }
             HookMethod::AttachOnly => Vec::new(),
         })
     }
@@ -308,12 +313,18 @@ fn oci_hook_files(
 }
 
 /// Returns the file by which lxcfs's package gives its hook to the containers of that package of LXC or
-/// Incus; `None` if there is none.
+/// Incus; `None` if there is none, or if the file is that of `plimsoll-lxcfs`.
 #[must_use]
 pub fn lxcfs_hook(root: &Path, package: &EnginePackage) -> Option<String> {
-    let HookMethod::LxcInclude { directory, .. } = package.hook else {
+    let HookMethod::LxcInclude { directory, lxcfs } = package.hook else {
         return None;
     };
+    let is_ours = lxcfs == LXCFS_MOUNTPOINT && state::has_our_lxcfs(root);
+    hook_of_lxcfs(root, directory).filter(|_| !is_ours)
+}
+
+/// Returns the file in the directory by which lxcfs, or the package in its place, sets containers up.
+fn hook_of_lxcfs(root: &Path, directory: &str) -> Option<String> {
     let hook = format!("{directory}/00-lxcfs.conf");
     let path = change::below(root, Path::new(&hook));
     path.exists().then_some(hook)

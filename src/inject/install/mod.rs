@@ -45,8 +45,8 @@ pub enum InstallError {
     },
     /// The containers of LXC and Incus take the files of lxcfs.
     #[error(
-        "{hook} gives containers of LXC and Incus the files of lxcfs: move that file away (dpkg-divert --rename), or run plimsoll \
-         daemon {lxcfs} in the place of lxcfs"
+        "{hook} gives containers of LXC and Incus the files of lxcfs: install the package plimsoll-lxcfs, move that file away \
+         (dpkg-divert --rename), or run plimsoll daemon {lxcfs} in the place of lxcfs"
     )]
     Taken {
         /// The file with the hook of lxcfs.

@@ -80,14 +80,30 @@ pub struct LxcHooks {
 #[must_use]
 pub fn lxc_hooks(root: &Path, directory: &str) -> LxcHooks {
     let texts = texts(root, Path::new(directory), "conf");
-    let has = |is_hook: fn(&str) -> bool| {
-        let mut programs = texts.iter().flat_map(|text| hooks::lxc_programs(text));
-        programs.any(is_hook)
-    };
+    let programs: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| hooks::lxc_programs(text))
+        .collect();
+    let (lxcfs, others): (Vec<&str>, Vec<&str>) = programs
+        .into_iter()
+        .partition(|program| program.ends_with(LXCFS_HOOK));
+    let is_ours_there = |program: &&str| has_our_hook(root, Path::new(program));
     LxcHooks {
-        has_ours: has(is_our_program),
-        has_lxcfs: has(|program| program.ends_with("lxcfs/lxc.mount.hook")),
+        has_ours: others.into_iter().any(is_our_program) || lxcfs.iter().any(is_ours_there),
+        has_lxcfs: !lxcfs.iter().all(is_ours_there),
     }
+}
+
+/// The end of the path of lxcfs's mount hook. The package `plimsoll-lxcfs` has a hook of ours at that path.
+const LXCFS_HOOK: &str = "lxcfs/lxc.mount.hook";
+
+/// Returns whether the package `plimsoll-lxcfs`, whose hook is ours, is installed in the place of lxcfs.
+pub(super) fn has_our_lxcfs(root: &Path) -> bool {
+    has_our_hook(root, &Path::new("/usr/share").join(LXCFS_HOOK))
+}
+
+fn has_our_hook(root: &Path, script: &Path) -> bool {
+    text(root, script).contains("plimsoll hook --lxc")
 }
 
 /// Returns the flag of Docker's service with which Docker takes no default runtime from its
@@ -409,6 +425,27 @@ mod tests {
         assert_eq!(of(Engine::Lxc, &[hook]), SetUp::All(directory.into()));
         let comment = (path, "# plimsoll was here\n");
         assert_eq!(of(Engine::Lxc, &[comment]), SetUp::No);
+    }
+
+    #[test]
+    fn a_hook_at_the_path_of_lxcfs_is_of_the_package_that_has_it() {
+        let directory = "/usr/share/lxc/config/common.conf.d";
+        let conf = include_str!("../../../packaging/lxcfs/00-lxcfs.conf");
+        let conf = ("/usr/share/lxc/config/common.conf.d/00-lxcfs.conf", conf);
+        let script = "/usr/share/lxcfs/lxc.mount.hook";
+        let ours = include_str!("../../../packaging/lxcfs/lxc.mount.hook");
+        for (text, has_ours) in [(ours, true), ("#!/bin/sh -e\n", false)] {
+            let root = machine(&[conf, (script, text)]);
+            let found = lxc_hooks(root.path(), directory);
+            let has_lxcfs = !has_ours;
+            assert_eq!(
+                found,
+                LxcHooks {
+                    has_ours,
+                    has_lxcfs
+                }
+            );
+        }
     }
 
     #[test]

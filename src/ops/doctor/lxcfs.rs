@@ -2,7 +2,10 @@
 
 use super::{Finding, Level};
 use crate::{
-    base::mountinfo::Mount,
+    base::{
+        mountinfo::{self, Mount},
+        paths::FS_TYPE,
+    },
     facts::engines::{HookMethod, PACKAGES},
     inject::install::{self, LxcHooks},
 };
@@ -13,12 +16,22 @@ use std::path::{Path, PathBuf};
 pub(super) struct LxcfsState {
     /// The mount points at which lxcfs serves.
     points: Vec<PathBuf>,
+    /// The mount points at which lxcfs serves below the view.
+    covered: Vec<PathBuf>,
     /// The directory in which LXC has lxcfs's hook and Plimsoll's hook, if there is one.
     both_hooks_in: Option<&'static str>,
 }
 
 pub(super) fn read(root: &Path, mounts: &[Mount]) -> LxcfsState {
+    let visible = mountinfo::visible(mounts);
+    let is_root = |mount: &&Mount| mount.root == Path::new("/");
     let lxcfs = mounts.iter().filter(|mount| mount.kind == "fuse.lxcfs");
+    let lxcfs = lxcfs.filter(is_root).map(|mount| mount.point.clone());
+    let is_ours = |point: &PathBuf| {
+        let mut ours = visible.iter().filter(|mount| mount.kind == FS_TYPE);
+        ours.any(|mount| mount.point == *point)
+    };
+    let (covered, points) = lxcfs.partition(is_ours);
     let mut directories = PACKAGES.iter().filter_map(|package| match package.hook {
         HookMethod::LxcInclude { directory, .. } => Some(directory),
         _ => None,
@@ -28,10 +41,8 @@ pub(super) fn read(root: &Path, mounts: &[Mount]) -> LxcfsState {
         has_lxcfs: true,
     };
     LxcfsState {
-        points: lxcfs
-            .filter(|mount| mount.root == Path::new("/"))
-            .map(|mount| mount.point.clone())
-            .collect(),
+        points,
+        covered,
         both_hooks_in: directories.find(|directory| install::lxc_hooks(root, directory) == both),
     }
 }
@@ -43,10 +54,15 @@ pub(super) fn find(lxcfs: &LxcfsState) -> Vec<Finding> {
             "lxcfs serves {}: containers of LXC and Incus see the files of lxcfs, not Plimsoll's",
             point.display()
         );
-        let fix = format!(
-            "systemctl disable --now lxcfs, then plimsoll daemon {}",
+        let fix = "install the package plimsoll-lxcfs in the place of lxcfs";
+        found.push(Finding::new(Level::Note, "lxcfs", text).fix(fix));
+    }
+    for point in &lxcfs.covered {
+        let text = format!(
+            "lxcfs runs below the view at {}, for the containers that were started with its files",
             point.display()
         );
+        let fix = "restart these containers at a good time; lxcfs is gone after the next boot";
         found.push(Finding::new(Level::Note, "lxcfs", text).fix(fix));
     }
     if let Some(directory) = lxcfs.both_hooks_in {
@@ -65,10 +81,21 @@ mod tests {
     fn lxcfs_alone_is_noted_and_both_hooks_are_warned_of() {
         let lxcfs = LxcfsState {
             points: vec!["/var/lib/lxcfs".into()],
+            covered: Vec::new(),
             both_hooks_in: Some("/usr/share/lxc/config/common.conf.d"),
         };
         let levels: Vec<Level> = find(&lxcfs).iter().map(|found| found.level).collect();
         assert_eq!(levels, [Level::Note, Level::Warning]);
         assert_eq!(find(&LxcfsState::default()), []);
+    }
+
+    #[test]
+    fn lxcfs_below_the_view_serves_only_the_containers_that_have_its_files() {
+        let lxcfs = "30 24 0:32 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw\n";
+        let ours = "31 30 0:33 / /var/lib/lxcfs rw - fuse.plimsoll plimsoll:/var/lib/plimsoll rw\n";
+        let mounts: Vec<Mount> = mountinfo::parse(&format!("{lxcfs}{ours}")).collect();
+        let state = read(Path::new("/nowhere"), &mounts);
+        assert!(state.points.is_empty());
+        assert_eq!(state.covered, [Path::new("/var/lib/lxcfs")]);
     }
 }
