@@ -23,8 +23,9 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// The parts of other crates that a pure file can name: values, and functions of values alone.
-const PURE_ELSEWHERE: [&str; 20] = [
+const PURE_ELSEWHERE: [&str; 21] = [
     "alloc",
+    "anstyle",
     "clap",
     "core",
     "fuser::FileAttr",

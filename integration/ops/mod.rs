@@ -1,5 +1,6 @@
 //! The commands of an administrator.
 
+mod colour;
 mod doctor;
 mod show;
 mod terminal;

@@ -5,6 +5,7 @@
 
 mod cleanup;
 mod container;
+mod demo;
 mod files;
 mod inside;
 mod limits;

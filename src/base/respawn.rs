@@ -5,7 +5,7 @@
 
 use super::{
     sys::process,
-    units::{Micros, Pid},
+    units::{Bytes, Micros, Pid},
 };
 use nix::sys::signal::Signal;
 use std::{
@@ -60,6 +60,21 @@ pub const REMOVE: &str = "remove";
 /// The option of `repair` that finds dead mounts.
 pub const FIND: &str = "find";
 
+/// The option of `run` that chooses the tree of served files.
+pub const TREE: &str = "tree";
+
+/// The value of [`TREE`] for the tree of an embedded daemon.
+pub const OWN_TREE: &str = "own";
+
+/// The value of [`TREE`] for no tree.
+pub const NO_TREE: &str = "none";
+
+/// The option of `demo` for its reader in a container.
+pub const READER: &str = "reader";
+
+/// The path of this program in a container of `demo`.
+pub const DEMO_PROGRAM: &str = "/plimsoll-demo";
+
 /// A start of our own program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Respawn<'a> {
@@ -98,6 +113,19 @@ pub enum Respawn<'a> {
         timeout: Duration,
         /// The file for the hook's error: libcontainer does not return the error text of a hook.
         report: &'a Path,
+    },
+    /// A container of `demo`: a shell that reads commands from standard input.
+    DemoContainer {
+        /// The name of the container.
+        name: &'a str,
+        /// The limit of memory.
+        memory: Bytes,
+        /// The limit of CPU time, as a number of CPUs.
+        cpus: u32,
+        /// The tree of served files: [`OWN_TREE`] or [`NO_TREE`].
+        tree: &'static str,
+        /// The file of this program, which gets the path [`DEMO_PROGRAM`].
+        program: &'a Path,
     },
 }
 
@@ -168,8 +196,34 @@ impl Respawn<'_> {
                 .flag(UNLIMITED)
                 .option(HOOK_TIMEOUT, format!("{}ms", timeout.as_millis()))
                 .option(REPORT, report),
+            Respawn::DemoContainer { .. } => self.demo_container(&mut args),
         };
         args.0
+    }
+
+    /// Adds the arguments of a container of `demo`; none for another start.
+    fn demo_container<'args>(&self, args: &'args mut Args) -> &'args mut Args {
+        let Respawn::DemoContainer {
+            name,
+            memory,
+            cpus,
+            tree,
+            program,
+        } = *self
+        else {
+            return args;
+        };
+        let mut volume = program.as_os_str().to_owned();
+        volume.push(format!(":{DEMO_PROGRAM}:ro"));
+        args.arg("run")
+            .flag("interactive")
+            .option("name", name)
+            .option("memory", format!("{}b", memory.0))
+            .option("cpus", cpus.to_string())
+            .option(TREE, tree)
+            .option("volume", volume)
+            .arg("--")
+            .arg("sh")
     }
 
     /// Returns the command that starts [`PROGRAM`], with every signal at its default. A keeper starts

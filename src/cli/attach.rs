@@ -4,7 +4,7 @@ use super::rights::require_root;
 use crate::{
     base::{
         config::{self, Config},
-        output::{self, escaped},
+        output::{self, Styled, Tone, escaped},
         paths, respawn,
         units::Pid,
     },
@@ -256,8 +256,9 @@ impl Which {
             AttachFormat::Table => {
                 // Programs read lines of containers only.
                 let header = output::terminal_width().map(|_| line(HEADER) + "\n");
-                let lines = rows.iter().map(|row| row.line() + "\n");
-                output::print(&header.into_iter().chain(lines).collect::<String>())?;
+                output::print(&header.unwrap_or_default())?;
+                rows.iter()
+                    .try_for_each(|row| output::print_styled(&row.styled()))?;
             }
         }
         let is_well = rows.iter().all(|row| {
@@ -315,13 +316,31 @@ fn line([engine, container, pid, state]: [&str; 4]) -> String {
 }
 
 impl AttachRow {
-    /// Returns the container and its state in one line.
-    fn line(&self) -> String {
+    /// Returns the container and its state in one line, with a colour for the state.
+    fn styled(&self) -> Styled {
+        let [container, state, rest] = self.parts();
+        let text = Styled::default().add(Tone::Plain, &container);
+        text.add(self.tone(), &state)
+            .add(Tone::Plain, &(rest + "\n"))
+    }
+
+    fn tone(&self) -> Tone {
+        match self.state {
+            "failed" => Tone::Error,
+            _ if !self.problems.is_empty() => Tone::Warning,
+            "no limit" | "left out" => Tone::Note,
+            _ => Tone::Good,
+        }
+    }
+
+    /// Returns the columns before the state, the state, and the rest of the line.
+    fn parts(&self) -> [String; 3] {
         let engine = self
             .engine
             .map_or("-".to_owned(), |engine| engine.to_string());
         let (shown, pid) = (escaped(&self.shown).to_string(), self.pid.to_string());
-        let mut line = line([&engine, &shown, &pid, self.state]);
+        let columns = line([&engine, &shown, &pid, ""]);
+        let mut line = String::new();
         if self.mounts > 0 {
             line += &format!(" ({} files)", self.mounts);
         }
@@ -334,7 +353,7 @@ impl AttachRow {
         if self.problems.len() > 1 {
             line += &format!(" (and {} problems more)", self.problems.len() - 1);
         }
-        line
+        [columns, self.state.to_owned(), line]
     }
 }
 
@@ -368,7 +387,7 @@ mod tests {
                 is_named: true,
                 shown: name,
             };
-            let line = row.line();
+            let line = row.parts().concat();
             prop_assert!(!line.contains(char::is_control), "{:?}", line);
         }
     }

@@ -38,7 +38,7 @@ pub(super) struct Doctor {
 /// The format of the findings.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum DoctorFormat {
-    /// One line for each finding, which a terminal gets wrapped, for people
+    /// One line for each finding, which a terminal gets wrapped and in colour, for people
     Table,
     /// JSON for programs: an array of objects with `level`, `subject`, `finding` and `fix` (or null)
     Json,
@@ -50,11 +50,9 @@ impl Doctor {
         match self.output {
             DoctorFormat::Table => {
                 let width = output::terminal_width();
-                let lines = found.iter().map(|found| match width {
-                    Some(width) => found.wrapped(width) + "\n",
-                    None => found.line() + "\n",
-                });
-                output::print(&lines.collect::<String>())?;
+                for finding in &found {
+                    output::print_styled(&finding.styled(width))?;
+                }
             }
             DoctorFormat::Json => output::print_json(&found)?,
         }

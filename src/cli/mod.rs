@@ -17,6 +17,11 @@ mod attach;
 /// Uses [`stderr`], [`rights`].
 mod daemon;
 
+/// `plimsoll demo`: the guided minute.
+///
+/// Uses [`rights`].
+mod demo;
+
 /// `plimsoll doctor`: the findings on this machine.
 mod doctor;
 
@@ -70,6 +75,7 @@ enum Subcommand {
     Attach(attach::Attach),
     Detach(attach::Detach),
     Show(show::Show),
+    Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Generate(generate::Generate),
     Hook(hook::Hook),
@@ -104,6 +110,7 @@ pub fn main() -> ExitCode {
             logs("warn");
             show.run().map(|()| 0)
         }
+        Subcommand::Demo(demo) => demo.run(),
         Subcommand::Doctor(doctor) => {
             logs("off");
             doctor.run()
@@ -184,8 +191,8 @@ fn suggestion(error: &clap::Error) -> Option<String> {
 mod tests {
     use super::*;
     use crate::base::{
-        respawn::{RepairTask, Respawn},
-        units::{Micros, Pid},
+        respawn::{self, RepairTask, Respawn},
+        units::{Bytes, Micros, Pid},
     };
     use std::{iter, time::Duration};
 
@@ -231,6 +238,13 @@ mod tests {
                 timeout: Duration::from_secs(20),
                 report: file,
             },
+            Respawn::DemoContainer {
+                name: "demo",
+                memory: Bytes(6 << 20),
+                cpus: 1,
+                tree: respawn::OWN_TREE,
+                program: file,
+            },
         ];
         for start in starts {
             let args = iter::once("plimsoll".into()).chain(start.args());
@@ -243,6 +257,7 @@ mod tests {
                 ) | (Respawn::AttachPending { .. }, Subcommand::Attach(_))
                     | (Respawn::Repair(_), Subcommand::Repair(_))
                     | (Respawn::Hook { .. }, Subcommand::Hook(_))
+                    | (Respawn::DemoContainer { .. }, Subcommand::Run(_))
             );
             assert!(is_meant, "{start:?}");
         }

@@ -13,7 +13,7 @@ use crate::{
     base::{
         config,
         output::{complain, escaped},
-        paths,
+        paths, respawn,
         sys::read_named,
         units::Limit,
     },
@@ -22,7 +22,7 @@ use crate::{
         self,
         options::{
             parse,
-            request::{Limits, Network, OptionError, Pids, Request, RootSource},
+            request::{Limits, Network, OptionError, Pids, Request, RootSource, TreeSource},
             security::{self, Security},
             volume::{self, VolumeOptions},
         },
@@ -136,6 +136,9 @@ pub(super) struct Run {
     /// The configuration that names the mount point of the host's daemon
     #[arg(long, value_name = "FILE", default_value = paths::CONFIG_FILE)]
     config: PathBuf,
+    /// The tree of served files
+    #[arg(long = respawn::TREE, hide = true, value_enum, default_value_t = TreeChoice::Any)]
+    tree: TreeChoice,
     /// The command and its arguments; no option of plimsoll can follow CMD
     ///
     /// The default is a shell, with -i and -t if standard input and output are a terminal.
@@ -147,6 +150,15 @@ pub(super) struct Run {
 enum NetworkChoice {
     None,
     Host,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum TreeChoice {
+    Any,
+    #[value(name = respawn::OWN_TREE)]
+    Own,
+    #[value(name = respawn::NO_TREE)]
+    None,
 }
 
 /// The maximum length of a file of variables, in bytes.
@@ -272,6 +284,11 @@ impl Run {
             interactive: self.interactive || is_typed,
             terminal: self.tty || is_typed,
             mountpoint,
+            tree: match self.tree {
+                TreeChoice::Any => TreeSource::HostOrOwn,
+                TreeChoice::Own => TreeSource::Own,
+                TreeChoice::None => TreeSource::None,
+            },
         })
     }
 

@@ -42,8 +42,8 @@ pub(crate) struct Resolved {
     pub(crate) cgroups: PathBuf,
     /// The cgroup directories, each with its path in the container.
     pub(crate) cgroup_binds: Vec<(PathBuf, PathBuf)>,
-    /// The hook that binds the served files.
-    pub(crate) hook: HookSpec,
+    /// The hook that binds the served files; `None` for a container without them.
+    pub(crate) hook: Option<HookSpec>,
     /// The host's clocks at the start; `None` on a kernel without time namespaces.
     pub(crate) clocks: Option<Clocks>,
 }
@@ -87,6 +87,7 @@ pub(crate) fn spec(request: &Request, resolved: &Resolved) -> Result<Spec, OciSp
         .path(resolved.rootfs.clone())
         .readonly(request.read_only)
         .build()?;
+    let hooks = resolved.hook.iter().map(hook);
     SpecBuilder::default()
         .version("1.2.0")
         .root(root)
@@ -95,7 +96,7 @@ pub(crate) fn spec(request: &Request, resolved: &Resolved) -> Result<Spec, OciSp
         .process(process(request, resolved)?)
         .hooks(
             HooksBuilder::default()
-                .create_container(vec![hook(resolved)?])
+                .create_container(hooks.collect::<Result<Vec<_>, _>>()?)
                 .build()?,
         )
         .linux(linux(request, resolved)?)
@@ -177,12 +178,12 @@ fn capabilities(security: &Security) -> Result<LinuxCapabilities, OciSpecError> 
         .build()
 }
 
-fn hook(resolved: &Resolved) -> Result<Hook, OciSpecError> {
+fn hook(spec: &HookSpec) -> Result<Hook, OciSpecError> {
     let hook = HookBuilder::default()
-        .path(&resolved.hook.path)
-        .args(resolved.hook.args.clone())
+        .path(&spec.path)
+        .args(spec.args.clone())
         .env(hook_spec::ENVIRONMENT.map(str::to_owned));
-    match resolved.hook.timeout {
+    match spec.timeout {
         Some(timeout) => hook.timeout(timeout).build(),
         None => hook.build(),
     }
@@ -331,7 +332,10 @@ mod tests {
             term: None,
             cgroups: "/plimsoll/box".into(),
             cgroup_binds: vec![("/sys/fs/cgroup/plimsoll/box".into(), CGROUP_MOUNT.into())],
-            hook: HookSpec::of_bundled_runtime("/proc/self/exe", ["hook".to_owned()]),
+            hook: Some(HookSpec::of_bundled_runtime(
+                "/proc/self/exe",
+                ["hook".to_owned()],
+            )),
             clocks: Some(Clocks {
                 monotonic: 1_500_000_000,
                 boottime: 2_000_000_000,

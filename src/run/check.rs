@@ -12,7 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::run::{
     error::{RunError, at},
-    options::request::{Request, RootSource, VolumeSource},
+    options::request::{Request, RootSource, TreeSource, VolumeSource},
     process::console,
     tree::ServedTree,
 };
@@ -49,7 +49,12 @@ pub(crate) fn machine(mut request: Request) -> Result<Request, RunError> {
         return Err(RunError::NoTerminal);
     }
     // Only an embedded daemon opens /dev/fuse.
-    if ServedTree::of_host(&request.mountpoint).is_none() {
+    let needs_fuse = match request.tree {
+        TreeSource::HostOrOwn => ServedTree::of_host(&request.mountpoint).is_none(),
+        TreeSource::Own => true,
+        TreeSource::None => false,
+    };
+    if needs_fuse {
         let fuse = fs::OpenOptions::new()
             .read(true)
             .write(true)

@@ -38,7 +38,7 @@ use crate::{
         check,
         error::{RunError, at, step},
         options::{
-            request::{MIN_MEMORY, Network, Request},
+            request::{MIN_MEMORY, Network, Request, TreeSource},
             user,
         },
         process::{
@@ -95,7 +95,7 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
         let launch = Launch {
             request: &request,
             dir: &dir,
-            tree: &tree,
+            tree: tree.as_ref(),
             cgroups: &cgroups,
         };
         let resolved = launch.resolve(&mut rootfs, hostname)?;
@@ -137,11 +137,18 @@ fn find_or_serve_tree(
     request: &Request,
     dir: &ContainerDir,
     mountpoints: &Mountpoints,
-) -> Result<ServedTree, RunError> {
-    match ServedTree::of_host(&request.mountpoint) {
-        Some(tree) => Ok(tree),
-        None => ServedTree::embedded(mountpoints.create("view")?, &dir.path().join("daemon.log")),
-    }
+) -> Result<Option<ServedTree>, RunError> {
+    let of_host = match request.tree {
+        TreeSource::HostOrOwn => ServedTree::of_host(&request.mountpoint),
+        TreeSource::Own => None,
+        TreeSource::None => return Ok(None),
+    };
+    let log = dir.path().join("daemon.log");
+    let tree = of_host.map_or_else(
+        || ServedTree::embedded(mountpoints.create("view")?, &log),
+        Ok,
+    );
+    tree.map(Some)
 }
 
 fn choose_hostname(request: &Request, name: &str) -> String {
@@ -158,7 +165,7 @@ fn choose_hostname(request: &Request, name: &str) -> String {
 struct Launch<'a> {
     request: &'a Request,
     dir: &'a ContainerDir,
-    tree: &'a ServedTree,
+    tree: Option<&'a ServedTree>,
     cgroups: &'a ContainerCgroups,
 }
 
@@ -189,14 +196,15 @@ impl Launch<'_> {
             term: std::env::var("TERM").ok(),
             cgroups: self.cgroups.path(),
             cgroup_binds: self.cgroups.binds(),
-            hook: self.hook(),
-            clocks: sys::clocks(),
+            hook: self.tree.map(|tree| self.hook(tree)),
+            // Without a view the container's uptime is the host's too, as with other runtimes.
+            clocks: self.tree.and_then(|_| sys::clocks()),
         })
     }
 
-    fn hook(&self) -> HookSpec {
+    fn hook(&self, tree: &ServedTree) -> HookSpec {
         let hook = Respawn::Hook {
-            view: self.tree.path(),
+            view: tree.path(),
             timeout: HOOK_TIMEOUT,
             report: &self.report(),
         };

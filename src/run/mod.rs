@@ -50,3 +50,17 @@ pub mod launch;
 pub use check::available_capabilities;
 pub use error::RunError;
 pub use launch::{Exit, run};
+
+use crate::base::units::Bytes;
+use std::path::PathBuf;
+
+/// Changes the limit of memory, and that of swap with it, of the running container `name`. Returns the
+/// file of the limit.
+///
+/// # Errors
+///
+/// No container of that name, and a limit that the kernel refuses: on cgroup v1 one above the present
+/// limit of memory and swap together.
+pub fn change_memory(name: &str, memory: Bytes) -> Result<PathBuf, RunError> {
+    cgroups::create::ContainerCgroups::change_memory(name, memory)
+}

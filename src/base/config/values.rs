@@ -23,6 +23,9 @@ pub const MAX_AGE_RANGE: TimeRange = TimeRange::new(0, HOUR);
 /// The range of the time that the hook waits for the daemon.
 pub const HOOK_TIMEOUT_RANGE: TimeRange = TimeRange::new(1, HOUR);
 
+/// The range of the pause between two steps of the demo.
+pub const PAUSE_RANGE: TimeRange = TimeRange::new(0, HOUR);
+
 /// The milliseconds of an hour.
 const HOUR: u64 = 3_600_000;
 

@@ -1,6 +1,7 @@
 //! The standard output and standard error of the program.
 
-use super::{Escaped, escaped, json};
+use super::{Escaped, Styled, escaped, json};
+use anstream::AutoStream;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
@@ -23,6 +24,21 @@ pub fn complain(line: &str) {
 /// When standard output cannot be written to. A reader that has gone is no error.
 pub fn print(text: &str) -> Result<(), PrintError> {
     write(Escaped::with_layout(text.as_bytes()).to_string().as_bytes())
+}
+
+/// Prints text on standard output, with its colours if that is a terminal. The variables of the
+/// environment `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` prevail.
+///
+/// # Errors
+/// When standard output cannot be written to. A reader that has gone is no error.
+pub fn print_styled(text: &Styled) -> Result<(), PrintError> {
+    write_to(AutoStream::auto(io::stdout().lock()), text.as_bytes())
+}
+
+/// Returns whether standard output is a terminal.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Returns the columns of the terminal on standard output; `None` if there is no terminal.
@@ -48,14 +64,17 @@ pub fn print_json(value: &impl Serialize) -> Result<(), PrintError> {
 /// # Errors
 /// When standard output cannot be written to. A reader that has gone is no error.
 pub fn print_file(bytes: &[u8]) -> Result<(), PrintError> {
-    match io::stdout().is_terminal() {
+    match is_terminal() {
         true => write(Escaped::with_layout(bytes).to_string().as_bytes()),
         false => write(bytes),
     }
 }
 
 fn write(bytes: &[u8]) -> Result<(), PrintError> {
-    let mut out = io::stdout().lock();
+    write_to(io::stdout().lock(), bytes)
+}
+
+fn write_to(mut out: impl Write, bytes: &[u8]) -> Result<(), PrintError> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(PrintError(error)),
         _ => Ok(()),

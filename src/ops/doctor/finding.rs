@@ -1,6 +1,6 @@
 //! Pure. A finding, and its level.
 
-use crate::base::output::{escaped, shell_word};
+use crate::base::output::{Styled, Tone, escaped, shell_word};
 use serde::Serialize;
 
 /// The gravity of a finding, in ascending order.
@@ -26,6 +26,15 @@ impl Level {
             Level::Note => "note",
             Level::Warning => "warning",
             Level::Error => "error",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Level::Ok => Tone::Good,
+            Level::Note => Tone::Note,
+            Level::Warning => Tone::Warning,
+            Level::Error => Tone::Error,
         }
     }
 
@@ -74,12 +83,7 @@ impl Finding {
     /// Returns the finding as one line, without a newline.
     #[must_use]
     pub fn line(&self) -> String {
-        let (level, subject) = (self.level.name(), &self.subject);
-        let line = format!("{level:<8} {subject:<11} {}", escaped(&self.finding));
-        match &self.fix {
-            Some(fix) => format!("{line} -> {}", escaped(fix)),
-            None => line,
-        }
+        self.parts(None).concat()
     }
 }
 
@@ -94,17 +98,44 @@ impl Finding {
     /// wraps between words, below its first word, and the fix stands on a line of its own.
     #[must_use]
     pub fn wrapped(&self, columns: usize) -> String {
-        let room = columns.saturating_sub(INDENT).max(MIN_TEXT);
-        let mut lines = wrap(&escaped(&self.finding).to_string(), room);
-        if let Some(fix) = &self.fix {
-            lines.extend(wrap(&format!("-> {}", escaped(fix)), room));
-        }
-        let (level, subject) = (self.level.name(), &escaped(&self.subject).to_string());
-        let first = format!("{level:<8} {subject:<11} ");
-        format!(
-            "{first}{}",
-            lines.join(&format!("\n{}", " ".repeat(INDENT)))
-        )
+        self.parts(Some(columns)).concat()
+    }
+
+    /// Returns the finding as [`line`](Self::line), or as [`wrapped`](Self::wrapped) for a terminal,
+    /// with a newline at the end. The level has the colour of its gravity.
+    #[must_use]
+    pub fn styled(&self, columns: Option<usize>) -> Styled {
+        let tones = [self.level.tone(), Tone::Plain, Tone::Command];
+        let pieces = tones.into_iter().zip(self.parts(columns));
+        let add = |text: Styled, (tone, piece): (Tone, String)| text.add(tone, &piece);
+        pieces.fold(Styled::default(), add).add(Tone::Plain, "\n")
+    }
+
+    /// Returns the level, the text after it, and the fix with what stands before the fix.
+    fn parts(&self, columns: Option<usize>) -> [String; 3] {
+        let (level, subject) = (self.level.name(), escaped(&self.subject).to_string());
+        let gap = " ".repeat(8_usize.saturating_sub(level.len()));
+        let fix = self
+            .fix
+            .as_deref()
+            .map(|fix| format!("-> {}", escaped(fix)));
+        let (finding, fix) = match columns {
+            None => (
+                escaped(&self.finding).to_string(),
+                fix.map(|fix| format!(" {fix}")),
+            ),
+            Some(columns) => {
+                let room = columns.saturating_sub(INDENT).max(MIN_TEXT);
+                let newline = format!("\n{}", " ".repeat(INDENT));
+                let joined = |text: &str| wrap(text, room).join(&newline);
+                (
+                    joined(&escaped(&self.finding).to_string()),
+                    fix.map(|fix| newline.clone() + &joined(&fix)),
+                )
+            }
+        };
+        let text = format!("{gap} {subject:<11} {finding}");
+        [level.to_owned(), text, fix.unwrap_or_default()]
     }
 }
 

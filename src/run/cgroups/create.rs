@@ -17,6 +17,7 @@
 
 use std::{
     fs, io,
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -125,6 +126,32 @@ impl ContainerCgroups {
         }
     }
 
+    /// Changes the limit of memory, and that of swap with it, of the running container `name`. Returns the
+    /// file of the limit that binds.
+    ///
+    /// # Errors
+    ///
+    /// No container of that name, and a limit that the kernel refuses: on cgroup v1 one above the
+    /// present limit of memory and swap together.
+    pub(crate) fn change_memory(name: &str, memory: Bytes) -> Result<PathBuf, RunError> {
+        // The cgroups belong to the process that made them.
+        let cgroups = ManuallyDrop::new(ContainerCgroups {
+            name: name.to_owned(),
+            hierarchies: Hierarchies::find()?,
+        });
+        let parent = Path::new(name);
+        cgroups.limit_memory(parent, memory, Swap::LikeMemory)?;
+        cgroups.limit_memory(&cgroups.leaf(), memory, Swap::LikeMemory)?;
+        Ok(cgroups.file(parent, cgroups.memory_file()))
+    }
+
+    fn memory_file(&self) -> &'static str {
+        match self.hierarchies {
+            Hierarchies::Legacy(_) => "memory.limit_in_bytes",
+            Hierarchies::Unified => "memory.max",
+        }
+    }
+
     /// Returns the number of processes of the container that the kernel has killed for lack of memory.
     pub(crate) fn oom_kills(&self) -> u64 {
         let file = match self.hierarchies {
@@ -177,15 +204,11 @@ impl ContainerCgroups {
     /// Sets the limits of memory and of swap. A kernel that does not count swap lacks the file of
     /// the swap limit, which is an error only after `--memory-swap`.
     fn limit_memory(&self, cgroup: &Path, memory: Bytes, swap: Swap) -> Result<(), RunError> {
-        let (file, swap_file, swap_text) = match self.hierarchies {
-            Hierarchies::Legacy(_) => (
-                "memory.limit_in_bytes",
-                "memory.memsw.limit_in_bytes",
-                legacy_swap(memory, swap),
-            ),
-            Hierarchies::Unified => ("memory.max", "memory.swap.max", unified_swap(memory, swap)),
+        let (swap_file, swap_text) = match self.hierarchies {
+            Hierarchies::Legacy(_) => ("memory.memsw.limit_in_bytes", legacy_swap(memory, swap)),
+            Hierarchies::Unified => ("memory.swap.max", unified_swap(memory, swap)),
         };
-        self.write(cgroup, file, &memory.0.to_string())?;
+        self.write(cgroup, self.memory_file(), &memory.0.to_string())?;
         match swap {
             _ if self.file(cgroup, swap_file).exists() => self.write(cgroup, swap_file, &swap_text),
             Swap::Total(_) => Err(RunError::NoSwapLimit),

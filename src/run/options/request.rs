@@ -61,6 +61,20 @@ pub struct Request {
     pub terminal: bool,
     /// The mount point of the host's daemon, if one serves.
     pub mountpoint: PathBuf,
+    /// The tree of served files.
+    pub tree: TreeSource,
+}
+
+/// The tree of served files that a container gets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TreeSource {
+    /// The tree of the host's daemon, or of an embedded one if the host's does not serve.
+    #[default]
+    HostOrOwn,
+    /// The tree of an embedded daemon.
+    Own,
+    /// No tree: the container sees the numbers of the host.
+    None,
 }
 
 /// The limits of a container.
