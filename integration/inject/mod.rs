@@ -3,6 +3,7 @@
 mod attach;
 mod beside;
 mod checkpoint;
+mod converge;
 mod hook;
 pub(crate) mod hostile;
 mod install;

@@ -29,18 +29,37 @@ pub struct Plan {
 /// The fate of the record of a changed file.
 ///
 /// Each step belongs to the change at the same index.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum RecordStep {
     Keep(FileRecord),
     Forget(FileRecord),
     Nothing,
 }
 
+impl RecordStep {
+    /// Returns the step that keeps `record`, which is nothing if that record is there.
+    fn keep(record: FileRecord, there: Option<&FileRecord>) -> RecordStep {
+        match there == Some(&record) {
+            true => RecordStep::Nothing,
+            false => RecordStep::Keep(record),
+        }
+    }
+}
+
 impl Plan {
-    /// Returns whether any file is to be changed.
+    /// Returns whether anything is to be written: a file, or the record of one.
     #[must_use]
     pub fn is_needed(&self) -> bool {
-        self.changes.iter().any(Change::is_needed)
+        self.written().next().is_some()
+    }
+
+    /// Iterates over the changes of files, and over the files whose records alone are to be changed,
+    /// as when a second engine uses a file that is there.
+    pub fn written(&self) -> impl Iterator<Item = &Change> {
+        let both = self.changes.iter().zip(&self.steps);
+        let written =
+            both.filter(|(change, step)| change.is_needed() || **step != RecordStep::Nothing);
+        written.map(|(change, _)| change)
     }
 }
 
@@ -128,10 +147,10 @@ pub fn plan_install(host: &TargetHost, engines: &[Installable]) -> Result<Vec<Pl
             let step = match (record, change.is_needed()) {
                 // Somebody else made this change, so `uninstall` must not undo it.
                 (None, false) => RecordStep::Nothing,
-                (record, _) => {
-                    let mut record = recorded(host, &file, &change, record)?;
+                (there, _) => {
+                    let mut record = recorded(host, &file, &change, there.clone())?;
                     record.add_engine(plan.engine.name());
-                    RecordStep::Keep(record)
+                    RecordStep::keep(record, there.as_ref())
                 }
             };
             preview.add(&mut plan, change, step);
@@ -250,13 +269,10 @@ impl Removal<'_> {
             };
             return Ok((after, RecordStep::Nothing));
         };
-        let had = record.engines.len();
+        let there = record.clone();
         record.engines.retain(|name| name != self.engine);
         if !record.engines.is_empty() {
-            let step = match had == record.engines.len() {
-                true => RecordStep::Nothing,
-                false => RecordStep::Keep(record),
-            };
+            let step = RecordStep::keep(record, Some(&there));
             return Ok((text.map(str::to_owned), step));
         }
         let after = match text == Some(record.after.as_str()) {
@@ -270,7 +286,7 @@ impl Removal<'_> {
         // The next `uninstall` takes the alias out.
         record.add_engine(self.engine);
         record.after = after.clone().unwrap_or_default();
-        Ok((after, RecordStep::Keep(record)))
+        Ok((after, RecordStep::keep(record, Some(&there))))
     }
 
     fn with_alias(&self, left: Option<String>) -> Result<Option<String>, InstallError> {

@@ -1,26 +1,27 @@
 //! `plimsoll install` and `plimsoll uninstall`.
 
+/// The report of the plans, as text and as JSON.
+mod report;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
-use serde_json::json;
+use report::{Extent, Report};
 
 use super::rights::require_root;
 use crate::{
-    base::{
-        config,
-        output::{self, escaped},
-        paths,
-    },
+    base::{config, output, paths},
     facts::engines::Engine,
     inject::{
-        install::{
-            self, Alias, Change, HooksElsewhere, InstallError, Installable, Plan, TargetHost,
-        },
+        install::{self, HooksElsewhere, Installable, Plan, TargetHost},
         tree::{is_served, not_served},
     },
 };
+
+/// The exit status of `--check` where something would change: that of `terraform plan
+/// -detailed-exitcode` and of Puppet's `--detailed-exitcodes`.
+const CHANGE_STATUS: u8 = 2;
 
 /// Set up engines, so that every new container has the view.
 ///
@@ -58,6 +59,11 @@ struct EngineSelection {
     /// Print the changes as a diff and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Write nothing, and exit with status 2 if something would change
+    ///
+    /// Configuration management asks in this way. The exit status is 0 if nothing would change.
+    #[arg(long)]
+    check: bool,
     /// The output format
     #[arg(short, long, value_enum, default_value_t = InstallFormat::Text)]
     output: InstallFormat,
@@ -72,8 +78,10 @@ enum InstallFormat {
     /// Text for people
     Text,
     /// JSON for programs: an array of objects with `engine`, `state` (`changed`, `unchanged`,
-    /// `not-installed`, or `refused` with a `reason`), `files` (`path`, `diff`), `then`, the command that must follow, if any, and
-    /// `needed_by`, the containers that need the name of the runtime after an uninstall, if any
+    /// `absent` for an engine that is not on the machine, or `skipped` with a `reason`), `files` (`path`, `diff`, which is
+    /// empty if only the record for uninstall changes), `then`, the command that must follow, if any, and
+    /// `needed_by`, the containers that need the name of the runtime after an uninstall, if any.
+    /// With --check and --dry-run `changed` is what would change
     Json,
 }
 
@@ -103,8 +111,16 @@ Examples:
       the changes as a diff
   plimsoll install docker && systemctl reload docker
       every new container has the view
+  plimsoll install --all --check
+      writes nothing, and says by its exit status whether something would
+      change
   plimsoll install --all -o json
       JSON for programs
+
+Exit status:
+  0 if every engine is set up, is not there, or is skipped for the reason that
+  is printed; with --check 2 if something would change; 125 for an error, after
+  which nothing is written unless the error is a failed write.
 
 Where the hook of lxcfs is set up for LXC and Incus, install the package
 plimsoll-lxcfs, or move the hook away (dpkg-divert --rename), or run plimsoll
@@ -121,6 +137,8 @@ Examples:
   plimsoll uninstall --all --dry-run
       the changes as a diff
   plimsoll uninstall docker && systemctl reload docker
+  plimsoll uninstall --all --check
+      exits with 2 if an engine is set up, else with 0
 
 Docker starts each container with the runtime that made it. Where a container
 was made while plimsoll was the default runtime, the name plimsoll stays in
@@ -152,7 +170,8 @@ impl Install {
             warn_of_podman(&host.root);
         }
         let is_set_up = plans.iter().any(|plan| !plan.changes.is_empty());
-        if self.selection.is_here() && is_set_up && !is_served(&host.view) {
+        if self.selection.is_here() && !self.selection.check && is_set_up && !is_served(&host.view)
+        {
             let missing = not_served(&host.view);
             output::complain(&format!(
                 "{missing}; until then containers see this machine"
@@ -186,10 +205,10 @@ impl Uninstall {
             output::print("no engine is set up\n")?;
             return Ok(0);
         }
-        if self.selection.dry_run {
+        if self.selection.dry_run && self.selection.output == InstallFormat::Text {
             // Standard output is a patch.
             let aliases = plans.iter().filter_map(|plan| plan.alias.as_ref());
-            aliases.for_each(|alias| output::complain(&need(alias)));
+            aliases.for_each(|alias| output::complain(&report::need(alias)));
         }
         self.selection.show(&host, &plans, Installable::farewell)
     }
@@ -201,9 +220,14 @@ impl EngineSelection {
         self.root == Path::new("/")
     }
 
+    /// Returns whether the files are written.
+    fn writes(&self) -> bool {
+        !self.dry_run && !self.check
+    }
+
     /// Makes sure that this process may write the files.
     fn check_rights(&self) -> Result<()> {
-        match self.is_here() && !self.dry_run {
+        match self.is_here() && self.writes() {
             true => require_root("a change of an engine's configuration"),
             false => Ok(()),
         }
@@ -239,7 +263,7 @@ impl EngineSelection {
     }
 
     fn carry_out(&self, host: &TargetHost, plans: &[Plan]) -> Result<()> {
-        if !self.dry_run {
+        if self.writes() {
             install::carry_out(host, plans)?;
         }
         Ok(())
@@ -252,117 +276,25 @@ impl EngineSelection {
         plans: &[Plan],
         note: fn(Installable) -> &'static str,
     ) -> Result<u8> {
+        let extent = match (self.dry_run, self.check) {
+            (true, _) => Extent::Diff,
+            (false, true) => Extent::Check,
+            (false, false) => Extent::Done,
+        };
+        let report = Report { host, extent, note };
         match self.output {
             InstallFormat::Text => {
-                let texts = plans.iter().map(|plan| match refusal(host, plan) {
-                    Some(refusal) => format!("{}: not set up: {refusal}\n", plan.engine.name()),
-                    None => self.text(plan, note),
-                });
+                let texts = plans.iter().map(|plan| report.text(plan));
                 output::print(&texts.collect::<String>())?;
             }
             InstallFormat::Json => {
-                let plans = plans.iter().map(|plan| json(host, plan));
+                let plans = plans.iter().map(|plan| report.json(plan));
                 output::print_json(&plans.collect::<Vec<_>>())?;
             }
         }
-        Ok(0)
+        match self.check && plans.iter().any(Plan::is_needed) {
+            true => Ok(CHANGE_STATUS),
+            false => Ok(0),
+        }
     }
-
-    fn text(&self, plan: &Plan, note: fn(Installable) -> &'static str) -> String {
-        let name = plan.engine.name();
-        if !plan.is_installed && !plan.is_needed() {
-            return format!("{name}: not installed here\n");
-        }
-        if plan.changes.is_empty() {
-            return format!("{name}: nothing to write\n");
-        }
-        match (&plan.alias, plan.is_needed()) {
-            (Some(alias), false) => return kept_name(plan, alias),
-            (None, false) => return format!("{name}: nothing to change\n"),
-            _ => {}
-        }
-        let changes = plan.changes.iter().filter(|change| change.is_needed());
-        if self.dry_run {
-            return changes.map(Change::diff).collect();
-        }
-        if let Some(alias) = &plan.alias {
-            return kept_name(plan, alias);
-        }
-        let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
-        let then = plan.engine.follow_up();
-        let then = then.map(|then| format!("{name}: now run: {then}\n"));
-        format!(
-            "{name}: changed {}; {}\n{}",
-            paths.join(" and "),
-            note(plan.engine),
-            then.unwrap_or_default()
-        )
-    }
-}
-
-/// Returns the reason for which an installed engine cannot be set up, and has no set-up.
-fn refusal(host: &TargetHost, plan: &Plan) -> Option<InstallError> {
-    let is_left = plan.is_installed && plan.changes.is_empty();
-    is_left.then(|| plan.engine.require(host).err()).flatten()
-}
-
-/// Returns the text about an engine whose containers need the name of our runtime.
-fn kept_name(plan: &Plan, alias: &Alias) -> String {
-    let engine = plan.engine.name();
-    let changes = plan.changes.iter().filter(|change| change.is_needed());
-    let paths: Vec<_> = changes.map(|it| it.path.display().to_string()).collect();
-    let changed = match paths.as_slice() {
-        [] => String::new(),
-        paths => format!("{engine}: changed {}\n", paths.join(" and ")),
-    };
-    let then = plan.engine.follow_up().filter(|_| !changed.is_empty());
-    let then = then.map(|then| format!("{engine}: now run: {then}\n"));
-    format!(
-        "{changed}{engine}: {}\n\
-         {engine}: make them anew, then run: plimsoll uninstall {engine} (or take that runtime out of its file by hand)\n{}",
-        need(alias),
-        then.unwrap_or_default()
-    )
-}
-
-/// Returns the sentence about the containers that need the name of our runtime.
-fn need(Alias { runtime, users }: &Alias) -> String {
-    let number = match users.len() {
-        1 => "1 container".to_owned(),
-        more => format!("each of {more} containers"),
-    };
-    let users: Vec<String> = users.iter().map(|name| escaped(name).to_string()).collect();
-    format!(
-        "the runtime plimsoll stays as a name of {}, because {number} needs it: {}",
-        escaped(runtime),
-        users.join(", ")
-    )
-}
-
-fn json(host: &TargetHost, plan: &Plan) -> serde_json::Value {
-    let changes = plan.changes.iter().filter(|change| change.is_needed());
-    let refusal = refusal(host, plan);
-    let state = match (plan.is_needed(), plan.is_installed) {
-        (true, _) => "changed",
-        (false, true) if refusal.is_some() => "refused",
-        (false, true) => "unchanged",
-        (false, false) => "not-installed",
-    };
-    let files: Vec<_> = changes
-        .map(|change| json!({ "path": change.path, "diff": change.diff() }))
-        .collect();
-    let name = plan.engine.name();
-    let then = plan.engine.follow_up().filter(|_| plan.is_needed());
-    let optional = [
-        then.map(|then| ("then", json!(then))),
-        refusal.map(|refusal| ("reason", json!(refusal.to_string()))),
-        (plan.alias.as_ref()).map(|alias| ("needed_by", json!(alias.users))),
-    ];
-    let always = [
-        ("engine", json!(name)),
-        ("state", json!(state)),
-        ("files", json!(files)),
-    ];
-    let fields = always.into_iter().chain(optional.into_iter().flatten());
-    fields.collect()
 }
