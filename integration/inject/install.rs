@@ -382,6 +382,27 @@ fn lxc_and_incus_are_set_up_only_without_lxcfs() {
     assert_eq!(snapshot(&root), before);
 }
 
+#[test]
+fn the_package_in_the_place_of_lxcfs_leaves_install_nothing_to_write() {
+    let hooks = [
+        (
+            "usr/share/lxc/config/common.conf.d/00-lxcfs.conf",
+            include_str!("../../packaging/lxcfs/00-lxcfs.conf"),
+        ),
+        (
+            "usr/share/lxcfs/lxc.mount.hook",
+            include_str!("../../packaging/lxcfs/lxc.mount.hook"),
+        ),
+    ];
+    let root = machine(&["lxc-start", "incusd"], &hooks);
+    let before = snapshot(&root);
+    assert_eq!(
+        stdout(&root, "install lxc incus"),
+        "lxc: nothing to write\nincus: nothing to write\n"
+    );
+    assert_eq!(snapshot(&root), before);
+}
+
 /// The mounts of a machine, without which doctor does not judge.
 const MOUNTS: (&str, &str) = ("proc/self/mountinfo", "");
 
