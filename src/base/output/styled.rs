@@ -47,6 +47,9 @@ impl Styled {
     /// Returns the text with a further piece at its end.
     #[must_use]
     pub fn add(mut self, tone: Tone, piece: &str) -> Styled {
+        if piece.is_empty() {
+            return self;
+        }
         let (style, piece) = (tone.style(), Escaped::with_layout(piece.as_bytes()));
         // A write to a string cannot fail.
         let _ = write!(self.0, "{style}{piece}{style:#}");
@@ -76,8 +79,8 @@ mod tests {
         #[test]
         fn no_name_adds_a_code_to_those_of_the_tones(name in any::<String>()) {
             let codes = |text: &str| text.matches(|char: char| char.is_control() && !"\n\t".contains(char)).count();
-            let text = Styled::default().add(Tone::Warning, &name).0;
-            prop_assert_eq!(codes(&text), codes(&Styled::default().add(Tone::Warning, "").0));
+            let text = Styled::default().add(Tone::Warning, &format!("{name}.")).0;
+            prop_assert_eq!(codes(&text), codes(&Styled::default().add(Tone::Warning, ".").0));
         }
     }
 }
