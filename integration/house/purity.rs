@@ -23,7 +23,7 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// The parts of other crates that a pure file can name: values, and functions of values alone.
-const PURE_ELSEWHERE: [&str; 20] = [
+const PURE_ELSEWHERE: [&str; 21] = [
     "alloc",
     "clap",
     "core",
@@ -33,7 +33,8 @@ const PURE_ELSEWHERE: [&str; 20] = [
     "glob::Pattern",
     "humantime",
     "jsonc_parser",
-    "oci_spec",
+    "rustix::process::Resource",
+    "rustix::thread::CapabilitySet",
     "serde",
     "serde_json",
     "similar",
