@@ -97,8 +97,8 @@
 //!          run::tree         the host daemon's view, or an embedded daemon
 //!          run::root         layers, volumes, /etc
 //!          run::cgroups      cgroups with the limits
-//!          run::bundle       the OCI configuration, with our hook
-//!          run::process      libcontainer creates the container; process 1 starts the command
+//!          run::bundle       the OCI configuration for our hook
+//!          run::process      process 1 sets up the container, and starts the command
 //! ```
 //!
 //! # An install

@@ -23,7 +23,7 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// The parts of other crates that a pure file can name: values, and functions of values alone.
-const PURE_ELSEWHERE: [&str; 21] = [
+const PURE_ELSEWHERE: [&str; 22] = [
     "alloc",
     "anstyle",
     "clap",
@@ -34,7 +34,8 @@ const PURE_ELSEWHERE: [&str; 21] = [
     "glob::Pattern",
     "humantime",
     "jsonc_parser",
-    "oci_spec",
+    "rustix::process::Resource",
+    "rustix::thread::CapabilitySet",
     "serde",
     "serde_json",
     "similar",

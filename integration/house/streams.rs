@@ -18,7 +18,7 @@ const WITHOUT_WRITES: [(&str, &str); 5] = [
         "run/process/console.rs",
         "passes on the bytes of a container's own terminal",
     ),
-    ("run/process/init.rs", "opens the stream again"),
+    ("run/process/streams.rs", "replaces the stream"),
     ("run/root/silent.rs", "looks up the stream's file"),
 ];
 

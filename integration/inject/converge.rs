@@ -3,13 +3,7 @@
 
 use super::install::{machine, output, snapshot, stdout};
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
-    process::Output,
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf, process::Output};
 use tempfile::TempDir;
 
 /// The status of a check that found a change to make.

@@ -111,7 +111,7 @@ pub enum Respawn<'a> {
         view: &'a Path,
         /// The time after which the hook stops waiting for the daemon.
         timeout: Duration,
-        /// The file for the hook's error: libcontainer does not return the error text of a hook.
+        /// The file for the hook's error: the status of a hook does not tell why it failed.
         report: &'a Path,
     },
     /// A container of `demo`: a shell that reads commands from standard input.

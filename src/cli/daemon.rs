@@ -11,6 +11,7 @@ use crate::{
 };
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
+use tracing::level_filters::LevelFilter;
 
 /// Serve every container its own /proc and /sys files, in the foreground.
 ///
@@ -63,8 +64,8 @@ impl Daemon {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let mode = self.mode();
         stderr::logs(match mode {
-            Mode::Embedded | Mode::CheckReplace => "error",
-            _ => "info",
+            Mode::Embedded | Mode::CheckReplace => LevelFilter::ERROR,
+            _ => LevelFilter::INFO,
         });
         let configured = match mode {
             // An embedded daemon belongs to a container.

@@ -57,6 +57,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use stderr::{FAILURE_STATUS, logs};
+use tracing::level_filters::LevelFilter;
 
 use crate::base::output::complain;
 
@@ -100,19 +101,19 @@ pub fn main() -> ExitCode {
     };
     let result = match command.command {
         Subcommand::Run(run) => {
-            logs("off");
+            logs(LevelFilter::OFF);
             run.run()
         }
         Subcommand::Daemon(daemon) => daemon.run(),
         Subcommand::Attach(attach) => attach.run(),
         Subcommand::Detach(detach) => detach.run(),
         Subcommand::Show(show) => {
-            logs("warn");
+            logs(LevelFilter::WARN);
             show.run().map(|()| 0)
         }
         Subcommand::Demo(demo) => demo.run(),
         Subcommand::Doctor(doctor) => {
-            logs("off");
+            logs(LevelFilter::OFF);
             doctor.run()
         }
         Subcommand::Generate(generate) => generate.run(&Cli::command()).map(|()| 0),

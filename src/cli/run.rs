@@ -315,7 +315,7 @@ impl Run {
         let mut security = Security::default();
         if !self.cap_add.is_empty() || !self.cap_drop.is_empty() {
             let available = run::available_capabilities()?;
-            let wanted = security::capabilities(&self.cap_add, &self.cap_drop, &available);
+            let wanted = security::capabilities(&self.cap_add, &self.cap_drop, available);
             security.capabilities = wanted?;
         }
         for text in &self.security_opt {

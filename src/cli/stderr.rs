@@ -1,7 +1,11 @@
 //! The logs of the program itself on standard error, and the exit status of its failures.
 
 use crate::base::output::{LogLine, complain};
-use std::panic;
+use std::{env, panic};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// The exit status of a failure of Plimsoll itself. Every other status can be that of a container's
 /// command.
@@ -13,12 +17,13 @@ pub(super) fn print_panics() {
 }
 
 /// Sends logs to standard error: those at `level` and above, or those that `RUST_LOG` names.
-pub(super) fn logs(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+pub(super) fn logs(level: LevelFilter) {
+    let named = env::var("RUST_LOG").ok();
+    let filter = named.and_then(|named| named.parse().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(level));
+    let lines = fmt::layer()
         .with_writer(LogLine::default)
         .with_target(false)
-        .try_init();
+        .with_filter(filter);
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }

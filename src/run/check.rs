@@ -1,13 +1,11 @@
 //! The checks of the machine and of the request's paths, before anything is created.
 
 use std::{
-    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use nix::unistd::geteuid;
-use oci_spec::runtime::Capability;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::run::{
@@ -82,10 +80,10 @@ fn check_root(path: &Path) -> Result<PathBuf, RunError> {
 /// # Errors
 ///
 /// The errors of `capget(2)`.
-pub fn available_capabilities() -> io::Result<HashSet<Capability>> {
-    let permitted = capabilities(None)?.permitted;
-    let names = permitted.iter_names().map(|(name, _)| name);
-    Ok(names.filter_map(|name| name.parse().ok()).collect())
+pub fn available_capabilities() -> io::Result<CapabilitySet> {
+    // A capability without a name is newer than this program.
+    let named = capabilities(None)?.permitted.iter_names();
+    Ok(named.map(|(_, capability)| capability).collect())
 }
 
 /// Returns whether this process has CAP_SYS_ADMIN. Root in a container usually lacks it.

@@ -110,7 +110,7 @@ pub enum RunError {
         /// The answer to the call.
         source: io::Error,
     },
-    /// libcontainer, or the hook in it, failed.
+    /// Process 1 or the hook failed.
     #[error("cannot create the container: {0}")]
     Create(String),
 }
@@ -128,7 +128,7 @@ pub(crate) fn at<E: Into<io::Error>>(
 }
 
 /// Returns a function that turns the error of a call without a path into a [`RunError::Step`].
-pub(crate) fn step(act: &'static str) -> impl FnOnce(nix::Error) -> RunError {
+pub(crate) fn step<E: Into<io::Error>>(act: &'static str) -> impl FnOnce(E) -> RunError {
     move |source| RunError::Step {
         act,
         source: source.into(),

@@ -1,9 +1,9 @@
 //! The steps of a run, from the first check to the removal of the last directory.
 //!
 //! The order of the steps keeps the loss of a failure small: a step that creates more follows the
-//! steps that may fail without it. Each created thing removes itself when dropped. libcontainer
-//! forks, so this process has one thread from beginning to end, and the daemon of the served files
-//! is another process.
+//! steps that may fail without it. Each created thing removes itself when dropped. The creation of a
+//! container forks, so this process has one thread from beginning to end, and the daemon of the
+//! served files is another process.
 
 use std::{
     fs,
@@ -12,23 +12,18 @@ use std::{
     time::Duration,
 };
 
-use libcontainer::{
-    container::{Container, builder::ContainerBuilder},
-    syscall::syscall::SyscallType,
-};
 use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
+    mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     sys::stat::{Mode, umask},
-    unistd::Pid,
 };
+use serde_json::json;
 
 use crate::{
     base::{
-        mountinfo,
         output::complain,
         respawn::{self, Respawn},
-        sys::{self, chain, network, process::Lifeline},
+        sys::{self, process::Lifeline},
         units::{Bytes, Limit},
     },
     inject::oci::hook_spec::HookSpec,
@@ -43,9 +38,11 @@ use crate::{
         },
         process::{
             confinement::Confinement,
-            console::{Console, ConsoleSocket},
+            console::Console,
+            create::Begun,
             init::Init,
             reexec,
+            setup::Setup,
             supervise::{Signals, supervise},
         },
         root::{dirs::ContainerDir, mountpoints::Mountpoints, rootfs::Rootfs, safe_root::SafeRoot},
@@ -88,7 +85,7 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
     enter_mount_namespace()?;
     let (status, rootfs) = {
         let mountpoints = Mountpoints::mount(&dir)?;
-        let tree = find_or_serve_tree(&request, &dir, &mountpoints)?;
+        let mut tree = find_or_serve_tree(&request, &dir, &mountpoints)?;
         let hostname = choose_hostname(&request, dir.name());
         let mut rootfs = Rootfs::mount(&request, &dir, &mountpoints, &hostname)?;
         let cgroups = ContainerCgroups::create(hierarchies, dir.name(), &request.limits)?;
@@ -99,8 +96,12 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
             cgroups: &cgroups,
         };
         let resolved = launch.resolve(&mut rootfs, hostname)?;
-        let status = launch.run_to_end(&resolved, Init::new(lifeline, confinement), &signals);
-        // The order matters: the processes, then the tree that they read, then the mounts.
+        let status = launch.run_to_end(&resolved, &Init::new(lifeline, confinement), &signals);
+        // The order matters: the processes, then the tree that they read, then the mounts. After its
+        // process 1 a container has no process.
+        if let (Ok(_), Some(tree)) = (&status, &mut tree) {
+            tree.end();
+        }
         drop(cgroups);
         drop(tree);
         drop(mountpoints);
@@ -122,15 +123,7 @@ fn enter_mount_namespace() -> Result<(), RunError> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(step("make a mount namespace"))?;
     let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     let none = None::<&str>;
-    mount(none, "/", none, flags, none).map_err(step("make mounts private to this process"))?;
-    let mounts = mountinfo::own().map_err(at("read", "/proc/self/mountinfo"))?;
-    // libcontainer reads the list of mounts as UTF-8, and fails at a mount point that is not.
-    let unreadable = mounts.iter().filter(|mount| mount.point.to_str().is_none());
-    for mount in unreadable {
-        // The unmount of an outer mount may have removed this one too.
-        let _ = umount2(&mount.point, MntFlags::MNT_DETACH);
-    }
-    Ok(())
+    mount(none, "/", none, flags, none).map_err(step("make mounts private to this process"))
 }
 
 fn find_or_serve_tree(
@@ -145,7 +138,7 @@ fn find_or_serve_tree(
     };
     let log = dir.path().join("daemon.log");
     let tree = of_host.map_or_else(
-        || ServedTree::embedded(mountpoints.create("view")?, &log),
+        || ServedTree::embedded(mountpoints.create("view")?, log),
         Ok,
     );
     tree.map(Some)
@@ -194,8 +187,8 @@ impl Launch<'_> {
             args,
             user,
             term: std::env::var("TERM").ok(),
-            cgroups: self.cgroups.path(),
             cgroup_binds: self.cgroups.binds(),
+            has_legacy_cgroups: self.cgroups.are_legacy(),
             hook: self.tree.map(|tree| self.hook(tree)),
             // Without a view the container's uptime is the host's too, as with other runtimes.
             clocks: self.tree.and_then(|_| sys::clocks()),
@@ -213,7 +206,7 @@ impl Launch<'_> {
         HookSpec::of_bundled_runtime(respawn::PROGRAM, args)
     }
 
-    /// Returns the file for the hook's error: libcontainer reports that a hook failed, but not why.
+    /// Returns the file for the hook's error: the status of a hook does not tell why it failed.
     fn report(&self) -> PathBuf {
         self.dir.path().join("hook")
     }
@@ -222,72 +215,48 @@ impl Launch<'_> {
     fn run_to_end(
         &self,
         resolved: &Resolved,
-        init: Init,
+        init: &Init,
         signals: &Signals,
     ) -> Result<u8, RunError> {
         let request = self.request;
-        let bundle = self.write_bundle(resolved)?;
-        let socket = match request.terminal {
-            true => Some(ConsoleSocket::listen(self.dir.path())?),
-            false => None,
+        let setup = Setup {
+            request,
+            resolved,
+            state: json!({
+                "ociVersion": "1.2.0",
+                "id": self.dir.name(),
+                "status": "creating",
+                "bundle": self.write_bundle(resolved)?.to_string_lossy(),
+            }),
         };
-        let created = self.create(&bundle, socket.as_ref(), init);
-        let mut container = created.map_err(|error| self.explain(error))?;
-        let console = match socket {
-            Some(socket) => Some(open_console(socket, request, resolved)?),
+        let begun = Begun::new(&setup, init).map_err(|error| self.explain(error))?;
+        if let Some(tree) = self.tree {
+            tree.wait_until_ready()?;
+        }
+        let mut created = begun.set_up().map_err(|error| self.explain(error))?;
+        let console = match created.terminal.take() {
+            Some(master) => Some(open_console(master, request, resolved)?),
             None => None,
         };
         self.cgroups.limit_pids(&request.limits)?;
-        let pid = container.pid().map(|pid| Pid::from_raw(pid.as_raw()));
-        let pid =
-            pid.ok_or_else(|| RunError::Create("libcontainer names no process".to_owned()))?;
-        if request.network == Network::None {
-            raise_loopback(pid)?;
-        }
-        container
-            .start()
-            .map_err(|error| RunError::Create(chain(&error)))?;
+        let pid = created.start()?;
         let status = supervise(pid, signals, console)?;
         warn_of_kills(self.cgroups.oom_kills(), request.limits.memory);
         Ok(status)
     }
 
-    /// Writes the OCI configuration into the directory of the bundle, and returns that directory.
+    /// Writes the OCI configuration for the hook into the directory of the bundle, and returns that
+    /// directory.
     fn write_bundle(&self, resolved: &Resolved) -> Result<PathBuf, RunError> {
         let bundle = self.dir.create_dir("bundle")?;
-        bundle::spec(self.request, resolved)
-            .and_then(|spec| spec.save(bundle.join("config.json")))
-            .map_err(|error| RunError::Create(error.to_string()))?;
+        let path = bundle.join("config.json");
+        let configuration = bundle::configuration(self.request, resolved);
+        fs::write(&path, configuration.to_string()).map_err(at("write", path))?;
         Ok(bundle)
     }
 
-    fn create(
-        &self,
-        bundle: &Path,
-        socket: Option<&ConsoleSocket>,
-        init: Init,
-    ) -> Result<Container, String> {
-        let state = self.dir.create_dir("state");
-        let state = state.map_err(|error| error.to_string())?;
-        let mut builder = ContainerBuilder::new(self.dir.name().to_owned(), SyscallType::default())
-            .with_root_path(state)
-            .map_err(|error| chain(&error))?
-            .with_console_socket(socket.map(ConsoleSocket::path))
-            .with_executor(init);
-        if !self.request.interactive && !self.request.terminal {
-            let null = fs::File::open("/dev/null").map_err(|error| error.to_string())?;
-            builder = builder.with_stdin(OwnedFd::from(null));
-        }
-        builder
-            .as_init(bundle)
-            .with_systemd(false)
-            .with_detach(socket.is_some())
-            .build()
-            .map_err(|error| chain(&error))
-    }
-
-    /// Explains an error of libcontainer: by the hook's own report, or by the lack of memory.
-    fn explain(&self, error: String) -> RunError {
+    /// Explains an error of process 1: by the hook's own report, or by the lack of memory.
+    fn explain(&self, error: RunError) -> RunError {
         if let Ok(report) = fs::read_to_string(self.report()) {
             return RunError::Create(report);
         }
@@ -296,7 +265,7 @@ impl Launch<'_> {
             Limit::At(memory) if memory < Bytes(MIN_MEMORY.0 * 2) => {
                 RunError::TooLittleMemory(memory)
             }
-            _ => RunError::Create(error),
+            _ => error,
         }
     }
 }
@@ -327,22 +296,14 @@ fn shell(safe_root: &SafeRoot) -> &'static str {
 }
 
 fn open_console(
-    socket: ConsoleSocket,
+    master: OwnedFd,
     request: &Request,
     resolved: &Resolved,
 ) -> Result<Console, RunError> {
-    let mut console = socket.receive(resolved.user.uid)?;
+    let mut console = Console::new(master, resolved.user.uid)?;
     console.copy_size();
     if request.interactive {
         console.forward_stdin();
     }
     Ok(console)
-}
-
-/// Brings up the loopback device in the container's network namespace.
-fn raise_loopback(pid: Pid) -> Result<(), RunError> {
-    let open = |path: String| fs::File::open(&path).map_err(at("open", path));
-    let target = open(format!("/proc/{pid}/ns/net"))?;
-    let own = open("/proc/self/ns/net".to_owned())?;
-    network::raise_loopback(&target, &own).map_err(step("bring up the container's loopback device"))
 }

@@ -21,7 +21,7 @@ pub mod cgroups;
 /// Uses [`options`], [`error`], [`cgroups`].
 pub mod root;
 
-/// The OCI configuration of a container. Pure.
+/// The values that make a container, and the OCI configuration for the hook. Pure.
 ///
 /// Uses [`options`].
 pub mod bundle;
@@ -33,7 +33,7 @@ pub mod tree;
 
 /// The processes of a container, their confinement, its terminal, and the wait for its end.
 ///
-/// Uses [`options`], [`seccomp`], [`error`].
+/// Uses [`options`], [`seccomp`], [`error`], [`root`], [`bundle`].
 pub mod process;
 
 /// The checks of the machine before anything is created.

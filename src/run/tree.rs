@@ -7,8 +7,7 @@ use std::{
     os::{fd::AsFd, unix::process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -18,7 +17,10 @@ use nix::{
 };
 
 use crate::{
-    base::respawn::{self, Respawn},
+    base::{
+        respawn::{self, Respawn},
+        sys::{fd, pidfd},
+    },
     inject::tree::is_served,
     run::error::{RunError, at},
 };
@@ -45,15 +47,33 @@ impl ServedTree {
         is_served(mountpoint).then(|| ServedTree::Host(mountpoint.to_owned()))
     }
 
-    /// Starts a daemon that serves on `mountpoint` while this process lives, with its messages in
+    /// Starts a daemon that will serve on `mountpoint` while this process lives, with its messages in
     /// `log`.
     ///
     /// # Errors
     ///
-    /// A daemon that cannot be started, ends, or is not ready before the timeout; with its last
-    /// message.
-    pub(crate) fn embedded(mountpoint: PathBuf, log: &Path) -> Result<ServedTree, RunError> {
+    /// A daemon that cannot be started.
+    pub(crate) fn embedded(mountpoint: PathBuf, log: PathBuf) -> Result<ServedTree, RunError> {
         EmbeddedDaemon::start(mountpoint, log).map(ServedTree::Embedded)
+    }
+
+    /// Waits until the tree is served.
+    ///
+    /// # Errors
+    ///
+    /// A daemon that ends, or is not ready before the timeout; with its last message.
+    pub(crate) fn wait_until_ready(&self) -> Result<(), RunError> {
+        match self {
+            ServedTree::Host(_) => Ok(()),
+            ServedTree::Embedded(daemon) => daemon.wait_until_ready(),
+        }
+    }
+
+    /// Asks the daemon of this container to end, and does not wait for it: a drop does.
+    pub(crate) fn end(&mut self) {
+        if let ServedTree::Embedded(daemon) = self {
+            daemon.end();
+        }
     }
 
     /// Returns the mount point of the tree.
@@ -70,11 +90,14 @@ impl ServedTree {
 pub(crate) struct EmbeddedDaemon {
     process: Child,
     mountpoint: PathBuf,
+    log: PathBuf,
+    /// The end of the process was asked for.
+    is_ending: bool,
 }
 
 impl EmbeddedDaemon {
-    fn start(mountpoint: PathBuf, log: &Path) -> Result<EmbeddedDaemon, RunError> {
-        let messages = fs::File::create(log).map_err(at("create", log))?;
+    fn start(mountpoint: PathBuf, log: PathBuf) -> Result<EmbeddedDaemon, RunError> {
+        let messages = fs::File::create(&log).map_err(at("create", &log))?;
         let daemon = Respawn::EmbeddedDaemon {
             mountpoint: &mountpoint,
         };
@@ -88,33 +111,47 @@ impl EmbeddedDaemon {
             .process_group(0)
             .spawn()
             .map_err(at("start", respawn::PROGRAM))?;
-        let mut daemon = EmbeddedDaemon {
+        Ok(EmbeddedDaemon {
             process,
             mountpoint,
-        };
-        match daemon.process.stdout.take().map(wait_until_ready) {
-            Some(Ok(())) => Ok(daemon),
+            log,
+            is_ending: false,
+        })
+    }
+
+    fn wait_until_ready(&self) -> Result<(), RunError> {
+        match self.process.stdout.as_ref().map(wait_until_ready) {
+            Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(RunError::Daemon(
-                last_message(log).unwrap_or(error.to_string()),
+                last_message(&self.log).unwrap_or(error.to_string()),
             )),
             None => Err(RunError::Daemon(
                 "the process has no standard output".to_owned(),
             )),
         }
     }
+
+    fn end(&mut self) {
+        if let (false, Some(pid)) = (self.is_ending, self.pid()) {
+            let _ = kill(pid, Signal::SIGTERM);
+            self.is_ending = true;
+        }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.process.id()).ok().map(Pid::from_raw)
+    }
 }
 
 impl Drop for EmbeddedDaemon {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.process.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        self.end();
+        let process = self.pid().and_then(|pid| pidfd::of_process(pid).ok());
+        if let Some(process) = process {
+            let _ = fd::readable_within(process, STOP_TIMEOUT);
         }
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while Instant::now() < deadline {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(2));
+        if !matches!(self.process.try_wait(), Ok(None)) {
+            return;
         }
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -122,12 +159,13 @@ impl Drop for EmbeddedDaemon {
 }
 
 /// Waits for the line `ready`, which the daemon prints once it serves.
-fn wait_until_ready(stdout: ChildStdout) -> io::Result<()> {
+fn wait_until_ready(stdout: &ChildStdout) -> io::Result<()> {
     let timeout = PollTimeout::try_from(START_TIMEOUT).unwrap_or(PollTimeout::NONE);
     let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
     if poll(&mut fds, timeout)? == 0 {
         return Err(io::Error::from(io::ErrorKind::TimedOut));
     }
+    let stdout = fs::File::from(stdout.as_fd().try_clone_to_owned()?);
     let mut line = String::new();
     BufReader::new(stdout.take(64)).read_line(&mut line)?;
     match line.trim_end() {

@@ -41,6 +41,19 @@ pub fn dup_onto(place: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<()> 
     Errno::result(result).map(drop)
 }
 
+/// Makes the next exec close every descriptor but standard input, output and error.
+///
+/// # Errors
+///
+/// EINVAL before Linux 5.11.
+pub fn close_all_on_exec() -> nix::Result<()> {
+    let (first, last) = (3 as libc::c_uint, libc::c_uint::MAX);
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: `close_range` takes integers, touches no memory, and with this flag closes nothing.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    Errno::result(result).map(drop)
+}
+
 /// Takes over the descriptors with which systemd started this process (`sd_listen_fds(3)`), each
 /// with its name. Each descriptor is closed at the next exec.
 ///

@@ -110,16 +110,32 @@ pub fn clone_tree(source: BorrowedFd<'_>, depth: Depth) -> nix::Result<OwnedFd> 
 ///
 /// # Errors
 ///
-/// The errors of `fsopen(2)`, `fsconfig(2)` and `fsmount(2)`: EPERM without CAP_SYS_ADMIN.
+/// The errors of [`new_file_system`].
 pub fn new_tmpfs(source: &str, options: &[(&str, &str)]) -> nix::Result<OwnedFd> {
-    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    new_file_system("tmpfs", source, options, attributes)
+}
+
+/// Makes a detached mount of a new file system of that kind. The kernel removes the mount when the
+/// descriptor is dropped, unless the mount was attached.
+///
+/// # Errors
+///
+/// The errors of `fsopen(2)`, `fsconfig(2)` and `fsmount(2)`: EPERM without CAP_SYS_ADMIN, ENODEV
+/// for a kind that the kernel lacks.
+pub fn new_file_system(
+    kind: &str,
+    source: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> nix::Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
     for (key, value) in [("source", source)].iter().chain(options) {
         fsconfig_set_string(&context, *key, *value).map_err(errno)?;
     }
     fsconfig_create(&context).map_err(errno)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(errno)
 }
 

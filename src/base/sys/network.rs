@@ -1,27 +1,21 @@
-//! The loopback device of another network namespace.
+//! The loopback device of a network namespace.
 #![allow(unsafe_code, reason = "nix lacks these calls")]
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 
 use nix::{
     errno::Errno,
-    sched::{CloneFlags, setns},
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-/// Brings up the loopback device of the network namespace `target`. The calling thread must be in
-/// the network namespace `own`, and returns to it.
+/// Brings up the loopback device of this process's network namespace.
 ///
 /// # Errors
 ///
-/// EPERM without CAP_NET_ADMIN; the errors of `setns(2)`, `socket(2)` and SIOCSIFFLAGS.
-pub fn raise_loopback(target: &impl AsFd, own: &impl AsFd) -> nix::Result<()> {
-    setns(target, CloneFlags::CLONE_NEWNET)?;
-    // A socket stays in the namespace in which it was made.
+/// EPERM without CAP_NET_ADMIN; the errors of `socket(2)` and SIOCSIFFLAGS.
+pub fn raise_loopback() -> nix::Result<()> {
     let kind = SockType::Datagram;
-    let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None);
-    setns(own, CloneFlags::CLONE_NEWNET)?;
-    let socket = socket?;
+    let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None)?;
     let mut name = [0; libc::IFNAMSIZ];
     for (to, from) in name.iter_mut().zip(b"lo") {
         *to = libc::c_char::try_from(*from).map_err(|_| Errno::EINVAL)?;

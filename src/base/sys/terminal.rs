@@ -1,15 +1,12 @@
-//! Terminals: the size, the slave of a master, and a master that arrives over a socket.
+//! Terminals: a new one, its size, its slave, and its session.
 
-use super::{errno, packet};
-use nix::errno::Errno;
+use super::errno;
 use rustix::{
-    pty::{OpenptFlags, ioctl_tiocgptpeer},
+    process::ioctl_tiocsctty,
+    pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt},
     termios::{Winsize, tcgetwinsize, tcsetwinsize},
 };
-use std::os::{
-    fd::{BorrowedFd, OwnedFd},
-    unix::net::UnixStream,
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The rows and columns of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +41,25 @@ pub fn open_slave(master: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     ioctl_tiocgptpeer(master, flags).map_err(errno)
 }
 
-/// Receives one message on `socket` and returns the first descriptor that the message carries.
+/// Makes a terminal in the file system at `/dev/pts`, by way of `/dev/ptmx`, and returns its master
+/// and its slave.
 ///
 /// # Errors
 ///
-/// EBADMSG when the message carries no descriptor; the errors of `recvmsg(2)`.
-pub fn receive_fd(socket: &UnixStream) -> nix::Result<OwnedFd> {
-    let (_, fds) = packet::receive(socket)?;
-    fds.into_iter().next().ok_or(Errno::EBADMSG)
+/// The errors of `posix_openpt(3)`: ENOENT without that file, ENOSPC at the limit of terminals.
+pub fn open_pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).map_err(errno)?;
+    unlockpt(&master).map_err(errno)?;
+    let slave = open_slave(master.as_fd())?;
+    Ok((master, slave))
+}
+
+/// Makes the terminal `slave` the controlling terminal of this process, the leader of a session.
+///
+/// # Errors
+///
+/// EPERM when this process leads no session, or when another session has the terminal.
+pub fn take_control(slave: BorrowedFd<'_>) -> nix::Result<()> {
+    ioctl_tiocsctty(slave).map_err(errno)
 }

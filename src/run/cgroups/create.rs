@@ -1,9 +1,4 @@
-//! The cgroups of one container: made and limited here; libcontainer only enters them.
-//!
-//! libcgroups 0.7 does not set the limits, for three reasons: on v1 it demands the devices
-//! controller for any limit and denies no device; on v2 it creates controllers without naming the
-//! one that it could not enable; and it reports a refused value as a path and a number. So the
-//! directories exist, with their limits, before libcontainer's first process enters them.
+//! The cgroups of one container, made and limited before process 1 enters them.
 //!
 //! A container is in a leaf of its cgroups, `box`. Root in a container can make a user namespace,
 //! mount the cgroup file system there, and change the cgroup at the root of the cgroup namespace
@@ -39,9 +34,8 @@ const LEAF: &str = "box";
 
 /// The rules of `devices.allow`: Docker's devices.
 ///
-/// Every node may be made, because libcontainer makes the nodes of /dev. Only null, zero, full,
-/// random, urandom, tty, console, ptmx and the terminals may be opened; and /dev/net/tun, which
-/// libcontainer allows the leaf in any case, and cannot allow below a cgroup without it.
+/// Every node may be made, because process 1 makes the nodes of /dev. Only null, zero, full, random,
+/// urandom, tty, console, ptmx, the terminals and /dev/net/tun may be opened.
 const ALLOWED_DEVICES: [&str; 12] = [
     "c *:* m",
     "b *:* m",
@@ -93,15 +87,15 @@ impl ContainerCgroups {
         Ok(cgroups)
     }
 
-    /// Returns the path of the leaf below the top of each hierarchy, as OCI's `cgroupsPath`.
-    pub(crate) fn path(&self) -> PathBuf {
-        Path::new("/").join(PARENT_CGROUP).join(self.leaf())
-    }
-
     /// Returns the directories of the leaf, each with the path at which a container expects it.
     pub(crate) fn binds(&self) -> Vec<(PathBuf, PathBuf)> {
         let bind = |top: PathBuf| (top.join(PARENT_CGROUP).join(self.leaf()), top);
         self.hierarchies.tops().into_iter().map(bind).collect()
+    }
+
+    /// Returns whether the host has the hierarchies of cgroup v1.
+    pub(crate) fn are_legacy(&self) -> bool {
+        matches!(self.hierarchies, Hierarchies::Legacy(_))
     }
 
     /// Sets the limit of processes; for a container that is already made.

@@ -1,36 +1,31 @@
 //! Pure. The security of a container: its capabilities, its filter of system calls, and its limits by
 //! `setrlimit(2)`.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use oci_spec::runtime::{Capability, PosixRlimitType};
+use rustix::{process::Resource, thread::CapabilitySet};
 
 /// The capabilities of a container without `--cap-add` and `--cap-drop`: Docker's, without
 /// CAP_MKNOD, because on cgroup v2 nothing else keeps a device node from the host's device.
-pub(crate) const DEFAULT_CAPABILITIES: [Capability; 13] = [
-    Capability::AuditWrite,
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::NetBindService,
-    Capability::NetRaw,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
-];
+pub(crate) const DEFAULT_CAPABILITIES: CapabilitySet = CapabilitySet::AUDIT_WRITE
+    .union(CapabilitySet::CHOWN)
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SYS_CHROOT);
 
 /// The security of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Security {
     /// The capabilities that the command may have.
-    pub capabilities: HashSet<Capability>,
+    pub capabilities: CapabilitySet,
     /// The filter of system calls.
     pub seccomp: Seccomp,
     /// No program gives the command privileges that the command lacks.
@@ -42,7 +37,7 @@ pub struct Security {
 impl Default for Security {
     fn default() -> Security {
         Security {
-            capabilities: HashSet::from(DEFAULT_CAPABILITIES),
+            capabilities: DEFAULT_CAPABILITIES,
             seccomp: Seccomp::Docker,
             no_new_privileges: true,
             ulimits: BTreeMap::new(),
@@ -57,7 +52,16 @@ impl Security {
     pub(crate) fn needs_admin(&self) -> bool {
         !self.no_new_privileges
             && self.seccomp != Seccomp::Unconfined
-            && !self.capabilities.contains(&Capability::SysAdmin)
+            && !self.capabilities.contains(CapabilitySet::SYS_ADMIN)
+    }
+
+    /// Returns the capabilities of process 1 until it has its filter. The bounding set never has
+    /// more than the container's own, so no program gets CAP_SYS_ADMIN from process 1.
+    pub(crate) fn first_capabilities(&self) -> CapabilitySet {
+        match self.needs_admin() {
+            true => self.capabilities | CapabilitySet::SYS_ADMIN,
+            false => self.capabilities,
+        }
     }
 }
 
@@ -78,28 +82,28 @@ pub enum Seccomp {
 pub struct Ulimit(usize);
 
 /// The kinds of limits, with the names that Docker gives them.
-const ULIMITS: [(&str, PosixRlimitType); 16] = [
-    ("as", PosixRlimitType::RlimitAs),
-    ("core", PosixRlimitType::RlimitCore),
-    ("cpu", PosixRlimitType::RlimitCpu),
-    ("data", PosixRlimitType::RlimitData),
-    ("fsize", PosixRlimitType::RlimitFsize),
-    ("locks", PosixRlimitType::RlimitLocks),
-    ("memlock", PosixRlimitType::RlimitMemlock),
-    ("msgqueue", PosixRlimitType::RlimitMsgqueue),
-    ("nice", PosixRlimitType::RlimitNice),
-    ("nofile", PosixRlimitType::RlimitNofile),
-    ("nproc", PosixRlimitType::RlimitNproc),
-    ("rss", PosixRlimitType::RlimitRss),
-    ("rtprio", PosixRlimitType::RlimitRtprio),
-    ("rttime", PosixRlimitType::RlimitRttime),
-    ("sigpending", PosixRlimitType::RlimitSigpending),
-    ("stack", PosixRlimitType::RlimitStack),
+const ULIMITS: [(&str, Resource); 16] = [
+    ("as", Resource::As),
+    ("core", Resource::Core),
+    ("cpu", Resource::Cpu),
+    ("data", Resource::Data),
+    ("fsize", Resource::Fsize),
+    ("locks", Resource::Locks),
+    ("memlock", Resource::Memlock),
+    ("msgqueue", Resource::Msgqueue),
+    ("nice", Resource::Nice),
+    ("nofile", Resource::Nofile),
+    ("nproc", Resource::Nproc),
+    ("rss", Resource::Rss),
+    ("rtprio", Resource::Rtprio),
+    ("rttime", Resource::Rttime),
+    ("sigpending", Resource::Sigpending),
+    ("stack", Resource::Stack),
 ];
 
 impl Ulimit {
-    /// Returns the kind in the words of the OCI; `None` for no kind, which no parser returns.
-    pub(crate) fn kind(self) -> Option<PosixRlimitType> {
+    /// Returns the resource that is limited; `None` for no kind, which no parser returns.
+    pub(crate) fn resource(self) -> Option<Resource> {
         ULIMITS.get(self.0).map(|(_, kind)| *kind)
     }
 }
@@ -142,38 +146,35 @@ pub enum SecurityError {
 pub fn capabilities(
     add: &[String],
     drop: &[String],
-    available: &HashSet<Capability>,
-) -> Result<HashSet<Capability>, SecurityError> {
+    available: CapabilitySet,
+) -> Result<CapabilitySet, SecurityError> {
     let added = Named::parse("cap-add", add)?;
     let dropped = Named::parse("cap-drop", drop)?;
-    if let Some(lacking) = added.named.difference(available).next() {
-        return Err(SecurityError::Lacking(lacking.to_string()));
+    let lacking = added.named.difference(available);
+    if let Some((name, _)) = lacking.iter_names().next() {
+        return Err(SecurityError::Lacking(name.to_owned()));
     }
-    let without_dropped = |all: HashSet<Capability>| -> HashSet<Capability> {
-        all.difference(&dropped.named).copied().collect()
-    };
     if added.is_all {
-        return Ok(without_dropped(available.clone()));
+        return Ok(available.difference(dropped.named));
     }
-    let mut kept = match dropped.is_all {
-        true => HashSet::new(),
-        false => without_dropped(HashSet::from(DEFAULT_CAPABILITIES)),
+    let kept = match dropped.is_all {
+        true => CapabilitySet::empty(),
+        false => DEFAULT_CAPABILITIES.difference(dropped.named),
     };
-    kept.extend(added.named);
-    Ok(kept)
+    Ok(kept | added.named)
 }
 
 /// The capabilities that an option names.
 struct Named {
     is_all: bool,
-    named: HashSet<Capability>,
+    named: CapabilitySet,
 }
 
 impl Named {
     fn parse(option: &'static str, texts: &[String]) -> Result<Named, SecurityError> {
         let mut found = Named {
             is_all: false,
-            named: HashSet::new(),
+            named: CapabilitySet::empty(),
         };
         for text in texts {
             let upper = text.to_ascii_uppercase();
@@ -182,11 +183,11 @@ impl Named {
                 found.is_all = true;
                 continue;
             }
-            let capability = name.parse().map_err(|_| SecurityError::NoCapability {
+            let capability = CapabilitySet::from_name(name);
+            found.named |= capability.ok_or_else(|| SecurityError::NoCapability {
                 option,
                 text: text.clone(),
             })?;
-            found.named.insert(capability);
         }
         Ok(found)
     }
@@ -256,43 +257,53 @@ mod tests {
         words.split_whitespace().map(str::to_owned).collect()
     }
 
-    fn result(add: &str, drop: &str) -> HashSet<Capability> {
-        let mut available = HashSet::from(DEFAULT_CAPABILITIES);
-        available.extend([Capability::NetAdmin, Capability::SysAdmin]);
-        capabilities(&texts(add), &texts(drop), &available).unwrap()
+    fn result(add: &str, drop: &str) -> CapabilitySet {
+        let more = CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
+        let available = DEFAULT_CAPABILITIES | more;
+        capabilities(&texts(add), &texts(drop), available).unwrap()
     }
 
     #[test]
     fn capabilities_are_added_and_dropped_as_docker_does() {
-        let default = HashSet::from(DEFAULT_CAPABILITIES);
+        let default = DEFAULT_CAPABILITIES;
         assert_eq!(result("", ""), default);
-        let mut more = default.clone();
-        more.insert(Capability::NetAdmin);
+        let more = default | CapabilitySet::NET_ADMIN;
         for name in ["NET_ADMIN", "CAP_NET_ADMIN", "cap_net_admin"] {
             assert_eq!(result(name, ""), more, "{name}");
         }
-        assert!(!result("", "chown").contains(&Capability::Chown));
-        assert_eq!(result("", "ALL"), HashSet::new());
-        assert_eq!(
-            result("NET_RAW", "all"),
-            HashSet::from([Capability::NetRaw])
-        );
-        assert_eq!(result("ALL", "").len(), default.len() + 2);
-        assert!(!result("ALL", "SYS_ADMIN").contains(&Capability::SysAdmin));
+        assert!(!result("", "chown").contains(CapabilitySet::CHOWN));
+        assert_eq!(result("", "ALL"), CapabilitySet::empty());
+        assert_eq!(result("NET_RAW", "all"), CapabilitySet::NET_RAW);
+        assert_eq!(result("ALL", ""), more | CapabilitySet::SYS_ADMIN);
+        assert!(!result("ALL", "SYS_ADMIN").contains(CapabilitySet::SYS_ADMIN));
         // An added capability stays, as in Docker.
-        assert!(result("CHOWN", "CHOWN").contains(&Capability::Chown));
+        assert!(result("CHOWN", "CHOWN").contains(CapabilitySet::CHOWN));
     }
 
     #[test]
     fn a_capability_that_is_unknown_or_not_available_is_refused() {
-        let available = HashSet::from(DEFAULT_CAPABILITIES);
         let error = |add: &str, drop: &str| {
-            let result = capabilities(&texts(add), &texts(drop), &available);
+            let result = capabilities(&texts(add), &texts(drop), DEFAULT_CAPABILITIES);
             result.unwrap_err().to_string()
         };
         assert!(error("FLY", "").starts_with("--cap-add FLY: "));
         assert!(error("", "CAP_").starts_with("--cap-drop CAP_: "));
         assert!(error("sys_admin", "").starts_with("--cap-add SYS_ADMIN: "));
+    }
+
+    #[test]
+    fn a_container_cannot_change_the_machine() {
+        let denied = CapabilitySet::MKNOD
+            | CapabilitySet::SYS_ADMIN
+            | CapabilitySet::SYS_RAWIO
+            | CapabilitySet::SYS_MODULE
+            | CapabilitySet::SYS_PTRACE
+            | CapabilitySet::DAC_READ_SEARCH;
+        let mut security = Security::default();
+        assert!(!security.first_capabilities().intersects(denied));
+        security.no_new_privileges = false;
+        let first = security.first_capabilities();
+        assert_eq!(first & denied, CapabilitySet::SYS_ADMIN);
     }
 
     #[test]
@@ -327,16 +338,13 @@ mod tests {
     fn a_ulimit_is_read_as_docker_reads_it() {
         let kind = |text| {
             let (ulimit, limits) = ulimit(text).unwrap();
-            (ulimit.kind().unwrap(), limits)
+            (ulimit.resource().unwrap(), limits)
         };
-        assert_eq!(
-            kind("nofile=10:20"),
-            (PosixRlimitType::RlimitNofile, (10, 20))
-        );
-        assert_eq!(kind("core=0"), (PosixRlimitType::RlimitCore, (0, 0)));
+        assert_eq!(kind("nofile=10:20"), (Resource::Nofile, (10, 20)));
+        assert_eq!(kind("core=0"), (Resource::Core, (0, 0)));
         assert_eq!(
             kind("memlock=-1:-1"),
-            (PosixRlimitType::RlimitMemlock, (u64::MAX, u64::MAX))
+            (Resource::Memlock, (u64::MAX, u64::MAX))
         );
         for text in [
             "nofile",

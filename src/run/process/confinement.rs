@@ -51,7 +51,7 @@ impl Confinement {
     /// A kernel without filters, and a profile with a mistake.
     pub(crate) fn new(security: &Security) -> Result<Confinement, RunError> {
         let filter = match &security.seccomp {
-            Seccomp::Docker => Some(Ok(docker::filter(&security.capabilities))),
+            Seccomp::Docker => Some(Ok(docker::filter(security.capabilities))),
             Seccomp::Profile(path) => Some(read_profile(path, security)),
             Seccomp::Unconfined => None,
         };
@@ -133,7 +133,7 @@ fn compiled(filter: &Filter) -> Result<SystemCallFilter, ProfileError> {
 fn read_profile(path: &Path, security: &Security) -> Result<Filter, ProfileError> {
     let text = read_named(path, MAX_PROFILE)?;
     let facts = ProfileFacts {
-        capabilities: &security.capabilities,
+        capabilities: security.capabilities,
         kernel: kernel(),
     };
     profile::parse(&text, &facts)

@@ -1,13 +1,9 @@
-//! The terminal of a container: libcontainer makes the terminal, and this process connects it with
-//! the terminal of `plimsoll run`.
+//! The terminal of a container: process 1 makes the terminal, and this process connects it with the
+//! terminal of `plimsoll run`.
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixListener,
-    },
-    path::{Path, PathBuf},
+    os::fd::{AsFd, OwnedFd},
 };
 
 use nix::{
@@ -20,60 +16,8 @@ use nix::{
 
 use crate::{
     base::sys::terminal,
-    run::error::{RunError, at, step},
+    run::error::{RunError, step},
 };
-
-/// The socket on which libcontainer sends the terminal.
-#[derive(Debug)]
-pub(crate) struct ConsoleSocket {
-    listener: UnixListener,
-    path: PathBuf,
-}
-
-impl ConsoleSocket {
-    /// Binds a socket in a container's directory.
-    ///
-    /// # Errors
-    ///
-    /// A socket that cannot be created.
-    pub(crate) fn listen(dir: &Path) -> Result<ConsoleSocket, RunError> {
-        let path = dir.join("tty");
-        let listener = UnixListener::bind(&path).map_err(at("listen on", &path))?;
-        Ok(ConsoleSocket { listener, path })
-    }
-
-    /// Returns the path of the socket.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Receives the terminal of a container that is made, and gives the terminal to `uid`, so that
-    /// the command can open it by name.
-    ///
-    /// # Errors
-    ///
-    /// A message without a terminal, and a terminal that cannot be prepared.
-    pub(crate) fn receive(self, uid: u32) -> Result<Console, RunError> {
-        let (stream, _) = self
-            .listener
-            .accept()
-            .map_err(at("accept on", &self.path))?;
-        let master = terminal::receive_fd(&stream).map_err(step("receive the terminal"))?;
-        if let Ok(peer) = terminal::open_slave(master.as_fd()) {
-            let _ = fchown(&peer, Some(Uid::from_raw(uid)), None::<Gid>);
-        }
-        let flags = fcntl(&master, FcntlArg::F_GETFL).map_err(step("prepare the terminal"))?;
-        let flags = OFlag::from_bits_truncate(flags) | OFlag::O_NONBLOCK;
-        fcntl(&master, FcntlArg::F_SETFL(flags)).map_err(step("prepare the terminal"))?;
-        Ok(Console {
-            master,
-            input: Vec::new(),
-            is_open: true,
-            reads_stdin: false,
-            _raw: None,
-        })
-    }
-}
 
 /// The terminal of a container.
 #[derive(Debug)]
@@ -89,6 +33,28 @@ pub(crate) struct Console {
 }
 
 impl Console {
+    /// Returns the terminal with this master, which process 1 has made. Gives the terminal to `uid`,
+    /// so that the command can open it by name.
+    ///
+    /// # Errors
+    ///
+    /// A terminal that cannot be prepared.
+    pub(crate) fn new(master: OwnedFd, uid: u32) -> Result<Console, RunError> {
+        if let Ok(peer) = terminal::open_slave(master.as_fd()) {
+            let _ = fchown(&peer, Some(Uid::from_raw(uid)), None::<Gid>);
+        }
+        let flags = fcntl(&master, FcntlArg::F_GETFL).map_err(step("prepare the terminal"))?;
+        let flags = OFlag::from_bits_truncate(flags) | OFlag::O_NONBLOCK;
+        fcntl(&master, FcntlArg::F_SETFL(flags)).map_err(step("prepare the terminal"))?;
+        Ok(Console {
+            master,
+            input: Vec::new(),
+            is_open: true,
+            reads_stdin: false,
+            _raw: None,
+        })
+    }
+
     /// Forwards standard input from now on; a terminal there goes into raw mode, which passes every
     /// key.
     pub(crate) fn forward_stdin(&mut self) {

@@ -7,36 +7,33 @@
 //! PR_SET_PDEATHSIG), which this process never loses, because it never calls exec.
 
 use std::{
-    collections::HashMap,
     ffi::{CString, OsStr},
     io,
-    os::{fd::AsFd, unix::ffi::OsStrExt},
+    os::unix::ffi::OsStrExt,
     path::Path,
-    sync::Arc,
 };
 
-use libcontainer::workload::{
-    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
-};
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, OFlag, fcntl},
     sys::{
         prctl,
         signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask},
-        stat::fstat,
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
-    unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getpid, setpgid, tcsetpgrp},
+    unistd::{Pid, getpid, setpgid, tcsetpgrp},
 };
-use oci_spec::runtime::Spec;
 
 use crate::{
     base::{
         output::{complain, escaped},
         sys::process::{self, Lifeline},
     },
-    run::process::confinement::Confinement,
+    run::{
+        bundle::{self, Resolved},
+        error::{RunError, step},
+        options::request::Request,
+        process::confinement::Confinement,
+    },
 };
 
 /// The exit status for a missing program, as in a shell.
@@ -44,63 +41,58 @@ const NOT_FOUND: i32 = 127;
 /// The exit status for a program that cannot be run, as in a shell.
 const NOT_EXECUTABLE: i32 = 126;
 
-/// The executor by which libcontainer runs process 1, which dies with the process of the lifeline.
-#[derive(Debug, Clone)]
+/// Process 1 of a container that is set up.
+#[derive(Debug)]
 pub(crate) struct Init {
-    lifeline: Arc<Lifeline>,
-    confinement: Arc<Confinement>,
+    lifeline: Lifeline,
+    confinement: Confinement,
 }
 
 impl Init {
-    /// Returns the executor for the lifeline of this process, with the confinement of process 1 and
-    /// of the command.
+    /// Returns process 1 for the lifeline of this process, with the confinement of process 1 and of
+    /// the command.
     pub(crate) fn new(lifeline: Lifeline, confinement: Confinement) -> Init {
         Init {
-            lifeline: Arc::new(lifeline),
-            confinement: Arc::new(confinement),
+            lifeline,
+            confinement,
         }
     }
-}
 
-impl Executor for Init {
-    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        Ok(())
-    }
-
-    /// Binds the process to its parent's life. libcontainer calls this function last before the
-    /// process waits for its start, which would be a wait without end after the death of the
+    /// Binds process 1 to its parent's life, and gives it a session keyring of its own. Process 1
+    /// waits for its start afterwards, which would be a wait without end after the death of the
     /// parent.
-    fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
-        let wrong = |error: Errno| {
-            ExecutorSetEnvsError::Other(format!("cannot bind process 1 to its parent: {error}"))
-        };
-        self.lifeline.bind().map_err(wrong)?;
-        let wrong = |error: Errno| {
-            ExecutorSetEnvsError::Other(format!("cannot make a session keyring: {error}"))
-        };
-        Confinement::separate_keys().map_err(wrong)
+    ///
+    /// # Errors
+    ///
+    /// A parent that is dead, and the errors of `keyctl(2)`.
+    pub(super) fn bind(&self) -> Result<(), RunError> {
+        let bound = self.lifeline.bind();
+        bound.map_err(step("bind process 1 to its parent"))?;
+        Confinement::separate_keys().map_err(step("make a session keyring"))
     }
 
-    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
-        let strings = |list: &Option<Vec<String>>| -> Result<Vec<CString>, ExecutorError> {
-            let list = list.as_deref().unwrap_or_default().iter();
-            list.map(|text| CString::new(text.as_str()).map_err(|_| ExecutorError::InvalidArg))
-                .collect()
+    /// Runs the command to its end. Returns only a status for a failed start, since the end of the
+    /// command ends this process.
+    pub(super) fn run(&self, request: &Request, resolved: &Resolved) -> i32 {
+        let strings = |list: &[String]| -> Option<Vec<CString>> {
+            let strings = list.iter().map(|text| CString::new(text.as_str()).ok());
+            strings.collect()
         };
-        let args = strings(process.args())?;
-        let env = strings(process.env())?;
-        let terminal = process.terminal().unwrap_or(false);
-        let command = || exec_command(&args, &env, terminal);
-        let status = run_command(&self.confinement, command);
-        process::exit_now(status)
+        let args = strings(&resolved.args);
+        let env = strings(&bundle::environment(request, resolved));
+        let (Some(args), Some(env)) = (args, env) else {
+            complain("cannot run the command: it contains a zero byte");
+            return NOT_EXECUTABLE;
+        };
+        run_command(&self.confinement, || {
+            exec_command(&args, &env, request.terminal)
+        })
     }
 }
 
 /// Runs the command to its end, under the confinement. Returns only a status for a failed start,
 /// since the end of the command ends this process.
 fn run_command(confinement: &Confinement, command: impl FnOnce() -> i32) -> i32 {
-    let _ = reopen_null_streams();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     let child = match confinement.fork(command) {
         Ok(child) => child,
@@ -241,30 +233,4 @@ fn candidates(program: &CString, env: &[CString]) -> Vec<CString> {
     path.split(|byte| *byte == b':')
         .filter_map(joined)
         .collect()
-}
-
-/// Opens each standard stream on /dev/null for reading and writing. libcontainer 0.7 replaces a
-/// stream on the host's /dev/null by one that is open only for reading, so writes would fail.
-fn reopen_null_streams() -> nix::Result<()> {
-    let null = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null");
-    let null = null.map_err(|_| Errno::ENODEV)?;
-    let device = fstat(&null)?.st_rdev;
-    if is_read_only_null(io::stdin(), device)? {
-        dup2_stdin(&null)?;
-    }
-    if is_read_only_null(io::stdout(), device)? {
-        dup2_stdout(&null)?;
-    }
-    if is_read_only_null(io::stderr(), device)? {
-        dup2_stderr(&null)?;
-    }
-    Ok(())
-}
-
-fn is_read_only_null(stream: impl AsFd, null: u64) -> nix::Result<bool> {
-    let flags = OFlag::from_bits_truncate(fcntl(stream.as_fd(), FcntlArg::F_GETFL)?);
-    Ok(fstat(stream.as_fd())?.st_rdev == null && flags & OFlag::O_ACCMODE == OFlag::O_RDONLY)
 }

@@ -11,6 +11,22 @@ pub(crate) mod confinement;
 /// Uses [`confinement`].
 pub(crate) mod init;
 
+/// The user, the capabilities and the limits of a container's processes.
+pub(crate) mod privileges;
+
+/// The standard streams of a container.
+pub(crate) mod streams;
+
+/// The steps of process 1 before the command.
+///
+/// Uses [`privileges`], [`streams`].
+pub(crate) mod setup;
+
+/// The creation of a container.
+///
+/// Uses [`init`], [`setup`].
+pub(crate) mod create;
+
 /// The terminal of a container.
 pub(crate) mod console;
 

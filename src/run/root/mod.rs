@@ -25,6 +25,16 @@ pub(crate) mod silent;
 /// Bind mounts between open paths.
 pub(crate) mod bind;
 
+/// The kernel's file systems in a root, and the content of /dev.
+///
+/// Uses [`safe_root`], [`bind`].
+pub(crate) mod kernel_mounts;
+
+/// The change of process 1 into a root, and the paths there that are covered.
+///
+/// Uses [`bind`].
+pub(crate) mod enter;
+
 /// The overlays of a root.
 ///
 /// Uses [`dirs`], [`mountpoints`], [`bind`].

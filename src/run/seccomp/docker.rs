@@ -5,9 +5,7 @@
 //! lists only calls of x86 and Arm, and leaves out the condition on the kernel's version, which every
 //! supported kernel meets.
 
-use std::collections::HashSet;
-
-use oci_spec::runtime::Capability;
+use rustix::thread::CapabilitySet;
 
 use crate::run::seccomp::{
     architecture::OWN,
@@ -67,39 +65,39 @@ const ALLOWED_ON_ARM: &str =
     "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls";
 
 /// The calls that a container may make if it has a capability.
-const ALLOWED_BY_CAPABILITY: [(Capability, &str); 14] = [
-    (Capability::DacReadSearch, "open_by_handle_at"),
+const ALLOWED_BY_CAPABILITY: [(CapabilitySet, &str); 14] = [
+    (CapabilitySet::DAC_READ_SEARCH, "open_by_handle_at"),
     (
-        Capability::SysAdmin,
+        CapabilitySet::SYS_ADMIN,
         "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie \
          lsm_get_self_attr lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount \
          open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog \
          umount umount2 unshare",
     ),
-    (Capability::SysBoot, "reboot"),
-    (Capability::SysChroot, "chroot"),
+    (CapabilitySet::SYS_BOOT, "reboot"),
+    (CapabilitySet::SYS_CHROOT, "chroot"),
     (
-        Capability::SysModule,
+        CapabilitySet::SYS_MODULE,
         "delete_module init_module finit_module",
     ),
-    (Capability::SysPacct, "acct"),
+    (CapabilitySet::SYS_PACCT, "acct"),
     (
-        Capability::SysPtrace,
+        CapabilitySet::SYS_PTRACE,
         "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace",
     ),
-    (Capability::SysRawio, "iopl ioperm"),
+    (CapabilitySet::SYS_RAWIO, "iopl ioperm"),
     (
-        Capability::SysTime,
+        CapabilitySet::SYS_TIME,
         "settimeofday stime clock_settime clock_settime64",
     ),
-    (Capability::SysTtyConfig, "vhangup"),
+    (CapabilitySet::SYS_TTY_CONFIG, "vhangup"),
     (
-        Capability::SysNice,
+        CapabilitySet::SYS_NICE,
         "get_mempolicy mbind set_mempolicy set_mempolicy_home_node",
     ),
-    (Capability::Syslog, "syslog"),
-    (Capability::Bpf, "bpf"),
-    (Capability::Perfmon, "perf_event_open"),
+    (CapabilitySet::SYSLOG, "syslog"),
+    (CapabilitySet::BPF, "bpf"),
+    (CapabilitySet::PERFMON, "perf_event_open"),
 ];
 
 /// The domains of sockets that a container may make, as ranges from the first to the last one
@@ -128,7 +126,7 @@ const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
 /// Returns the filter for a container with these capabilities.
-pub(crate) fn filter(capabilities: &HashSet<Capability>) -> Filter {
+pub(crate) fn filter(capabilities: CapabilitySet) -> Filter {
     let mut rules = vec![
         allow(ALLOWED, Vec::new()),
         allow(
@@ -154,9 +152,9 @@ pub(crate) fn filter(capabilities: &HashSet<Capability>) -> Filter {
     }));
     let granted = ALLOWED_BY_CAPABILITY
         .into_iter()
-        .filter(|(capability, _)| capabilities.contains(capability));
+        .filter(|(capability, _)| capabilities.contains(*capability));
     rules.extend(granted.map(|(_, names)| allow(names, Vec::new())));
-    if !capabilities.contains(&Capability::SysAdmin) {
+    if !capabilities.contains(CapabilitySet::SYS_ADMIN) {
         rules.extend(without_namespaces());
     }
     Filter {
@@ -212,10 +210,9 @@ mod tests {
 
     /// Returns the answer to a call with these first arguments on the machine's own architecture, for
     /// the default capabilities and one more.
-    fn answer(more: Option<Capability>, name: &str, arguments: &[u64]) -> u32 {
-        let mut capabilities = HashSet::from(DEFAULT_CAPABILITIES);
-        capabilities.extend(more);
-        let program = program(&filter(&capabilities)).unwrap();
+    fn answer(more: Option<CapabilitySet>, name: &str, arguments: &[u64]) -> u32 {
+        let capabilities = DEFAULT_CAPABILITIES | more.unwrap_or(CapabilitySet::empty());
+        let program = program(&filter(capabilities)).unwrap();
         run(&program, Call::named(OWN[0], name, arguments)).0
     }
 
@@ -225,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_call_of_the_table_is_allowed_on_every_architecture() {
-        let program = program(&filter(&HashSet::from(DEFAULT_CAPABILITIES))).unwrap();
+        let program = program(&filter(DEFAULT_CAPABILITIES)).unwrap();
         for architecture in OWN {
             let calls = architecture.calls();
             for name in ALLOWED
@@ -271,7 +268,7 @@ mod tests {
                 !is_general && calls.contains_key(name)
             };
             for name in names.split_whitespace().filter(is_conditional) {
-                let is_default = DEFAULT_CAPABILITIES.contains(&capability);
+                let is_default = DEFAULT_CAPABILITIES.contains(capability);
                 let expected = match name {
                     // Without new namespaces.
                     "clone" => Action::Allow.value(),
@@ -281,7 +278,7 @@ mod tests {
                 };
                 assert_eq!(answer(None, name, &[]), expected, "{name}");
                 let allowed = answer(Some(capability), name, &[]);
-                assert_eq!(allowed, Action::Allow.value(), "{name} with {capability}");
+                assert_eq!(allowed, Action::Allow.value(), "{name} with {capability:?}");
             }
         }
     }
@@ -321,7 +318,7 @@ mod tests {
         for flag in [17, 25, 26, 27, 28, 29, 30] {
             let flags = SIGCHLD | 1 << flag;
             assert_eq!(answer(None, "clone", &[flags]), errno(EPERM), "bit {flag}");
-            let admin = Some(Capability::SysAdmin);
+            let admin = Some(CapabilitySet::SYS_ADMIN);
             assert_eq!(
                 answer(admin, "clone", &[flags]),
                 Action::Allow.value(),

@@ -3,9 +3,7 @@
 
 use std::collections::HashSet;
 
-use oci_spec::runtime::{
-    Capability, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
-};
+use rustix::thread::CapabilitySet;
 use serde::Deserialize;
 
 use crate::run::seccomp::{
@@ -43,7 +41,7 @@ pub enum ProfileError {
     Both(&'static str, &'static str),
     /// The action has no implementation here.
     #[error("the action {0} needs an agent beside the runtime, which plimsoll run does not have")]
-    Action(String),
+    Action(&'static str),
     /// The error number does not fit.
     #[error("the error number {0} is above 4095")]
     Errno(u32),
@@ -63,9 +61,9 @@ pub enum ProfileError {
 
 /// The facts that the conditions of a profile ask for.
 #[derive(Debug, Clone)]
-pub(crate) struct ProfileFacts<'a> {
+pub(crate) struct ProfileFacts {
     /// The capabilities of the container.
-    pub(crate) capabilities: &'a HashSet<Capability>,
+    pub(crate) capabilities: CapabilitySet,
     /// The major and the minor version of the kernel.
     pub(crate) kernel: (u32, u32),
 }
@@ -73,11 +71,11 @@ pub(crate) struct ProfileFacts<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Profile {
-    default_action: LinuxSeccompAction,
+    default_action: NamedAction,
     default_errno_ret: Option<u32>,
     architectures: Option<Vec<String>>,
     arch_map: Option<Vec<ArchitectureMap>>,
-    flags: Option<Vec<LinuxSeccompFilterFlag>>,
+    flags: Option<Vec<FilterFlag>>,
     syscalls: Option<Vec<Calls>>,
 }
 
@@ -93,11 +91,76 @@ struct ArchitectureMap {
 struct Calls {
     name: Option<String>,
     names: Option<Vec<String>>,
-    action: LinuxSeccompAction,
+    action: NamedAction,
     errno_ret: Option<u32>,
-    args: Option<Vec<LinuxSeccompArg>>,
+    args: Option<Vec<Argument>>,
     includes: Option<Conditions>,
     excludes: Option<Conditions>,
+}
+
+/// An action in the words of libseccomp.
+#[derive(Deserialize, Debug, Clone, Copy)]
+enum NamedAction {
+    #[serde(rename = "SCMP_ACT_KILL")]
+    Kill,
+    #[serde(rename = "SCMP_ACT_KILL_THREAD")]
+    KillThread,
+    #[serde(rename = "SCMP_ACT_KILL_PROCESS")]
+    KillProcess,
+    #[serde(rename = "SCMP_ACT_TRAP")]
+    Trap,
+    #[serde(rename = "SCMP_ACT_ERRNO")]
+    Errno,
+    #[serde(rename = "SCMP_ACT_NOTIFY")]
+    Notify,
+    #[serde(rename = "SCMP_ACT_TRACE")]
+    Trace,
+    #[serde(rename = "SCMP_ACT_LOG")]
+    Log,
+    #[serde(rename = "SCMP_ACT_ALLOW")]
+    Allow,
+}
+
+/// A flag of `seccomp(2)`.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+enum FilterFlag {
+    #[serde(rename = "SECCOMP_FILTER_FLAG_LOG")]
+    Log,
+    #[serde(rename = "SECCOMP_FILTER_FLAG_TSYNC")]
+    Tsync,
+    #[serde(rename = "SECCOMP_FILTER_FLAG_SPEC_ALLOW")]
+    SpecAllow,
+    #[serde(rename = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")]
+    WaitKillableRecv,
+}
+
+/// A condition on an argument of a system call.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Argument {
+    index: usize,
+    value: u64,
+    value_two: Option<u64>,
+    op: Operator,
+}
+
+/// A comparison in the words of libseccomp.
+#[derive(Deserialize, Clone, Copy)]
+enum Operator {
+    #[serde(rename = "SCMP_CMP_NE")]
+    Ne,
+    #[serde(rename = "SCMP_CMP_LT")]
+    Lt,
+    #[serde(rename = "SCMP_CMP_LE")]
+    Le,
+    #[serde(rename = "SCMP_CMP_EQ")]
+    Eq,
+    #[serde(rename = "SCMP_CMP_GE")]
+    Ge,
+    #[serde(rename = "SCMP_CMP_GT")]
+    Gt,
+    #[serde(rename = "SCMP_CMP_MASKED_EQ")]
+    MaskedEq,
 }
 
 #[derive(Deserialize, Default)]
@@ -113,7 +176,7 @@ struct Conditions {
 /// # Errors
 ///
 /// A text that is no profile, and a profile under which no container can start.
-pub(crate) fn parse(text: &str, facts: &ProfileFacts<'_>) -> Result<Filter, ProfileError> {
+pub(crate) fn parse(text: &str, facts: &ProfileFacts) -> Result<Filter, ProfileError> {
     let profile: Profile =
         serde_json::from_str(text).map_err(|error| ProfileError::Syntax(error.to_string()))?;
     let default = action(profile.default_action, profile.default_errno_ret)?;
@@ -128,7 +191,7 @@ pub(crate) fn parse(text: &str, facts: &ProfileFacts<'_>) -> Result<Filter, Prof
         default,
         architectures: architectures(&profile)?,
         rules,
-        logs: flags.contains(&LinuxSeccompFilterFlag::SeccompFilterFlagLog),
+        logs: flags.contains(&FilterFlag::Log),
     };
     match NEEDED.iter().find(|name| !filter.permits(name)) {
         Some(name) => Err(ProfileError::Needed(name)),
@@ -159,7 +222,7 @@ fn architectures(profile: &Profile) -> Result<Vec<Architecture>, ProfileError> {
 }
 
 /// Returns whether the conditions of an entry hold, as Docker reads them.
-fn applies(calls: &Calls, facts: &ProfileFacts<'_>) -> Result<bool, ProfileError> {
+fn applies(calls: &Calls, facts: &ProfileFacts) -> Result<bool, ProfileError> {
     let own = OWN.first().map_or("", |one| one.name());
     if let Some(excludes) = &calls.excludes {
         let arches = excludes.arches.iter().flatten();
@@ -181,14 +244,14 @@ fn applies(calls: &Calls, facts: &ProfileFacts<'_>) -> Result<bool, ProfileError
         && is_since(includes, facts)?)
 }
 
-fn has(facts: &ProfileFacts<'_>, capability: &str) -> bool {
+fn has(facts: &ProfileFacts, capability: &str) -> bool {
     let name = capability.trim_start_matches("CAP_");
-    let capability = name.parse::<Capability>();
-    capability.is_ok_and(|capability| facts.capabilities.contains(&capability))
+    let capability = CapabilitySet::from_name(name);
+    capability.is_some_and(|capability| facts.capabilities.contains(capability))
 }
 
 /// Returns whether the kernel has at least the version of the conditions.
-fn is_since(conditions: &Conditions, facts: &ProfileFacts<'_>) -> Result<bool, ProfileError> {
+fn is_since(conditions: &Conditions, facts: &ProfileFacts) -> Result<bool, ProfileError> {
     let Some(text) = &conditions.min_kernel else {
         return Ok(true);
     };
@@ -223,28 +286,28 @@ fn rules_of(calls: &Calls) -> Result<Vec<CallRule>, ProfileError> {
     })
 }
 
-fn condition(argument: &LinuxSeccompArg) -> Result<Condition, ProfileError> {
-    let index = argument.index();
+fn condition(argument: &Argument) -> Result<Condition, ProfileError> {
+    let index = argument.index;
     let narrow = u8::try_from(index).ok().filter(|_| index < ARGUMENTS);
-    let value = argument.value();
+    let value = argument.value;
     Ok(Condition {
         argument: narrow.ok_or(ProfileError::Argument(index))?,
-        comparison: match argument.op() {
-            LinuxSeccompOperator::ScmpCmpNe => Comparison::NotEqual(value),
-            LinuxSeccompOperator::ScmpCmpLt => Comparison::Less(value),
-            LinuxSeccompOperator::ScmpCmpLe => Comparison::LessOrEqual(value),
-            LinuxSeccompOperator::ScmpCmpEq => Comparison::Equal(value),
-            LinuxSeccompOperator::ScmpCmpGe => Comparison::GreaterOrEqual(value),
-            LinuxSeccompOperator::ScmpCmpGt => Comparison::Greater(value),
-            LinuxSeccompOperator::ScmpCmpMaskedEq => Comparison::MaskedEqual {
+        comparison: match argument.op {
+            Operator::Ne => Comparison::NotEqual(value),
+            Operator::Lt => Comparison::Less(value),
+            Operator::Le => Comparison::LessOrEqual(value),
+            Operator::Eq => Comparison::Equal(value),
+            Operator::Ge => Comparison::GreaterOrEqual(value),
+            Operator::Gt => Comparison::Greater(value),
+            Operator::MaskedEq => Comparison::MaskedEqual {
                 mask: value,
-                value: argument.value_two().unwrap_or_default(),
+                value: argument.value_two.unwrap_or_default(),
             },
         },
     })
 }
 
-fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<Action, ProfileError> {
+fn action(action: NamedAction, errno: Option<u32>) -> Result<Action, ProfileError> {
     // The kernel cuts a larger number to this one (`__seccomp_filter`, kernel/seccomp.c).
     const MAX_ERRNO: u16 = 4095;
     let errno = match errno {
@@ -255,16 +318,14 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<Action, Prof
             .ok_or(ProfileError::Errno(errno))?,
     };
     Ok(match action {
-        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => {
-            Action::KillThread
-        }
-        LinuxSeccompAction::ScmpActKillProcess => Action::KillProcess,
-        LinuxSeccompAction::ScmpActTrap => Action::Trap,
-        LinuxSeccompAction::ScmpActErrno => Action::Errno(errno),
-        LinuxSeccompAction::ScmpActTrace => Action::Trace(errno),
-        LinuxSeccompAction::ScmpActLog => Action::Log,
-        LinuxSeccompAction::ScmpActAllow => Action::Allow,
-        LinuxSeccompAction::ScmpActNotify => return Err(ProfileError::Action(action.to_string())),
+        NamedAction::Kill | NamedAction::KillThread => Action::KillThread,
+        NamedAction::KillProcess => Action::KillProcess,
+        NamedAction::Trap => Action::Trap,
+        NamedAction::Errno => Action::Errno(errno),
+        NamedAction::Trace => Action::Trace(errno),
+        NamedAction::Log => Action::Log,
+        NamedAction::Allow => Action::Allow,
+        NamedAction::Notify => return Err(ProfileError::Action("SCMP_ACT_NOTIFY")),
     })
 }
 
@@ -278,9 +339,8 @@ mod tests {
     }
 
     fn parsed(text: &str) -> Result<Filter, ProfileError> {
-        let capabilities = HashSet::from([Capability::NetRaw]);
         let facts = ProfileFacts {
-            capabilities: &capabilities,
+            capabilities: CapabilitySet::NET_RAW,
             kernel: (5, 10),
         };
         parse(text, &facts)

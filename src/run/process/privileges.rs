@@ -1,0 +1,86 @@
+//! The user, the groups, the capabilities and the limits of process 1 and of the command.
+
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::{
+    process::{Rlimit, setrlimit},
+    thread::{
+        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
+        clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+        set_keep_capabilities,
+    },
+};
+
+use crate::run::{
+    error::{RunError, step},
+    options::{security::Security, user::User},
+};
+
+/// Gives this process the limits that a container has of its own.
+///
+/// # Errors
+///
+/// A limit above this process's own, without CAP_SYS_RESOURCE.
+pub(super) fn limit(security: &Security) -> Result<(), RunError> {
+    let finite = |limit| Some(limit).filter(|limit| *limit != u64::MAX);
+    for (ulimit, (soft, hard)) in &security.ulimits {
+        let Some(resource) = ulimit.resource() else {
+            continue;
+        };
+        let limit = Rlimit {
+            current: finite(*soft),
+            maximum: finite(*hard),
+        };
+        setrlimit(resource, limit).map_err(step("set a limit of --ulimit"))?;
+    }
+    Ok(())
+}
+
+/// Makes this process one of the user, with no capabilities but the container's. The kernel takes the
+/// capabilities from a command of another user than root at exec.
+///
+/// # Errors
+///
+/// The errors of `setgroups(2)`, `setresuid(2)`, `prctl(2)` and `capset(2)`.
+pub(super) fn become_user(user: &User, security: &Security) -> Result<(), RunError> {
+    let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    set_keep_capabilities(true).map_err(step("keep capabilities"))?;
+    setgroups(&groups)
+        .and_then(|()| setresgid(gid, gid, gid))
+        .and_then(|()| setresuid(uid, uid, uid))
+        .map_err(step("become the container's user"))?;
+    set_keep_capabilities(false).map_err(step("keep capabilities"))?;
+    reduce_capabilities(security).map_err(step("drop capabilities"))
+}
+
+fn reduce_capabilities(security: &Security) -> rustix::io::Result<()> {
+    // The change of the user has emptied the effective set, without which no capability can be
+    // taken from the bounding set.
+    let mut sets = capabilities(None)?;
+    sets.effective = sets.permitted;
+    set_capabilities(None, sets)?;
+    for number in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if security.capabilities.contains(capability) {
+            continue;
+        }
+        match capability_is_in_bounding_set(capability) {
+            Ok(true) => remove_capability_from_bounding_set(capability)?,
+            Ok(false) => {}
+            // The kernel knows no capability of this number or above.
+            Err(_) => break,
+        }
+    }
+    let first = security.first_capabilities();
+    let sets = CapabilitySets {
+        effective: first,
+        permitted: first,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets)?;
+    match clear_ambient_capability_set() {
+        // Kernels before 4.3 have no such set.
+        Err(rustix::io::Errno::INVAL) => Ok(()),
+        cleared => cleared,
+    }
+}
