@@ -296,6 +296,23 @@ fn whole(memory: &Shared, slot: Slot) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+impl Store {
+    /// Returns copies of the stores that released programs have left.
+    pub(crate) fn of_releases() -> Vec<Store> {
+        use std::fs;
+        let releases = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/fixtures/releases");
+        let releases = fs::read_dir(releases).unwrap();
+        let stores = releases.map(|release| {
+            let mut memory = tempfile::tempfile().unwrap();
+            let bytes = fs::read(release.unwrap().path().join("state")).unwrap();
+            io::Write::write_all(&mut memory, &bytes).unwrap();
+            Store::of(memory.into()).unwrap()
+        });
+        stores.collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
