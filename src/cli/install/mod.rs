@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args, ValueEnum, builder::PossibleValuesParser};
-use report::{Extent, Report};
+use report::{EngineReport, Extent};
 
 use super::rights::require_root;
 use crate::{
@@ -280,7 +280,7 @@ impl EngineSelection {
             (false, true) => Extent::Check,
             (false, false) => Extent::Done,
         };
-        let report = Report { host, extent, note };
+        let report = EngineReport { host, extent, note };
         match self.output {
             InstallFormat::Text => {
                 let texts = plans.iter().map(|plan| report.text(plan));

@@ -19,7 +19,7 @@ pub(super) enum Extent {
 }
 
 /// The report of plans.
-pub(super) struct Report<'a> {
+pub(super) struct EngineReport<'a> {
     /// The machine.
     pub(super) host: &'a TargetHost,
     /// The part of the plans that was carried out.
@@ -28,7 +28,7 @@ pub(super) struct Report<'a> {
     pub(super) note: fn(Installable) -> &'static str,
 }
 
-impl Report<'_> {
+impl EngineReport<'_> {
     /// Returns the text about an engine.
     pub(super) fn text(&self, plan: &Plan) -> String {
         let name = plan.engine.name();
