@@ -41,9 +41,10 @@ fn a_daemon_goes_on_with_the_state_of_each_release() {
         let (_, mut held) = ask(&daemon.mountpoint);
         let state = File::from(held.take(&Name::State).unwrap());
         let bytes = fs::read(release.join("state")).unwrap();
-        // The number of the serving daemon, bytes 16 to 64, belongs to the daemon of the test.
+        // Between them are the number of the serving daemon and the numbers of requests, which belong
+        // to the daemon and the connections of the test.
         state.write_all_at(&bytes[..16], 0).unwrap();
-        state.write_all_at(&bytes[64..], 64).unwrap();
+        state.write_all_at(&bytes[256..], 256).unwrap();
         let before = daemon.pid();
         kill("KILL", before);
         wait_until("the next daemon serves", || daemon.pid() != before);

@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// The number of memory below which a limit of memory may keep a program from its start, in bytes.
-const LITTLE_MEMORY: u64 = 16 << 20;
+const MIN_START_MEMORY: u64 = 16 << 20;
 
 /// The number of descriptors below which a limit may keep a program from its start.
-const FEW_DESCRIPTORS: u64 = 8;
+const MIN_START_DESCRIPTORS: u64 = 8;
 
 /// The exit status of a dynamic linker that cannot open a library.
 const NO_LIBRARY: u8 = 127;
@@ -85,21 +85,24 @@ impl CommandLimits {
             })
         };
         let memory = [Resource::As, Resource::Data, Resource::Stack];
+        let cpu = || find(&[Resource::Cpu], u64::MAX);
+        let memory = || find(&memory, MIN_START_MEMORY);
+        let little = "may have had too little memory for its start because";
         let (limit, what) = if died_by(Signal::SIGXCPU) {
-            (find(&[Resource::Cpu], u64::MAX)?, "has used the CPU time")
+            (cpu()?, "has used the CPU time")
         } else if died_by(Signal::SIGXFSZ) {
-            (
-                find(&[Resource::Fsize], u64::MAX)?,
-                "has written a file to the size",
-            )
-        } else if died_by(Signal::SIGSEGV) || died_by(Signal::SIGKILL) {
-            (
-                find(&memory, LITTLE_MEMORY)?,
-                "may have had too little memory for its start because",
-            )
+            let limit = find(&[Resource::Fsize], u64::MAX)?;
+            (limit, "has written a file to the size")
+        } else if died_by(Signal::SIGSEGV) {
+            (memory()?, little)
+        } else if died_by(Signal::SIGKILL) {
+            // The kernel kills at a hard limit of CPU time.
+            let memory = memory().map(|limit| (limit, little));
+            memory.or_else(|| Some((cpu()?, "may have used the CPU time")))?
         } else if status == NO_LIBRARY {
+            let limit = find(&[Resource::Nofile], MIN_START_DESCRIPTORS)?;
             (
-                find(&[Resource::Nofile], FEW_DESCRIPTORS)?,
+                limit,
                 "may have had too few descriptors for its start because",
             )
         } else {
@@ -192,6 +195,7 @@ mod tests {
             ("stack=0", 137),
             ("data=4096", 139),
             ("cpu=1", 152),
+            ("cpu=0", 137),
             ("fsize=0", 153),
             ("nofile=0", 127),
         ] {
