@@ -36,6 +36,11 @@ mod hook;
 /// Uses [`rights`].
 mod install;
 
+/// `plimsoll kept`: what `plimsoll run --keep` has kept.
+///
+/// Uses [`rights`].
+mod kept;
+
 /// `plimsoll repair`: the repair of mounts in containers.
 mod repair;
 
@@ -71,6 +76,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
     Run(Box<run::Run>),
+    Kept(kept::Kept),
     Daemon(daemon::Daemon),
     Attach(attach::Attach),
     Detach(attach::Detach),
@@ -102,6 +108,10 @@ pub fn main() -> ExitCode {
         Subcommand::Run(run) => {
             logs("off");
             run.run()
+        }
+        Subcommand::Kept(kept) => {
+            logs("warn");
+            kept.run()
         }
         Subcommand::Daemon(daemon) => daemon.run(),
         Subcommand::Attach(attach) => attach.run(),

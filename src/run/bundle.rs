@@ -10,8 +10,8 @@ use oci_spec::{
     runtime::{
         Capability, Hook, HookBuilder, HooksBuilder, Linux, LinuxBuilder, LinuxCapabilities,
         LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxTimeOffset,
-        LinuxTimeOffsetBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, Process,
-        ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+        LinuxTimeOffsetBuilder, Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec,
+        SpecBuilder, UserBuilder,
     },
 };
 
@@ -118,23 +118,7 @@ fn process(request: &Request, resolved: &Resolved) -> Result<Process, OciSpecErr
         .cwd(request.directory.clone())
         .capabilities(capabilities(&request.security)?)
         .no_new_privileges(request.security.no_new_privileges)
-        .rlimits(rlimits(&request.security)?)
         .build()
-}
-
-/// Returns the limits of each process.
-fn rlimits(security: &Security) -> Result<Vec<PosixRlimit>, OciSpecError> {
-    let limits = security.ulimits.iter();
-    let limits = limits.filter_map(|(ulimit, limits)| Some((ulimit.kind()?, *limits)));
-    limits
-        .map(|(kind, (soft, hard))| {
-            PosixRlimitBuilder::default()
-                .typ(kind)
-                .soft(soft)
-                .hard(hard)
-                .build()
-        })
-        .collect()
 }
 
 /// Returns the command's environment: the defaults, then the requested variables. The last value of

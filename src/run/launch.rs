@@ -9,6 +9,7 @@ use std::{
     fs,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -47,6 +48,7 @@ use crate::{
             init::Init,
             reexec,
             supervise::{Signals, supervise},
+            ulimits::CommandLimits,
         },
         root::{dirs::ContainerDir, mountpoints::Mountpoints, rootfs::Rootfs, safe_root::SafeRoot},
         tree::ServedTree,
@@ -55,6 +57,12 @@ use crate::{
 
 /// The timeout of the hook for the daemon's answer.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The mounts that a container gets at its start, above its root.
+const LATER_MOUNTS: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
+
+/// The text in an error of libcontainer 0.7 after a failed change to the working directory.
+const FAILED_CHDIR: &str = "failed to unix syscall";
 
 /// The end of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +86,7 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
     let request = check::machine(request)?;
     reexec::from_read_only_mount();
     let confinement = Confinement::new(&request.security)?;
+    let limits = Arc::new(CommandLimits::prepare(&request.security.ulimits)?);
     let hierarchies = Hierarchies::find()?;
     hierarchies.check(&request.limits)?;
     let signals = Signals::block()?;
@@ -99,13 +108,17 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
             cgroups: &cgroups,
         };
         let resolved = launch.resolve(&mut rootfs, hostname)?;
-        let status = launch.run_to_end(&resolved, Init::new(lifeline, confinement), &signals);
+        let init = Init::new(lifeline, confinement, &limits);
+        let status = launch.run_to_end(&resolved, init, &signals);
         // The order matters: the processes, then the tree that they read, then the mounts.
         drop(cgroups);
         drop(tree);
         drop(mountpoints);
         (status?, rootfs)
     };
+    if let Some(blamed) = limits.blamed(status) {
+        complain(&blamed);
+    }
     if request.keep
         && let Err(error) = rootfs.undo.merge_changes()
     {
@@ -184,8 +197,8 @@ impl Launch<'_> {
             [] => vec![shell(&safe_root).to_owned()],
             command => command.to_vec(),
         };
+        self.make_workdir(&mut safe_root)?;
         if !request.read_only {
-            safe_root.create_dir(&request.directory)?;
             rootfs.record(safe_root.into_created(), self.dir)?;
         }
         Ok(Resolved {
@@ -200,6 +213,27 @@ impl Launch<'_> {
             // Without a view the container's uptime is the host's too, as with other runtimes.
             clocks: self.tree.and_then(|_| sys::clocks()),
         })
+    }
+
+    /// Creates the working directory in the root. A root that is read-only must have the directory,
+    /// unless a mount brings the directory at the start.
+    fn make_workdir(&self, safe_root: &mut SafeRoot) -> Result<(), RunError> {
+        let path = &self.request.directory;
+        let wrong = |wrong: String| RunError::Workdir {
+            path: path.clone(),
+            wrong,
+        };
+        if !self.request.read_only {
+            let created = safe_root.create_dir(path).map(drop);
+            return created.map_err(|error| wrong(chain(&error)));
+        }
+        let is_later = LATER_MOUNTS.iter().any(|mount| path.starts_with(mount));
+        match safe_root.open_path(path) {
+            Err(_) if !is_later => Err(wrong(
+                "the container has no such directory, and its root is read-only".to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn hook(&self, tree: &ServedTree) -> HookSpec {
@@ -290,6 +324,13 @@ impl Launch<'_> {
     fn explain(&self, error: String) -> RunError {
         if let Ok(report) = fs::read_to_string(self.report()) {
             return RunError::Create(report);
+        }
+        let path = &self.request.directory;
+        if path != Path::new("/") && error.contains(FAILED_CHDIR) {
+            return RunError::Workdir {
+                path: path.clone(),
+                wrong: "the container has no such directory".to_owned(),
+            };
         }
         match self.request.limits.memory {
             // A start in little memory fails in many ways, and rarely for another reason.

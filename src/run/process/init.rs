@@ -36,7 +36,7 @@ use crate::{
         output::{complain, escaped},
         sys::process::{self, Lifeline},
     },
-    run::process::confinement::Confinement,
+    run::process::{confinement::Confinement, ulimits::CommandLimits},
 };
 
 /// The exit status for a missing program, as in a shell.
@@ -49,15 +49,21 @@ const NOT_EXECUTABLE: i32 = 126;
 pub(crate) struct Init {
     lifeline: Arc<Lifeline>,
     confinement: Arc<Confinement>,
+    limits: Arc<CommandLimits>,
 }
 
 impl Init {
     /// Returns the executor for the lifeline of this process, with the confinement of process 1 and
-    /// of the command.
-    pub(crate) fn new(lifeline: Lifeline, confinement: Confinement) -> Init {
+    /// of the command, and with the limits of the command.
+    pub(crate) fn new(
+        lifeline: Lifeline,
+        confinement: Confinement,
+        limits: &Arc<CommandLimits>,
+    ) -> Init {
         Init {
             lifeline: Arc::new(lifeline),
             confinement: Arc::new(confinement),
+            limits: Arc::clone(limits),
         }
     }
 }
@@ -91,7 +97,10 @@ impl Executor for Init {
         let args = strings(process.args())?;
         let env = strings(process.env())?;
         let terminal = process.terminal().unwrap_or(false);
-        let command = || exec_command(&args, &env, terminal);
+        let command = || match self.limits.apply() {
+            Ok(()) => exec_command(&args, &env, terminal),
+            Err(_) => NOT_EXECUTABLE,
+        };
         let status = run_command(&self.confinement, command);
         process::exit_now(status)
     }

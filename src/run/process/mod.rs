@@ -3,12 +3,15 @@
 /// A start of this program from a read-only mount, which keeps the program's file from containers.
 pub(crate) mod reexec;
 
+/// The limits of the command by `setrlimit(2)`.
+pub(crate) mod ulimits;
+
 /// The confinement of a container's processes.
 pub(crate) mod confinement;
 
 /// Process 1 of a container.
 ///
-/// Uses [`confinement`].
+/// Uses [`ulimits`], [`confinement`].
 pub(crate) mod init;
 
 /// The terminal of a container.
