@@ -3,7 +3,13 @@
 
 use super::install::{machine, output, snapshot, stdout};
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf, process::Output};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, symlink},
+    path::{Path, PathBuf},
+    process::Output,
+};
 use tempfile::TempDir;
 
 /// The status of a check that found a change to make.
@@ -254,5 +260,48 @@ fn a_check_that_fails_has_the_status_of_an_error() {
         let asked = without_a_write(&root, line);
         assert_eq!(asked.status.code(), Some(125), "{line}");
         assert!(asked.stdout.is_empty(), "{line}");
+    }
+}
+
+/// Copies a directory into another one, with its links.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, to) = (
+            entry.as_ref().unwrap().path(),
+            to.join(entry.unwrap().file_name()),
+        );
+        if path.is_symlink() {
+            symlink(fs::read_link(&path).unwrap(), to).unwrap();
+        } else if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_uninstall_restores_what_each_release_has_installed_before_and_after_an_install() {
+    let releases = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/fixtures/releases");
+    for release in fs::read_dir(releases).unwrap() {
+        let release = release.unwrap().path();
+        let [root, before] = ["machine", "machine-before"].map(|name| {
+            let root = tempfile::tempdir().unwrap();
+            copy(&release.join(name), root.path());
+            root
+        });
+        let content = |root: &TempDir| -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+            let paths = snapshot(root).into_iter();
+            let relative = |path: &Path| path.strip_prefix(root.path()).unwrap().to_owned();
+            paths.map(|(path, held)| (relative(&path), held)).collect()
+        };
+        let again = tempfile::tempdir().unwrap();
+        copy(root.path(), again.path());
+        stdout(&again, "install --all");
+        for root in [root, again] {
+            stdout(&root, "uninstall --all");
+            assert_eq!(content(&root), content(&before), "{}", release.display());
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The end of a container: signals, and traces on the machine.
 
 use super::container::{
-    PROGRAM, Running, entries, kept, processes, root, status, stdout, text, traces,
+    PROGRAM, Running, entries, kept, processes, refusal, root, status, stdout, text, traces,
 };
-use crate::harness::{unique, wait_until};
+use crate::harness::{only_line, plimsoll, stdout_of, unique, wait_until};
 use std::{fs, process::Command};
 
 #[test]
@@ -103,6 +103,45 @@ fn a_program_of_another_user_dies_with_a_killed_run_too() {
     });
     // The next start removes the traces.
     assert_eq!(status(&["--", "true"]), 0);
+}
+
+/// Runs `plimsoll kept` with these words.
+fn kept_command(words: &[&str]) -> std::process::Output {
+    plimsoll().arg("kept").args(words).output().unwrap()
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn kept_changes_are_listed_and_removed_by_the_names_of_their_containers() {
+    let names = [unique("one"), unique("two")];
+    for name in &names {
+        let words = ["--name", name, "--keep", "--", "touch", "/root/saved"];
+        assert_eq!(status(&words), 0);
+    }
+    let listed = stdout_of(&kept_command(&["-o", "json"]));
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    for name in &names {
+        let mut all = listed.as_array().unwrap().iter();
+        let found = all.find(|it| it["name"] == **name).unwrap();
+        let path = std::path::Path::new(found["path"].as_str().unwrap());
+        assert!(path.join("root/saved").exists() && found["bytes"].as_u64().unwrap() > 0);
+    }
+    let again = refusal(&["--name", &names[0], "--keep", "--", "true"]);
+    let way = format!("plimsoll kept --remove {}", names[0]);
+    assert!(again.contains(&way), "{again}");
+
+    let output = kept_command(&["--remove", &names[0], "nobody"]);
+    let said = only_line("kept", &output, 125, &output.stderr);
+    assert!(said.contains("nobody"), "{said}");
+    for (name, other) in [(&names[0], Some(&names[1])), (&names[1], None)] {
+        stdout_of(&kept_command(&["--remove", name]));
+        let left = stdout_of(&kept_command(&[]));
+        assert!(!left.contains(name.as_str()), "{left}");
+        assert!(
+            other.is_none_or(|other| left.contains(other.as_str())),
+            "{left}"
+        );
+    }
 }
 
 #[test]

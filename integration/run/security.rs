@@ -4,9 +4,14 @@
 //! The results of Docker stand in the tests as its default profile has them (moby/profiles,
 //! `seccomp/default_linux.go` at 02e898b137ae): no Docker runs here.
 
-use super::container::{refusal, stdout};
-use crate::harness::stdout_of;
-use std::{fmt::Write, fs, process::Command, str::FromStr};
+use super::container::{output, refusal, stdout};
+use crate::harness::{busybox_root, stdout_of};
+use std::{
+    fmt::Write,
+    fs,
+    process::{Command, Output},
+    str::FromStr,
+};
 
 /// Prints one line for each argument `NUMBER,ARGUMENT...`: the error of that system call, or 0.
 const CALLER: &str = "import ctypes, errno, sys\n\
@@ -273,6 +278,59 @@ fn each_process_has_the_limits_of_the_options() {
     let script = "ulimit -Sn; ulimit -Hn; ulimit -c";
     let text = stdout(&[&options[..], &["--", "bash", "-c", script]].concat());
     assert_eq!(text, "90\n210\n0\n");
+}
+
+/// A static program, which needs no library for its start.
+fn in_busybox(ulimit: &str, command: &[&str]) -> Output {
+    let root = tempfile::tempdir().unwrap();
+    busybox_root(root.path());
+    let rootfs = root.path().to_str().unwrap();
+    let options = ["--rootfs", rootfs, "--ulimit", ulimit, "--", "/bin/busybox"];
+    output(&[&options[..], command].concat())
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_limit_that_is_too_low_for_the_start_of_a_container_is_the_commands_alone() {
+    for ulimit in [
+        "nofile=0",
+        "nproc=0",
+        "fsize=0",
+        "memlock=0",
+        "core=0",
+        "msgqueue=0",
+        "sigpending=0",
+        "locks=0",
+        "rss=0",
+        "nice=0",
+        "rtprio=0",
+        "rttime=0",
+        "stack=131072",
+    ] {
+        let output = in_busybox(ulimit, &["true"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "{ulimit}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and /dev/fuse"]
+fn a_limit_that_ends_the_command_is_named_in_one_line() {
+    for (ulimit, command) in [
+        ("as=0", &["true"][..]),
+        ("data=0", &["true"]),
+        ("stack=0", &["true"]),
+        ("fsize=0", &["dd", "if=/dev/zero", "of=/written", "count=1"]),
+        ("cpu=0", &["sh", "-c", "while :; do :; done"]),
+    ] {
+        let output = in_busybox(ulimit, command);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let end = format!(" of --ulimit {ulimit}\n");
+        assert!(
+            said.ends_with(&end) && said.lines().count() == 1,
+            "{ulimit}: {said}"
+        );
+    }
 }
 
 #[test]

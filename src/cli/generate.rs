@@ -25,7 +25,7 @@ locks and sockets of daemons
 the content of each file that \fBplimsoll install\fR has changed, for \fBplimsoll uninstall\fR
 .TP
 \fI/var/lib/plimsoll\-run\fR
-changes of containers of \fBplimsoll run\fR; those of \fB\-\-keep\fR stay below \fIkept\fR
+changes of containers of \fBplimsoll run\fR; those of \fB\-\-keep\fR stay below \fIkept\fR, see \fBplimsoll\-kept\fR(1)
 .SH "EXIT STATUS"
 0 on success, and 125 if Plimsoll itself failed, with one line on standard error.
 \fBplimsoll run\fR ends with the status of the container's command, and \fBplimsoll doctor\fR with 1 after warnings and 2 after errors.

@@ -36,6 +36,11 @@ mod hook;
 /// Uses [`rights`].
 mod install;
 
+/// `plimsoll kept`: what `plimsoll run --keep` has kept.
+///
+/// Uses [`rights`].
+mod kept;
+
 /// `plimsoll repair`: the repair of mounts in containers.
 mod repair;
 
@@ -72,6 +77,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
     Run(Box<run::Run>),
+    Kept(kept::Kept),
     Daemon(daemon::Daemon),
     Attach(attach::Attach),
     Detach(attach::Detach),
@@ -103,6 +109,10 @@ pub fn main() -> ExitCode {
         Subcommand::Run(run) => {
             logs(LevelFilter::OFF);
             run.run()
+        }
+        Subcommand::Kept(kept) => {
+            logs(LevelFilter::WARN);
+            kept.run()
         }
         Subcommand::Daemon(daemon) => daemon.run(),
         Subcommand::Attach(attach) => attach.run(),

@@ -106,7 +106,7 @@ pub(super) struct Run {
     /// A directory as a read-only layer of the root; repeatable, the lowest layer first
     #[arg(long, value_name = "DIR")]
     layer: Vec<PathBuf>,
-    /// Keeps the changes of the root, and prints their directory at the end
+    /// Keeps the changes of the root, and prints their directory at the end; plimsoll kept lists and removes them
     ///
     /// Another container can take this directory as a --layer above the layers of this container. The
     /// kernel takes no layer that lies within another one, so not this directory above /.
@@ -255,7 +255,9 @@ impl Run {
         })?;
         let environment = self.environment()?;
         let security = self.security()?;
-        let is_shell = self.command.is_empty() && self.entrypoint.is_none();
+        // An empty program is none, as Docker has it.
+        let entrypoint = self.entrypoint.filter(|program| !program.is_empty());
+        let is_shell = self.command.is_empty() && entrypoint.is_none();
         let is_typed =
             is_shell && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let root = match (self.rootfs, self.layer) {
@@ -267,7 +269,7 @@ impl Run {
         Ok(Request {
             name: self.name.as_deref().map(parse::name).transpose()?,
             hostname: self.hostname.as_deref().map(parse::hostname).transpose()?,
-            command: self.entrypoint.into_iter().chain(self.command).collect(),
+            command: entrypoint.into_iter().chain(self.command).collect(),
             environment,
             directory: parse::directory(&self.workdir)?,
             user: self.user,

@@ -27,6 +27,22 @@ pub enum RunError {
     /// The source of a volume is missing.
     #[error("the volume's source {0} does not exist")]
     NoVolume(PathBuf),
+    /// A file is to be mounted on a directory, or a directory on a file.
+    #[error("the volume {from}:{target}: one of the two is a directory and the other one is not")]
+    VolumeKinds {
+        /// The path on this machine.
+        from: PathBuf,
+        /// The path in the container.
+        target: PathBuf,
+    },
+    /// The working directory is not in the container, and cannot be created.
+    #[error("--workdir {path}: {wrong}")]
+    Workdir {
+        /// The path in the container.
+        path: PathBuf,
+        /// The mistake.
+        wrong: String,
+    },
     /// The root or a layer is missing.
     #[error("the root {0} does not exist")]
     NoRoot(PathBuf),
@@ -48,9 +64,17 @@ pub enum RunError {
     NameInUse(String),
     /// Kept changes have the name.
     #[error(
-        "{0} holds the kept changes of an earlier container of this name: remove the directory, or choose another --name"
+        "{path} holds the kept changes of an earlier container of this name: run plimsoll kept --remove {name}, or choose another --name"
     )]
-    KeptBefore(PathBuf),
+    KeptBefore {
+        /// The name.
+        name: String,
+        /// The directory with the changes.
+        path: PathBuf,
+    },
+    /// No changes have the name.
+    #[error("no kept changes have the name {0} (plimsoll kept lists them)")]
+    NothingKept(String),
     /// `-t -i` without a terminal.
     #[error("--tty with --interactive needs a terminal on standard input: leave out one of them")]
     NoTerminal,
@@ -73,6 +97,14 @@ pub enum RunError {
     /// The limit of memory is below the need of a start.
     #[error("--memory {0} is too little for this program to start")]
     TooLittleMemory(Bytes),
+    /// The kernel refuses to raise a limit.
+    #[error("--ulimit {name}: the kernel allows at most {maximum}")]
+    Ulimit {
+        /// The name of the limit.
+        name: &'static str,
+        /// The maximum.
+        maximum: u64,
+    },
     /// The user or group is unknown.
     #[error(transparent)]
     User(#[from] UserError),

@@ -44,6 +44,7 @@ use crate::{
             reexec,
             setup::Setup,
             supervise::{Signals, supervise},
+            ulimits::CommandLimits,
         },
         root::{dirs::ContainerDir, mountpoints::Mountpoints, rootfs::Rootfs, safe_root::SafeRoot},
         tree::ServedTree,
@@ -52,6 +53,9 @@ use crate::{
 
 /// The timeout of the hook for the daemon's answer.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The mounts that a container gets at its start, above its root.
+const LATER_MOUNTS: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
 /// The end of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,12 +79,14 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
     let request = check::machine(request)?;
     reexec::from_read_only_mount();
     let confinement = Confinement::new(&request.security)?;
+    let limits = CommandLimits::prepare(&request.security.ulimits)?;
     let hierarchies = Hierarchies::find()?;
     hierarchies.check(&request.limits)?;
     let signals = Signals::block()?;
     // The container's files get the modes that a container expects.
     umask(Mode::from_bits_truncate(0o022));
     let lifeline = Lifeline::of_this_process().map_err(step("watch this process"))?;
+    let init = Init::new(lifeline, confinement, limits);
     let mut dir = ContainerDir::create(request.name.as_deref(), request.keep)?;
     enter_mount_namespace()?;
     let (status, rootfs) = {
@@ -96,7 +102,7 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
             cgroups: &cgroups,
         };
         let resolved = launch.resolve(&mut rootfs, hostname)?;
-        let status = launch.run_to_end(&resolved, &Init::new(lifeline, confinement), &signals);
+        let status = launch.run_to_end(&resolved, &init, &signals);
         // The order matters: the processes, then the tree that they read, then the mounts. After its
         // process 1 a container has no process.
         if let (Ok(_), Some(tree)) = (&status, &mut tree) {
@@ -107,6 +113,9 @@ pub fn run(request: Request) -> Result<Exit, RunError> {
         drop(mountpoints);
         (status?, rootfs)
     };
+    if let Some(blamed) = init.limits.blamed(status) {
+        complain(&blamed);
+    }
     if request.keep
         && let Err(error) = rootfs.undo.merge_changes()
     {
@@ -177,8 +186,8 @@ impl Launch<'_> {
             [] => vec![shell(&safe_root).to_owned()],
             command => command.to_vec(),
         };
+        self.make_workdir(&mut safe_root)?;
         if !request.read_only {
-            safe_root.create_dir(&request.directory)?;
             rootfs.record(safe_root.into_created(), self.dir)?;
         }
         Ok(Resolved {
@@ -193,6 +202,27 @@ impl Launch<'_> {
             // Without a view the container's uptime is the host's too, as with other runtimes.
             clocks: self.tree.and_then(|_| sys::clocks()),
         })
+    }
+
+    /// Creates the working directory in the root. A root that is read-only must have the directory,
+    /// unless a mount brings the directory at the start.
+    fn make_workdir(&self, safe_root: &mut SafeRoot) -> Result<(), RunError> {
+        let path = &self.request.directory;
+        let wrong = |wrong: String| RunError::Workdir {
+            path: path.clone(),
+            wrong,
+        };
+        if !self.request.read_only {
+            let created = safe_root.create_dir(path).map(drop);
+            return created.map_err(|error| wrong(sys::chain(&error)));
+        }
+        let is_later = LATER_MOUNTS.iter().any(|mount| path.starts_with(mount));
+        match safe_root.open_path(path) {
+            Err(_) if !is_later => Err(wrong(
+                "the container has no such directory, and its root is read-only".to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn hook(&self, tree: &ServedTree) -> HookSpec {
@@ -233,7 +263,9 @@ impl Launch<'_> {
         if let Some(tree) = self.tree {
             tree.wait_until_ready()?;
         }
-        let mut created = begun.set_up().map_err(|error| self.explain(error))?;
+        let mut created = begun
+            .set_up(&request.directory)
+            .map_err(|error| self.explain(error))?;
         let console = match created.terminal.take() {
             Some(master) => Some(open_console(master, request, resolved)?),
             None => None,
@@ -260,12 +292,13 @@ impl Launch<'_> {
         if let Ok(report) = fs::read_to_string(self.report()) {
             return RunError::Create(report);
         }
-        match self.request.limits.memory {
+        match (error, self.request.limits.memory) {
+            (error @ RunError::Workdir { .. }, _) => error,
             // A start in little memory fails in many ways, and rarely for another reason.
-            Limit::At(memory) if memory < Bytes(MIN_MEMORY.0 * 2) => {
+            (_, Limit::At(memory)) if memory < Bytes(MIN_MEMORY.0 * 2) => {
                 RunError::TooLittleMemory(memory)
             }
-            _ => error,
+            (error, _) => error,
         }
     }
 }

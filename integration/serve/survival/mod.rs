@@ -4,6 +4,7 @@ mod abort;
 mod handover;
 mod harm;
 mod poison;
+mod releases;
 mod service;
 mod storm;
 

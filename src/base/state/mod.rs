@@ -261,10 +261,14 @@ fn found(memory: &Shared) -> Table {
         table.end += slot::size(slot.class);
         let bytes = whole(memory, slot);
         let entry = bytes.as_ref().and_then(|bytes| slot::decode(bytes));
-        let named = entry.and_then(|(head, _)| Some((Kind::of_number(head.kind)?, head)));
+        let head = entry.map(|(head, _)| head);
         let mut useless = Some(slot);
-        if let Some((kind, head)) = named {
+        if let Some(head) = head {
             table.sequence = table.sequence.max(head.sequence);
+            let Some(kind) = Kind::of_number(head.kind) else {
+                // Another program's entry: that program may serve on, or follow this one.
+                continue;
+            };
             let place = (kind, head.key);
             if sequences
                 .get(&place)
@@ -296,11 +300,48 @@ fn whole(memory: &Shared, slot: Slot) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+impl Store {
+    /// Returns copies of the stores that released programs have left.
+    pub(crate) fn of_releases() -> Vec<Store> {
+        use std::fs;
+        let releases = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/fixtures/releases");
+        let releases = fs::read_dir(releases).unwrap();
+        let stores = releases.map(|release| {
+            let mut memory = tempfile::tempfile().unwrap();
+            let bytes = fs::read(release.unwrap().path().join("state")).unwrap();
+            io::Write::write_all(&mut memory, &bytes).unwrap();
+            Store::of(memory.into()).unwrap()
+        });
+        stores.collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn successor(store: &Store) -> Store {
         Store::of(store.as_fd().try_clone_to_owned().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_entry_of_a_kind_that_only_another_program_knows_outlives_this_program() {
+        let store = Store::new().unwrap();
+        store.put(Kind::Backing, 7, b"entry");
+        let slot = store.table.lock().entries[&(Kind::Backing, 7)];
+        let head = Head {
+            kind: 99,
+            key: 7,
+            sequence: 1,
+        };
+        let words = slot::encode(&head, b"entry");
+        store.memory.write(slot.at + 2 * WORD, &words);
+        store.memory.write(slot.at + WORD, &99u64.to_le_bytes());
+        let before = whole(&store.memory, slot);
+        let next = successor(&store);
+        next.put(Kind::Backing, 7, b"other");
+        assert_eq!(whole(&store.memory, slot), before);
+        assert_eq!(next.get(Kind::Backing, 7).as_deref(), Some(&b"other"[..]));
     }
 
     #[test]

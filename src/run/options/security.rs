@@ -106,6 +106,11 @@ impl Ulimit {
     pub(crate) fn resource(self) -> Option<Resource> {
         ULIMITS.get(self.0).map(|(_, kind)| *kind)
     }
+
+    /// Returns the name on the command line; `None` for no kind.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        ULIMITS.get(self.0).map(|(name, _)| *name)
+    }
 }
 
 /// The error of an option that sets a container's security.

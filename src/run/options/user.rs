@@ -18,12 +18,12 @@ pub(crate) struct User {
 pub enum UserError {
     /// The user has no entry in /etc/passwd.
     #[error(
-        "--user {0}: the container's /etc/passwd does not list this user; a number needs no entry"
+        "--user {0}: the container's /etc/passwd does not list this user; a number up to 4294967294 needs no entry"
     )]
     NoUser(String),
     /// The group has no entry in /etc/group.
     #[error(
-        "--user {0}: the container's /etc/group does not list this group; a number needs no entry"
+        "--user {0}: the container's /etc/group does not list this group; a number up to 4294967294 needs no entry"
     )]
     NoGroup(String),
 }

@@ -2,10 +2,14 @@
 //!
 //! The two processes exchange packets over a pair of sockets. This process sends [`MOUNT`] when every
 //! mount that the container shows is there. Process 1 sends [`READY`], with the master of its terminal
-//! if it has one, or the text of its error. This process answers with [`START`] when the command may
-//! run. The end of process 1 closes its socket.
+//! if it has one, or the text of its error, which [`WORKDIR`] precedes if the working directory is
+//! wrong. This process answers with [`START`] when the command may run. The end of process 1 closes its
+//! socket.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 use nix::{
     errno::Errno,
@@ -31,6 +35,9 @@ const MOUNT: &[u8] = b"mount";
 
 /// The text of a process 1 that waits for its start.
 const READY: &[u8] = b"ready";
+
+/// The beginning of the text of a process 1 that cannot enter the working directory.
+const WORKDIR: &[u8] = b"workdir ";
 
 /// The text that starts the command.
 const START: &[u8] = b"start";
@@ -60,16 +67,16 @@ impl Begun {
     }
 
     /// Lets process 1 set up the container from the mounts of this process, and waits until it is
-    /// ready.
+    /// ready in the working directory.
     ///
     /// # Errors
     ///
     /// The error of process 1.
-    pub(crate) fn set_up(self) -> Result<Created, RunError> {
+    pub(crate) fn set_up(self, directory: &Path) -> Result<Created, RunError> {
         let Begun { pid, socket } = self;
         // A process 1 that has failed already has sent its error.
         let _ = packet::send(&socket, MOUNT, &[]);
-        match ready(&socket) {
+        match ready(&socket, directory) {
             Ok(terminal) => Ok(Created {
                 pid,
                 terminal,
@@ -115,15 +122,34 @@ fn fork_init(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> Result<Pid, Ru
 }
 
 /// Returns the terminal of a container whose process 1 is ready.
-fn ready(socket: &OwnedFd) -> Result<Option<OwnedFd>, RunError> {
+fn ready(socket: &OwnedFd, directory: &Path) -> Result<Option<OwnedFd>, RunError> {
     let (text, fds) = packet::receive(socket).map_err(step("hear from process 1"))?;
     match text.as_slice() {
         READY => Ok(fds.into_iter().next()),
         [] => Err(RunError::Create("process 1 has ended".to_owned())),
-        error => Err(RunError::Create(
-            String::from_utf8_lossy(error).into_owned(),
-        )),
+        text => Err(received_error(text, directory)),
     }
+}
+
+/// Returns the error that process 1 has sent with [`sent_error`].
+fn received_error(text: &[u8], directory: &Path) -> RunError {
+    let owned = |text| String::from_utf8_lossy(text).into_owned();
+    match text.strip_prefix(WORKDIR) {
+        Some(wrong) => RunError::Workdir {
+            path: directory.to_owned(),
+            wrong: owned(wrong),
+        },
+        None => RunError::Create(owned(text)),
+    }
+}
+
+fn sent_error(error: &RunError) -> Vec<u8> {
+    let mut text = match error {
+        RunError::Workdir { wrong, .. } => [WORKDIR, wrong.as_bytes()].concat(),
+        error => chain(error).into_bytes(),
+    };
+    text.truncate(packet::MAX_PACKET_BYTES);
+    text
 }
 
 /// The life of process 1: sets up the container, waits for the start, and runs the command to its
@@ -132,9 +158,7 @@ fn run_init(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> i32 {
     let terminal = match set_up(setup, init, socket) {
         Ok(terminal) => terminal,
         Err(error) => {
-            let mut text = chain(&error).into_bytes();
-            text.truncate(packet::MAX_PACKET_BYTES);
-            let _ = packet::send(socket, &text, &[]);
+            let _ = packet::send(socket, &sent_error(&error), &[]);
             return FAILED;
         }
     };

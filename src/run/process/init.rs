@@ -32,7 +32,7 @@ use crate::{
         bundle::{self, Resolved},
         error::{RunError, step},
         options::request::Request,
-        process::confinement::Confinement,
+        process::{confinement::Confinement, ulimits::CommandLimits},
     },
 };
 
@@ -44,15 +44,18 @@ const NOT_EXECUTABLE: i32 = 126;
 /// Process 1 of a container that is set up.
 #[derive(Debug)]
 pub(crate) struct Init {
+    /// The limits of the command.
+    pub(crate) limits: CommandLimits,
     lifeline: Lifeline,
     confinement: Confinement,
 }
 
 impl Init {
     /// Returns process 1 for the lifeline of this process, with the confinement of process 1 and of
-    /// the command.
-    pub(crate) fn new(lifeline: Lifeline, confinement: Confinement) -> Init {
+    /// the command, and with the limits of the command.
+    pub(crate) fn new(lifeline: Lifeline, confinement: Confinement, limits: CommandLimits) -> Init {
         Init {
+            limits,
             lifeline,
             confinement,
         }
@@ -84,8 +87,9 @@ impl Init {
             complain("cannot run the command: it contains a zero byte");
             return NOT_EXECUTABLE;
         };
-        run_command(&self.confinement, || {
-            exec_command(&args, &env, request.terminal)
+        run_command(&self.confinement, || match self.limits.apply() {
+            Ok(()) => exec_command(&args, &env, request.terminal),
+            Err(_) => NOT_EXECUTABLE,
         })
     }
 }

@@ -3,15 +3,18 @@
 /// A start of this program from a read-only mount, which keeps the program's file from containers.
 pub(crate) mod reexec;
 
+/// The limits of the command by `setrlimit(2)`.
+pub(crate) mod ulimits;
+
 /// The confinement of a container's processes.
 pub(crate) mod confinement;
 
 /// Process 1 of a container.
 ///
-/// Uses [`confinement`].
+/// Uses [`ulimits`], [`confinement`].
 pub(crate) mod init;
 
-/// The user, the capabilities and the limits of a container's processes.
+/// The user and the capabilities of a container's processes.
 pub(crate) mod privileges;
 
 /// The standard streams of a container.

@@ -1,39 +1,16 @@
-//! The user, the groups, the capabilities and the limits of process 1 and of the command.
+//! The user, the groups and the capabilities of process 1 and of the command.
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use rustix::{
-    process::{Rlimit, setrlimit},
-    thread::{
-        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
-        clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-        set_keep_capabilities,
-    },
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
+    clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities,
 };
 
 use crate::run::{
     error::{RunError, step},
     options::{security::Security, user::User},
 };
-
-/// Gives this process the limits that a container has of its own.
-///
-/// # Errors
-///
-/// A limit above this process's own, without CAP_SYS_RESOURCE.
-pub(super) fn limit(security: &Security) -> Result<(), RunError> {
-    let finite = |limit| Some(limit).filter(|limit| *limit != u64::MAX);
-    for (ulimit, (soft, hard)) in &security.ulimits {
-        let Some(resource) = ulimit.resource() else {
-            continue;
-        };
-        let limit = Rlimit {
-            current: finite(*soft),
-            maximum: finite(*hard),
-        };
-        setrlimit(resource, limit).map_err(step("set a limit of --ulimit"))?;
-    }
-    Ok(())
-}
 
 /// Makes this process one of the user, with no capabilities but the container's. The kernel takes the
 /// capabilities from a command of another user than root at exec.

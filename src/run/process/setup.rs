@@ -7,13 +7,14 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     os::{fd::OwnedFd, unix::process::CommandExt},
     path::Path,
     process::{Command, Stdio},
 };
 
 use nix::{
+    errno::Errno,
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     unistd::{chdir, getcwd, sethostname, setsid},
@@ -88,8 +89,7 @@ impl Setup<'_> {
         };
         make_read_only(bundle::READ_ONLY_PATHS)?;
         mask(&bundle::masked_paths(resolved))?;
-        chdir(&request.directory).map_err(at("enter the container's", &request.directory))?;
-        privileges::limit(&request.security)?;
+        chdir(&request.directory).map_err(|error| self.wrong_directory(error))?;
         privileges::become_user(&resolved.user, &request.security)?;
         self.check_directory()?;
         close_all_on_exec().map_err(step("close files"))?;
@@ -145,11 +145,20 @@ impl Setup<'_> {
     /// Checks that the working directory is in the container's root, and not only reachable by a
     /// path of the host.
     fn check_directory(&self) -> Result<(), RunError> {
-        let wrong = at("enter the container's", &self.request.directory);
         match getcwd() {
             Ok(path) if path.starts_with(Path::new("/")) => Ok(()),
-            Ok(_) => Err(wrong(nix::errno::Errno::ENOENT)),
-            Err(error) => Err(wrong(error)),
+            Ok(_) => Err(self.wrong_directory(Errno::ENOENT)),
+            Err(error) => Err(self.wrong_directory(error)),
+        }
+    }
+
+    fn wrong_directory(&self, error: Errno) -> RunError {
+        RunError::Workdir {
+            path: self.request.directory.clone(),
+            wrong: match error {
+                Errno::ENOENT => "the container has no such directory".to_owned(),
+                error => io::Error::from(error).to_string(),
+            },
         }
     }
 }

@@ -61,8 +61,8 @@ impl ContainerDir {
             None => random_name()?,
         };
         let kept = keep.then(|| parent.join("kept").join(&name));
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
-            return Err(RunError::KeptBefore(kept.clone()));
+        if let Some(path) = kept.clone().filter(|kept| kept.exists()) {
+            return Err(RunError::KeptBefore { name, path });
         }
         let path = parent.join("live").join(&name);
         match create_private(&path) {
@@ -142,14 +142,45 @@ impl Drop for ContainerDir {
         } else if let Err(error) = remove(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "leaving the container's directory to the next start");
         }
-        // These calls remove only empty directories: other containers and kept changes stay.
-        for path in [
-            self.parent.join("live"),
-            self.parent.join("kept"),
-            self.parent.clone(),
-        ] {
-            let _ = fs::remove_dir(path);
-        }
+        remove_empty(&self.parent);
+    }
+}
+
+/// The lock of a parent directory without dead containers. A drop removes the directories that are
+/// empty, and then frees the lock.
+pub(crate) struct Cleanup {
+    parent: PathBuf,
+    _lock: Flock<fs::File>,
+}
+
+impl Cleanup {
+    /// Locks a parent directory, removes the directories that killed runs left, and keeps their
+    /// changes where they ask for it.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be created, locked or read.
+    pub(crate) fn of(parent: &Path) -> Result<Cleanup, RunError> {
+        let lock = lock_parent(parent)?;
+        remove_dead(parent)?;
+        Ok(Cleanup {
+            parent: parent.to_owned(),
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        remove_empty(&self.parent);
+    }
+}
+
+/// Removes a parent directory and the two in it where they are empty: other containers and kept
+/// changes stay. The caller holds the lock.
+fn remove_empty(parent: &Path) {
+    for path in [parent.join("live"), parent.join("kept"), parent.to_owned()] {
+        let _ = fs::remove_dir(path);
     }
 }
 
@@ -275,7 +306,7 @@ fn move_changes(path: &Path, kept: &Path) -> Result<(), RunError> {
 /// # Errors
 ///
 /// `ResourceBusy` for a directory with a mount in it, whose files may belong to the host.
-fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let device = fs::metadata(path)?.dev();
     for entry in fs::read_dir(path)? {
         let entry = entry?;

@@ -11,6 +11,11 @@ pub(crate) mod undo;
 /// Uses [`undo`].
 pub(crate) mod dirs;
 
+/// The changes that a run has kept.
+///
+/// Uses [`dirs`].
+pub(crate) mod kept;
+
 /// The mount points of one run.
 ///
 /// Uses [`dirs`].

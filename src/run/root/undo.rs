@@ -131,6 +131,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_record_that_a_release_has_left_is_understood() {
+        let releases = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/fixtures/releases");
+        for release in fs::read_dir(releases).unwrap() {
+            // A record that is not understood counts as an empty one.
+            let undo = UndoRecord::read(&release.unwrap().path());
+            assert_eq!(undo.overlays.len(), 1, "{undo:?}");
+        }
+    }
+
+    #[test]
     #[ignore = "needs root"]
     fn what_was_changed_on_another_disk_is_kept_with_the_modes_of_its_directories() {
         let dir = tempfile::tempdir().unwrap();

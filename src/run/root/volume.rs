@@ -3,10 +3,14 @@
 
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
     slice,
 };
 
-use nix::mount::{MsFlags, mount};
+use nix::{
+    mount::{MsFlags, mount},
+    sys::stat::{SFlag, fstat},
+};
 
 use crate::{
     base::sys::mount::{Depth, attach, clone_tree, forbid},
@@ -34,6 +38,7 @@ pub(crate) fn mount_volume(
 ) -> Result<(), RunError> {
     let (source, target) = match &volume.source {
         VolumeSource::Host(source) => {
+            check_kinds(safe_root, source, &volume.target)?;
             let target = if source.is_dir() {
                 safe_root.create_dir(&volume.target)?
             } else {
@@ -69,6 +74,23 @@ pub(crate) fn mount_volume(
             attach(copy.as_fd(), target.as_fd())
         })
         .map_err(at("mount a volume on the container's", &volume.target))
+}
+
+/// Makes sure that a directory is mounted on a directory, and a file on a file. A missing target is
+/// created as it must be.
+fn check_kinds(safe_root: &SafeRoot, source: &Path, target: &Path) -> Result<(), RunError> {
+    let found = safe_root.open_path(target).and_then(fstat);
+    let is_directory = found.map(|found| {
+        let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
+        kind == SFlag::S_IFDIR
+    });
+    match is_directory {
+        Ok(is_directory) if is_directory != source.is_dir() => Err(RunError::VolumeKinds {
+            from: source.to_owned(),
+            target: target.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Mounts an empty file system in memory, without devices and without programs that give privileges.

@@ -7,6 +7,7 @@
 //! direct_sizes     sizes: that of the content that a thread would read now
 //! cached         Cached: replies to the requests of the cached connection
 //! server         Server: the state that both file systems share
+//! schedule       the moment at which the daemon works on a request
 //! content_cache  ContentCache: the latest contents of the files, by inode number
 //! open_files     OpenFiles: the open files of the direct connection, kept for a successor
 //! no_mmap        NoMmap: the refusal of mmap(2) for the files of the direct connection
@@ -30,6 +31,7 @@ mod no_mmap;
 mod open_files;
 mod reply;
 mod request;
+mod schedule;
 mod server;
 mod shares;
 mod strikes;

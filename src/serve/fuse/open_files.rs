@@ -267,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn every_open_file_that_a_release_has_left_is_understood() {
+        for store in Store::of_releases() {
+            let files = store.keys(Kind::OpenFile).into_iter();
+            let files = files.map(|handle| store.get(Kind::OpenFile, handle).unwrap());
+            let files: Vec<_> = files
+                .map(|record| InheritedFile::parse(&record).unwrap())
+                .collect();
+            let whole = files
+                .iter()
+                .filter(|it| it.key.is_some() && it.content.is_some());
+            assert!(whole.count() > 0, "{files:?}");
+        }
+    }
+
+    #[test]
     fn a_container_that_holds_too_many_files_keeps_nobody_else_from_opening() {
         let files = OpenFiles::new(Arc::new(Store::new().unwrap()));
         let handles: Vec<u64> = (0..MAX_OPEN_FILES_PER_CONTAINER)

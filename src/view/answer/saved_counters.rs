@@ -78,7 +78,13 @@ impl SavedCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{base::units::CpuSet, facts::cgroup::CpuUse};
+    use crate::{
+        base::{
+            state::{Kind, Store},
+            units::CpuSet,
+        },
+        facts::cgroup::CpuUse,
+    };
     use proptest::prelude::{any, proptest};
 
     fn saved(load: u64, offset: i64) -> SavedCounters {
@@ -92,6 +98,19 @@ mod tests {
                 sampled: now,
                 read: now,
             }),
+        }
+    }
+
+    #[test]
+    fn the_counters_that_a_release_has_left_are_understood() {
+        for store in Store::of_releases() {
+            let keys = store.keys(Kind::Container).into_iter();
+            let saved = keys.map(|key| {
+                let bytes = store.get(Kind::Container, key).unwrap();
+                SavedCounters::parse(&bytes).unwrap()
+            });
+            let mut all = saved.filter(|it| it.clock.is_some() && it.load.is_some());
+            assert!(all.any(|it| it.birth.is_some()));
         }
     }
 

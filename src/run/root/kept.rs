@@ -1,0 +1,142 @@
+//! The changes that `plimsoll run --keep` has kept: their list and their removal.
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    base::units::Bytes,
+    run::{
+        error::{RunError, at},
+        root::dirs,
+    },
+};
+
+/// The prefix of a directory whose removal has begun. No container has such a name.
+const REMOVED: &str = ".removed-";
+
+/// The size of a block in `st_blocks`, on every file system.
+const BLOCK: u64 = 512;
+
+/// The kept changes of one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptChanges {
+    /// The name of the container.
+    pub name: String,
+    /// The directory that holds the changes.
+    pub path: PathBuf,
+    /// The size of the changes on disk.
+    pub size: Bytes,
+}
+
+/// Returns the kept changes of every container, by name. Also keeps those of killed runs.
+///
+/// # Errors
+///
+/// A directory that cannot be read.
+pub fn kept_changes() -> Result<Vec<KeptChanges>, RunError> {
+    let mut found = Vec::new();
+    for parent in existing_parents() {
+        let _dirs = dirs::Cleanup::of(parent)?;
+        let directory = parent.join("kept");
+        let entries = fs::read_dir(&directory).map_err(at("read", &directory))?;
+        for entry in entries.flatten() {
+            if !is_removed(&entry.file_name()) {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = entry.path();
+                let size = size(&path);
+                found.push(KeptChanges { name, path, size });
+            }
+        }
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+/// Removes the kept changes of these containers.
+///
+/// # Errors
+///
+/// A name without kept changes, before anything is removed, and a directory that cannot be removed.
+pub fn remove_kept(names: &[String]) -> Result<(), RunError> {
+    let all = kept_changes()?;
+    for name in names {
+        if !all.iter().any(|kept| kept.name == *name) {
+            return Err(RunError::NothingKept(name.clone()));
+        }
+    }
+    for kept in all.iter().filter(|kept| names.contains(&kept.name)) {
+        let _dirs = dirs::Cleanup::of(parent_of(&kept.path))?;
+        // The name is free at once, and the next removal finds what a killed one has left.
+        let removed = format!("{REMOVED}{}-{}", std::process::id(), kept.name);
+        let removed = kept.path.with_file_name(removed);
+        fs::rename(&kept.path, removed).map_err(at("remove", &kept.path))?;
+    }
+    for parent in existing_parents() {
+        // Without the lock, because no container waits for a large removal then.
+        let entries = fs::read_dir(parent.join("kept")).into_iter().flatten();
+        for entry in entries.flatten().filter(|it| is_removed(&it.file_name())) {
+            let path = entry.path();
+            remove_all(&path).map_err(at("remove", path))?;
+        }
+        drop(dirs::Cleanup::of(parent)?);
+    }
+    Ok(())
+}
+
+/// Returns the parent of all containers' directories, in which `kept/NAME` lies.
+fn parent_of(kept: &Path) -> &Path {
+    kept.ancestors().nth(2).unwrap_or(kept)
+}
+
+fn existing_parents() -> impl Iterator<Item = &'static Path> {
+    dirs::parents().filter(|parent| parent.exists())
+}
+
+fn is_removed(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(REMOVED)
+}
+
+fn remove_all(path: &Path) -> io::Result<()> {
+    match dirs::remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Returns the size of a directory on disk. A part that cannot be read counts nothing.
+fn size(path: &Path) -> Bytes {
+    let mut left = vec![path.to_owned()];
+    let mut blocks = 0;
+    while let Some(path) = left.pop() {
+        let Ok(meta) = path.symlink_metadata() else {
+            continue;
+        };
+        blocks += meta.blocks();
+        if meta.is_dir() {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            left.extend(entries.map(|entry| entry.path()));
+        }
+    }
+    Bytes(blocks * BLOCK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_changes_is_what_they_take_on_disk_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let empty = size(dir.path());
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        fs::write(dir.path().join("etc/file"), vec![1; 10_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", dir.path().join("etc/link")).unwrap();
+        let full = size(dir.path());
+        let more = full.0 - empty.0;
+        assert!((10_000..100_000).contains(&more), "{more}");
+    }
+}
