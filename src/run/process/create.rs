@@ -148,6 +148,9 @@ fn run_init(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> i32 {
 }
 
 fn set_up(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> Result<Option<OwnedFd>, RunError> {
+    // This process holds the parent's end of the socket too, so no wait on the socket would end with
+    // the parent.
+    init.bind_to_parent()?;
     setup.enter_cgroups()?;
     wait_for(socket, MOUNT).map_err(step("wait for the container's mounts"))?;
     let terminal = setup.carry_out()?;
@@ -155,7 +158,7 @@ fn set_up(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> Result<Option<Own
     Ok(terminal)
 }
 
-/// Waits for a text of the parent; fails when the parent has closed the socket.
+/// Waits for a text of the parent.
 fn wait_for(socket: &OwnedFd, text: &[u8]) -> nix::Result<()> {
     let (received, _) = packet::receive(socket)?;
     match received == text {

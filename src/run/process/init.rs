@@ -58,6 +58,16 @@ impl Init {
         }
     }
 
+    /// Binds process 1 to its parent's life, until a change of the user undoes that.
+    ///
+    /// # Errors
+    ///
+    /// A parent that is dead.
+    pub(super) fn bind_to_parent(&self) -> Result<(), RunError> {
+        let bound = self.lifeline.bind();
+        bound.map_err(step("bind process 1 to its parent"))
+    }
+
     /// Binds process 1 to its parent's life, and gives it a session keyring of its own. Process 1
     /// waits for its start afterwards, which would be a wait without end after the death of the
     /// parent.
@@ -66,8 +76,7 @@ impl Init {
     ///
     /// A parent that is dead, and the errors of `keyctl(2)`.
     pub(super) fn bind(&self) -> Result<(), RunError> {
-        let bound = self.lifeline.bind();
-        bound.map_err(step("bind process 1 to its parent"))?;
+        self.bind_to_parent()?;
         Confinement::separate_keys().map_err(step("make a session keyring"))
     }
 
