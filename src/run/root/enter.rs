@@ -10,7 +10,7 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
     mount::{MntFlags, MsFlags, mount, umount2},
-    sys::stat::Mode,
+    sys::stat::{Mode, SFlag, fstat, makedev},
     unistd::{fchdir, pivot_root},
 };
 
@@ -82,6 +82,9 @@ pub(crate) fn make_read_only(paths: &[&str]) -> Result<(), RunError> {
 /// A mount that the kernel refuses.
 pub(crate) fn mask(paths: &[PathBuf]) -> Result<(), RunError> {
     let null = open_path(Path::new("/dev/null"))?;
+    if !is_null(&null)? {
+        return Err(at("use the container's", "/dev/null")(Errno::ENODEV));
+    }
     for path in paths {
         let Ok(metadata) = fs::metadata(path) else {
             continue;
@@ -103,4 +106,15 @@ pub(crate) fn mask(paths: &[PathBuf]) -> Result<(), RunError> {
         masked.map_err(at("hide the container's", path))?;
     }
     Ok(())
+}
+
+/// Returns whether an open file is the device /dev/null.
+///
+/// # Errors
+///
+/// The errors of `fstat(2)`.
+pub(crate) fn is_null(file: impl AsFd) -> Result<bool, RunError> {
+    let stat = fstat(file).map_err(step("look for /dev/null"))?;
+    let is_device = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    Ok(is_device && stat.st_rdev == makedev(1, 3))
 }
