@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::ErrorKind,
     os::fd::AsFd,
     path::{Path, PathBuf},
 };
@@ -79,15 +80,16 @@ pub(crate) fn make_read_only(paths: &[&str]) -> Result<(), RunError> {
 ///
 /// # Errors
 ///
-/// A mount that the kernel refuses.
+/// A path that cannot be examined, and a mount that the kernel refuses.
 pub(crate) fn mask(paths: &[PathBuf]) -> Result<(), RunError> {
     let null = open_path(Path::new("/dev/null"))?;
     if !is_null(&null)? {
         return Err(at("use the container's", "/dev/null")(Errno::ENODEV));
     }
     for path in paths {
-        let Ok(metadata) = fs::metadata(path) else {
-            continue;
+        let metadata = match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            metadata => metadata.map_err(at("hide the container's", path))?,
         };
         let masked = match metadata.is_dir() {
             true => mount(
