@@ -22,7 +22,7 @@ use crate::{
     },
     run::{
         error::{RunError, at, step},
-        root::{bind::open_path, enter::is_null},
+        root::enter::is_null,
     },
 };
 
@@ -76,7 +76,7 @@ pub(super) fn connect_terminal() -> Result<OwnedFd, RunError> {
 /// Mounts the terminal `slave` as /dev/console.
 fn mount_console(slave: &OwnedFd) -> Result<(), RunError> {
     let path = Path::new("/dev/console");
-    File::options()
+    let target = File::options()
         .write(true)
         .create(true)
         .truncate(false)
@@ -84,7 +84,6 @@ fn mount_console(slave: &OwnedFd) -> Result<(), RunError> {
         .mode(0o666)
         .open(path)
         .map_err(at("create the container's", path))?;
-    let target = open_path(path)?;
     clone_tree(slave.as_fd(), Depth::Alone)
         .and_then(|copy| attach(copy.as_fd(), target.as_fd()))
         .map_err(at("mount the terminal on the container's", path))
