@@ -68,7 +68,8 @@ fn reduce_capabilities(security: &Security) -> rustix::io::Result<()> {
             Ok(true) => remove_capability_from_bounding_set(capability)?,
             Ok(false) => {}
             // The kernel knows no capability of this number or above.
-            Err(_) => break,
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(error) => return Err(error),
         }
     }
     let first = security.first_capabilities();
