@@ -8,7 +8,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::process::CommandExt,
     },
-    panic::catch_unwind,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::Command,
 };
 
@@ -86,8 +86,10 @@ pub fn forked_under(
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            let status = child();
-            exit_now(status)
+            // A panic must not lead back to the owners in the frames above: their drops would undo
+            // the work of the parent.
+            let status = catch_unwind(AssertUnwindSafe(child));
+            exit_now(status.unwrap_or(PANICKED))
         }
     }
 }
