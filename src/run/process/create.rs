@@ -154,7 +154,7 @@ fn set_up(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> Result<Option<Own
     setup.enter_cgroups()?;
     wait_for(socket, MOUNT).map_err(step("wait for the container's mounts"))?;
     let terminal = setup.carry_out()?;
-    init.bind()?;
+    init.bind_to_parent()?;
     Ok(terminal)
 }
 

@@ -27,7 +27,7 @@ use crate::{
         bundle::{self, Resolved},
         error::{RunError, at, step},
         options::request::{Network, Request},
-        process::{privileges, streams},
+        process::{confinement::Confinement, privileges, streams},
         root::{
             enter::{enter_root, make_read_only, mask},
             kernel_mounts::mount_kernel_file_systems,
@@ -90,6 +90,8 @@ impl Setup<'_> {
         mask(&bundle::masked_paths(resolved))?;
         chdir(&request.directory).map_err(at("enter the container's", &request.directory))?;
         privileges::limit(&request.security)?;
+        // As root: the keys of another user are few (/proc/sys/kernel/keys/maxkeys).
+        Confinement::separate_keys().map_err(step("make a session keyring"))?;
         privileges::become_user(&resolved.user, &request.security)?;
         self.check_directory()?;
         close_all_on_exec().map_err(step("close files"))?;
