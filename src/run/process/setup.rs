@@ -16,6 +16,7 @@ use std::{
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
+    sys::prctl,
     unistd::{chdir, getcwd, sethostname, setsid},
 };
 use serde_json::Value;
@@ -93,6 +94,8 @@ impl Setup<'_> {
         // As root: the keys of another user are few (/proc/sys/kernel/keys/maxkeys).
         Confinement::separate_keys().map_err(step("make a session keyring"))?;
         privileges::become_user(&resolved.user, &request.security)?;
+        // The change of the user has set what fs.suid_dumpable says.
+        prctl::set_dumpable(false).map_err(step("protect process 1"))?;
         self.check_directory()?;
         close_all_on_exec().map_err(step("close files"))?;
         Ok(terminal)
