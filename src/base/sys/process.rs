@@ -8,7 +8,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::process::CommandExt,
     },
-    panic::catch_unwind,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::Command,
 };
 
@@ -86,8 +86,10 @@ pub fn forked_under(
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            let status = child();
-            exit_now(status)
+            // A panic must not lead back to the owners in the frames above: their drops would undo
+            // the work of the parent.
+            let status = catch_unwind(AssertUnwindSafe(child));
+            exit_now(status.unwrap_or(PANICKED))
         }
     }
 }
@@ -104,13 +106,17 @@ pub fn exit_now(status: i32) -> ! {
 ///
 /// Descriptors stay open where the kernel lacks `close_range(2)` (before Linux 5.9).
 pub fn run_without_descriptors(pid: Pid, work: fn(Pid) -> i32) -> ! {
-    let flags: libc::c_uint = 0;
-    // SAFETY: `close_range` takes integers and touches no memory. No owner uses a closed descriptor
-    // again: `work` is a plain function that gets no descriptor, and neither a return nor a panic
-    // of `work` leads back to the owners in the frames above.
-    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
+    // No owner uses a closed descriptor again: `work` is a plain function that gets no descriptor, and
+    // neither a return nor a panic of `work` leads back to the owners in the frames above.
+    close_descriptors();
     let status = catch_unwind(|| work(pid));
     exit_now(status.unwrap_or(PANICKED))
+}
+
+fn close_descriptors() {
+    let flags: libc::c_uint = 0;
+    // SAFETY: `close_range` takes integers and touches no memory. The callers see to the owners.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
 }
 
 /// The exit status of a process that panicked, as Rust's own.
@@ -151,7 +157,12 @@ pub fn with_fresh_signals<'command>(
     unsafe { command.pre_exec(reset) }
 }
 
-/// Replaces this process by the program at `path`; returns only when the exec fails.
+/// Closes every descriptor but standard input, output and error, and replaces this process by the
+/// program at `path`; returns only when the exec fails. The process must end by [`exit_now`] then,
+/// without a use of a descriptor that it had.
+///
+/// The kernel looks up a program and its interpreter before it closes descriptors, so a path below
+/// /proc/self/fd would lead to what is open (CVE-2024-21626).
 ///
 /// # Errors
 ///
@@ -161,6 +172,7 @@ pub fn become_program(
     args: &[std::ffi::CString],
     env: &[std::ffi::CString],
 ) -> nix::Result<Infallible> {
+    close_descriptors();
     nix::unistd::execve(path, args, env)
 }
 

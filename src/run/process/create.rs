@@ -7,7 +7,7 @@
 //! socket.
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
 };
 
@@ -18,7 +18,7 @@ use nix::{
         signal::{Signal, kill},
         wait::waitpid,
     },
-    unistd::Pid,
+    unistd::{Pid, close},
 };
 
 use crate::{
@@ -62,7 +62,7 @@ impl Begun {
     /// A process that cannot be made.
     pub(crate) fn new(setup: &Setup<'_>, init: &Init) -> Result<Begun, RunError> {
         let (socket, there) = fd::pair().map_err(step("make a socket"))?;
-        let pid = fork_init(setup, init, &there)?;
+        let pid = fork_init(setup, init, &socket, &there)?;
         Ok(Begun { pid, socket })
     }
 
@@ -112,13 +112,23 @@ impl Created {
     }
 }
 
-fn fork_init(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> Result<Pid, RunError> {
+fn fork_init(
+    setup: &Setup<'_>,
+    init: &Init,
+    of_parent: &OwnedFd,
+    socket: &OwnedFd,
+) -> Result<Pid, RunError> {
     let offsets = setup.resolved.clocks.map(bundle::offsets);
     let _namespaces = ChildNamespaces::new(offsets.as_deref())
         .map_err(step("make the container's namespaces"))?;
     // No process of the container reaches the files and the memory of process 1 by /proc/1.
     prctl::set_dumpable(false).map_err(step("protect process 1"))?;
-    process::forked(|| run_init(setup, init, socket)).map_err(step("start process 1"))
+    let child = || {
+        // No wait on the socket would end while this copy is open.
+        let _ = close(of_parent.as_raw_fd());
+        run_init(setup, init, socket)
+    };
+    process::forked(child).map_err(step("start process 1"))
 }
 
 /// Returns the terminal of a container whose process 1 is ready.
@@ -172,10 +182,12 @@ fn run_init(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> i32 {
 }
 
 fn set_up(setup: &Setup<'_>, init: &Init, socket: &OwnedFd) -> Result<Option<OwnedFd>, RunError> {
+    // Not all that process 1 waits for ends with the parent.
+    init.bind_to_parent()?;
     setup.enter_cgroups()?;
     wait_for(socket, MOUNT).map_err(step("wait for the container's mounts"))?;
     let terminal = setup.carry_out()?;
-    init.bind()?;
+    init.bind_to_parent()?;
     Ok(terminal)
 }
 

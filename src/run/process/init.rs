@@ -61,17 +61,15 @@ impl Init {
         }
     }
 
-    /// Binds process 1 to its parent's life, and gives it a session keyring of its own. Process 1
-    /// waits for its start afterwards, which would be a wait without end after the death of the
-    /// parent.
+    /// Binds process 1 to its parent's life, until a change of the user undoes that. Each wait of
+    /// process 1 would be a wait without end after the death of the parent.
     ///
     /// # Errors
     ///
-    /// A parent that is dead, and the errors of `keyctl(2)`.
-    pub(super) fn bind(&self) -> Result<(), RunError> {
+    /// A parent that is dead.
+    pub(super) fn bind_to_parent(&self) -> Result<(), RunError> {
         let bound = self.lifeline.bind();
-        bound.map_err(step("bind process 1 to its parent"))?;
-        Confinement::separate_keys().map_err(step("make a session keyring"))
+        bound.map_err(step("bind process 1 to its parent"))
     }
 
     /// Runs the command to its end. Returns only a status for a failed start, since the end of the

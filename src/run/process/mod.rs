@@ -22,7 +22,7 @@ pub(crate) mod streams;
 
 /// The steps of process 1 before the command.
 ///
-/// Uses [`privileges`], [`streams`].
+/// Uses [`confinement`], [`privileges`], [`streams`].
 pub(crate) mod setup;
 
 /// The creation of a container.

@@ -12,8 +12,8 @@ use crate::run::{
     options::{security::Security, user::User},
 };
 
-/// Makes this process one of the user, with no capabilities but the container's. The kernel takes the
-/// capabilities from a command of another user than root at exec.
+/// Makes this process one of the user, with no capabilities but the container's. A process of
+/// another user than root keeps only what process 1 itself needs.
 ///
 /// # Errors
 ///
@@ -27,10 +27,10 @@ pub(super) fn become_user(user: &User, security: &Security) -> Result<(), RunErr
         .and_then(|()| setresuid(uid, uid, uid))
         .map_err(step("become the container's user"))?;
     set_keep_capabilities(false).map_err(step("keep capabilities"))?;
-    reduce_capabilities(security).map_err(step("drop capabilities"))
+    reduce_capabilities(user, security).map_err(step("drop capabilities"))
 }
 
-fn reduce_capabilities(security: &Security) -> rustix::io::Result<()> {
+fn reduce_capabilities(user: &User, security: &Security) -> rustix::io::Result<()> {
     // The change of the user has emptied the effective set, without which no capability can be
     // taken from the bounding set.
     let mut sets = capabilities(None)?;
@@ -45,10 +45,16 @@ fn reduce_capabilities(security: &Security) -> rustix::io::Result<()> {
             Ok(true) => remove_capability_from_bounding_set(capability)?,
             Ok(false) => {}
             // The kernel knows no capability of this number or above.
-            Err(_) => break,
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(error) => return Err(error),
         }
     }
-    let first = security.first_capabilities();
+    let mut first = security.first_capabilities();
+    if user.uid != 0 {
+        // As in Docker: the kernel asks for the rights to a program before an exec takes the
+        // capabilities. Process 1 sends signals to programs of any user, and may need its filter.
+        first &= CapabilitySet::KILL | CapabilitySet::SYS_ADMIN;
+    }
     let sets = CapabilitySets {
         effective: first,
         permitted: first,

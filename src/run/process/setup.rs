@@ -17,6 +17,7 @@ use nix::{
     errno::Errno,
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
+    sys::prctl,
     unistd::{chdir, getcwd, sethostname, setsid},
 };
 use serde_json::Value;
@@ -28,7 +29,7 @@ use crate::{
         bundle::{self, Resolved},
         error::{RunError, at, step},
         options::request::{Network, Request},
-        process::{privileges, streams},
+        process::{confinement::Confinement, privileges, streams},
         root::{
             enter::{enter_root, make_read_only, mask},
             kernel_mounts::mount_kernel_file_systems,
@@ -90,7 +91,11 @@ impl Setup<'_> {
         make_read_only(bundle::READ_ONLY_PATHS)?;
         mask(&bundle::masked_paths(resolved))?;
         chdir(&request.directory).map_err(|error| self.wrong_directory(error))?;
+        // As root: the keys of another user are few (/proc/sys/kernel/keys/maxkeys).
+        Confinement::separate_keys().map_err(step("make a session keyring"))?;
         privileges::become_user(&resolved.user, &request.security)?;
+        // The change of the user has set what fs.suid_dumpable says.
+        prctl::set_dumpable(false).map_err(step("protect process 1"))?;
         self.check_directory()?;
         close_all_on_exec().map_err(step("close files"))?;
         Ok(terminal)

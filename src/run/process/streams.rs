@@ -11,7 +11,7 @@ use std::{
 };
 
 use nix::{
-    sys::stat::{fstat, major, minor},
+    errno::Errno,
     unistd::{dup2_stderr, dup2_stdin, dup2_stdout},
 };
 
@@ -22,12 +22,9 @@ use crate::{
     },
     run::{
         error::{RunError, at, step},
-        root::bind::open_path,
+        root::enter::is_null,
     },
 };
-
-/// The number of the device /dev/null.
-const NULL: (u64, u64) = (1, 3);
 
 /// Replaces each standard stream on the host's /dev/null by one on the container's, and standard
 /// input in any case unless the container has it.
@@ -37,8 +34,15 @@ const NULL: (u64, u64) = (1, 3);
 /// A device that cannot be opened.
 pub(super) fn replace_null_streams(has_stdin: bool) -> Result<(), RunError> {
     let path = "/dev/null";
-    let null = File::options().read(true).write(true).open(path);
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path);
     let null = null.map_err(at("open the container's", path))?;
+    if !is_null(&null)? {
+        return Err(at("use the container's", path)(Errno::ENODEV));
+    }
     let wrong = || step("connect the standard streams");
     if !has_stdin || is_null(io::stdin())? {
         dup2_stdin(&null).map_err(wrong())?;
@@ -50,11 +54,6 @@ pub(super) fn replace_null_streams(has_stdin: bool) -> Result<(), RunError> {
         dup2_stderr(&null).map_err(wrong())?;
     }
     Ok(())
-}
-
-fn is_null(stream: impl AsFd) -> Result<bool, RunError> {
-    let stat = fstat(stream).map_err(step("look at the standard streams"))?;
-    Ok((major(stat.st_rdev), minor(stat.st_rdev)) == NULL)
 }
 
 /// Makes a terminal of the container, with its slave as /dev/console, as the controlling terminal and
@@ -77,7 +76,7 @@ pub(super) fn connect_terminal() -> Result<OwnedFd, RunError> {
 /// Mounts the terminal `slave` as /dev/console.
 fn mount_console(slave: &OwnedFd) -> Result<(), RunError> {
     let path = Path::new("/dev/console");
-    File::options()
+    let target = File::options()
         .write(true)
         .create(true)
         .truncate(false)
@@ -85,7 +84,6 @@ fn mount_console(slave: &OwnedFd) -> Result<(), RunError> {
         .mode(0o666)
         .open(path)
         .map_err(at("create the container's", path))?;
-    let target = open_path(path)?;
     clone_tree(slave.as_fd(), Depth::Alone)
         .and_then(|copy| attach(copy.as_fd(), target.as_fd()))
         .map_err(at("mount the terminal on the container's", path))

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::ErrorKind,
     os::fd::AsFd,
     path::{Path, PathBuf},
 };
@@ -10,7 +11,7 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
     mount::{MntFlags, MsFlags, mount, umount2},
-    sys::stat::Mode,
+    sys::stat::{Mode, SFlag, fstat, makedev},
     unistd::{fchdir, pivot_root},
 };
 
@@ -79,12 +80,16 @@ pub(crate) fn make_read_only(paths: &[&str]) -> Result<(), RunError> {
 ///
 /// # Errors
 ///
-/// A mount that the kernel refuses.
+/// A path that cannot be examined, and a mount that the kernel refuses.
 pub(crate) fn mask(paths: &[PathBuf]) -> Result<(), RunError> {
     let null = open_path(Path::new("/dev/null"))?;
+    if !is_null(&null)? {
+        return Err(at("use the container's", "/dev/null")(Errno::ENODEV));
+    }
     for path in paths {
-        let Ok(metadata) = fs::metadata(path) else {
-            continue;
+        let metadata = match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            metadata => metadata.map_err(at("hide the container's", path))?,
         };
         let masked = match metadata.is_dir() {
             true => mount(
@@ -103,4 +108,15 @@ pub(crate) fn mask(paths: &[PathBuf]) -> Result<(), RunError> {
         masked.map_err(at("hide the container's", path))?;
     }
     Ok(())
+}
+
+/// Returns whether an open file is the device /dev/null.
+///
+/// # Errors
+///
+/// The errors of `fstat(2)`.
+pub(crate) fn is_null(file: impl AsFd) -> Result<bool, RunError> {
+    let stat = fstat(file).map_err(step("look for /dev/null"))?;
+    let is_device = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    Ok(is_device && stat.st_rdev == makedev(1, 3))
 }

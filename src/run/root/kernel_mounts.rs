@@ -151,10 +151,15 @@ pub(crate) fn mount_kernel_file_systems(
 
 impl FileSystem {
     fn mount(&self, root: &mut SafeRoot) -> Result<(), RunError> {
-        let target = root.create_dir(Path::new(self.point))?;
-        new_file_system(self.kind, self.source, self.options, self.attributes)
-            .and_then(|mount| attach(mount.as_fd(), target.as_fd()))
-            .map_err(at("mount the container's", self.point))
+        let point = Path::new(self.point);
+        root.create_dir(point)?;
+        // A link could lead into a volume, where another container renames the mount point before
+        // the paths in it are covered (CVE-2019-19921, CVE-2023-28642).
+        let mounted = root.open_without_links(point).and_then(|target| {
+            let mount = new_file_system(self.kind, self.source, self.options, self.attributes)?;
+            attach(mount.as_fd(), target.as_fd())
+        });
+        mounted.map_err(at("mount the container's", self.point))
     }
 }
 

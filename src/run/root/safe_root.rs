@@ -106,6 +106,18 @@ impl SafeRoot {
         Ok(parent)
     }
 
+    /// Opens the directory at `path`, to which no link leads.
+    ///
+    /// # Errors
+    ///
+    /// The answer of `openat2`; ELOOP for a link.
+    pub(crate) fn open_without_links(&self, path: &Path) -> nix::Result<OwnedFd> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        openat2(&self.root, path, how)
+    }
+
     /// Opens the file at `path`. Creates a missing file, empty.
     ///
     /// # Errors
