@@ -199,3 +199,26 @@ fn wait_for(socket: &OwnedFd, text: &[u8]) -> nix::Result<()> {
         false => Err(Errno::ECONNRESET),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_wrong_working_directory_is_named_by_its_option() {
+        let received = |error: &RunError| {
+            let text = sent_error(error);
+            received_error(&text, Path::new("/proc/no")).to_string()
+        };
+        let workdir = RunError::Workdir {
+            path: "/proc/no".into(),
+            wrong: "the container has no such directory".to_owned(),
+        };
+        assert_eq!(received(&workdir), workdir.to_string());
+        let other = step("make a session")(Errno::EPERM);
+        assert_eq!(
+            received(&other),
+            format!("cannot create the container: {}", chain(&other))
+        );
+    }
+}
