@@ -290,7 +290,7 @@ fn in_busybox(ulimit: &str, command: &[&str]) -> Output {
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_limit_that_is_too_low_for_the_start_of_a_container_is_the_commands_alone() {
     for ulimit in [
         "nofile=0",
