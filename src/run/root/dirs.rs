@@ -54,8 +54,7 @@ impl ContainerDir {
     /// A name in use, a name with kept changes, and a directory that cannot be created.
     pub(crate) fn create(name: Option<&str>, keep: bool) -> Result<ContainerDir, RunError> {
         let parent = choose_parent();
-        let _guard = lock_parent(&parent)?;
-        remove_dead(&parent)?;
+        let _dirs = Cleanup::of(&parent)?;
         let name = match name {
             Some(name) => name.to_owned(),
             None => random_name()?,
