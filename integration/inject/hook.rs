@@ -378,7 +378,10 @@ fn a_container_without_proc_gets_no_file_and_starts() {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_waiting_container_gets_its_files_by_the_configuration_of_the_daemon() {
     let view = tempfile::tempdir().unwrap();
-    let text = format!("mountpoint = {:?}\nunlimited = true\n", view.path());
+    let text = format!(
+        "mountpoint = {:?}\nunlimited = true\nhook-timeout = \"1m\"\n",
+        view.path()
+    );
     let (_directory, config) = configured(&text);
     let bundle = Bundle::new("crun").unlimited().script("exec sleep 1000");
     let bundle = bundle.hook(&["--config", &config]);
@@ -396,7 +399,7 @@ fn a_waiting_container_gets_its_files_by_the_configuration_of_the_daemon() {
 #[ignore = "needs root, /dev/fuse, cgroups, busybox and crun"]
 fn a_container_that_started_without_a_daemon_gets_its_files_when_one_starts() {
     let view = tempfile::tempdir().unwrap();
-    let text = format!("mountpoint = {:?}\n", view.path());
+    let text = format!("mountpoint = {:?}\nhook-timeout = \"1m\"\n", view.path());
     let (_directory, config) = configured(&text);
     let bundle = Bundle::new("crun")
         .script("exec sleep 1000")

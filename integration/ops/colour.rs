@@ -8,7 +8,7 @@ use std::{fs::File, io::Read, path::Path, process::Command};
 fn doctor(root: &Path) -> Command {
     let mut doctor = plimsoll();
     doctor.arg("doctor").arg("--root").arg(root);
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
         doctor.env_remove(name);
     }
     doctor.env("TERM", "xterm");

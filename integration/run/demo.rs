@@ -88,7 +88,7 @@ fn the_demo_shows_the_host_then_the_limits_a_death_without_a_failed_read_and_the
 }
 
 #[test]
-#[ignore = "needs root and /dev/fuse"]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn ctrl_c_at_any_step_of_the_demo_leaves_nothing_behind() {
     for step in ["in four steps", "1. ", "2. ", "3. ", "# kill -9", "4. "] {
         let mut demo = started();

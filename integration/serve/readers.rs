@@ -264,7 +264,7 @@ fn a_living_cgroup_may_have_any_name() {
             .map(|procs| format!("echo $$ > '{}'\n", procs.display()))
             .collect();
         let look = format!(
-            "{join}exec unshare -pfm --kill-child --mount-proc sh -c 'head -1 {}/proc/meminfo; sleep 1'",
+            "{join}exec unshare -pfm --kill-child --mount-proc sh -c 'head -1 {}/proc/meminfo; exec sleep 1000'",
             daemon.mountpoint.display()
         );
         let mut shell = Command::new("sh");
@@ -277,6 +277,8 @@ fn a_living_cgroup_may_have_any_name() {
         let shown = plimsoll().args(["show", "--pid", &pid, "meminfo"]).output();
         let shown = stdout_of(&shown.unwrap());
         assert_eq!(field(&shown, "MemTotal"), 48 << 10, "{name}");
+        // `--kill-child` ends the container with it.
+        shell.kill().unwrap();
         shell.wait().unwrap();
     }
 }

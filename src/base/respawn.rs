@@ -114,19 +114,8 @@ pub enum Respawn<'a> {
         /// The file for the hook's error: the status of a hook does not tell why it failed.
         report: &'a Path,
     },
-    /// A container of `demo`: a shell that reads commands from standard input.
-    DemoContainer {
-        /// The name of the container.
-        name: &'a str,
-        /// The limit of memory.
-        memory: Bytes,
-        /// The limit of CPU time, as a number of CPUs.
-        cpus: u32,
-        /// The tree of served files: [`OWN_TREE`] or [`NO_TREE`].
-        tree: &'static str,
-        /// The file of this program, which gets the path [`DEMO_PROGRAM`].
-        program: &'a Path,
-    },
+    /// A container of `demo`.
+    DemoContainer(DemoContainer<'a>),
 }
 
 /// A task of `repair`. `points` are the mount points of the connections of a view.
@@ -146,6 +135,37 @@ pub enum RepairTask<'a> {
     },
     /// Find dead mounts, and change none.
     Find,
+}
+
+/// A container of `demo`: a shell that reads commands from standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DemoContainer<'a> {
+    /// The name of the container.
+    pub name: &'a str,
+    /// The limit of memory.
+    pub memory: Bytes,
+    /// The limit of CPU time, as a number of CPUs.
+    pub cpus: u32,
+    /// The tree of served files: [`OWN_TREE`] or [`NO_TREE`].
+    pub tree: &'static str,
+    /// The file of this program, which gets the path [`DEMO_PROGRAM`].
+    pub program: &'a Path,
+}
+
+impl DemoContainer<'_> {
+    fn add_to<'args>(&self, args: &'args mut Args) -> &'args mut Args {
+        let mut volume = self.program.as_os_str().to_owned();
+        volume.push(format!(":{DEMO_PROGRAM}:ro"));
+        args.arg("run")
+            .flag("interactive")
+            .option("name", self.name)
+            .option("memory", format!("{}b", self.memory.0))
+            .option("cpus", self.cpus.to_string())
+            .option(TREE, self.tree)
+            .option("volume", volume)
+            .arg("--")
+            .arg("sh")
+    }
 }
 
 impl Respawn<'_> {
@@ -196,34 +216,9 @@ impl Respawn<'_> {
                 .flag(UNLIMITED)
                 .option(HOOK_TIMEOUT, format!("{}ms", timeout.as_millis()))
                 .option(REPORT, report),
-            Respawn::DemoContainer { .. } => self.demo_container(&mut args),
+            Respawn::DemoContainer(container) => container.add_to(&mut args),
         };
         args.0
-    }
-
-    /// Adds the arguments of a container of `demo`; none for another start.
-    fn demo_container<'args>(&self, args: &'args mut Args) -> &'args mut Args {
-        let Respawn::DemoContainer {
-            name,
-            memory,
-            cpus,
-            tree,
-            program,
-        } = *self
-        else {
-            return args;
-        };
-        let mut volume = program.as_os_str().to_owned();
-        volume.push(format!(":{DEMO_PROGRAM}:ro"));
-        args.arg("run")
-            .flag("interactive")
-            .option("name", name)
-            .option("memory", format!("{}b", memory.0))
-            .option("cpus", cpus.to_string())
-            .option(TREE, tree)
-            .option("volume", volume)
-            .arg("--")
-            .arg("sh")
     }
 
     /// Returns the command that starts [`PROGRAM`], with every signal at its default. A keeper starts

@@ -256,9 +256,9 @@ impl Which {
             AttachFormat::Table => {
                 // Programs read lines of containers only.
                 let header = output::terminal_width().map(|_| line(HEADER) + "\n");
-                output::print(&header.unwrap_or_default())?;
-                rows.iter()
-                    .try_for_each(|row| output::print_styled(&row.styled()))?;
+                let header = header.map(|header| Styled::default().add(Tone::Plain, &header));
+                let lines = rows.iter().map(AttachRow::styled);
+                output::print_styled(&header.into_iter().chain(lines).collect())?;
             }
         }
         let is_well = rows.iter().all(|row| {

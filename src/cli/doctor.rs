@@ -50,9 +50,8 @@ impl Doctor {
         match self.output {
             DoctorFormat::Table => {
                 let width = output::terminal_width();
-                for finding in &found {
-                    output::print_styled(&finding.styled(width))?;
-                }
+                let findings = found.iter().map(|finding| finding.styled(width));
+                output::print_styled(&findings.collect())?;
             }
             DoctorFormat::Json => output::print_json(&found)?,
         }

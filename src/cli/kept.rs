@@ -56,12 +56,11 @@ impl Kept {
             run::remove_kept(&self.remove)?;
             return Ok(0);
         }
-        let kept = run::kept_changes()?;
         if self.remove_all {
-            let names: Vec<String> = kept.into_iter().map(|kept| kept.name).collect();
-            run::remove_kept(&names)?;
+            run::remove_all_kept()?;
             return Ok(0);
         }
+        let kept = run::kept_changes()?;
         match self.output {
             KeptFormat::Table => output::print(&table(&kept))?,
             KeptFormat::Json => {

@@ -202,7 +202,7 @@ fn suggestion(error: &clap::Error) -> Option<String> {
 mod tests {
     use super::*;
     use crate::base::{
-        respawn::{self, RepairTask, Respawn},
+        respawn::{self, DemoContainer, RepairTask, Respawn},
         units::{Bytes, Micros, Pid},
     };
     use std::{iter, time::Duration};
@@ -249,13 +249,13 @@ mod tests {
                 timeout: Duration::from_secs(20),
                 report: file,
             },
-            Respawn::DemoContainer {
+            Respawn::DemoContainer(DemoContainer {
                 name: "demo",
                 memory: Bytes(6 << 20),
                 cpus: 1,
                 tree: respawn::OWN_TREE,
                 program: file,
-            },
+            }),
         ];
         for start in starts {
             let args = iter::once("plimsoll".into()).chain(start.args());
@@ -268,7 +268,7 @@ mod tests {
                 ) | (Respawn::AttachPending { .. }, Subcommand::Attach(_))
                     | (Respawn::Repair(_), Subcommand::Repair(_))
                     | (Respawn::Hook { .. }, Subcommand::Hook(_))
-                    | (Respawn::DemoContainer { .. }, Subcommand::Run(_))
+                    | (Respawn::DemoContainer(_), Subcommand::Run(_))
             );
             assert!(is_meant, "{start:?}");
         }

@@ -50,7 +50,7 @@ pub mod launch;
 pub use check::available_capabilities;
 pub use error::RunError;
 pub use launch::{Exit, run};
-pub use root::kept::{KeptChanges, kept_changes, remove_kept};
+pub use root::kept::{KeptChanges, kept_changes, remove_all_kept, remove_kept};
 
 use crate::base::units::Bytes;
 use std::path::PathBuf;

@@ -22,45 +22,40 @@ const WATCHDOG: &str = "2";
 /// A file that the daemon answers on each read.
 const FILE: &str = "/proc/vmstat";
 
-/// Stops the next thread of a daemon that takes a request on a connection, in the midst of its work,
-/// until the daemon is killed. The number of the thread is sent when it stands.
+/// Stops the next thread of a daemon that reads a file of the memory controller for a request, until the
+/// daemon is killed: the daemon has identified the container of the request by then. The number of the
+/// thread is sent when it stands.
 fn stop_next_worker(pid: u32) -> Receiver<i32> {
     let (stopped, is_stopped) = channel();
     let (ready, is_ready) = channel();
     thread::spawn(move || {
-        let tids: Vec<Pid> = fs::read_dir(format!("/proc/{pid}/task"))
+        // All threads: a worker may be on its way from the answer before to its next request.
+        let tids = fs::read_dir(format!("/proc/{pid}/task"))
             .unwrap()
             .map(|task| task.unwrap().file_name().to_str().unwrap().parse())
-            .map(|tid| Pid::from_raw(tid.unwrap()))
-            .filter(|tid| is_reader(pid, *tid))
-            .collect();
-        for tid in &tids {
-            ptrace::seize(*tid, ptrace::Options::PTRACE_O_TRACESYSGOOD).unwrap();
-            ptrace::interrupt(*tid).unwrap();
-            waitpid(*tid, Some(WaitPidFlag::__WALL)).unwrap();
-            ptrace::syscall(*tid, None).unwrap();
+            .map(|tid| Pid::from_raw(tid.unwrap()));
+        for tid in tids {
+            ptrace::seize(tid, ptrace::Options::PTRACE_O_TRACESYSGOOD).unwrap();
+            ptrace::interrupt(tid).unwrap();
+            waitpid(tid, Some(WaitPidFlag::__WALL)).unwrap();
+            ptrace::syscall(tid, None).unwrap();
         }
         ready.send(()).unwrap();
         let mut held = None;
-        // The stops of a worker: it reads again, has read a request, and works on it.
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         while let Ok(status) = waitpid(None, Some(flags)) {
             match status {
-                WaitStatus::PtraceSyscall(tid) if held.is_none() && !is_reading(tid) => {
+                WaitStatus::PtraceSyscall(tid) if held.is_none() && is_reading_memory(pid, tid) => {
                     held = Some(tid);
                     let _ = stopped.send(tid.as_raw());
                 }
-                WaitStatus::PtraceSyscall(tid) if held != Some(tid) => {
-                    let _ = match held {
-                        Some(_) => ptrace::cont(tid, None),
-                        None => ptrace::syscall(tid, None),
-                    };
+                WaitStatus::PtraceSyscall(tid) | WaitStatus::PtraceEvent(tid, ..)
+                    if held != Some(tid) =>
+                {
+                    resume(tid, held, None);
                 }
                 WaitStatus::Stopped(tid, signal) => {
-                    let _ = ptrace::cont(tid, (signal != Signal::SIGTRAP).then_some(signal));
-                }
-                WaitStatus::PtraceEvent(tid, ..) => {
-                    let _ = ptrace::cont(tid, None);
+                    resume(tid, held, (signal != Signal::SIGTRAP).then_some(signal));
                 }
                 _ => {}
             }
@@ -70,16 +65,21 @@ fn stop_next_worker(pid: u32) -> Receiver<i32> {
     is_stopped
 }
 
-/// Returns whether the thread waits for a request of the kernel.
-fn is_reader(pid: u32, tid: Pid) -> bool {
-    let wchan = fs::read_to_string(format!("/proc/{pid}/task/{tid}/wchan"));
-    wchan.is_ok_and(|wchan| wchan.starts_with("fuse_dev_do_read"))
+/// Lets a thread go on to its next system call, or for good when another thread is held.
+fn resume(tid: Pid, held: Option<Pid>, signal: Option<Signal>) {
+    let _ = match held {
+        Some(_) => ptrace::cont(tid, signal),
+        None => ptrace::syscall(tid, signal),
+    };
 }
 
-/// Returns whether the system call at which a thread stands is a read of a device, or of anything.
-fn is_reading(tid: Pid) -> bool {
-    let call = ptrace::getregs(tid).map(|registers| registers.orig_rax);
-    call.is_ok_and(|call| call == libc::SYS_read.unsigned_abs())
+/// Returns whether the system call at which a thread stands reads a file of the memory controller.
+fn is_reading_memory(pid: u32, tid: Pid) -> bool {
+    ptrace::getregs(tid).is_ok_and(|registers| {
+        let file = fs::read_link(format!("/proc/{pid}/fd/{}", registers.rdi));
+        registers.orig_rax == libc::SYS_pread64.unsigned_abs()
+            && file.is_ok_and(|file| file.to_string_lossy().contains("/memory."))
+    })
 }
 
 /// Returns a daemon with a short watchdog, a guest that reads a file when it is told, and another one.
@@ -95,6 +95,8 @@ fn scene() -> (Daemon, Guest, Guest) {
 
 /// Has the guest read the file while the worker that gets the request stops. Returns what it read.
 fn read_that_hangs(daemon: &Daemon, guest: &mut Guest) -> String {
+    // A daemon that has just started may lack threads, and a content of some milliseconds would be served again.
+    thread::sleep(Duration::from_millis(200));
     let stopped = stop_next_worker(daemon.pid());
     let said = guest.run(&format!("cat {FILE}"));
     assert!(stopped.try_recv().is_ok(), "no request was stopped: {said}");

@@ -62,6 +62,13 @@ impl Styled {
     }
 }
 
+impl FromIterator<Styled> for Styled {
+    /// Returns the texts one after another.
+    fn from_iter<Texts: IntoIterator<Item = Styled>>(texts: Texts) -> Styled {
+        Styled(texts.into_iter().map(|text| text.0).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

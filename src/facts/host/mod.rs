@@ -3,7 +3,7 @@
 pub mod parse;
 mod read;
 
-pub use read::Machine;
+pub use read::{Machine, children};
 
 use crate::base::units::{Bytes, CpuId, CpuSet, Micros, NodeId, NodeSet};
 

@@ -5,7 +5,10 @@ use crate::base::{
     sys::{self, Budget, Dir, ReadError, Records},
     units::{Bytes, CpuSet, Id, IdSet, NodeId, Pid, Tid},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The files below `/proc` that are held open.
 const MAX_OPEN_FILES: usize = 16;
@@ -302,4 +305,22 @@ impl Machine {
     fn task_stat(&self, path: PathBuf) -> Result<TaskStat, ReadError> {
         parse::task_stat(&self.proc_text(&path)?).ok_or(ReadError::Garbled { path })
     }
+}
+/// Lists the children of a process of the machine whose root directory is `root`, those of all its
+/// threads; none of a process that has ended. A child that has ended is listed until it is reaped.
+#[must_use]
+pub fn children(root: &Path, pid: Pid) -> Vec<Pid> {
+    let Ok(threads) = fs::read_dir(root.join(format!("proc/{pid}/task"))) else {
+        return Vec::new();
+    };
+    let lists = threads
+        .flatten()
+        .filter_map(|thread| sys::read_text(&thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            let pids = list.split_whitespace().map(|pid| pid.parse().ok());
+            pids.collect::<Vec<Option<Pid>>>()
+        })
+        .flatten()
+        .collect()
 }

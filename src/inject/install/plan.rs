@@ -323,8 +323,8 @@ fn check_writable(host: &TargetHost, plan: &Plan) -> Result<(), InstallError> {
 ///
 /// # Errors
 ///
-/// [`InstallError::Write`] at the first file that cannot be written. Nothing is written where a file or
-/// its record lies on a read-only file system. After another error the files before that one are
+/// [`InstallError::Write`] at the first file that cannot be written. Nothing is written if a file, or the
+/// record of a file, lies on a read-only file system. After another error the files before that one are
 /// changed, and `uninstall` finds them.
 pub fn carry_out(host: &TargetHost, plans: &[Plan]) -> Result<(), InstallError> {
     for plan in plans {

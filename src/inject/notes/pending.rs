@@ -15,12 +15,20 @@ use crate::{
     },
     inject::namespace::{inode_of, processes},
 };
-use nix::{errno::Errno, sys::stat::Mode, unistd::mkdir};
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, AtFlags},
+    sys::stat::Mode,
+    unistd::{linkat, mkdir},
+};
 use std::{
     collections::BTreeMap,
     fs::{self, DirEntry, File, OpenOptions, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -81,15 +89,24 @@ impl PendingNote {
 
     fn leave_in(&self, directory: &Path) -> io::Result<()> {
         let path = directory.join(self.mount_namespace.to_string());
-        // The kernel reuses inode numbers of namespaces, so an existing note is stale.
-        let _ = fs::remove_file(&path);
+        // Daemons remove every file that is no note: the note gets its name when it is whole.
         let mut file = OpenOptions::new()
             .write(true)
-            .create_new(true)
             .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(&path)?;
-        file.write_all(&serde_json::to_vec(self)?)
+            .custom_flags(nix::libc::O_TMPFILE)
+            .open(directory)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // The kernel reuses inode numbers of namespaces, so an existing note is stale.
+        let _ = fs::remove_file(&path);
+        let follow = AtFlags::AT_SYMLINK_FOLLOW;
+        Ok(linkat(
+            AT_FDCWD,
+            Path::new(&unnamed),
+            AT_FDCWD,
+            &path,
+            follow,
+        )?)
     }
 }
 
@@ -238,6 +255,22 @@ fn read(path: &Path) -> Option<(PendingNote, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_replaces_a_stale_one_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let note = |id: &str| PendingNote {
+            id: id.to_owned(),
+            mount_namespace: 7,
+            view: PathBuf::from("/view"),
+        };
+        for id in ["stale", "new"] {
+            note(id).leave_in(directory.path()).unwrap();
+            let (read, _) = read(&directory.path().join("7")).unwrap();
+            assert_eq!(read, note(id));
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn only_whoever_is_in_a_user_namespace_speaks_for_what_is_in_it() {

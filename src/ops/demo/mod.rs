@@ -20,7 +20,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     base::{
-        respawn::{DEMO_PROGRAM, NO_TREE, OWN_TREE, READER, Respawn},
+        respawn::{DEMO_PROGRAM, DemoContainer, NO_TREE, OWN_TREE, READER, Respawn},
         sys,
         units::{Bytes, Pid},
     },
@@ -91,13 +91,13 @@ impl DemoRun<'_> {
         self.screen
             .title("1. Without Plimsoll, the container reads the numbers of this machine:")?;
         let mut plain = self.start("plain", NO_TREE)?;
-        self.read(&mut plain)?;
+        self.read(&mut plain, self.commands)?;
         drop(plain);
         self.screen.pause()?;
         self.screen
             .title("2. With Plimsoll, the container reads its own:")?;
         let mut container = self.start("seen", OWN_TREE)?;
-        self.read(&mut container)?;
+        self.read(&mut container, self.commands)?;
         self.screen.pause()?;
         self.kill_daemon(&mut container)?;
         self.screen.pause()?;
@@ -112,19 +112,19 @@ impl DemoRun<'_> {
     }
 
     fn start(&self, name: &str, tree: &'static str) -> Result<ShellContainer<'_>> {
-        let start = Respawn::DemoContainer {
+        let start = DemoContainer {
             name: &container_name(name),
             memory: MEMORY[0],
             cpus: CPUS,
             tree,
             program: &self.program,
         };
-        ShellContainer::start(start, self.screen.interrupts)
+        ShellContainer::start(Respawn::DemoContainer(start), self.screen.interrupts)
     }
 
-    /// Shows the commands and their output in a container.
-    fn read(&self, container: &mut ShellContainer<'_>) -> Result<()> {
-        for command in self.commands {
+    /// Shows commands and their output in a container.
+    fn read(&self, container: &mut ShellContainer<'_>, commands: &[&str]) -> Result<()> {
+        for command in commands {
             self.screen.command(command)?;
             self.screen.output(&container.output(command)?)?;
         }
@@ -142,7 +142,7 @@ impl DemoRun<'_> {
         screen.interrupts.sleep(READING_TIME)?;
         let killed = daemon::find(container.pid()).context("cannot find the daemon")?;
         screen.command(&format!("kill -9 {killed}"))?;
-        daemon::kill_at_once(killed)?;
+        daemon::kill_daemon(killed)?;
         let next = self.successor(container.pid(), killed)?;
         screen.interrupts.sleep(READING_TIME)?;
         container.write("\n")?;
@@ -184,11 +184,7 @@ impl DemoRun<'_> {
         self.screen
             .command(&format!("echo {after} > {}", file.display()))?;
         self.screen.interrupts.sleep(MAX_AGE)?;
-        let commands = self.commands.iter().take(1);
-        for command in commands {
-            self.screen.command(command)?;
-            self.screen.output(&container.output(command)?)?;
-        }
+        self.read(container, self.commands.get(..1).unwrap_or_default())?;
         self.screen.pause()
     }
 }

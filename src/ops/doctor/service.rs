@@ -9,15 +9,13 @@ use crate::{
     base::{
         mountinfo::Mount,
         paths::{CONFIG_FILE, FS_TYPE},
-        sys,
         units::Pid,
     },
-    facts::host::parse::parent,
+    facts::host::{children, parse::parent},
     serve::daemon,
 };
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -149,23 +147,6 @@ fn process(root: &Path, mountpoint: &Path, is_here: bool) -> Option<DaemonProces
         restarted_by,
         version: version.flatten().as_deref().and_then(named_version),
     })
-}
-
-/// Returns the children of a process, of all its threads.
-fn children(root: &Path, pid: Pid) -> Vec<Pid> {
-    let Ok(threads) = fs::read_dir(root.join(format!("proc/{pid}/task"))) else {
-        return Vec::new();
-    };
-    let lists = threads
-        .flatten()
-        .filter_map(|thread| sys::read_text(&thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            let pids = list.split_whitespace().map(|pid| pid.parse().ok());
-            pids.collect::<Vec<Option<Pid>>>()
-        })
-        .flatten()
-        .collect()
 }
 
 /// Returns the version in a text like `plimsoll 0.1.0`.

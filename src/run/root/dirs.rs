@@ -54,8 +54,7 @@ impl ContainerDir {
     /// A name in use, a name with kept changes, and a directory that cannot be created.
     pub(crate) fn create(name: Option<&str>, keep: bool) -> Result<ContainerDir, RunError> {
         let parent = choose_parent();
-        let _guard = lock_parent(&parent)?;
-        remove_dead(&parent)?;
+        let _dirs = Cleanup::of(&parent)?;
         let name = match name {
             Some(name) => name.to_owned(),
             None => random_name()?,
@@ -208,20 +207,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 /// Creates the parent of all containers' directories, and locks the parent.
 fn lock_parent(parent: &Path) -> Result<Flock<fs::File>, RunError> {
     loop {
-        for path in [parent.to_owned(), parent.join("live"), parent.join("kept")] {
-            match create_private(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if let Some(missing) = path.parent() {
-                        fs::create_dir_all(missing).map_err(at("create", missing))?;
-                    }
-                    let _ = create_private(&path);
-                }
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(at("create", path)(error));
-                }
-                _ => {}
-            }
-        }
+        create(parent)?;
         let directory = match fs::File::open(parent) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             opened => opened.map_err(at("open", parent))?,
@@ -232,10 +218,29 @@ fn lock_parent(parent: &Path) -> Result<Flock<fs::File>, RunError> {
         };
         // The last container removes the directory, so the locked directory may have lost its path.
         let inode = |metadata: io::Result<fs::Metadata>| metadata.map(|m| (m.dev(), m.ino())).ok();
-        let live = parent.join("live");
-        if inode(lock.metadata()) == inode(fs::metadata(parent)) && live.exists() {
+        if inode(lock.metadata()) == inode(fs::metadata(parent)) {
+            // Under the lock no other process removes them.
+            create(&parent.join("live"))?;
+            create(&parent.join("kept"))?;
             return Ok(lock);
         }
+    }
+}
+
+/// Creates a private directory, which may exist, and the directories above it.
+fn create(path: &Path) -> Result<(), RunError> {
+    let result = match create_private(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(missing) = path.parent() {
+                fs::create_dir_all(missing).map_err(at("create", missing))?;
+            }
+            create_private(path)
+        }
+        result => result,
+    };
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map_err(at("create", path)),
     }
 }
 
@@ -295,9 +300,9 @@ fn remove_dead(parent: &Path) -> Result<(), RunError> {
 /// Moves the upper directory of a container to `kept`; does nothing for a container without one.
 fn move_changes(path: &Path, kept: &Path) -> Result<(), RunError> {
     let upper = path.join("upper");
-    match fs::rename(&upper, kept) {
+    match fs::symlink_metadata(&upper) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(at("move the changes to", kept)),
+        _ => fs::rename(&upper, kept).map_err(at("move the changes to", kept)),
     }
 }
 

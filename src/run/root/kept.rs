@@ -38,21 +38,29 @@ pub struct KeptChanges {
 ///
 /// A directory that cannot be read.
 pub fn kept_changes() -> Result<Vec<KeptChanges>, RunError> {
+    let found = directories()?.into_iter().map(|(name, path)| KeptChanges {
+        size: size(&path),
+        name,
+        path,
+    });
+    Ok(found.collect())
+}
+
+/// Returns the names of the containers with kept changes, in order, and the directories of the changes.
+fn directories() -> Result<Vec<(String, PathBuf)>, RunError> {
     let mut found = Vec::new();
     for parent in existing_parents() {
         let _dirs = dirs::Cleanup::of(parent)?;
         let directory = parent.join("kept");
         let entries = fs::read_dir(&directory).map_err(at("read", &directory))?;
-        for entry in entries.flatten() {
-            if !is_removed(&entry.file_name()) {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let path = entry.path();
-                let size = size(&path);
-                found.push(KeptChanges { name, path, size });
-            }
-        }
+        let entries = entries.flatten();
+        let kept = entries.filter(|entry| !is_removed(&entry.file_name()));
+        found.extend(kept.map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, entry.path())
+        }));
     }
-    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
 }
 
@@ -62,18 +70,31 @@ pub fn kept_changes() -> Result<Vec<KeptChanges>, RunError> {
 ///
 /// A name without kept changes, before anything is removed, and a directory that cannot be removed.
 pub fn remove_kept(names: &[String]) -> Result<(), RunError> {
-    let all = kept_changes()?;
+    let mut all = directories()?;
     for name in names {
-        if !all.iter().any(|kept| kept.name == *name) {
+        if !all.iter().any(|(kept, _)| kept == name) {
             return Err(RunError::NothingKept(name.clone()));
         }
     }
-    for kept in all.iter().filter(|kept| names.contains(&kept.name)) {
-        let _dirs = dirs::Cleanup::of(parent_of(&kept.path))?;
+    all.retain(|(name, _)| names.contains(name));
+    remove_directories(&all)
+}
+
+/// Removes the kept changes of every container.
+///
+/// # Errors
+///
+/// A directory that cannot be removed.
+pub fn remove_all_kept() -> Result<(), RunError> {
+    remove_directories(&directories()?)
+}
+
+fn remove_directories(kept: &[(String, PathBuf)]) -> Result<(), RunError> {
+    for (name, path) in kept {
+        let _dirs = dirs::Cleanup::of(parent_of(path))?;
         // The name is free at once, and the next removal finds what a killed one has left.
-        let removed = format!("{REMOVED}{}-{}", std::process::id(), kept.name);
-        let removed = kept.path.with_file_name(removed);
-        fs::rename(&kept.path, removed).map_err(at("remove", &kept.path))?;
+        let removed = path.with_file_name(format!("{REMOVED}{}-{name}", std::process::id()));
+        fs::rename(path, removed).map_err(at("remove", path))?;
     }
     for parent in existing_parents() {
         // Without the lock, because no container waits for a large removal then.
