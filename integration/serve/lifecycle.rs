@@ -1,10 +1,11 @@
 //! The start and the end of a daemon, on a mount point of its own or of another one.
 
 use crate::harness::{Daemon, kill, only_line, plimsoll};
+use plimsoll::serve::daemon::lock_path;
 use std::{
     fs,
     os::unix::net::UnixDatagram,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -12,6 +13,15 @@ use std::{
 fn is_mounted(daemon: &Daemon) -> bool {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     mounts.contains(daemon.mountpoint.to_str().unwrap())
+}
+
+/// Asserts that no file for the mount point is in `/run/plimsoll`.
+fn assert_nothing_is_left(mountpoint: &Path) {
+    let mountpoint = fs::canonicalize(mountpoint).unwrap();
+    for kind in ["lock", "pid", "socket"] {
+        let path = lock_path(&mountpoint).with_extension(kind);
+        assert!(!path.exists(), "{}", path.display());
+    }
 }
 
 /// A daemon whose service manager is this test.
@@ -100,6 +110,7 @@ fn a_reload_under_systemd_leaves_the_view_to_the_next_daemon_and_a_stop_does_not
         let mut daemon = Managed::start();
         daemon.end(signal);
         assert_eq!(daemon.is_mounted(), is_left, "{signal}");
+        assert_eq!(lock_path(&daemon.mountpoint).exists(), is_left, "{signal}");
     }
 }
 
@@ -110,6 +121,7 @@ fn sigterm_unmounts_and_ends_well() {
     daemon.signal("TERM");
     assert!(daemon.process.wait().unwrap().success());
     assert!(!is_mounted(&daemon));
+    assert_nothing_is_left(&daemon.mountpoint);
 }
 
 #[test]
@@ -154,6 +166,7 @@ fn a_directory_with_files_is_not_covered_by_a_view() {
     let line = only_line("daemon", &refused, 125, &refused.stderr);
     assert!(line.contains("holds files, such as passwd"), "{line}");
     assert_eq!(fs::read(place.path().join("passwd")).unwrap(), b"root");
+    assert_nothing_is_left(place.path());
 }
 
 #[test]
@@ -225,6 +238,7 @@ fn a_mount_point_of_another_file_system_is_left_alone() {
             .unwrap()
             .success()
     );
+    assert_nothing_is_left(place.path());
     assert_eq!(refused.status.code(), Some(125));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("type tmpfs is mounted there"));
 }

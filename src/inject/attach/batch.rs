@@ -88,13 +88,16 @@ pub struct Detacher {
 
 impl Attacher {
     /// An attacher on this machine. It leaves out the containers that `leave_out` names, and those that
-    /// decline the view themselves.
+    /// decline the view themselves. Removes the notes that are older than 30 days, unless it only reports.
     ///
     /// # Errors
     /// When `/proc` or the cgroup hierarchies cannot be read.
     pub fn new(options: AttachOptions, leave_out: LeaveOut) -> Result<Attacher, ReadError> {
         let root = Path::new("/");
         let machine = Machine::at(root)?;
+        if options.execution == Execution::Apply {
+            notes::prune_attached();
+        }
         Ok(Attacher {
             options,
             rules: LeaveOutRules::new(leave_out),

@@ -100,7 +100,8 @@ fn lost<'a>(running: impl Iterator<Item = &'a RunningContainer>) -> Vec<&'a Runn
 fn judged_lost(container: &RunningContainer) -> Finding {
     let (engine, shown) = (container.engine, container.shown());
     let text = format!(
-        "container {shown} of {engine} has lost its files: the container was started again without the hook"
+        "container {shown} of {engine} has lost its files: the container was started again without the hook, \
+         or the daemon was stopped"
     );
     let attach = command_for("attach", shown);
     let fix = match engine.has_hooks() {

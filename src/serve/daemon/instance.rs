@@ -284,11 +284,12 @@ impl Instance {
         }
     }
 
-    /// Unmounts everything, the last mount first.
+    /// Unmounts everything, the last mount first, and removes the lock of the mount point.
     pub(super) fn unmount(mut self) {
         while let Some(connection) = self.connections.pop() {
             drop(connection);
         }
+        lock::remove(&self.lock, &self.mountpoint);
     }
 }
 

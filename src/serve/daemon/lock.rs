@@ -206,8 +206,21 @@ fn locked(file: File) -> io::Result<Option<File>> {
     }
 }
 
-/// Returns a lock without a path, for a daemon whose mount point no other process can see. A lock with
-/// a path would stay behind: its removal can hit the lock of the next daemon.
+/// Removes the lock of a mount point on which no daemon serves any more, and the pid beside the lock. Does
+/// nothing if `lock` is not the file at that path. A daemon that opened the lock before finds that out
+/// ([`try_acquire`]).
+pub(super) fn remove(lock: impl AsFd, mountpoint: &Path) {
+    let path = lock_path(mountpoint);
+    let Ok(lock) = lock.as_fd().try_clone_to_owned().map(File::from) else {
+        return;
+    };
+    if is_at(&lock, &path) {
+        let _ = fs::remove_file(pid_path(mountpoint));
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Returns a lock without a path, for a daemon whose mount point no other process can see.
 pub(super) fn private() -> Result<OwnedFd> {
     let lock = memfd_create(c"plimsoll-lock", MFdFlags::MFD_CLOEXEC);
     lock.context("cannot make a lock")

@@ -59,12 +59,19 @@ pub(super) fn start(
         }
     }
     drop(descriptors);
+    let is_first = held_lock.is_none();
     let lock = match held_lock {
         Some(lock) => lock,
         None if settings.mode == Mode::Embedded => lock::private()?,
         None => lock::acquire(&settings.mountpoint)?,
     };
-    let mut instance = Instance::begin(settings, lock)?;
+    let copy = lock.try_clone()?;
+    let begun = Instance::begin(settings, lock);
+    if is_first && begun.is_err() {
+        lock::remove(&copy, &settings.mountpoint);
+    }
+    drop(copy);
+    let mut instance = begun?;
     instance.sessions()?.run(events);
     instance.extend()?.run(events);
     supervisor.hold(&instance.descriptors()?)?;
