@@ -1,10 +1,10 @@
 //! The end of a container: signals, and traces on the machine.
 
 use super::container::{
-    PROGRAM, Running, entries, kept, processes, refusal, root, status, stdout, text, traces,
+    PROGRAM, Running, entries, kept, processes, refusal, root, run, status, stdout, text, traces,
 };
 use crate::harness::{only_line, plimsoll, stdout_of, unique, wait_until};
-use std::{fs, process::Command};
+use std::{fs, process::Command, thread, time::Duration};
 
 #[test]
 #[ignore = "needs root and /dev/fuse"]
@@ -82,6 +82,25 @@ fn a_killed_run_takes_its_container_along_and_the_next_one_cleans_up() {
     assert_eq!(status(&["--", "true"]), 0);
     assert_eq!(traces(&name), Vec::<String>::new());
     assert_eq!(status(&["--name", &name, "--", "true"]), 0);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
+fn a_run_that_is_killed_at_any_moment_of_its_start_frees_its_name() {
+    let name = unique("begun");
+    for delay in (0..150).step_by(10) {
+        let mut begun = run(&["--name", &name, "--", "sleep", "1000"])
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(delay));
+        begun.kill().unwrap();
+        begun.wait().unwrap();
+        wait_until("the name is free", || {
+            status(&["--name", &name, "--", "true"]) == 0
+        });
+        assert_eq!(processes(&name), [""; 0], "after {delay} ms");
+    }
+    assert_eq!(traces(&name), Vec::<String>::new());
 }
 
 #[test]

@@ -312,6 +312,21 @@ fn links_in_a_root_do_not_lead_out_of_it() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a real CPU"]
+fn a_root_with_a_link_at_proc_sys_or_dev_is_refused() {
+    for point in ["proc", "sys", "dev"] {
+        let root = root();
+        fs::create_dir(root.path().join("elsewhere")).unwrap();
+        let link = root.path().join(point);
+        let _ = fs::remove_dir(&link);
+        std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+        let line = refusal(&["--rootfs", text(root.path()), "--", "true"]);
+        assert!(line.contains(&format!("/{point}: ")), "{line}");
+        assert_eq!(entries(&root.path().join("elsewhere")), [""; 0], "{point}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn a_read_only_root_takes_no_change() {
     assert_ne!(status(&["--read-only", "--", "touch", "/x"]), 0);
     assert_ne!(status(&["--read-only", "--", "touch", "/etc/hosts"]), 0);

@@ -1,8 +1,14 @@
 //! The process in a container: exit status, environment, user, standard streams, namespaces.
 
-use super::container::{output, root, run, status, stdout, text};
-use crate::harness::{Daemon, oci::configured};
-use std::{fs, io::Write, path::Path, process::Stdio};
+use super::container::{PROGRAM, output, root, run, status, stdout, text};
+use crate::harness::{Daemon, oci::configured, stdout_of};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a real CPU"]
@@ -26,6 +32,29 @@ fn a_command_that_is_not_there_is_127_and_one_that_cannot_be_run_126() {
         assert_eq!(output.status.code(), Some(expected), "{word}");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(word) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
+fn a_script_runs_by_its_interpreter_which_is_no_open_file_of_the_caller() {
+    let root = root();
+    let script = |first_line: &str| {
+        let path = root.path().join("script");
+        fs::write(&path, format!("#!{first_line}\necho runs\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // The descriptors of the caller that a shell leaves open.
+        let words = ["run", "--rootfs", text(root.path()), "--", "/script"];
+        let program = PROGRAM.to_owned();
+        let shell = ["-c", "exec \"$@\" 7</bin 8</ 9</bin/sh", "sh", &program];
+        let mut command = Command::new("sh");
+        command.args(shell).args(words).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    assert_eq!(stdout_of(&script("/bin/sh")), "runs\n");
+    for interpreter in ["7/sh", "8/bin/sh", "9"] {
+        let output = script(&format!("/proc/self/fd/{interpreter}"));
+        assert_eq!(output.status.code(), Some(127), "{interpreter}: {output:?}");
     }
 }
 

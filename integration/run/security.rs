@@ -222,6 +222,33 @@ fn capabilities_are_added_and_dropped() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and a real CPU"]
+fn a_program_that_only_root_may_run_is_refused_to_another_user() {
+    let root = tempfile::tempdir().unwrap();
+    busybox_root(root.path());
+    let program = root.path().join("bin/busybox-of-root");
+    fs::copy(root.path().join("bin/busybox"), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let rootfs = root.path().to_str().unwrap();
+    for (user, expected) in [("0", 0), ("1000", 126)] {
+        let output = output(&["--rootfs", rootfs, "-u", user, "--", "/bin/busybox-of-root", "true"]);
+        assert_eq!(output.status.code(), Some(expected), "{user}: {output:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
+fn process_1_of_another_user_has_no_right_but_to_send_signals() {
+    let text = stdout(&["-u", "1000", "--", "cat", "/proc/1/status"]);
+    for field in ["CapEff", "CapPrm"] {
+        // CAP_KILL
+        assert_eq!(status_of(&text, field), "0000000000000020", "{field}");
+    }
+    let text = stdout(&["-u", "1000", "--", "cat", "/proc/self/status"]);
+    assert_eq!(status_of(&text, "CapEff"), "0000000000000000");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and a real CPU"]
 fn programs_can_give_privileges_where_the_option_says_so() {
     for user in ["0", "nobody"] {
         let options = ["-u", user, "--security-opt", "no-new-privileges=false"];
