@@ -51,6 +51,7 @@ fn the_hosts_devices_and_kernel_settings_cannot_be_changed() {
         "mount -t tmpfs none /mnt",
         "umount /proc/meminfo",
         "touch /sys/x",
+        "mkdir /sys/fs/cgroup/x",
         "hostname other",
         "date -s 2000-01-01",
         "cat /proc/kcore | head -c1 | grep .",

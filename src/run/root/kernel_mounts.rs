@@ -146,6 +146,12 @@ pub(crate) fn mount_kernel_file_systems(
             })
             .map_err(at("mount the container's", point))?;
     }
+    if has_legacy_cgroups {
+        let mounted = root.open_without_links(Path::new(CGROUP_MOUNT));
+        mounted
+            .and_then(|mount| forbid(mount.as_fd(), CGROUP_RESTRICTION, Depth::Alone))
+            .map_err(at("forbid writes in the container's", CGROUP_MOUNT))?;
+    }
     fill_dev(&root.create_dir(Path::new("/dev"))?)
 }
 
