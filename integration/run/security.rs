@@ -9,6 +9,7 @@ use crate::harness::{busybox_root, stdout_of};
 use std::{
     fmt::Write,
     fs,
+    os::unix::fs::PermissionsExt,
     process::{Command, Output},
     str::FromStr,
 };
@@ -230,7 +231,15 @@ fn a_program_that_only_root_may_run_is_refused_to_another_user() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
     let rootfs = root.path().to_str().unwrap();
     for (user, expected) in [("0", 0), ("1000", 126)] {
-        let output = output(&["--rootfs", rootfs, "-u", user, "--", "/bin/busybox-of-root", "true"]);
+        let output = output(&[
+            "--rootfs",
+            rootfs,
+            "-u",
+            user,
+            "--",
+            "/bin/busybox-of-root",
+            "true",
+        ]);
         assert_eq!(output.status.code(), Some(expected), "{user}: {output:?}");
     }
 }

@@ -41,32 +41,150 @@ pub(super) fn run(timeout: Duration, work: impl FnOnce() -> Delivery) -> Option<
 }
 
 /// Returns the first [`MAX_ANSWER`] bytes that `work` returns in a child; `None` if `work` has not
-/// returned within `timeout`. `work` may leave threads behind that never end.
-///
-/// The caller must have one thread only.
-///
-/// # Errors
-/// When the kernel refuses a pipe or a child.
-pub(super) fn answer(
-    timeout: Duration,
-    work: impl FnOnce() -> Vec<u8>,
-) -> nix::Result<Option<Vec<u8>>> {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-    let child = process::forked(|| {
-        let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-        if replace_standard_streams().is_err() {
-            return 1;
+/// returned within `timeout`.
+fn answer(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
+    let mut children = Children::default();
+    children
+        .start((), timeout, work)
+        .map_err(|((), error)| error)?;
+    let answered = children.first_answer();
+    answered.map_or(Ok(None), |((), answer)| answer)
+}
+
+/// Child processes that work at the same time, each with a value that tells what it works at.
+#[derive(Debug)]
+pub(super) struct Children<T> {
+    working: Vec<(T, Child)>,
+    /// Children that have sent their answers, and end by themselves.
+    ending: Vec<Pid>,
+}
+
+#[derive(Debug)]
+struct Child {
+    pid: Pid,
+    reader: OwnedFd,
+    frame: Vec<u8>,
+    deadline: Instant,
+}
+
+impl<T> Children<T> {
+    /// Starts `work` in a child, which sends the first [`MAX_ANSWER`] bytes that `work` returns, within
+    /// `timeout`. `work` may leave threads behind that never end.
+    ///
+    /// The caller must have one thread only.
+    ///
+    /// # Errors
+    /// When the kernel refuses a pipe or a child: the value and the error.
+    pub(super) fn start(
+        &mut self,
+        value: T,
+        timeout: Duration,
+        work: impl FnOnce() -> Vec<u8>,
+    ) -> Result<(), (T, Errno)> {
+        match Child::start(timeout, work) {
+            Ok(child) => {
+                self.working.push((value, child));
+                Ok(())
+            }
+            Err(error) => Err((value, error)),
         }
-        let frame = frame_of(&work());
-        i32::from(write(&writer, &frame) != Ok(frame.len()))
-    })?;
-    drop(writer);
-    let answer = read_frame(&reader, Instant::now() + timeout);
-    if !matches!(answer, Ok(Some(_))) || !has_ended(child) {
-        let _ = kill(child, Signal::SIGKILL);
-        has_ended(child);
     }
-    answer
+
+    /// Returns the values of the children that work.
+    pub(super) fn working(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.working.iter().map(|(value, _)| value)
+    }
+
+    /// Waits until one of the children has sent its answer, has ended without one (`None`) or is late
+    /// (`None`), and returns its value and the answer; `None` if no child works.
+    pub(super) fn first_answer(&mut self) -> Option<(T, nix::Result<Option<Vec<u8>>>)> {
+        loop {
+            let deadlines = self.working.iter().map(|(_, child)| child.deadline);
+            let left = deadlines.min()?.saturating_duration_since(Instant::now());
+            let readers = self.working.iter().map(|(_, child)| &child.reader);
+            let waited = fd::any_readable_within(readers, left);
+            let now = Instant::now();
+            let mut working = self.working.iter_mut().enumerate();
+            let ended = working.find_map(|(place, (_, child))| {
+                let received = waited.and_then(|()| child.receive());
+                match received {
+                    Ok(Some(answer)) => Some((place, Ok(answer))),
+                    Ok(None) if now >= child.deadline => Some((place, Ok(None))),
+                    Ok(None) => None,
+                    Err(error) => Some((place, Err(error))),
+                }
+            });
+            self.ending.retain(|pid| is_alive(*pid));
+            if let Some((place, answer)) = ended {
+                let (value, child) = self.working.swap_remove(place);
+                match answer {
+                    Ok(Some(_)) => self.ending.push(child.pid),
+                    _ => end(child.pid),
+                }
+                return Some((value, answer));
+            }
+        }
+    }
+}
+
+impl<T> Default for Children<T> {
+    fn default() -> Children<T> {
+        Children {
+            working: Vec::new(),
+            ending: Vec::new(),
+        }
+    }
+}
+
+impl<T> Drop for Children<T> {
+    fn drop(&mut self) {
+        for (_, child) in self.working.drain(..) {
+            end(child.pid);
+        }
+        for child in self.ending.drain(..).filter(|child| !has_ended(*child)) {
+            end(child);
+        }
+    }
+}
+
+impl Child {
+    fn start(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Child> {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let pid = process::forked(|| {
+            let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+            if replace_standard_streams().is_err() {
+                return 1;
+            }
+            let frame = frame_of(&work());
+            i32::from(write(&writer, &frame) != Ok(frame.len()))
+        })?;
+        Ok(Child {
+            pid,
+            reader,
+            frame: Vec::new(),
+            deadline: Instant::now() + timeout,
+        })
+    }
+
+    /// Reads what the child has sent. Returns the answer when it is whole, and `Some(None)` at the end of
+    /// the pipe.
+    fn receive(&mut self) -> nix::Result<Option<Option<Vec<u8>>>> {
+        let mut buffer = [0; 4096];
+        loop {
+            match read(&self.reader, &mut buffer) {
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Ok(0) => return Ok(Some(None)),
+                length => {
+                    let received = buffer.get(..length?).unwrap_or_default();
+                    self.frame.extend_from_slice(received);
+                }
+            }
+            if let Some(answer) = answer_in(&self.frame) {
+                return Ok(Some(Some(answer.to_owned())));
+            }
+        }
+    }
 }
 
 /// Returns the length of an answer and the answer: a thread of the child that never ends keeps the
@@ -94,38 +212,30 @@ fn replace_standard_streams() -> nix::Result<()> {
     fd::dup_onto(std::io::stderr().as_fd(), null.as_fd())
 }
 
-/// Reads the answer in a frame; `None` if the frame is not whole by `deadline`, or at the end of the
-/// pipe.
-fn read_frame(from: &OwnedFd, deadline: Instant) -> nix::Result<Option<Vec<u8>>> {
-    let mut frame = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        if let Some(answer) = answer_in(&frame) {
-            return Ok(Some(answer.to_owned()));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        match fd::readable_within(from, left) {
-            Err(Errno::ETIMEDOUT) => return Ok(None),
-            readable => readable?,
-        }
-        match read(from, &mut buffer)? {
-            0 => return Ok(None),
-            length => frame.extend_from_slice(buffer.get(..length).unwrap_or_default()),
-        }
-    }
+/// Kills a child, and reaps it. A child that cannot be killed is left.
+fn end(child: Pid) {
+    let _ = kill(child, Signal::SIGKILL);
+    has_ended(child);
 }
 
-/// Waits up to 10 ms for the child, and returns whether the child has ended. A child that cannot be
-/// killed is left.
+/// Waits up to 10 ms for the child, and returns whether the child has ended.
 fn has_ended(child: Pid) -> bool {
     // The child writes its answer just before its end. The pauses begin short, because a container's
     // start waits for this process.
     let pauses = iter::repeat_n(20, 10).chain(iter::repeat_n(200, 50));
     for pause in pauses {
-        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(pause)),
-            Ok(_) | Err(_) => return true,
+        if !is_alive(child) {
+            return true;
         }
+        thread::sleep(Duration::from_micros(pause));
     }
     false
+}
+
+/// Returns whether the child has not ended yet, and reaps one that has.
+fn is_alive(child: Pid) -> bool {
+    matches!(
+        waitpid(child, Some(WaitPidFlag::WNOHANG)),
+        Ok(WaitStatus::StillAlive)
+    )
 }

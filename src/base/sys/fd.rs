@@ -120,14 +120,37 @@ pub fn closed_within(socket: impl AsFd, time: Duration) -> nix::Result<()> {
     ready_within(socket, PollFlags::empty(), time)
 }
 
+/// Waits until a message is there for one of the sockets or pipes, the other end of one is closed, or
+/// `time` is over. May return earlier.
+///
+/// # Errors
+///
+/// The errors of `poll(2)` but EINTR.
+pub fn any_readable_within<'fd>(
+    sockets: impl Iterator<Item = &'fd OwnedFd>,
+    time: Duration,
+) -> nix::Result<()> {
+    let mut fds: Vec<PollFd<'_>> = sockets
+        .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
+        .collect();
+    match poll(&mut fds, rounded_up(time)) {
+        Err(Errno::EINTR) => Ok(()),
+        polled => polled.map(drop),
+    }
+}
+
+/// Returns a time for `poll`, which counts whole milliseconds, and would not wait for 0.
+fn rounded_up(time: Duration) -> PollTimeout {
+    let timeout = PollTimeout::try_from(time.saturating_add(Duration::from_millis(1)));
+    timeout.unwrap_or(PollTimeout::MAX)
+}
+
 fn ready_within(socket: impl AsFd, events: PollFlags, time: Duration) -> nix::Result<()> {
     let end = Instant::now() + time;
     loop {
         let mut fds = [PollFd::new(socket.as_fd(), events)];
         let left = end.saturating_duration_since(Instant::now());
-        // Rounds up: `poll` counts whole milliseconds, and 0 would not wait.
-        let timeout = PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)));
-        match poll(&mut fds, timeout.unwrap_or(PollTimeout::MAX)) {
+        match poll(&mut fds, rounded_up(left)) {
             Ok(0) => return Err(Errno::ETIMEDOUT),
             Err(Errno::EINTR) => {}
             polled => return polled.map(drop),

@@ -2,8 +2,9 @@
 
 use super::{
     dead::DeadDevices,
-    namespaces::{OccupiedNamespace, Round, Visit},
+    namespaces::OccupiedNamespace,
     report::{RepairResult, RepairedContainer},
+    round::{Round, Visit},
 };
 use crate::{base::mountinfo::Mount, inject::namespace::MountNamespace};
 use std::{io, path::PathBuf, time::Duration};

@@ -2,8 +2,9 @@
 
 use super::{
     dead::DeadDevices,
-    namespaces::{OccupiedNamespace, Round, Visit},
+    namespaces::OccupiedNamespace,
     report::DeadMounts,
+    round::{Round, Visit},
 };
 use crate::{
     base::{mountinfo::Mount, paths},

@@ -13,6 +13,7 @@ mod outermost;
 mod remove;
 mod replace;
 mod report;
+mod round;
 mod task;
 
 pub use bound::{BoundFiles, find_bound};
