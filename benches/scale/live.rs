@@ -3,12 +3,13 @@
 use super::{
     Options, Row, Running, least, must,
     support::{
-        harness::{self, Cgroup, Daemon, plimsoll, read_line},
+        harness::{self, Cgroup, Daemon, children, plimsoll, read_line},
         short,
         world::World,
     },
 };
 use plimsoll::{
+    base::paths::FS_TYPE,
     facts::container::Container,
     view::{answer::Answers, files::File},
 };
@@ -18,6 +19,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
+    time::Instant,
 };
 
 /// Threads of one process: each takes four of the 65,530 mappings that a process may have.
@@ -145,15 +147,35 @@ pub(crate) fn with_containers(
     let first = least(options, detach, |()| attach());
     let again = least(options, || (), |()| attach());
     let doctor = doctor(options, &config);
+    let begun = Instant::now();
+    drop(daemon);
+    let end = begun.elapsed().as_secs_f64() * 1000.0;
+    let mut with_files = 0;
     for (_, mut child) in containers {
+        with_files += usize::from(has_files(&child)?);
         child.kill()?;
         child.wait()?;
+    }
+    if with_files > 0 {
+        println!("the end of the daemon did not reach {with_files} of {count} containers");
     }
     Ok(vec![
         ("attach --all, no container attached".to_owned(), first),
         ("attach --all, all attached".to_owned(), again),
         ("doctor, all attached".to_owned(), doctor),
+        ("end of the daemon, all attached".to_owned(), end),
     ])
+}
+
+/// Returns whether a container that [`container`] started has Plimsoll's files.
+fn has_files(child: &Child) -> anyhow::Result<bool> {
+    // The command of the container is a child of unshare.
+    let processes = children(child.id());
+    let mounts = processes
+        .iter()
+        .map(|pid| fs::read_to_string(format!("/proc/{pid}/mounts")));
+    let mounts: std::io::Result<String> = mounts.collect();
+    Ok(mounts?.contains(FS_TYPE))
 }
 
 /// Starts a process in namespaces of its own.

@@ -47,7 +47,7 @@ const READ_TIMEOUTS: [Duration; 4] = [
 
 /// The maximum number of namespaces that are visited at once. Each unmount waits for a grace period of the
 /// kernel (`namespace_unlock` in `fs/namespace.c`), in which another visit goes on.
-const MAX_VISITS: usize = 8;
+const MAX_VISITS: usize = 16;
 
 /// One round through the mount namespaces.
 #[derive(Debug)]
