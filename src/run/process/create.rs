@@ -1,9 +1,9 @@
 //! The creation of a container: forks its process 1 into new namespaces, and waits until it is ready.
 //!
-//! The two processes exchange packets over a pair of sockets. This process sends [`MOUNT`] when every
-//! mount that the container shows is there. Process 1 sends [`READY`], with the master of its terminal
-//! if it has one, or the text of its error, which [`WORKDIR`] precedes if the working directory is
-//! wrong. This process answers with [`START`] when the command may run. The end of process 1 closes its
+//! The two processes exchange packets over a pair of sockets. This process sends `MOUNT` when every
+//! mount that the container shows is there. Process 1 sends `READY`, with the master of its terminal
+//! if it has one, or the text of its error, which `WORKDIR` precedes if the working directory is
+//! wrong. This process answers with `START` when the command may run. The end of process 1 closes its
 //! socket.
 
 use std::{
