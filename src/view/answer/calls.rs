@@ -5,7 +5,7 @@ use crate::{
     base::units::{Bytes, CpuSet, Micros, Pid},
     facts::container::Container,
     view::{
-        model::{self, load::Averages, sysinfo::Sysinfo},
+        model::{self, load::Averages, memory::CounterBounds, sysinfo::Sysinfo, time::Birth},
         render,
     },
 };
@@ -59,6 +59,27 @@ impl Answers {
         let load = self.loadavg(container)?;
         let up = model::time::uptime(self.birth(container), (self.now)());
         Ok(model::sysinfo::sysinfo(&meminfo, &load, up))
+    }
+
+    /// Returns the memory sizes to start from for somebody who reads the counters of the cgroups.
+    ///
+    /// # Errors
+    /// When neither the present facts nor earlier ones are known.
+    pub fn counter_bounds(&self, container: &Container) -> Result<CounterBounds, AnswerError> {
+        let host = self.host_meminfo()?;
+        let hugetlb = self.hugetlb_facts(container, &host)?;
+        let memory = self.memory_facts(container)?;
+        Ok(model::memory::bounds(&memory, &hugetlb, &host))
+    }
+
+    /// Returns the moment on the machine's boot clock from which the uptime of the container counts; `None`
+    /// where the uptime is the kernel's own, that of a time namespace or of the machine.
+    #[must_use]
+    pub fn start(&self, container: &Container) -> Option<Micros> {
+        match self.birth(container) {
+            Birth::Started(start) => Some(start),
+            Birth::Offset(_) => None,
+        }
     }
 
     /// Returns the answer of `sched_getaffinity(2)` to the process `pid` of the container; without

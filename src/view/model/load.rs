@@ -79,6 +79,12 @@ impl Averages {
         Averages(numbers)
     }
 
+    /// Returns the averages in the fixed point of `sysinfo(2)`, with `SI_LOAD_SHIFT` bits after the point.
+    #[must_use]
+    pub fn sysinfo(self) -> [u64; 3] {
+        self.0.map(|load| load << (SI_LOAD_SHIFT - FSHIFT))
+    }
+
     /// Returns the averages that `sysinfo(2)` answers as these numbers.
     #[must_use]
     pub fn of_sysinfo(loads: [u64; 3]) -> Averages {
