@@ -6,6 +6,7 @@
 //! ```text
 //! house       the shape of the source tree: wings, words, names, links
 //! view        the numbers: properties, and captured machines
+//! calls       the programs in the kernel that answer system calls
 //! serve       the daemon: files, pressure, reads that mix two moments, survival, and the compliance cases that
 //!             lxcfs runs too
 //! inject      hook, attach, OCI shim, install, hostile containers
@@ -30,6 +31,7 @@
     reason = "a test that fails should fail loudly"
 )]
 
+mod calls;
 mod harness;
 mod house;
 mod inject;

@@ -7,7 +7,7 @@
 //!
 //! # The wings
 //!
-//! The crate has eight wings, its top-level modules; a wing has rooms, the modules of the wing. A
+//! The crate has nine wings, its top-level modules; a wing has rooms, the modules of the wing. A
 //! wing uses only wings above it, and a room only rooms above it in its wing. The doc comment of
 //! each module lists the modules that it uses, and a test (`integration/house`) compares the lists
 //! with the code.
@@ -16,6 +16,7 @@
 //! base     units, paths, configuration, system calls, state that outlives a daemon
 //! facts    parse and read: the machine, cgroups, containers, engines
 //! view     the served files: model (what a container sees), render (bytes), answer (both)
+//! calls    programs in the kernel that answer sysinfo(2) and sched_getaffinity(2)
 //! inject   mounts of the view in containers: hook, attach, repair, OCI shim, install
 //! run      the bundled container runtime
 //! serve    the daemon: FUSE, hand-over to the next daemon, keeper
@@ -177,6 +178,11 @@ pub mod facts;
 /// Uses [`base`], [`facts`].
 pub mod view;
 
+/// The programs that answer, in the kernel, the system calls that tell a container of its machine.
+///
+/// Uses [`base`], [`facts`], [`view`].
+pub mod calls;
+
 /// The mounts of the view in containers, and the configuration of engines that makes them.
 ///
 /// Uses [`base`], [`facts`], [`view`].
@@ -199,5 +205,5 @@ pub mod ops;
 
 /// The command line. Each subcommand parses arguments, calls the wings above, and prints.
 ///
-/// Uses every wing.
+/// Uses [`base`], [`facts`], [`view`], [`inject`], [`run`], [`serve`], [`ops`].
 pub mod cli;

@@ -67,6 +67,66 @@ fn show_reports_a_mistake_in_one_line() {
 
 #[test]
 #[ignore = "needs root and cgroups"]
+fn show_prints_the_answers_of_the_system_calls() {
+    let cgroup = Cgroup::new();
+    cgroup.limit_memory(64 * MIB);
+    let show = |words: &[&str]| {
+        let mut show = plimsoll();
+        show.args(["show", "--cgroup"]).arg(cgroup.path());
+        stdout_of(&show.args(words).output().unwrap())
+    };
+    let sysinfo = show(&["sysinfo"]);
+    let total = format!("totalram:  {} bytes", 64 * MIB);
+    assert!(sysinfo.lines().any(|line| line == total), "{sysinfo}");
+    let online = show(&["cpu/online"]);
+    let affinity = show(&["affinity"]);
+    assert_eq!(
+        affinity.lines().next(),
+        Some(format!("cpus:      {}", online.trim()).as_str())
+    );
+    let json = show(&["sysinfo", "--explain", "-o", "json"]);
+    let fields: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(fields[2]["name"], "totalram");
+    assert!(fields[2]["decided_by"].is_string(), "{json}");
+}
+
+#[test]
+#[ignore = "needs root and cgroups"]
+fn a_process_of_the_host_gets_the_kernels_own_answers() {
+    let pid = std::process::id().to_string();
+    let show = |words: &[&str]| {
+        let mut show = plimsoll();
+        stdout_of(
+            &show
+                .args(["show", "--pid", &pid])
+                .args(words)
+                .output()
+                .unwrap(),
+        )
+    };
+    let field = |text: &str, name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+    let total = field(&show(&["sysinfo"]), "totalram:");
+    assert_eq!(total, field(&meminfo, "MemTotal:") * 1024);
+    let mask = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap();
+    let allowed = (0..nix::sched::CpuSet::count()).filter(|cpu| mask.is_set(*cpu).unwrap());
+    assert_eq!(
+        field(&show(&["affinity"]), "count:"),
+        allowed.count() as u64
+    );
+    assert!(show(&["affinity", "--explain"]).contains("the kernel's own answer"));
+}
+
+#[test]
+#[ignore = "needs root and cgroups"]
 fn show_explains_each_line_for_people_and_for_programs() {
     let cgroup = Cgroup::new();
     cgroup.limit_memory(64 * MIB);

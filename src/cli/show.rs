@@ -7,7 +7,7 @@ use crate::{
     },
     facts::container::Caller,
     view::{
-        answer::{Answers, Explained},
+        answer::{Answers, Explained, SYSTEM_CALLS, SystemCall},
         files::{Attribute, FILES, File, Rule},
     },
 };
@@ -19,11 +19,16 @@ use std::path::{Path, PathBuf};
 ///
 /// The command computes the bytes itself, without a daemon and without a mount. Counters that a
 /// daemon carries from read to read (CPU time, load) start at their first value.
+///
+/// `sysinfo` and `affinity` are no files: the command prints the answers of sysinfo(2) and
+/// sched_getaffinity(2) that agree with the container's files, a field in each line. The daemon does
+/// not give these answers yet: programs in the container get the kernel's own.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("caller").required(true))]
 #[command(after_help = "Examples:\n  plimsoll show --pid 4711 meminfo\n  \
     plimsoll show --cgroup /sys/fs/cgroup/system.slice/nginx.service /proc/stat\n  \
-    plimsoll show --pid 4711 meminfo --explain | less")]
+    plimsoll show --pid 4711 meminfo --explain | less\n  \
+    plimsoll show --pid 4711 sysinfo")]
 pub(super) struct Show {
     /// Shows the file as process PID reads it; a process of the host reads the host's file
     #[arg(long, value_name = "PID", group = "caller")]
@@ -32,7 +37,7 @@ pub(super) struct Show {
     /// the mount point of the hierarchy, on cgroup v1 the memory controller's
     #[arg(long, value_name = "PATH", group = "caller")]
     cgroup: Option<PathBuf>,
-    /// The file: a name (meminfo) or a path (/proc/meminfo, cpu/present)
+    /// The file: a name (meminfo) or a path (/proc/meminfo, cpu/present); or sysinfo, affinity
     #[arg(value_parser = show_target)]
     file: ShowTarget,
     /// Prints the source of each value instead of the bytes
@@ -53,20 +58,12 @@ enum ExplainFormat {
     Json,
 }
 
-/// A served file, or a served attribute of sysfs.
+/// A served file, a served attribute of sysfs, or the answer of a system call.
 #[derive(Debug, Clone, Copy)]
 enum ShowTarget {
     File(File),
     Attribute(Attribute),
-}
-
-impl ShowTarget {
-    fn path(self) -> String {
-        match self {
-            ShowTarget::File(file) => file.path().to_owned(),
-            ShowTarget::Attribute(attribute) => attribute.path(),
-        }
-    }
+    Call(SystemCall),
 }
 
 /// Parses the name or path of a served file.
@@ -78,11 +75,17 @@ fn show_target(text: &str) -> Result<ShowTarget, String> {
             .filter(|attribute| ![Rule::Directory, Rule::Link].contains(&attribute.rule()))
     };
     let file = File::named(text).map(ShowTarget::File);
-    file.or_else(|| attribute().map(ShowTarget::Attribute)).ok_or_else(|| {
-        let names: Vec<&str> = FILES.iter().map(|file| file.name()).collect();
+    let call = || SystemCall::named(text).map(ShowTarget::Call);
+    let target = file
+        .or_else(call)
+        .or_else(|| attribute().map(ShowTarget::Attribute));
+    target.ok_or_else(|| {
+        let files: Vec<&str> = FILES.iter().map(|file| file.name()).collect();
+        let calls = SYSTEM_CALLS.map(SystemCall::name);
         format!(
-            "no such file is served; the served files are {}, and files below /sys/devices/system/cpu and node",
-            names.join(", ")
+            "no such file is served; the served files are {}, and files below /sys/devices/system/cpu and node; the system calls are {}",
+            files.join(", "),
+            calls.join(" and ")
         )
     })
 }
@@ -95,17 +98,7 @@ impl Show {
         if !self.explain {
             return Ok(output::print_file(&self.bytes(&answers, &caller)?)?);
         }
-        let lines = match (self.file, &caller) {
-            (ShowTarget::File(file), Caller::Container(container)) => {
-                answers.explain(file, container)?
-            }
-            (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
-                answers.explain_attribute(attribute, container)?
-            }
-            (target, Caller::Host) => {
-                Answers::explain_host(&target.path(), &self.bytes(&answers, &caller)?)
-            }
-        };
+        let lines = self.explained(&answers, &caller)?;
         match self.output {
             ExplainFormat::Table => output::print(&table(&lines))?,
             ExplainFormat::Json => output::print_json(&lines)?,
@@ -113,7 +106,30 @@ impl Show {
         Ok(())
     }
 
-    /// Returns the bytes of the file.
+    /// Returns the explanation of each line.
+    fn explained(&self, answers: &Answers, caller: &Caller) -> Result<Vec<Explained>> {
+        let host = |path: &str| -> Result<Vec<Explained>> {
+            Ok(Answers::explain_host(path, &self.bytes(answers, caller)?))
+        };
+        Ok(match (self.file, caller) {
+            (ShowTarget::File(file), Caller::Container(container)) => {
+                answers.explain(file, container)?
+            }
+            (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
+                answers.explain_attribute(attribute, container)?
+            }
+            (ShowTarget::Call(call), Caller::Container(container)) => {
+                answers.explain_call(call, container, self.pid)?
+            }
+            (ShowTarget::File(file), Caller::Host) => host(file.path())?,
+            (ShowTarget::Attribute(attribute), Caller::Host) => host(&attribute.path())?,
+            (ShowTarget::Call(_), Caller::Host) => {
+                Answers::explain_host_call(&self.bytes(answers, caller)?)
+            }
+        })
+    }
+
+    /// Returns the bytes of the file, or the lines of the answer.
     fn bytes(&self, answers: &Answers, caller: &Caller) -> Result<Vec<u8>> {
         Ok(match (self.file, caller) {
             (ShowTarget::File(file), Caller::Container(container)) => {
@@ -122,10 +138,14 @@ impl Show {
             (ShowTarget::Attribute(attribute), Caller::Container(container)) => {
                 answers.render_attribute(attribute, container)?
             }
+            (ShowTarget::Call(call), Caller::Container(container)) => {
+                answers.render_call(call, container, self.pid)?
+            }
             (ShowTarget::File(file), Caller::Host) => answers.read_host(file)?,
             (ShowTarget::Attribute(attribute), Caller::Host) => {
                 answers.read_host_attribute(attribute)?
             }
+            (ShowTarget::Call(call), Caller::Host) => answers.read_host_call(call, self.pid)?,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Containers on captured machines. The expected bytes stand beside each fixture.
 
+mod calls;
 mod cases;
 mod counts;
 mod expected;

@@ -1,6 +1,7 @@
 //! System calls that the standard library lacks, each behind a safe signature.
 
 mod backing;
+pub mod bpf;
 mod budget;
 mod cgroupns;
 mod chain;

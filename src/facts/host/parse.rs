@@ -4,7 +4,7 @@ use super::{
     Amount, Cpuinfo, CpuinfoBlock, CpuinfoLine, Disk, Meminfo, MeminfoLine, Stat, StatLine,
     TaskStat, Vmstat,
 };
-use crate::base::units::{Bytes, CpuId, Pid, Ticks, count};
+use crate::base::units::{Bytes, CpuId, CpuSet, Pid, Ticks, count};
 use std::iter;
 
 /// Parses `/proc/meminfo` (`fs/proc/meminfo.c`). A line without a colon or a number, or with a unit
@@ -192,6 +192,15 @@ pub fn ns_pids(status: &str) -> Vec<Pid> {
     lists.next().unwrap_or_default()
 }
 
+/// Parses the CPUs that the kernel lets a process use from the line `Cpus_allowed_list` of
+/// `/proc/PID/status`, offline CPUs included; `None` without such a line.
+#[must_use]
+pub fn allowed_cpus(status: &str) -> Option<CpuSet> {
+    let mut lines = status.lines();
+    let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.and_then(CpuSet::parse).filter(|cpus| !cpus.is_empty())
+}
+
 /// Parses the parent of a process from the line `PPid` of `/proc/PID/status`; `None` without such a
 /// line, or if the parent is outside of the pid namespace in which `/proc` was mounted.
 #[must_use]
@@ -333,6 +342,13 @@ mod tests {
     }
 
     #[test]
+    fn the_cpus_of_a_process_stand_in_one_line() {
+        let status = "Cpus_allowed:\tf5\nCpus_allowed_list:\t0,2,4-7\nMems_allowed_list:\t0\n";
+        assert_eq!(allowed_cpus(status), CpuSet::parse("0,2,4-7"));
+        assert_eq!(allowed_cpus("Mems_allowed_list:\t0\n"), None);
+    }
+
+    #[test]
     fn pids_stand_from_the_outermost_namespace_inwards() {
         assert_eq!(
             ns_pids("Name:\tx\nNSpid:\t812\t7\t1\n"),
@@ -359,6 +375,7 @@ mod tests {
             let _ = (meminfo(&text), stat(&text), cpuinfo(&text));
             let _ = (diskstats(&text), vmstat(&text), slabinfo_header(&text));
             let _ = (task_stat(&text), ns_pids(&text), boottime_offset(&text));
+            let _ = allowed_cpus(&text);
         }
     }
 }

@@ -283,6 +283,16 @@ impl Machine {
         self.task_stat(format!("{pid}/stat").into())
     }
 
+    /// Reads the CPUs that the kernel lets the process `pid` use, offline CPUs included; `None` where the
+    /// kernel does not say.
+    ///
+    /// # Errors
+    /// As for [`Machine::process`].
+    pub fn allowed_cpus(&self, pid: Pid) -> Result<Option<CpuSet>, ReadError> {
+        let status = self.proc_text(format!("{pid}/status"))?;
+        Ok(parse::allowed_cpus(&status))
+    }
+
     /// Reads `/proc/TID/task/TID/stat` of the thread `tid`.
     ///
     /// A read of `/proc/TID/stat` would cost a walk over every thread of the process (`do_task_stat`

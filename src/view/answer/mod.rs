@@ -7,6 +7,7 @@
 //! views          facts and state -> typed views, for every other user of the numbers
 //! nodes          the memory of the container divided among its nodes
 //! bytes          view -> bytes, which are bytes that a kernel could have printed
+//! calls          the same for the system calls sysinfo and sched_getaffinity
 //! cacheable      the files that the kernel may cache
 //! attributes     the same below /sys/devices/system
 //! pressure       the cgroup's own pressure files, without a view
@@ -23,6 +24,7 @@ mod attributes;
 mod bytes;
 mod cacheable;
 mod cached_facts;
+mod calls;
 mod clock;
 mod containers;
 mod dated;
@@ -39,6 +41,7 @@ mod state;
 mod views;
 
 pub use answers::Answers;
+pub use calls::{SYSTEM_CALLS, SystemCall};
 pub use error::AnswerError;
 pub use explain::{Explained, Input};
 pub(crate) use layout::MIN_PAGE_SIZE;

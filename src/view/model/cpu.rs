@@ -7,6 +7,7 @@
 //! | seen | the first n allowed CPUs, with the host's numbers |
 //! | `cpuinfo` | the host's blocks of the seen CPUs; `siblings` and `cpu cores` count seen CPUs only |
 //! | `cpu/online` | the seen CPUs |
+//! | `sched_getaffinity(2)` | the seen CPUs among those that the kernel lets the process use; where none is seen, all that the kernel lets it use |
 
 use crate::{
     base::units::{CpuSet, Limit},
@@ -29,6 +30,17 @@ pub fn seen(cpu: &Cpu, online: &CpuSet) -> CpuSet {
     match cpu.quota {
         Limit::Unlimited => allowed.clone(),
         Limit::At(quota) => allowed.first(quota.cpus()),
+    }
+}
+
+/// Returns the answer of `sched_getaffinity(2)` to a process of the container: of the CPUs `allowed`,
+/// which the kernel lets the process use, the seen ones; all of them where none is seen.
+#[must_use]
+pub fn affinity(allowed: &CpuSet, seen: &CpuSet) -> CpuSet {
+    let both = allowed.intersection(seen);
+    match both.is_empty() {
+        true => allowed.clone(),
+        false => both,
     }
 }
 

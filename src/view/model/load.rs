@@ -18,6 +18,8 @@ pub struct Averages([u64; 3]);
 
 const FSHIFT: u32 = 11;
 const FIXED_1: u64 = 1 << FSHIFT;
+// include/uapi/linux/sysinfo.h
+const SI_LOAD_SHIFT: u32 = 16;
 // 1/exp(5s/1min), 1/exp(5s/5min), 1/exp(5s/15min) in fixed point.
 const EXP: [u64; 3] = [1884, 2014, 2037];
 
@@ -75,6 +77,18 @@ impl Averages {
     #[must_use]
     pub fn of_numbers(numbers: [u64; 3]) -> Averages {
         Averages(numbers)
+    }
+
+    /// Returns the averages in the fixed point of `sysinfo(2)`, with `SI_LOAD_SHIFT` bits after the point.
+    #[must_use]
+    pub fn sysinfo(self) -> [u64; 3] {
+        self.0.map(|load| load << (SI_LOAD_SHIFT - FSHIFT))
+    }
+
+    /// Returns the averages that `sysinfo(2)` answers as these numbers.
+    #[must_use]
+    pub fn of_sysinfo(loads: [u64; 3]) -> Averages {
+        Averages(loads.map(|load| load >> (SI_LOAD_SHIFT - FSHIFT)))
     }
 
     /// Returns each average in hundredths, rounded as the kernel prints it (`fs/proc/loadavg.c`).

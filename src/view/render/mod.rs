@@ -1,6 +1,7 @@
 //! Views as the bytes that the kernel would have written. The files have the names of those in
-//! `view::model`.
+//! `view::model`; `calls` has the system calls, which the kernel answers without a text.
 
+pub mod calls;
 pub mod cpu;
 pub mod disk;
 pub mod load;

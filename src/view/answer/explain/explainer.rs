@@ -1,6 +1,9 @@
 //! The explainer of one container: the formula and the inputs of each line.
 
-use super::explained::{Explained, Input};
+use super::{
+    explained::{Explained, Input},
+    reason::{Reason, proc_input},
+};
 use crate::{
     base::units::{Bytes, Limit, Micros},
     facts::{
@@ -18,37 +21,6 @@ use crate::{
     },
 };
 use std::sync::Arc;
-
-/// Formula of a line, the limit that decided, and the inputs.
-struct Reason {
-    formula: &'static str,
-    decided: Option<Lowest>,
-    inputs: Vec<Input>,
-}
-
-impl Reason {
-    fn new(formula: &'static str) -> Reason {
-        Reason {
-            formula,
-            decided: None,
-            inputs: Vec::new(),
-        }
-    }
-
-    fn with(mut self, input: impl IntoIterator<Item = Input>) -> Reason {
-        self.inputs.extend(input);
-        self
-    }
-}
-
-/// Returns the input with the key `key` in a file below `/proc`.
-fn proc_input(file: &str, key: &str, value: impl ToString) -> Input {
-    Input {
-        file: format!("/proc/{file}"),
-        key: Some(key.to_owned()),
-        value: value.to_string(),
-    }
-}
 
 /// A container, and the facts that decide about its files.
 pub(super) struct Explainer<'a> {
@@ -100,10 +72,9 @@ impl<'a> Explainer<'a> {
             File::Stat => self.stat(name)?,
             File::Cpuinfo | File::CpuOnline => self.cpus(name)?,
             File::Uptime => self.uptime()?,
-            File::Loadavg => Reason::new(
+            File::Loadavg => self.tasks(
                 "the kernel's averages of the container's runnable and uninterruptible tasks, sampled every 5 s; running and all tasks; youngest pid",
-            )
-            .with(self.cgroup(Fact::Tasks, 0, None, "the tasks of the cgroup and its descendants")),
+            ),
             File::Diskstats => {
                 Reason::new("the machine's devices that the container used, with the container's own requests; 0 in the other columns")
                     .with(self.cgroup(Fact::Devices, 0, None, "the container's requests"))
@@ -113,13 +84,18 @@ impl<'a> Explainer<'a> {
                 Reason::new("the pressure file of the container's cgroup, unchanged").with(self.pressure(file, value))
             }
         };
-        Ok(Explained {
+        Ok(self.explained(name, value, reason))
+    }
+
+    /// Returns the explanation of a line with that name and value.
+    pub(super) fn explained(&self, name: &str, value: &str, reason: Reason) -> Explained {
+        Explained {
             name: name.to_owned(),
             value: value.to_owned(),
             formula: reason.formula.to_owned(),
             decided_by: reason.decided.map(|lowest| self.level(lowest)),
             inputs: reason.inputs,
-        })
+        }
     }
 
     /// Returns the path on the host of the cgroup that decided; `the machine` if none did.
@@ -164,7 +140,7 @@ impl<'a> Explainer<'a> {
         )
     }
 
-    fn meminfo(&self, name: &str) -> Reason {
+    pub(super) fn meminfo(&self, name: &str) -> Reason {
         let source = MeminfoSource::of(name);
         let mut reason = Reason::new(source.formula());
         let (decided, own) = match source {
@@ -333,19 +309,19 @@ impl<'a> Explainer<'a> {
                     .with(self.birth())
             }
             "procs_running" | "procs_blocked" => {
-                Reason::new("the container's tasks in that state; the reader counts as running")
-                    .with(self.cgroup(
-                        Fact::Tasks,
-                        0,
-                        None,
-                        "the tasks of the cgroup and its descendants",
-                    ))
+                self.tasks("the container's tasks in that state; the reader counts as running")
             }
             _ => Reason::new("0: no cgroup counts it"),
         })
     }
 
-    fn uptime(&self) -> Result<Reason, AnswerError> {
+    /// Returns the reason with the container's tasks as its input.
+    pub(super) fn tasks(&self, formula: &'static str) -> Reason {
+        let tasks = "the tasks of the cgroup and its descendants";
+        Reason::new(formula).with(self.cgroup(Fact::Tasks, 0, None, tasks))
+    }
+
+    pub(super) fn uptime(&self) -> Result<Reason, AnswerError> {
         let formula = match self.answers.birth(self.container) {
             Birth::Offset(_) => {
                 "the boot clock of the container's time namespace; the idle time of the seen CPUs"

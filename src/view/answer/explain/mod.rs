@@ -3,8 +3,10 @@
 //! The lines are those of the answer itself, and the inputs are the values that the views compute
 //! from, so that the explanation of a line cannot contradict the line.
 
+mod calls;
 mod explained;
 mod explainer;
+mod reason;
 
 pub use explained::{Explained, Input};
 

@@ -26,9 +26,11 @@
 //! | `ShmemPmdMapped`, `FilePmdMapped`, `Balloon`, `NFS_Unstable`, `Bounce`, `WritebackTmp`, `HardwareCorrupted`, `Unaccepted`, `Cma*` | 0: no cgroup counts them |
 //! | all other lines, and lines of future kernels | 0: nothing is known of them |
 
+mod bounds;
 mod source;
 
 pub use crate::facts::host::{Amount, MeminfoLine};
+pub use bounds::{CounterBounds, bounds};
 pub use source::MeminfoSource;
 
 use super::hugetlb::{self, HugePages};
