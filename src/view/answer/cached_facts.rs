@@ -79,7 +79,7 @@ impl Answers {
         Ok(size)
     }
 
-    fn host_online(&self) -> Result<Arc<CpuSet>, ReadError> {
+    pub(super) fn host_online(&self) -> Result<Arc<CpuSet>, ReadError> {
         self.host_fact(&self.host.online, || self.machine.online())
     }
 
