@@ -75,25 +75,25 @@ enum PsFormat {
 
 const NOTES: &str = "\
 Columns:
-  MEMORY     the memory in use that the kernel cannot take back: MemTotal less
-             MemAvailable of /proc/meminfo, where a limit decides
+  MEMORY     the memory in use that the kernel cannot take back: where a
+             limit decides, MemTotal less MemAvailable of /proc/meminfo
   LIMIT      MemTotal; \"-\" if it is the machine's
   CPU        the CPU time used now: 100% is one CPU
-  CPUS       the CPUs that the quota or the cpuset leaves; \"-\" if all
-  THROTTLED  the throttled time, as CPU: steal of the container's /proc/stat
-  PRESSURE   the share of the last 10 s in which a task waited for CPU, memory
-             or disks: the highest, with its name; \"-\" on cgroup v1
-  UP         the time since the start of the container: /proc/uptime
-  VIEW       yes; or no, with the reason; dead or hangs, as the daemon is
+  CPUS       the CPUs that quota or cpuset leave; \"-\" if all
+  THROTTLED  the throttled time, as CPU: steal of /proc/stat
+  PRESSURE   the share of the last 10 s in which a task waited for CPU,
+             memory or disks: the highest; \"-\" on cgroup v1
+  UP         the time since the container's start: /proc/uptime
+  VIEW       yes; no, with the reason; dead or hangs, as its daemon
 
-Wide also has the id, the first process, swap, each pressure (CPU-WAIT,
+Wide has also the id, the first process, swap, each pressure (CPU-WAIT,
 MEM-WAIT, IO-WAIT), the cgroup, and the command that gives a view.
 
-In JSON a size is in bytes, a time in seconds, `quota`, `used` and `throttled`
-of `cpu` are numbers of CPUs, and `pressure` is in percent.
+In JSON a size is in bytes, a time in seconds, pressure in percent, and
+`quota`, `used` and `throttled` of `cpu` are numbers of CPUs.
 
 Filters:
-  engine=ENGINE   docker, podman, containerd, crio, lxc, incus, plimsoll, ...
+  engine=ENGINE   docker, podman, containerd, lxc, incus, plimsoll, ...
   name=PATTERN    the name or the id, with * and ?
   view=STATE      served, none, hangs, dead, unknown
 
@@ -105,7 +105,7 @@ Examples:
   plimsoll ps --filter view=none -o wide
       the containers without a view, with the reasons and the commands
   plimsoll ps --watch --sort cpu
-  plimsoll ps -o json | jq -r '.[] | select(.memory.limited | not).name'";
+  plimsoll ps -o json | jq '.[] | select(.memory.limited | not).id'";
 
 /// The line for a user who does not see everything.
 const NOT_ROOT: &str = "names of root's containers, and containers of engines that are not known, are \
