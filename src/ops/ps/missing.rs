@@ -42,9 +42,6 @@ pub(super) fn reason(container: &Viewless<'_>) -> (String, Option<String>) {
     if let Some(rule) = &container.left_out {
         return (format!("left out by {rule}"), None);
     }
-    if engine == Engine::Plimsoll {
-        return ("started with --tree none".to_owned(), None);
-    }
     if !container.is_served {
         let fix = "plimsoll status names the problem".to_owned();
         return ("no daemon serves".to_owned(), Some(fix));
@@ -53,6 +50,9 @@ pub(super) fn reason(container: &Viewless<'_>) -> (String, Option<String>) {
         _ if container.was_attached => "was started again without the hook".to_owned(),
         (_, Some(false)) if !container.takes_unlimited => {
             return ("has no limit of memory or CPUs".to_owned(), None);
+        }
+        (None, _) if engine == Engine::Plimsoll => {
+            "was started without the view, or detached".to_owned()
         }
         (None, _) if engine == Engine::Other => "the engine is not known".to_owned(),
         (None, _) => format!("{engine} has no hook"),
