@@ -20,7 +20,7 @@
 //! inject   mounts of the view in containers: hook, attach, repair, OCI shim, install
 //! run      the bundled container runtime
 //! serve    the daemon: FUSE, hand-over to the next daemon, keeper
-//! ops      doctor, demo
+//! ops      doctor, ps, status, demo
 //! cli      the commands
 //! ```
 //!
@@ -200,7 +200,7 @@ pub mod serve;
 
 /// The commands with which an administrator examines a machine, and tries what Plimsoll does.
 ///
-/// Uses [`base`], [`facts`], [`inject`], [`run`], [`serve`].
+/// Uses [`base`], [`facts`], [`view`], [`inject`], [`run`], [`serve`].
 pub mod ops;
 
 /// The command line. Each subcommand parses arguments, calls the wings above, and prints.

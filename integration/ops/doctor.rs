@@ -217,7 +217,12 @@ fn generate_makes_a_man_page_for_each_command_and_completions_of_three_shells() 
         names
     };
     let pages = made("man", "man1");
-    for page in ["plimsoll.1", "plimsoll-daemon.1", "plimsoll-doctor.1"] {
+    for page in [
+        "plimsoll.1",
+        "plimsoll-daemon.1",
+        "plimsoll-doctor.1",
+        "plimsoll-ps.1",
+    ] {
         assert!(pages.contains(&page.to_owned()), "{pages:?}");
     }
     // A command that users do not type has no page.

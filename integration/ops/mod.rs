@@ -2,6 +2,8 @@
 
 mod colour;
 mod doctor;
+mod ps;
 mod show;
+mod status;
 mod terminal;
 mod values;

@@ -1,6 +1,6 @@
 //! The output of each command, where a container has chosen a name on which a terminal acts.
 
-use crate::harness::{Cgroup, file_tree, plimsoll, stdout_of, unique};
+use crate::harness::{Cgroup, file_tree, plimsoll, read_line, stdout_of, unique};
 use serde_json::json;
 use std::{
     ffi::OsStr,
@@ -58,6 +58,11 @@ fn no_command_acts_on_the_terminal_by_a_name_that_it_refuses() {
         &["detach", NAME],
         &["show", "--cgroup", NAME, "meminfo"],
         &["show", "--pid", "1", NAME],
+        &["ps", "--filter", NAME],
+        &["ps", "--sort", NAME],
+        &["ps", "--config", config],
+        &["status", "--config", config],
+        &["status", config, "-o", NAME],
         &["doctor", "--root", NAME],
         &["doctor", "--root", "/nowhere", "--config", config],
         &["install", NAME],
@@ -163,6 +168,32 @@ fn show_explains_a_container_with_a_hostile_name_without_acting_on_the_terminal(
             "{decided:?}"
         );
     }
+}
+
+#[test]
+#[ignore = "needs root and cgroups"]
+fn ps_lists_a_container_with_a_hostile_name_without_acting_on_the_terminal() {
+    let above = Cgroup::new();
+    let cgroup = above.child(&NAME.replace('\n', ""));
+    let mut shell = Command::new("sh");
+    let script = "read x; exec unshare -pfm --kill-child --mount-proc sh -c 'echo ready; read x'";
+    let shell = shell.args(["-c", script]).stdin(Stdio::piped());
+    let mut process = shell.stdout(Stdio::piped()).spawn().unwrap();
+    for procs in cgroup.procs() {
+        fs::write(procs, process.id().to_string()).unwrap();
+    }
+    process.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    assert_eq!(read_line(process.stdout.as_mut().unwrap()), "ready\n");
+    for format in ["table", "wide", "json"] {
+        let text = calm(&plimsoll().args(["ps", "-o", format]).output().unwrap());
+        // A control character in the name of a cgroup is a question mark in the name of its container.
+        assert!(text.contains("a?[2J?]0;owned?b??31m"), "{text}");
+        if format == "json" {
+            serde_json::from_str::<serde_json::Value>(&text).unwrap();
+        }
+    }
+    drop(process.stdin.take());
+    process.wait().unwrap();
 }
 
 #[test]

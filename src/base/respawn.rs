@@ -60,6 +60,9 @@ pub const REMOVE: &str = "remove";
 /// The option of `repair` that finds dead mounts.
 pub const FIND: &str = "find";
 
+/// The option of `status` that reads the start of one file.
+pub const PROBE: &str = "probe";
+
 /// The option of `run` that chooses the tree of served files.
 pub const TREE: &str = "tree";
 
@@ -116,6 +119,11 @@ pub enum Respawn<'a> {
     },
     /// A container of `demo`.
     DemoContainer(DemoContainer<'a>),
+    /// A read of the start of a file whose file system may never answer.
+    Probe {
+        /// The file.
+        file: &'a Path,
+    },
 }
 
 /// A task of `repair`. `points` are the mount points of the connections of a view.
@@ -217,6 +225,7 @@ impl Respawn<'_> {
                 .option(HOOK_TIMEOUT, format!("{}ms", timeout.as_millis()))
                 .option(REPORT, report),
             Respawn::DemoContainer(container) => container.add_to(&mut args),
+            Respawn::Probe { file } => args.arg("status").option(PROBE, file),
         };
         args.0
     }

@@ -29,6 +29,7 @@ changes of containers of \fBplimsoll run\fR; those of \fB\-\-keep\fR stay below 
 .SH "EXIT STATUS"
 0 on success, and 125 if Plimsoll itself failed, with one line on standard error.
 \fBplimsoll run\fR ends with the status of the container's command, and \fBplimsoll doctor\fR with 1 after warnings and 2 after errors.
+\fBplimsoll status\fR ends with 0 if a daemon serves, and otherwise with a status for what readers get, see \fBplimsoll\-status\fR(1).
 \fBplimsoll install\fR and \fBuninstall\fR end with 2 if \fB\-\-check\fR finds that something would change.
 "#;
 

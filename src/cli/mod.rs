@@ -41,6 +41,9 @@ mod install;
 /// Uses [`rights`].
 mod kept;
 
+/// `plimsoll ps`: the containers of every engine.
+mod ps;
+
 /// `plimsoll repair`: the repair of mounts in containers.
 mod repair;
 
@@ -54,6 +57,9 @@ mod runtime;
 
 /// `plimsoll show`: one served file, or its explanation.
 mod show;
+
+/// `plimsoll status`: the state of the daemon.
+mod status;
 
 use std::{path::Path, process::ExitCode};
 
@@ -81,6 +87,9 @@ enum Subcommand {
     Daemon(daemon::Daemon),
     Attach(attach::Attach),
     Detach(attach::Detach),
+    #[command(visible_alias = "list")]
+    Ps(ps::Ps),
+    Status(status::Status),
     Show(show::Show),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
@@ -120,6 +129,14 @@ pub fn main() -> ExitCode {
         Subcommand::Show(show) => {
             logs(LevelFilter::WARN);
             show.run().map(|()| 0)
+        }
+        Subcommand::Ps(ps) => {
+            logs(LevelFilter::OFF);
+            ps.run()
+        }
+        Subcommand::Status(status) => {
+            logs(LevelFilter::OFF);
+            status.run()
         }
         Subcommand::Demo(demo) => demo.run(),
         Subcommand::Doctor(doctor) => {
@@ -256,6 +273,7 @@ mod tests {
                 tree: respawn::OWN_TREE,
                 program: file,
             }),
+            Respawn::Probe { file },
         ];
         for start in starts {
             let args = iter::once("plimsoll".into()).chain(start.args());
@@ -268,6 +286,7 @@ mod tests {
                 ) | (Respawn::AttachPending { .. }, Subcommand::Attach(_))
                     | (Respawn::Repair(_), Subcommand::Repair(_))
                     | (Respawn::Hook { .. }, Subcommand::Hook(_))
+                    | (Respawn::Probe { .. }, Subcommand::Status(_))
                     | (Respawn::DemoContainer(_), Subcommand::Run(_))
             );
             assert!(is_meant, "{start:?}");

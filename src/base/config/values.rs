@@ -26,6 +26,9 @@ pub const HOOK_TIMEOUT_RANGE: TimeRange = TimeRange::new(1, HOUR);
 /// The range of the pause between two steps of the demo.
 pub const PAUSE_RANGE: TimeRange = TimeRange::new(0, HOUR);
 
+/// The range of the time between two lists of `plimsoll ps --watch`.
+pub const WATCH_RANGE: TimeRange = TimeRange::new(200, HOUR);
+
 /// The milliseconds of an hour.
 const HOUR: u64 = 3_600_000;
 

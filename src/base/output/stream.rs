@@ -6,10 +6,13 @@ use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
+/// The rows of a terminal that does not tell its rows.
+const DEFAULT_ROWS: usize = 24;
+
 /// The error of an output that nobody can write to.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
-pub struct PrintError(#[source] io::Error);
+pub struct PrintError(#[source] pub(super) io::Error);
 
 /// Prints one line on standard error, after the name of the program; ignores a closed standard
 /// error. Newlines in the text become spaces.
@@ -44,9 +47,20 @@ pub fn is_terminal() -> bool {
 /// Returns the columns of the terminal on standard output; `None` if there is no terminal.
 #[must_use]
 pub fn terminal_width() -> Option<usize> {
+    terminal_size().map(|(columns, _)| columns)
+}
+
+/// Returns the columns and the rows of the terminal on standard output, 24 rows for one that does not
+/// tell; `None` if there is no terminal, or its columns are not known.
+#[must_use]
+pub fn terminal_size() -> Option<(usize, usize)> {
     let out = io::stdout();
     let size = tcgetwinsize(&out).ok().filter(|_| out.is_terminal())?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    let rows = match usize::from(size.ws_row) {
+        0 => DEFAULT_ROWS,
+        rows => rows,
+    };
+    Some((usize::from(size.ws_col), rows)).filter(|(columns, _)| *columns > 0)
 }
 
 /// Prints a value as JSON on standard output, indented.

@@ -56,6 +56,16 @@ impl Styled {
         self
     }
 
+    /// Returns the text without the codes of its colours.
+    #[cfg(test)]
+    pub(crate) fn without_codes(&self) -> String {
+        let mut pieces = self.0.split('\x1b');
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |text, piece| {
+            text + piece.split_once('m').map_or("", |(_, rest)| rest)
+        })
+    }
+
     /// Returns the bytes for a terminal with colours.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

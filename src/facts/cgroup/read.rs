@@ -1,8 +1,8 @@
 //! Reads the facts of a container's cgroups, of either version.
 
 use super::{
-    AncestorThrottle, Cpu, DeviceUse, HugetlbLevel, Layout, Members, Memory, Numa, Paths, Quotas,
-    layout::Version, parse, v1, v2,
+    AncestorThrottle, Cpu, DeviceUse, HugetlbLevel, Layout, Members, Memory, Numa, Paths,
+    layout::Version, parse, quota::Quotas, v1, v2,
 };
 use crate::base::{
     sys::{Dir, ReadError},

@@ -2,12 +2,13 @@
 //! (`Documentation/admin-guide/cgroup-v1/`).
 
 use super::{
-    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quotas, SwapLevel, SwapLimit,
+    CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, SwapLevel, SwapLimit,
     devices as devices_of,
     fact::{Fact, v1, v1_names},
     layout::{fact, nearest, optional},
     levels::levels,
     parse,
+    quota::Quotas,
 };
 use crate::base::{
     sys::{self, Dir, ReadError},

@@ -1,12 +1,13 @@
 //! Reads a v2 directory and its ancestors (`Documentation/admin-guide/cgroup-v2.rst`).
 
 use super::{
-    AncestorThrottle, CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, Quotas,
-    SwapLevel, SwapLimit, devices as devices_of,
+    AncestorThrottle, CpuUse, DeviceUse, HugetlbLevel, Memory, MemoryLevel, MemoryUse, SwapLevel,
+    SwapLimit, devices as devices_of,
     fact::{Fact, v2},
     layout::{fact, nearest, optional},
     levels::levels,
     parse,
+    quota::Quotas,
 };
 use crate::base::{
     sys::{Dir, ReadError},

@@ -19,7 +19,7 @@
 use super::{
     Container,
     inits::Inits,
-    namespace,
+    namespace, pids,
     recent::{Namespace, Recent},
     root,
     task::SeenTask,
@@ -183,6 +183,31 @@ impl Callers {
             Home::Host => Ok(Caller::Host),
             home => self.container_of(task, home, cgroups, machine),
         }
+    }
+
+    /// Identifies the container of the process `pid` by the process's cgroups alone, which every user
+    /// may read: the namespaces of another user's process are only root's to see.
+    ///
+    /// # Errors
+    /// As for [`Callers::identify_process`].
+    pub fn by_cgroups(
+        &self,
+        pid: Pid,
+        cgroups: &Layout,
+        machine: &Machine,
+    ) -> Result<Container, CallerError> {
+        let tid = pid.main_thread();
+        let unread = |source| CallerError::Unread { tid, source };
+        let task = SeenTask::living(pid, machine).map_err(unread)?;
+        let membership = task.cgroups().ok_or(CallerError::Ended { tid })?;
+        let own = cgroups.paths(&membership);
+        let own = own.ok_or(CallerError::Outside { tid })?;
+        let paths = root::of(&task, own, cgroups, machine);
+        Ok(Container {
+            key: cgroups.key(&paths).map_err(unread)?,
+            init: (pids(machine, tid).last() == Some(&Pid(1))).then_some(pid),
+            paths,
+        })
     }
 
     pub(super) fn home(&self, place: &str, machine: &Machine) -> Result<Home, ReadError> {

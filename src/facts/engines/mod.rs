@@ -13,6 +13,7 @@
 //! | CRI-O | `overlay-containers/ID/userdata/config.json` below `/run/containers/storage` or the `runroot` |
 //! | LXC | the id; on Proxmox VE also the host name in `/etc/pve/lxc/ID.conf` |
 //! | Incus | as LXC, where `/var/lib/incus/containers/NAME` is; `PROJECT_NAME` is also called `NAME` |
+//! | `plimsoll run` | the id: the name in its cgroup |
 //! | others | the id |
 //!
 //! The data of an engine is where `places` says: the engine of root, of a snap, or of the user in

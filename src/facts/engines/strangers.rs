@@ -63,16 +63,33 @@ impl HostNamespaces {
             let other = namespace(process, name);
             own.is_some() && other.is_some() && other != *own
         };
-        if !differs(&self.pid, "pid") || !differs(&self.mount, "mnt") || !is_init(process) {
-            return None;
-        }
-        let cgroup = own_cgroup(process)?;
+        let is_other = || differs(&self.pid, "pid") && differs(&self.mount, "mnt");
+        // The namespaces of root's processes are hidden from other users, and the cgroups are not.
+        let cgroup = match namespace(process, "pid") {
+            None if is_init(process) => {
+                let mut cgroups = cgroups(process).into_iter();
+                cgroups.find(|path| name_of_run(path).is_some())?
+            }
+            Some(_) if is_other() && is_init(process) => own_cgroup(process)?,
+            _ => return None,
+        };
+        let (engine, id) = match name_of_run(&cgroup) {
+            Some(name) => (Engine::Plimsoll, name),
+            None => (Engine::Other, cgroup.as_str()),
+        };
         let is_odd = |letter: char| letter.is_control();
         Some(Label {
-            engine: Engine::Other,
-            id: cgroup.replace(is_odd, "?"),
+            engine,
+            id: id.replace(is_odd, "?"),
         })
     }
+}
+
+/// Returns the name of the container of `plimsoll run` that has this cgroup (`run::cgroups`): the limits
+/// are those of the cgroup with the name, and the processes are in the cgroup `box` below.
+fn name_of_run(cgroup: &str) -> Option<&str> {
+    let (above, name) = cgroup.strip_suffix("/box")?.rsplit_once('/')?;
+    (above == "/plimsoll" || above.ends_with("/plimsoll")).then_some(name)
 }
 
 /// Returns whether the process is the init of its pid namespace.
@@ -127,4 +144,23 @@ fn parent(proc: &Path, process: &Path) -> Option<PathBuf> {
 
 fn namespace(process: &Path, name: &str) -> Option<PathBuf> {
     fs::read_link(process.join("ns").join(name)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_of_plimsoll_run_is_known_by_its_cgroup() {
+        for (cgroup, name) in [
+            ("/plimsoll/web/box", Some("web")),
+            ("/docker/1/plimsoll/web/box", Some("web")),
+            ("/plimsoll/web", None),
+            ("/plimsoll/box", None),
+            ("/other/web/box", None),
+            ("/notplimsoll/web/box", None),
+        ] {
+            assert_eq!(name_of_run(cgroup), name, "{cgroup}");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 use crate::base::paths::LXCFS_MOUNTPOINT;
 
 /// A program that runs containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// Docker.
@@ -41,6 +41,8 @@ pub enum Engine {
     Crun,
     /// youki, called without an engine.
     Youki,
+    /// `plimsoll run`.
+    Plimsoll,
     /// An engine that is not known: a container is known by its namespaces, and named by its cgroup.
     Other,
 }
@@ -56,6 +58,28 @@ impl Engine {
         Engine::Lxc,
         Engine::Incus,
         Engine::Nspawn,
+    ];
+
+    /// Every engine whose containers are known.
+    pub const EVERY: [Engine; 18] = [
+        Engine::Docker,
+        Engine::Podman,
+        Engine::Containerd,
+        Engine::Crio,
+        Engine::Lxc,
+        Engine::Incus,
+        Engine::Nspawn,
+        Engine::Libvirt,
+        Engine::Garden,
+        Engine::Buildkit,
+        Engine::Mesos,
+        Engine::Nomad,
+        Engine::Apptainer,
+        Engine::Runc,
+        Engine::Crun,
+        Engine::Youki,
+        Engine::Plimsoll,
+        Engine::Other,
     ];
 
     /// The name on the command line and in every output.
@@ -78,6 +102,7 @@ impl Engine {
             Engine::Runc => "runc",
             Engine::Crun => "crun",
             Engine::Youki => "youki",
+            Engine::Plimsoll => "plimsoll",
             Engine::Other => "other",
         }
     }
@@ -267,6 +292,16 @@ mod tests {
             assert!(engine.packages().next().is_some(), "{engine}");
             let printed = serde_json::to_value(engine).unwrap();
             assert_eq!(printed, engine.name());
+        }
+    }
+
+    #[test]
+    fn no_engine_is_missing_among_those_whose_containers_are_known() {
+        assert!(Engine::EVERY.is_sorted_by(|a, b| a < b));
+        assert_eq!(Engine::EVERY.last(), Some(&Engine::Other));
+        let shaped = super::super::shape_table::SHAPES.iter();
+        for engine in shaped.filter_map(|(engine, ..)| *engine) {
+            assert!(Engine::EVERY.contains(&engine), "{engine}");
         }
     }
 }

@@ -74,7 +74,7 @@ fn version(printed: &str) -> Option<String> {
 }
 
 /// Returns the set-up of an engine. A Plimsoll daemon at the mount point of lxcfs is a set-up too.
-fn set_up(root: &Path, mounts: &[Mount], package: &EnginePackage) -> SetUp {
+pub(in crate::ops) fn set_up(root: &Path, mounts: &[Mount], package: &EnginePackage) -> SetUp {
     if let HookMethod::LxcInclude { lxcfs, .. } = package.hook {
         let mut ours = mounts.iter().filter(|mount| mount.kind == FS_TYPE);
         if ours.any(|mount| mount.point == Path::new(lxcfs)) {

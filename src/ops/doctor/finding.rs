@@ -64,7 +64,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(level: Level, subject: &str, finding: impl Into<String>) -> Finding {
+    pub(in crate::ops) fn new(level: Level, subject: &str, finding: impl Into<String>) -> Finding {
         Finding {
             level,
             subject: subject.to_owned(),
@@ -73,7 +73,7 @@ impl Finding {
         }
     }
 
-    pub(super) fn fix(self, fix: impl Into<String>) -> Finding {
+    pub(in crate::ops) fn fix(self, fix: impl Into<String>) -> Finding {
         Finding {
             fix: Some(fix.into()),
             ..self

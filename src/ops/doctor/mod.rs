@@ -35,7 +35,11 @@ use crate::{
     },
 };
 use anyhow::{Context, Result};
+pub(super) use engines::set_up as set_up_of_engine;
 pub use finding::{Finding, Level};
+pub(super) use service::{
+    DaemonState, ReadResult, RestartedBy, find as judge_daemon, read as read_daemon, read_served,
+};
 use std::path::{Path, PathBuf};
 
 /// Examines the machine whose root directory is `root`, and the daemon at `mountpoint`, else at the

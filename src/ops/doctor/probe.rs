@@ -1,44 +1,69 @@
 //! Questions that may never be answered, each with a timeout.
 
-use crate::base::sys;
+use crate::base::{respawn::Respawn, sys};
 use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
+    io,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
-/// The bytes that are read of a file.
-const MAX_START: usize = 512;
 /// The time after which a command or a read counts as hung.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The time for which this process waits for the end of a process that it has killed, and the interval
+/// of the questions. A process that waits for a daemon which has taken its request cannot be killed
+/// (`request_wait_answer` in `fs/fuse/dev.c`).
+const KILL_TIMEOUT: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Returns the text that a command prints; `None` if the command cannot be started or fails, or
-/// prints on beyond the timeout, when the command is killed.
+/// prints or runs on beyond the timeout, when the command is killed.
 pub(super) fn command(program: impl AsRef<Path>, args: &[&str]) -> Option<String> {
     let mut command = Command::new(program.as_ref());
-    command.args(args).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    let out = child.stdout.take()?;
-    let text = sys::with_timeout(PROBE_TIMEOUT, move || sys::text_from(out));
-    if text.is_none() {
-        let _ = child.kill();
-    }
-    let status = child.wait().ok()?;
-    text.filter(|_| status.success())
+    command.args(args);
+    printed(command).ok()?
 }
 
-/// Returns the first bytes of a file, at most 512, or the error of the read; `None` if the read
-/// does not return within the timeout.
-pub(super) fn start_of(path: PathBuf) -> Option<io::Result<Vec<u8>>> {
-    sys::with_timeout(PROBE_TIMEOUT, move || {
-        let mut bytes = vec![0; MAX_START];
-        let length = File::open(&path)?.read(&mut bytes)?;
-        bytes.truncate(length);
-        Ok(bytes)
-    })
+/// Returns the first bytes of a file, or the error of the read; `None` if the read does not return
+/// within the timeout. A process of its own reads: a thread that cannot be killed would keep this
+/// process from ending.
+pub(super) fn start_of(file: &Path) -> Option<io::Result<String>> {
+    match printed(Respawn::Probe { file }.command()) {
+        Ok(Some(text)) if text.is_empty() => Some(Err(io::ErrorKind::Other.into())),
+        Ok(text) => text.map(Ok),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Returns the text that a command prints; `None` if the command fails or takes longer than the timeout.
+fn printed(mut command: Command) -> io::Result<Option<String>> {
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let deadline = Instant::now() + PROBE_TIMEOUT;
+    let out = child.stdout.take();
+    let text = out.and_then(|out| sys::with_timeout(PROBE_TIMEOUT, move || sys::text_from(out)));
+    let status = text.as_ref().and_then(|_| ended_by(&mut child, deadline));
+    if status.is_none() {
+        let _ = child.kill();
+        ended_by(&mut child, Instant::now() + KILL_TIMEOUT);
+    }
+    Ok(text.filter(|_| status.is_some_and(|status| status.success())))
+}
+
+/// Waits for the end of a process up to `deadline`.
+fn ended_by(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        thread::sleep(CHECK_INTERVAL);
+    }
 }
 
 #[cfg(test)]
@@ -47,8 +72,15 @@ mod tests {
 
     #[test]
     fn a_command_that_never_ends_is_not_waited_for() {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         assert_eq!(command("sleep", &["60"]), None);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_command_that_closes_its_output_and_goes_on_is_not_waited_for() {
+        let begun = Instant::now();
+        assert_eq!(command("sh", &["-c", "exec >&-; sleep 60"]), None);
         assert!(begun.elapsed() < Duration::from_secs(30));
     }
 

@@ -26,7 +26,7 @@ const MIN_STORED: u64 = 4;
 
 /// The result of a read of a served file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReadResult {
+pub(in crate::ops) enum ReadResult {
     /// The read gave the file.
     Good,
     /// The read failed, or gave something else.
@@ -39,7 +39,7 @@ enum ReadResult {
 
 /// The program that starts the next daemon when this one dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RestartedBy {
+pub(in crate::ops) enum RestartedBy {
     Systemd,
     Keeper,
     Nobody,
@@ -47,30 +47,30 @@ enum RestartedBy {
 
 /// The process that serves.
 #[derive(Debug)]
-struct DaemonProcess {
-    pid: Pid,
-    restarted_by: RestartedBy,
+pub(in crate::ops) struct DaemonProcess {
+    pub(in crate::ops) pid: Pid,
+    pub(in crate::ops) restarted_by: RestartedBy,
     /// The version of the program; `None` where the program was not asked, or did not answer.
-    version: Option<String>,
+    pub(in crate::ops) version: Option<String>,
 }
 
 /// The state of the daemon at one mount point.
 #[derive(Debug)]
-pub(super) struct DaemonState {
+pub(in crate::ops) struct DaemonState {
     mountpoint: PathBuf,
     /// The type of the file system that is mounted on the mount point.
-    mounted: Option<String>,
+    pub(in crate::ops) mounted: Option<String>,
     /// The mount point does not exist, on a file system where nobody can make it.
     is_unmakeable: bool,
-    process: Option<DaemonProcess>,
-    read: ReadResult,
+    pub(in crate::ops) process: Option<DaemonProcess>,
+    pub(in crate::ops) read: ReadResult,
     /// The unit is installed, and serves this mount point.
     has_unit: bool,
     /// The properties of the unit, from systemd, by name.
-    unit: BTreeMap<String, String>,
+    pub(in crate::ops) unit: BTreeMap<String, String>,
 }
 
-pub(super) fn read(
+pub(in crate::ops) fn read(
     root: &Path,
     mountpoint: &Path,
     is_configured: bool,
@@ -110,9 +110,10 @@ fn is_unmakeable(root: &Path, path: &Path, mounts: &[Mount]) -> bool {
     nearest.is_some_and(is_read_only) && !exists(root, &below_root.to_string_lossy())
 }
 
-fn read_served(mountpoint: &Path) -> ReadResult {
-    match probe::start_of(mountpoint.join("proc/meminfo")) {
-        Some(Ok(bytes)) if bytes.starts_with(b"MemTotal") => ReadResult::Good,
+/// Reads a served file of the view at `mountpoint`.
+pub(in crate::ops) fn read_served(mountpoint: &Path) -> ReadResult {
+    match probe::start_of(&mountpoint.join("proc/meminfo")) {
+        Some(Ok(text)) if text.starts_with("MemTotal") => ReadResult::Good,
         Some(_) => ReadResult::Fails,
         None => ReadResult::Hangs,
     }
@@ -155,7 +156,7 @@ fn named_version(printed: &str) -> Option<String> {
 }
 
 fn unit() -> Option<BTreeMap<String, String>> {
-    let properties = "ActiveState,UnitFileState,NFileDescriptorStore";
+    let properties = "ActiveState,UnitFileState,NFileDescriptorStore,NRestarts";
     let printed = probe::command("systemctl", &["show", "-p", properties, UNIT])?;
     let pairs = printed.lines().filter_map(|line| line.split_once('='));
     Some(
@@ -193,7 +194,8 @@ impl DaemonState {
     }
 }
 
-pub(super) fn find(service: &DaemonState) -> Vec<Finding> {
+/// Finds out whether readers get the served files, and whether they will when the daemon dies.
+pub(in crate::ops) fn find(service: &DaemonState) -> Vec<Finding> {
     let mut found = vec![served(service)];
     if let Some(process) = &service.process {
         found.extend(lasting(service, process));

@@ -32,6 +32,23 @@ impl Answers {
         callers.identify_process(pid, cgroups, &self.machine)
     }
 
+    /// Returns the container whose first process is `pid`. A user who may not see the namespaces of that
+    /// process gets the container by the cgroups of the process.
+    ///
+    /// # Errors
+    /// As for [`Answers::caller`]; [`CallerError::NoProcess`] also for a process of the host.
+    pub fn container_of_first(&self, pid: Pid) -> Result<Arc<Container>, CallerError> {
+        match self.caller_process(pid) {
+            Ok(Caller::Container(container)) => Ok(container),
+            Ok(Caller::Host) => Err(CallerError::NoProcess(pid)),
+            Err(CallerError::Unread { .. }) => {
+                let found = self.callers.by_cgroups(pid, &self.cgroups, &self.machine);
+                found.map(Arc::new)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns the containers that the thread `tid` may find by their keys. The thread must wait for the
     /// answer until the return.
     ///

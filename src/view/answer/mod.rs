@@ -5,6 +5,7 @@
 //! cached_facts   facts of the container and the machine, not older than the maximum age
 //! clock, load    state that goes on from one read to the next
 //! views          facts and state -> typed views, for every other user of the numbers
+//! summary        the sizes and times of a container in one view, for lists of containers
 //! nodes          the memory of the container divided among its nodes
 //! bytes          view -> bytes, which are bytes that a kernel could have printed
 //! calls          the same for the system calls sysinfo and sched_getaffinity
@@ -38,6 +39,7 @@ mod persistence;
 mod pressure;
 mod saved_counters;
 mod state;
+mod summary;
 mod views;
 
 pub use answers::Answers;

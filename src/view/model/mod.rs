@@ -8,6 +8,7 @@ pub mod memory;
 pub mod node;
 pub mod parts;
 pub mod stat;
+pub mod summary;
 pub mod sysinfo;
 pub mod time;
 pub mod topology;

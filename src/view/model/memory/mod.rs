@@ -177,6 +177,19 @@ pub fn decided(memory: &Memory, host: &host::Meminfo) -> DecidedSizes {
     }
 }
 
+/// Returns the memory in use that the kernel cannot take back: `MemTotal` less `MemAvailable`, where a
+/// limit decides about `MemAvailable`; else that of the container's own cgroup, for the machine's memory
+/// has other users. `None` for a container whose memory no controller counts.
+#[must_use]
+pub fn used(memory: &Memory, host: &host::Meminfo) -> Option<Bytes> {
+    let own = memory.levels.first()?;
+    let decided = decided(memory, host);
+    Some(match decided.available.steps {
+        Some(_) => decided.total.amount.less(decided.available.amount),
+        None => own.current.less(own.reclaimable),
+    })
+}
+
 fn total(memory: &Memory, host: &host::Meminfo) -> Lowest {
     let lowest = |limit: fn(&MemoryLevel) -> Limit<Bytes>| {
         let machine = Lowest::machine(host.size("MemTotal"));
@@ -412,6 +425,32 @@ mod tests {
         let mut memory = under(Vec::new());
         memory.usage.inactive_file = Bytes::from_kib(300);
         assert_eq!(sizes(&memory, &machine()).free, Bytes::from_kib(500));
+    }
+
+    #[test]
+    fn memory_in_use_is_what_the_deciding_limit_leaves_or_else_the_containers_own() {
+        let host = host::parse::meminfo("MemTotal: 1000 kB\nMemAvailable: 500 kB\n");
+        let level = |steps, max, current| MemoryLevel {
+            steps,
+            max,
+            current: Bytes::from_kib(current),
+            reclaimable: Bytes(40 << 10),
+            ..MemoryLevel::default()
+        };
+        let limit = Limit::At(Bytes(400 << 10));
+        for (levels, expected) in [
+            (vec![level(0, limit, 100)], Some(60)),
+            (vec![level(0, limit, 100), level(1, limit, 140)], Some(100)),
+            (vec![level(0, Limit::Unlimited, 100)], Some(60)),
+            (vec![], None),
+        ] {
+            let memory = Memory {
+                levels,
+                ..Memory::default()
+            };
+            let used = used(&memory, &host);
+            assert_eq!(used.map(Bytes::kib), expected);
+        }
     }
 
     #[test]

@@ -159,6 +159,12 @@ impl Clock {
         }
     }
 
+    /// Returns the moment of the clock: that of the last read, on the machine's boot clock.
+    #[must_use]
+    pub fn moment(&self) -> Micros {
+        self.at
+    }
+
     /// Returns the seen CPUs and their columns.
     pub fn cpus(&self) -> impl Iterator<Item = (CpuId, Times)> + '_ {
         let times = |cpu| self.times.get(&cpu).copied().unwrap_or_default();
