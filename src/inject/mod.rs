@@ -68,6 +68,9 @@ pub mod attach;
 /// [`namespace`], [`attach`].
 pub mod hook;
 
+/// NRI, by which containerd and CRI-O tell a plugin of each container that starts: the bytes and messages.
+pub mod nri;
+
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
 /// Uses [`detached`], [`hosts_files`], [`target`], [`subprocess`], [`own_mounts`], [`namespace`].
