@@ -41,6 +41,11 @@ mod install;
 /// Uses [`rights`].
 mod kept;
 
+/// `plimsoll nri`: the plugin of containerd and CRI-O.
+///
+/// Uses [`stderr`], [`rights`].
+mod nri;
+
 /// `plimsoll repair`: the repair of mounts in containers.
 mod repair;
 
@@ -81,6 +86,7 @@ enum Subcommand {
     Daemon(daemon::Daemon),
     Attach(attach::Attach),
     Detach(attach::Detach),
+    Nri(nri::Nri),
     Show(show::Show),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
@@ -117,6 +123,7 @@ pub fn main() -> ExitCode {
         Subcommand::Daemon(daemon) => daemon.run(),
         Subcommand::Attach(attach) => attach.run(),
         Subcommand::Detach(detach) => detach.run(),
+        Subcommand::Nri(nri) => nri.run(),
         Subcommand::Show(show) => {
             logs(LevelFilter::WARN);
             show.run().map(|()| 0)

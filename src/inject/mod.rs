@@ -68,7 +68,9 @@ pub mod attach;
 /// [`namespace`], [`attach`].
 pub mod hook;
 
-/// NRI, by which containerd and CRI-O tell a plugin of each container that starts: the bytes and messages.
+/// The plugin that containerd and CRI-O tell of each container that starts, by NRI.
+///
+/// Uses [`deliver`], [`subprocess`], [`namespace`], [`notes`], [`attach`].
 pub mod nri;
 
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.

@@ -16,7 +16,7 @@ use nix::{
 use std::{
     fs::File,
     iter,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
@@ -51,22 +51,56 @@ pub(super) fn answer(
     timeout: Duration,
     work: impl FnOnce() -> Vec<u8>,
 ) -> nix::Result<Option<Vec<u8>>> {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-    let child = process::forked(|| {
-        let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-        if replace_standard_streams().is_err() {
-            return 1;
-        }
-        let frame = frame_of(&work());
-        i32::from(write(&writer, &frame) != Ok(frame.len()))
-    })?;
-    drop(writer);
-    let answer = read_frame(&reader, Instant::now() + timeout);
-    if !matches!(answer, Ok(Some(_))) || !has_ended(child) {
-        let _ = kill(child, Signal::SIGKILL);
-        has_ended(child);
+    ChildWork::start(work)?.answer(Instant::now() + timeout)
+}
+
+/// Work that goes on in a child process, and its answer to come.
+#[derive(Debug)]
+pub(super) struct ChildWork {
+    child: Pid,
+    reader: OwnedFd,
+}
+
+impl ChildWork {
+    /// Starts `work` in a child process, which ends with this process.
+    ///
+    /// The caller must have one thread only.
+    ///
+    /// # Errors
+    /// When the kernel refuses a pipe or a child.
+    pub(super) fn start(work: impl FnOnce() -> Vec<u8>) -> nix::Result<ChildWork> {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        let child = process::forked(|| {
+            let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+            if replace_standard_streams().is_err() {
+                return 1;
+            }
+            let frame = frame_of(&work());
+            i32::from(write(&writer, &frame) != Ok(frame.len()))
+        })?;
+        Ok(ChildWork { child, reader })
     }
-    answer
+
+    /// Returns the first [`MAX_ANSWER`] bytes that the work returns; `None` if the work has not returned
+    /// by `deadline`, and is killed then.
+    ///
+    /// # Errors
+    /// The errors of `poll(2)` and `read(2)`.
+    pub(super) fn answer(self, deadline: Instant) -> nix::Result<Option<Vec<u8>>> {
+        let answer = read_frame(&self.reader, deadline);
+        if !matches!(answer, Ok(Some(_))) || !has_ended(self.child) {
+            let _ = kill(self.child, Signal::SIGKILL);
+            has_ended(self.child);
+        }
+        answer
+    }
+}
+
+impl AsFd for ChildWork {
+    /// Returns the descriptor that is readable when the answer is there, or the child has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
 }
 
 /// Returns the length of an answer and the answer: a thread of the child that never ends keeps the

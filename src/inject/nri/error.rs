@@ -1,4 +1,6 @@
-//! Pure. The errors that end a connection to a runtime.
+//! Pure. The errors of a connection to a runtime, and of the plugin.
+
+use std::{io, path::PathBuf};
 
 /// Bytes that no runtime sends. The connection cannot be used any longer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,4 +14,28 @@ pub enum WireError {
     /// The runtime lists more containers than any machine runs.
     #[error("more than {0} pods or containers are listed")]
     ManyContainers(usize),
+}
+
+/// An error that ends the plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum NriError {
+    /// Another plugin has the socket.
+    #[error("another plimsoll nri serves {} (pid {holder})", socket.display())]
+    Held {
+        /// The socket of the runtime.
+        socket: PathBuf,
+        /// The pid of the other plugin, as it wrote the pid down.
+        holder: String,
+    },
+    /// The lock cannot be taken.
+    #[error("cannot lock {}", path.display())]
+    Lock {
+        /// The lock.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The kernel refuses what every plugin needs.
+    #[error("cannot wait for signals and connections")]
+    Kernel(#[source] io::Error),
 }
