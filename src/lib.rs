@@ -17,7 +17,7 @@
 //! facts    parse and read: the machine, cgroups, containers, engines
 //! view     the served files: model (what a container sees), render (bytes), answer (both)
 //! calls    programs in the kernel that answer sysinfo(2) and sched_getaffinity(2)
-//! inject   mounts of the view in containers: hook, attach, repair, OCI shim, install
+//! inject   mounts of the view in containers: hook, attach, NRI plugin, repair, OCI shim, install
 //! run      the bundled container runtime
 //! serve    the daemon: FUSE, hand-over to the next daemon, keeper
 //! ops      doctor, ps, status, demo
@@ -70,6 +70,16 @@
 //!                         inject::hook      inside the new mount namespace, or outside of it
 //!                           inject::deliver   the same plan as for an attach
 //!                         inject::notes     without a daemon: a note for the next daemon
+//! ```
+//!
+//! # A pod starts
+//!
+//! ```text
+//! containerd, CRI-O -> inject::nri   `plimsoll nri`: the runtime waits for the answer
+//!                        inject::leave_out   the pod and the container, as the runtime describes them
+//!                        inject::subprocess  a child process for each start
+//!                          inject::attach      the same as for a container that runs
+//! containerd, CRI-O <- inject::nri   at the end of the child, or after 500 ms
 //! ```
 //!
 //! # A daemon dies, a daemon is replaced

@@ -131,15 +131,39 @@ impl Bundle {
             "cannot start {}",
             self.id
         );
-        let state = stdout_of(&self.command("state").arg(&self.id).output().unwrap());
-        let state: Value = serde_json::from_str(&state).unwrap();
-        let pid: u32 = state["pid"].as_u64().unwrap().try_into().unwrap();
+        let pid = self.pid();
         // A runtime returns before its process has become the container's program.
         wait_until("the container runs its own program", || {
             let program = fs::read_link(format!("/proc/{pid}/exe"));
             !program.is_ok_and(|path| path.to_string_lossy().contains(&self.runtime))
         });
         pid
+    }
+
+    /// Creates the container, and returns the pid of the runtime's process that becomes its first one.
+    pub(crate) fn create(&self) -> u32 {
+        self.write();
+        let mut command = self.command("create");
+        command
+            .arg("--bundle")
+            .arg(self.directory.path())
+            .arg(&self.id);
+        // The container would keep a pipe of this process open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().unwrap().success());
+        self.pid()
+    }
+
+    /// Starts the container that was created.
+    pub(crate) fn start_created(&self) {
+        let mut command = self.command("start");
+        stdout_of(&command.arg(&self.id).output().unwrap());
+    }
+
+    fn pid(&self) -> u32 {
+        let state = stdout_of(&self.command("state").arg(&self.id).output().unwrap());
+        let state: Value = serde_json::from_str(&state).unwrap();
+        state["pid"].as_u64().unwrap().try_into().unwrap()
     }
 
     /// Restarts the container as an engine does, and returns the pid of its first process.

@@ -10,5 +10,6 @@ mod install;
 mod leave_out;
 mod lxc;
 mod nested;
+mod nri;
 mod repair;
 mod wrapper;

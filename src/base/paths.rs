@@ -27,6 +27,9 @@ pub const USERS_PENDING_SOURCE: &str = "plimsoll-waiting";
 /// The notes of containers that got their files only by `attach`.
 pub const ATTACHED_NOTES: &str = "/run/plimsoll/attached";
 
+/// The socket on which containerd and CRI-O accept NRI plugins.
+pub const NRI_SOCKET: &str = "/var/run/nri/nri.sock";
+
 /// The records of what `install` changed. They outlive a reboot.
 pub const INSTALL_RECORDS: &str = "/var/lib/plimsoll-state/install";
 
@@ -55,6 +58,16 @@ pub const SELF: &str = "self";
 
 /// The prefix of the source of every mount of a view.
 const SOURCE_PREFIX: &str = "plimsoll:";
+
+/// Returns the path of a file in [`RUN_DIR`] that belongs to `path`, such as a lock of a mount point: two
+/// paths have two names.
+#[must_use]
+pub fn run_file(kind: &str, path: &Path, ending: &str) -> PathBuf {
+    // As systemd-escape(1) names units after paths.
+    let name = path.to_string_lossy();
+    let name = name.replace('-', "\\x2d").replace('/', "-");
+    Path::new(RUN_DIR).join(format!("{kind}{name}.{ending}"))
+}
 
 /// Returns the source of every mount of the view at `view`. The source names the view even when
 /// the daemon is dead and the view itself is no longer mounted.

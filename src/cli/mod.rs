@@ -41,6 +41,10 @@ mod install;
 /// Uses [`rights`].
 mod kept;
 
+/// `plimsoll nri`: the plugin of containerd and CRI-O.
+///
+/// Uses [`stderr`], [`rights`].
+mod nri;
 /// `plimsoll ps`: the containers of every engine.
 mod ps;
 
@@ -87,6 +91,7 @@ enum Subcommand {
     Daemon(daemon::Daemon),
     Attach(attach::Attach),
     Detach(attach::Detach),
+    Nri(nri::Nri),
     #[command(visible_alias = "list")]
     Ps(ps::Ps),
     Status(status::Status),
@@ -126,6 +131,7 @@ pub fn main() -> ExitCode {
         Subcommand::Daemon(daemon) => daemon.run(),
         Subcommand::Attach(attach) => attach.run(),
         Subcommand::Detach(detach) => detach.run(),
+        Subcommand::Nri(nri) => nri.run(),
         Subcommand::Show(show) => {
             logs(LevelFilter::WARN);
             show.run().map(|()| 0)

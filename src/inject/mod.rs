@@ -68,6 +68,11 @@ pub mod attach;
 /// [`namespace`], [`attach`].
 pub mod hook;
 
+/// The plugin that containerd and CRI-O tell of each container that starts, by NRI.
+///
+/// Uses [`deliver`], [`subprocess`], [`namespace`], [`notes`], [`attach`].
+pub mod nri;
+
 /// Removes Plimsoll's mounts from all containers, or replaces them where their daemon is dead.
 ///
 /// Uses [`detached`], [`hosts_files`], [`target`], [`subprocess`], [`own_mounts`], [`namespace`].

@@ -47,6 +47,31 @@ pub(super) enum EnterError {
     Locked { pid: Pid, source: io::Error },
 }
 
+/// A process whose pid the kernel gives to no other process as long as the process is alive.
+#[derive(Debug)]
+pub struct HeldProcess {
+    /// The pid.
+    pub pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl HeldProcess {
+    /// Holds the process `pid`; `None` if there is none.
+    #[must_use]
+    pub fn of(pid: Pid) -> Option<HeldProcess> {
+        let number = i32::try_from(pid.0).ok()?;
+        let pidfd = pidfd::of_process(unistd::Pid::from_raw(number)).ok()?;
+        Some(HeldProcess { pid, pidfd })
+    }
+
+    /// Returns whether the process is alive. All that was opened by its pid before is its own then.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO) == Ok(0)
+    }
+}
+
 /// A mount namespace, seen from outside through one of its processes.
 #[derive(Debug)]
 pub(super) struct MountNamespace {
@@ -58,8 +83,7 @@ pub(super) struct MountNamespace {
     pub(super) here: Arc<OwnMounts>,
     /// The inode number of the namespace.
     pub(super) inode: u64,
-    pid: Pid,
-    pidfd: OwnedFd,
+    process: HeldProcess,
     file: File,
 }
 
@@ -161,9 +185,7 @@ impl MountNamespace {
 
     /// Looks at the namespace of any process, the host's too; `here` are the mounts of this process.
     pub(super) fn seen_from(here: Arc<OwnMounts>, pid: Pid) -> Result<MountNamespace, EnterError> {
-        let number = i32::try_from(pid.0).map_err(|_| EnterError::Ended(pid))?;
-        let pidfd = pidfd::of_process(unistd::Pid::from_raw(number));
-        let pidfd = pidfd.map_err(|_| EnterError::Ended(pid))?;
+        let process = HeldProcess::of(pid).ok_or(EnterError::Ended(pid))?;
         let path = format!("/proc/{pid}/ns/mnt");
         let file = File::open(&path).map_err(refused(&path))?;
         let inode = file.metadata().map_err(refused(&path))?.ino();
@@ -188,8 +210,7 @@ impl MountNamespace {
             },
             fds: FdDirectory::open().map_err(refused("/proc/self/fd"))?,
             here,
-            pid,
-            pidfd,
+            process,
             file,
             inode,
         };
@@ -199,7 +220,7 @@ impl MountNamespace {
     fn must_be_container(self) -> Result<MountNamespace, EnterError> {
         // Not every user may look at process 1.
         match ["self", "1"].map(inode_of).contains(&Some(self.inode)) {
-            true => Err(EnterError::Host(self.pid)),
+            true => Err(EnterError::Host(self.process.pid)),
             false => Ok(self),
         }
     }
@@ -207,27 +228,22 @@ impl MountNamespace {
     /// Refuses a process that has ended: the kernel may have given its pid to another process, and
     /// then the files that were opened by pid are those of the other process.
     fn must_live(self) -> Result<MountNamespace, EnterError> {
-        match self.is_alive() {
+        match self.process.is_alive() {
             true => Ok(self),
-            false => Err(EnterError::Ended(self.pid)),
+            false => Err(EnterError::Ended(self.process.pid)),
         }
     }
 
     /// Returns whether the process runs a program of the container, and not that of a runtime which
     /// still makes the container.
     fn runs_own_program(&self) -> bool {
-        let path = format!("/proc/{}/exe", self.pid);
+        let path = format!("/proc/{}/exe", self.process.pid);
         let program = open(
             path.as_str(),
             OFlag::O_PATH | OFlag::O_CLOEXEC,
             Mode::empty(),
         );
         program.is_ok_and(|program| target::mount_of(&program, &self.root.mounts).is_some())
-    }
-
-    fn is_alive(&self) -> bool {
-        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO) == Ok(0)
     }
 
     /// Makes the namespace and its root those of this thread alone.
@@ -239,12 +255,12 @@ impl MountNamespace {
             .and_then(|()| fchdir(&self.root.directory))
             .and_then(|()| chroot("."));
         entered.map_err(|error| EnterError::Locked {
-            pid: self.pid,
+            pid: self.process.pid,
             source: error.into(),
         })?;
-        match self.is_alive() {
+        match self.process.is_alive() {
             true => Ok(()),
-            false => Err(EnterError::Ended(self.pid)),
+            false => Err(EnterError::Ended(self.process.pid)),
         }
     }
 }

@@ -16,7 +16,7 @@ use nix::{
 use std::{
     fs::File,
     iter,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
@@ -41,116 +41,37 @@ pub(super) fn run(timeout: Duration, work: impl FnOnce() -> Delivery) -> Option<
 }
 
 /// Returns the first [`MAX_ANSWER`] bytes that `work` returns in a child; `None` if `work` has not
-/// returned within `timeout`.
-fn answer(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
-    let mut children = Children::default();
-    children
-        .start((), timeout, work)
-        .map_err(|((), error)| error)?;
-    let answered = children.first_answer();
-    answered.map_or(Ok(None), |((), answer)| answer)
+/// returned within `timeout`. `work` may leave threads behind that never end.
+///
+/// The caller must have one thread only.
+///
+/// # Errors
+/// When the kernel refuses a pipe or a child.
+pub(super) fn answer(
+    timeout: Duration,
+    work: impl FnOnce() -> Vec<u8>,
+) -> nix::Result<Option<Vec<u8>>> {
+    ChildWork::start(work)?.answer(Instant::now() + timeout)
 }
 
-/// Child processes that work at the same time, each with a value that tells what it works at.
+/// Work that goes on in a child process, and its answer to come.
 #[derive(Debug)]
-pub(super) struct Children<T> {
-    working: Vec<(T, Child)>,
-    /// Children that have sent their answers, and end by themselves.
-    ending: Vec<Pid>,
-}
-
-#[derive(Debug)]
-struct Child {
-    pid: Pid,
+pub(super) struct ChildWork {
+    child: Pid,
     reader: OwnedFd,
     frame: Vec<u8>,
-    deadline: Instant,
 }
 
-impl<T> Children<T> {
-    /// Starts `work` in a child, which sends the first [`MAX_ANSWER`] bytes that `work` returns, within
-    /// `timeout`. `work` may leave threads behind that never end.
+impl ChildWork {
+    /// Starts `work` in a child process, which ends with this process.
     ///
     /// The caller must have one thread only.
     ///
     /// # Errors
-    /// When the kernel refuses a pipe or a child: the value and the error.
-    pub(super) fn start(
-        &mut self,
-        value: T,
-        timeout: Duration,
-        work: impl FnOnce() -> Vec<u8>,
-    ) -> Result<(), (T, Errno)> {
-        match Child::start(timeout, work) {
-            Ok(child) => {
-                self.working.push((value, child));
-                Ok(())
-            }
-            Err(error) => Err((value, error)),
-        }
-    }
-
-    /// Returns the values of the children that work.
-    pub(super) fn working(&self) -> impl ExactSizeIterator<Item = &T> {
-        self.working.iter().map(|(value, _)| value)
-    }
-
-    /// Waits until one of the children has sent its answer, has ended without one (`None`) or is late
-    /// (`None`), and returns its value and the answer; `None` if no child works.
-    pub(super) fn first_answer(&mut self) -> Option<(T, nix::Result<Option<Vec<u8>>>)> {
-        loop {
-            let deadlines = self.working.iter().map(|(_, child)| child.deadline);
-            let left = deadlines.min()?.saturating_duration_since(Instant::now());
-            let readers = self.working.iter().map(|(_, child)| &child.reader);
-            let waited = fd::any_readable_within(readers, left);
-            let now = Instant::now();
-            let mut working = self.working.iter_mut().enumerate();
-            let ended = working.find_map(|(place, (_, child))| {
-                let received = waited.and_then(|()| child.receive());
-                match received {
-                    Ok(Some(answer)) => Some((place, Ok(answer))),
-                    Ok(None) if now >= child.deadline => Some((place, Ok(None))),
-                    Ok(None) => None,
-                    Err(error) => Some((place, Err(error))),
-                }
-            });
-            self.ending.retain(|pid| is_alive(*pid));
-            if let Some((place, answer)) = ended {
-                let (value, child) = self.working.swap_remove(place);
-                match answer {
-                    Ok(Some(_)) => self.ending.push(child.pid),
-                    _ => end(child.pid),
-                }
-                return Some((value, answer));
-            }
-        }
-    }
-}
-
-impl<T> Default for Children<T> {
-    fn default() -> Children<T> {
-        Children {
-            working: Vec::new(),
-            ending: Vec::new(),
-        }
-    }
-}
-
-impl<T> Drop for Children<T> {
-    fn drop(&mut self) {
-        for (_, child) in self.working.drain(..) {
-            end(child.pid);
-        }
-        for child in self.ending.drain(..).filter(|child| !has_ended(*child)) {
-            end(child);
-        }
-    }
-}
-
-impl Child {
-    fn start(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Child> {
+    /// When the kernel refuses a pipe or a child.
+    pub(super) fn start(work: impl FnOnce() -> Vec<u8>) -> nix::Result<ChildWork> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let pid = process::forked(|| {
+        let child = process::forked(|| {
             let _ = prctl::set_pdeathsig(Signal::SIGKILL);
             if replace_standard_streams().is_err() {
                 return 1;
@@ -158,12 +79,37 @@ impl Child {
             let frame = frame_of(&work());
             i32::from(write(&writer, &frame) != Ok(frame.len()))
         })?;
-        Ok(Child {
-            pid,
+        Ok(ChildWork {
+            child,
             reader,
             frame: Vec::new(),
-            deadline: Instant::now() + timeout,
         })
+    }
+
+    /// Returns the first [`MAX_ANSWER`] bytes that the work returns; `None` if the work has not returned
+    /// by `deadline`, and is killed then.
+    ///
+    /// # Errors
+    /// The errors of `poll(2)` and `read(2)`.
+    pub(super) fn answer(mut self, deadline: Instant) -> nix::Result<Option<Vec<u8>>> {
+        let answer = self.wait(deadline);
+        if !matches!(answer, Ok(Some(_))) || !has_ended(self.child) {
+            end(self.child);
+        }
+        answer
+    }
+
+    fn wait(&mut self, deadline: Instant) -> nix::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(answer) = self.receive()? {
+                return Ok(answer);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match fd::readable_within(&self.reader, left) {
+                Err(Errno::ETIMEDOUT) => return Ok(None),
+                readable => readable?,
+            }
+        }
     }
 
     /// Reads what the child has sent. Returns the answer when it is whole, and `Some(None)` at the end of
@@ -183,6 +129,110 @@ impl Child {
             if let Some(answer) = answer_in(&self.frame) {
                 return Ok(Some(Some(answer.to_owned())));
             }
+        }
+    }
+}
+
+impl AsFd for ChildWork {
+    /// Returns the descriptor that is readable when the answer is there, or the child has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// Child processes that work at the same time, each with a value that tells what it works at.
+#[derive(Debug)]
+pub(super) struct Children<T> {
+    working: Vec<Working<T>>,
+    /// Children that have sent their answers, and end by themselves.
+    ending: Vec<Pid>,
+}
+
+#[derive(Debug)]
+struct Working<T> {
+    value: T,
+    work: ChildWork,
+    deadline: Instant,
+}
+
+impl<T> Children<T> {
+    /// Starts `work` in a child, as [`ChildWork::start`] does. The answer must come within `timeout`.
+    ///
+    /// # Errors
+    /// When the kernel refuses a pipe or a child: the value and the error.
+    pub(super) fn start(
+        &mut self,
+        value: T,
+        timeout: Duration,
+        work: impl FnOnce() -> Vec<u8>,
+    ) -> Result<(), (T, Errno)> {
+        match ChildWork::start(work) {
+            Ok(work) => {
+                let deadline = Instant::now() + timeout;
+                self.working.push(Working {
+                    value,
+                    work,
+                    deadline,
+                });
+                Ok(())
+            }
+            Err(error) => Err((value, error)),
+        }
+    }
+
+    /// Returns the values of the children that work.
+    pub(super) fn working(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.working.iter().map(|one| &one.value)
+    }
+
+    /// Waits until one of the children has sent its answer, has ended without one (`None`) or is late
+    /// (`None`), and returns its value and the answer; `None` if no child works.
+    pub(super) fn first_answer(&mut self) -> Option<(T, nix::Result<Option<Vec<u8>>>)> {
+        loop {
+            let deadlines = self.working.iter().map(|one| one.deadline);
+            let left = deadlines.min()?.saturating_duration_since(Instant::now());
+            let readers = self.working.iter().map(|one| &one.work.reader);
+            let waited = fd::any_readable_within(readers, left);
+            let now = Instant::now();
+            let mut working = self.working.iter_mut().enumerate();
+            let ended =
+                working.find_map(
+                    |(place, one)| match waited.and_then(|()| one.work.receive()) {
+                        Ok(Some(answer)) => Some((place, Ok(answer))),
+                        Ok(None) if now >= one.deadline => Some((place, Ok(None))),
+                        Ok(None) => None,
+                        Err(error) => Some((place, Err(error))),
+                    },
+                );
+            self.ending.retain(|child| is_alive(*child));
+            if let Some((place, answer)) = ended {
+                let Working { value, work, .. } = self.working.swap_remove(place);
+                match answer {
+                    Ok(Some(_)) => self.ending.push(work.child),
+                    _ => end(work.child),
+                }
+                return Some((value, answer));
+            }
+        }
+    }
+}
+
+impl<T> Default for Children<T> {
+    fn default() -> Children<T> {
+        Children {
+            working: Vec::new(),
+            ending: Vec::new(),
+        }
+    }
+}
+
+impl<T> Drop for Children<T> {
+    fn drop(&mut self) {
+        for one in self.working.drain(..) {
+            end(one.work.child);
+        }
+        for child in self.ending.drain(..).filter(|child| !has_ended(*child)) {
+            end(child);
         }
     }
 }

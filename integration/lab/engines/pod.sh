@@ -1,7 +1,7 @@
 # A pod of containerd by CRI: integration/lab/cri asks as a kubelet does, and a RuntimeClass names the runtime. A restarted
 # container is a new one, with the limits of its pod.
 cri() { integration/lab/cri /run/containerd/containerd.sock "$@"; }
-pod_up() { # RUNTIME
+pod_up() { # RUNTIME [MORE]: MORE is added to the configuration
   runtime=$1
   cp /etc/containerd/config.toml $WORK/found
   cat >/etc/containerd/config.toml <<CONFIGURATION
@@ -17,6 +17,7 @@ version = 2
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.bare.options]
       BinaryName = "$(command -v "$runtime")"
+${2-}
 CONFIGURATION
   cp /etc/containerd/config.toml $WORK/before
   integration/lab/oci-archive $WORK/image.tar localhost/pause:1 $WORK/pause.tar sleep 100000

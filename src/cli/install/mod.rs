@@ -92,7 +92,8 @@ Engines:
               where the service has --default-runtime
   containerd  the runtime handler plimsoll in /etc/containerd/config.toml, or
               beside it where it imports conf.d (containerd 2), for a
-              Kubernetes RuntimeClass
+              Kubernetes RuntimeClass; and NRI, for plimsoll nri, where
+              containerd has it switched off
   podman      a hook in a directory of hooks_dir, by default
               /usr/share/containers/oci/hooks.d; where /usr is read-only,
               below /etc with a drop-in that names the directory

@@ -120,7 +120,8 @@ impl ConfiguredMount {
     }
 
     /// Returns whether the mount shows a part of the host's `/proc` or `/sys` at its own path.
-    fn is_host_bind(&self) -> bool {
+    #[must_use]
+    pub fn is_host_bind(&self) -> bool {
         let is_bind = self.kind.as_deref() == Some("bind") || self.has("bind") || self.has("rbind");
         // Paths are compared by their components: `/sys/` is `/sys`.
         let is_same = self.source.as_ref() == Some(&self.destination);
@@ -134,6 +135,16 @@ impl ConfiguredMount {
 pub struct Annotations(HashMap<&'static str, String>);
 
 impl Annotations {
+    /// Returns the annotations among `all` that this program reads.
+    #[must_use]
+    pub fn of(all: impl IntoIterator<Item = (String, String)>) -> Annotations {
+        let known = all.into_iter().filter_map(|(key, value)| {
+            let known = KNOWN.into_iter().find(|known| *known == key)?;
+            Some((known, value))
+        });
+        Annotations(known.collect())
+    }
+
     /// Returns the value of the first of the keys that is there and not empty.
     pub(super) fn first(&self, keys: &[&'static str]) -> Option<&str> {
         let found = |key: &&'static str| self.0.get(key).filter(|value| !value.is_empty());
@@ -190,7 +201,7 @@ impl Annotations {
     }
 
     /// Returns the names of the image.
-    pub(super) fn images(&self) -> impl Iterator<Item = &str> {
+    pub fn images(&self) -> impl Iterator<Item = &str> {
         let keys = [
             "io.kubernetes.cri.image-name",
             "io.kubernetes.cri-o.ImageName",

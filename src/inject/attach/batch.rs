@@ -14,15 +14,15 @@ use crate::{
     facts::{
         cgroup::Layout,
         container::{Caller, Callers},
-        engines::{self, RunningContainer},
+        engines::{self, Description, RunningContainer},
         host::Machine,
     },
     inject::{
         deliver::Delivery,
         leave_out::{HostParts, LeaveOutRules, Verdict},
-        namespace::is_being_made,
+        namespace::{HeldProcess, is_being_made},
         notes::{self, AttachedNote, PendingContainer},
-        own_mounts::OwnMountsReader,
+        own_mounts::{OwnMounts, OwnMountsReader},
     },
 };
 use std::{
@@ -131,6 +131,47 @@ impl Attacher {
         AttachResult { delivery, note }
     }
 
+    /// Mounts the served files in the container of `process`, which its engine has described, and whose
+    /// runtime has made it but not started it. The work is done in this process, which is in the
+    /// container's mount namespace afterwards, and has no timeout. The process may be a fork of the one that
+    /// made the attacher.
+    #[must_use]
+    pub fn attach_unstarted(&self, process: &HeldProcess, description: &Description) -> Delivery {
+        let verdict = self.rules.of_described(description, process.pid);
+        if let Some(reason) = verdict.left_out {
+            return Delivery::LeftOut(reason.to_string());
+        }
+        let container = match self.running(process.pid, verdict.host_parts) {
+            Ok(container) => container,
+            Err(delivery) => return delivery,
+        };
+        // The caller may be one of several forks of the process that made this attacher. Forks share the
+        // offset of a file that is open already.
+        match OwnMounts::read() {
+            Ok(here) => container::attach_here(&container, process, Arc::new(here), &self.options),
+            Err(error) => unread_mounts(error),
+        }
+    }
+
+    /// Mounts the served files in the container of the process `pid`, which its engine has described,
+    /// within `timeout` for each mount namespace. No note is written: the engine tells of each start.
+    ///
+    /// The caller must have one thread only, and must be the process that made the attacher.
+    #[must_use]
+    pub fn attach_described(
+        &self,
+        pid: Pid,
+        description: &Description,
+        timeout: Duration,
+    ) -> Delivery {
+        let options = AttachOptions {
+            timeout,
+            ..self.options.clone()
+        };
+        let verdict = self.rules.of_described(description, pid);
+        self.attach_process(pid, &options, verdict)
+    }
+
     /// Attaches each container that has a pending note and still runs. A container that does not answer
     /// in time is attached once more after the others, with 15 times the timeout: no process
     /// waits for the container, and its note is gone. The containers of root come first, and those of
@@ -226,9 +267,7 @@ impl Attacher {
     fn attach_running(&self, container: &Running, options: &AttachOptions) -> Delivery {
         let here = match self.here.now() {
             Ok(here) => here,
-            Err(error) => {
-                return Delivery::Failed(chain(&ReadError::refused(Path::new(MOUNTINFO))(error)));
-            }
+            Err(error) => return unread_mounts(error),
         };
         let first = container::attach(container, Arc::clone(&here), options);
         with_others(&self.namespaces, first, |namespaces, first| {
@@ -266,6 +305,10 @@ impl Detacher {
         });
         AttachResult { delivery, note }
     }
+}
+
+fn unread_mounts(error: io::Error) -> Delivery {
+    Delivery::Failed(chain(&ReadError::refused(Path::new(MOUNTINFO))(error)))
 }
 
 /// Calls `act` with the namespaces of the machine and the result for the first one of a container, if

@@ -16,7 +16,7 @@ use crate::{
         deliver::{Delivery, MountPlan, deliver},
         hosts_files::HostsFiles,
         leave_out::HostParts,
-        namespace::{EnterError, MountNamespace},
+        namespace::{EnterError, HeldProcess, MountNamespace},
         own_mounts::OwnMounts,
         subprocess,
         target::{self, MountTarget},
@@ -80,6 +80,22 @@ pub(super) fn attach(
         }
     });
     delivery.unwrap_or_else(|| late(options.timeout))
+}
+
+/// Does what [`attach`] does in this process, which is in the container's mount namespace afterwards.
+/// The container is that of `process`.
+pub(super) fn attach_here(
+    container: &Running,
+    process: &HeldProcess,
+    here: Arc<OwnMounts>,
+    options: &AttachOptions,
+) -> Delivery {
+    match MountNamespace::of_container(here, container.pid) {
+        // The pid was that of `process` during the whole look-up.
+        Ok(mut namespace) if process.is_alive() => fill(&mut namespace, container, options),
+        Ok(_) => Delivery::Failed(chain(&EnterError::Ended(container.pid))),
+        Err(error) => Delivery::Failed(chain(&error)),
+    }
 }
 
 /// Puts the files of the container in one of its mount namespaces.

@@ -1,6 +1,6 @@
 //! Pure. The runtime `plimsoll` in containerd's `config.toml`, for a RuntimeClass of Kubernetes.
 
-use toml_edit::{DocumentMut, Item, Table, TableLike, value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::{
     EditError,
@@ -15,6 +15,12 @@ const IMPORTED: &str = "/etc/containerd/conf.d/*.toml";
 const VERSION_2: [&str; 3] = ["io.containerd.grpc.v1.cri", "containerd", "runtimes"];
 /// The keys below `plugins` down to the runtimes, in configurations of version 3 and later.
 const VERSION_3: [&str; 3] = ["io.containerd.cri.v1.runtime", "containerd", "runtimes"];
+
+/// The keys of the switch of NRI, by which the plugin of Plimsoll is told of pods.
+const NRI: [&str; 3] = ["plugins", "io.containerd.nri.v1.nri", "disable"];
+
+/// The comment after a switch that was not in the file, and after one that was `true`.
+const SWITCHED: [&str; 2] = [" # by plimsoll install", " # by plimsoll install, was true"];
 
 /// The table in which this version of containerd expects runtimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +67,9 @@ pub(super) fn set(text: &str, runtime: &str) -> Result<String, EditError> {
     let mut document = parse(text)?;
     let options = options(&document)?;
     put(&mut document, runtime, &options)?;
+    if let Some(comment) = nri_switch(&document)? {
+        switch_nri_on(&mut document, comment)?;
+    }
     Ok(document.to_string())
 }
 
@@ -74,6 +83,9 @@ pub(super) fn drop_in(configuration: &str, runtime: &str) -> Result<String, Edit
     let mut document = DocumentMut::new();
     document.insert("version", value(version(&configuration)?));
     put(&mut document, runtime, &options(&configuration)?)?;
+    if let Some(comment) = nri_switch(&configuration)? {
+        switch_nri_on(&mut document, comment)?;
+    }
     Ok(document.to_string())
 }
 
@@ -88,7 +100,7 @@ pub(super) fn unset(text: &str) -> Result<Option<String>, EditError> {
     let mut path = vec!["plugins"];
     path.extend(keys);
     path.push(NAME);
-    let had = take(document.as_table_mut(), &path);
+    let had = take(document.as_table_mut(), &path) | restore_nri(&mut document);
     let is_empty = document.iter().all(|(key, _)| key == "version");
     Ok((!(had && is_empty)).then(|| document.to_string()))
 }
@@ -115,6 +127,57 @@ pub(super) fn runtimes(text: &str) -> Result<Runtimes, EditError> {
         ours: ours.map(|(name, _)| name.to_owned()).collect(),
         default: default.and_then(Item::as_str).map(str::to_owned),
     })
+}
+
+/// Returns the comment of the switch that turns NRI on; `None` where NRI is on. NRI is off by default in
+/// containerd 1.7, whose configuration has version 2, and on in later versions.
+fn nri_switch(document: &DocumentMut) -> Result<Option<&'static str>, EditError> {
+    let [added, changed] = SWITCHED;
+    Ok(match nri_disabled(document).and_then(Item::as_bool) {
+        Some(true) => Some(changed),
+        None if version(document)? == 2 => Some(added),
+        Some(false) | None => None,
+    })
+}
+
+fn nri_disabled(document: &DocumentMut) -> Option<&Item> {
+    let [plugins, nri, disable] = NRI;
+    document.get(plugins)?.get(nri)?.get(disable)
+}
+
+fn switch_nri_on(document: &mut DocumentMut, comment: &str) -> Result<(), EditError> {
+    let [plugins, nri, disable] = NRI;
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for key in [plugins, nri] {
+        let item = table.entry(key).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        let inner = item.as_table_like_mut();
+        table = inner.ok_or(EditError::Misshapen("plugins"))?;
+    }
+    let mut off = Value::from(false);
+    off.decor_mut().set_suffix(comment);
+    table.insert(disable, Item::Value(off));
+    Ok(())
+}
+
+/// Turns the switch of NRI back that [`switch_nri_on`] has turned. Tells whether there was one.
+fn restore_nri(document: &mut DocumentMut) -> bool {
+    let [added, changed] = SWITCHED;
+    let switch = nri_disabled(document).and_then(Item::as_value);
+    let comment = switch.and_then(|switch| switch.decor().suffix()?.as_str());
+    let comment = comment.map(str::trim_end);
+    if comment == Some(changed) {
+        let [plugins, nri, disable] = NRI;
+        let table = document.get_mut(plugins).and_then(|it| it.get_mut(nri));
+        if let Some(item) = table.and_then(|it| it.get_mut(disable)) {
+            *item = value(true);
+        }
+        return true;
+    }
+    comment == Some(added) && take(document.as_table_mut(), &NRI)
 }
 
 /// Returns the program of a runtime.
@@ -237,6 +300,46 @@ runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.plimsoll.options]
 "#;
 
+    const NRI_ON: &str = "[plugins.\"io.containerd.nri.v1.nri\"]\n\
+        disable = false # by plimsoll install\n";
+
+    #[test]
+    fn nri_is_switched_on_where_it_is_off_and_back_again() {
+        let off = "[plugins.'io.containerd.nri.v1.nri']\ndisable = true\n";
+        let hardened = "[plugins.'io.containerd.nri.v1.nri']\ndisable_connections = true\n";
+        for (version, section, is_switched) in [
+            (2, "", true),
+            (2, off, true),
+            (2, hardened, true),
+            (
+                2,
+                "[plugins.'io.containerd.nri.v1.nri']\ndisable = false\n",
+                false,
+            ),
+            (3, "", false),
+            (3, off, true),
+            (4, hardened, false),
+        ] {
+            let before = format!("version = {version}\n{section}");
+            let text = set(&before, RUNTIME).unwrap();
+            let is_by_us = text.contains("disable = false # by plimsoll install");
+            assert_eq!(is_by_us, is_switched, "{text}");
+            assert!(!text.contains("disable = true"), "{text}");
+            assert_eq!(set(&text, RUNTIME).unwrap(), text);
+            let after = unset(&text).unwrap().unwrap_or_default();
+            assert_eq!(after.contains("nri"), !section.is_empty(), "{after}");
+            assert_eq!(after.contains("disable = true"), section == off, "{after}");
+        }
+    }
+
+    #[test]
+    fn a_file_beside_a_configuration_switches_nri_on_where_that_has_it_off() {
+        let head = "version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n";
+        let off = format!("{head}[plugins.'io.containerd.nri.v1.nri']\ndisable = true\n");
+        assert!(drop_in(&off, RUNTIME).unwrap().contains("disable = false"));
+        assert!(!drop_in(head, RUNTIME).unwrap().contains("disable"));
+    }
+
     #[test]
     fn what_is_there_stays_as_it_is_written_and_the_options_are_those_of_runc() {
         let text = set(VERSION_2_FILE, RUNTIME).unwrap();
@@ -253,7 +356,7 @@ runtime_type = "io.containerd.runc.v2"
         let text = set("", RUNTIME).unwrap();
         assert_eq!(
             text,
-            format!("version = 2\n\n{OURS_2}BinaryName = \"{RUNTIME}\"\n")
+            format!("version = 2\n\n{OURS_2}BinaryName = \"{RUNTIME}\"\n\n{NRI_ON}")
         );
         assert_eq!(unset(&text), Ok(None));
     }

@@ -86,7 +86,7 @@ impl Installable {
                 "containers made from now on have the view; plimsoll attach gives it to the others"
             }
             Installable::Engine(Engine::Containerd) => {
-                "pods of a RuntimeClass with handler plimsoll have the view; so has ctr run --runc-binary"
+                "pods of a RuntimeClass with handler plimsoll have the view, all pods with the unit plimsoll-nri; so has ctr run --runc-binary"
             }
             Installable::Engine(_) => "containers started from now on have the view",
             Installable::Cdi => "containers with --device plimsoll.io/view=container have the view",

@@ -86,6 +86,12 @@ impl LeaveOutRules {
         }
     }
 
+    /// Returns the answer about a container around the process `pid` that its engine has described.
+    #[must_use]
+    pub fn of_described(&self, description: &Description, pid: Pid) -> Verdict {
+        self.judged(description, users_of(Some(pid)))
+    }
+
     /// Returns the answer about a container of which nothing but its name is known.
     #[must_use]
     pub fn of_name(&self, name: &str) -> Verdict {

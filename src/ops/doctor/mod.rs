@@ -17,6 +17,7 @@ mod limits;
 mod lxcfs;
 mod moved;
 mod nested;
+mod nri;
 mod probe;
 mod selinux;
 mod service;
@@ -91,6 +92,9 @@ pub fn examine(
     }
     for engine in engines::read(root, &mounts, is_here) {
         found.extend(engines::find_all(engine, daemon.is_absent()));
+    }
+    if is_here {
+        found.extend(nri::read());
     }
     let criu = install::criu_state(root, mountpoint);
     found.extend(criu::find(criu));

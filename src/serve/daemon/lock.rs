@@ -5,7 +5,7 @@
 //! by an old descriptor. Such a file is replaced by a new one.
 
 use super::lock_holder::is_held_by_root;
-use crate::base::paths::RUN_DIR;
+use crate::base::paths::{RUN_DIR, run_file};
 use anyhow::{Context, Result};
 use nix::{
     fcntl::{Flock, FlockArg},
@@ -81,10 +81,7 @@ pub fn pid_path(mountpoint: &Path) -> PathBuf {
 
 /// Returns the path of the file of that kind for the mount point.
 pub(super) fn run_path(mountpoint: &Path, kind: &str) -> PathBuf {
-    // As systemd-escape(1) names units after paths: no two mount points have the same name.
-    let name = mountpoint.to_string_lossy();
-    let name = name.replace('-', "\\x2d").replace('/', "-");
-    Path::new(RUN_DIR).join(format!("daemon{name}.{kind}"))
+    run_file("daemon", mountpoint, kind)
 }
 
 /// Locks the mount point. The lock lasts until the last process that has a duplicate of the
