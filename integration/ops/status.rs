@@ -46,7 +46,8 @@ fn a_mount_point_without_a_daemon_has_an_answer_and_a_status_of_its_own() {
 #[test]
 #[ignore = "needs root and /dev/fuse"]
 fn status_tells_a_daemon_that_serves_from_one_that_hangs_and_one_that_died() {
-    let mut daemon = Daemon::start();
+    // The keeper ends a daemon that hangs longer.
+    let mut daemon = Daemon::with(Daemon::new_mountpoint(), &["--watchdog", "60"]);
     let at = daemon.mountpoint.clone();
     let (code, said, json) = status(&at);
     assert_eq!(code, 0);

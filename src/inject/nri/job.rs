@@ -36,7 +36,7 @@ const MAX_PROBLEMS: usize = 100;
 const MAX_PROBLEM: usize = 400;
 
 /// A container of a pod with its pod.
-pub(super) type ListedContainer = (Pod, PodContainer);
+pub(super) type ContainerInPod = (Pod, PodContainer);
 
 /// The result for the containers of a list.
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -74,7 +74,7 @@ pub(super) struct StartingContainer {
 
 impl StartingContainer {
     /// Holds the first process of a container whose start the runtime has told.
-    pub(super) fn new(stream: u32, (pod, container): &ListedContainer) -> StartingContainer {
+    pub(super) fn new(stream: u32, (pod, container): &ContainerInPod) -> StartingContainer {
         StartingContainer {
             stream: Some(stream),
             shown: shown(pod, container),
@@ -104,7 +104,7 @@ impl ContainerJob {
     pub(super) fn start(
         attacher: &Attacher,
         starting: StartingContainer,
-        listed: &ListedContainer,
+        listed: &ContainerInPod,
         held: &[BorrowedFd<'_>],
     ) -> Result<ContainerJob, (StartingContainer, nix::Error)> {
         let process = starting.process.as_ref();
@@ -134,7 +134,7 @@ impl ContainerJob {
     pub(super) fn list(
         make: impl FnOnce() -> Result<Attacher, ReadError>,
         view: &Path,
-        listed: &[ListedContainer],
+        listed: &[ContainerInPod],
         held: &[BorrowedFd<'_>],
     ) -> nix::Result<ContainerJob> {
         let work = ChildWork::start(|| {
@@ -195,7 +195,7 @@ fn release(held: &[BorrowedFd<'_>]) {
 fn attach_unstarted(
     attacher: &Attacher,
     process: &HeldProcess,
-    (pod, container): &ListedContainer,
+    (pod, container): &ContainerInPod,
 ) -> Delivery {
     match left_out(pod, process.pid) {
         Some(reason) => Delivery::LeftOut(reason.to_owned()),
@@ -214,9 +214,9 @@ fn left_out(pod: &Pod, pid: Pid) -> Option<&'static str> {
 }
 
 /// Attaches containers that run. Those that do not answer get a second and longer time, after the others.
-fn attach_listed(attacher: &Attacher, view: &Path, listed: &[ListedContainer]) -> ListReport {
+fn attach_listed(attacher: &Attacher, view: &Path, listed: &[ContainerInPod]) -> ListReport {
     let mut report = ListReport::default();
-    let attach = |listed: &ListedContainer, timeout| attach_running(attacher, listed, timeout);
+    let attach = |listed: &ContainerInPod, timeout| attach_running(attacher, listed, timeout);
     let mut late = Vec::new();
     for one in listed {
         match attach(one, FIRST_TIMEOUT) {
@@ -233,7 +233,7 @@ fn attach_listed(attacher: &Attacher, view: &Path, listed: &[ListedContainer]) -
 /// Attaches a container that runs; `None` if it has ended since it was listed.
 fn attach_running(
     attacher: &Attacher,
-    (pod, container): &ListedContainer,
+    (pod, container): &ContainerInPod,
     timeout: Duration,
 ) -> Option<Delivery> {
     let pid = Pid(container.pid);
@@ -249,7 +249,7 @@ fn attach_running(
 }
 
 impl ListReport {
-    fn add(&mut self, (pod, container): &ListedContainer, view: &Path, delivery: Option<Delivery>) {
+    fn add(&mut self, (pod, container): &ContainerInPod, view: &Path, delivery: Option<Delivery>) {
         let problem = match delivery {
             Some(Delivery::Mounted {
                 mounts, refused, ..
@@ -290,7 +290,7 @@ fn leave_note(id: &str, pid: Pid, view: &Path) {
 mod tests {
     use super::*;
 
-    fn web() -> ListedContainer {
+    fn web() -> ContainerInPod {
         let pod = Pod {
             name: "shop".to_owned(),
             namespace: "default".to_owned(),

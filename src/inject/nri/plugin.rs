@@ -8,7 +8,7 @@ use super::{
     backoff::RetryPause,
     conversation::Heard,
     error::NriError,
-    job::{ContainerJob, ListedContainer, StartingContainer},
+    job::{ContainerInPod, ContainerJob, StartingContainer},
     link::{LinkError, RuntimeLink},
     lock::PluginLock,
     log::{log_list, log_start},
@@ -247,7 +247,7 @@ impl Plugin<'_> {
     }
 
     /// Attaches the containers that run, unless the runtime has to list them once more.
-    fn list(&mut self, listed: &[ListedContainer]) {
+    fn list(&mut self, listed: &[ContainerInPod]) {
         let Some((link, _)) = &self.connected else {
             return;
         };
@@ -277,7 +277,7 @@ impl Plugin<'_> {
         }
     }
 
-    fn start(&mut self, stream: u32, listed: &ListedContainer) {
+    fn start(&mut self, stream: u32, listed: &ContainerInPod) {
         let Some((link, attacher)) = &self.connected else {
             return;
         };
