@@ -62,6 +62,8 @@ pub enum VmstatSource {
     Free,
     /// Sum of these keys of `memory.stat` (by their names in v2), in pages.
     Pages(&'static [&'static str]),
+    /// File pages, and those in the swap cache.
+    FilePages,
     /// Pages in the swap cache.
     SwapCached,
     /// `Shmem`, in pages.
@@ -100,7 +102,7 @@ impl VmstatSource {
             "nr_slab_unreclaimable" => &["slab_unreclaimable"],
             "nr_anon_pages" => &["anon"],
             "nr_mapped" => &["file_mapped"],
-            "nr_file_pages" => &["file"],
+            "nr_file_pages" => return VmstatSource::FilePages,
             "nr_dirty" => &["file_dirty"],
             "nr_writeback" => &["file_writeback"],
             "nr_shmem" => return VmstatSource::Shmem,
@@ -134,6 +136,7 @@ impl VmstatSource {
             VmstatSource::HugePages("file_thp") => &["file_thp"],
             VmstatSource::HugePages(_) => &["anon_thp"],
             VmstatSource::Kib(_) => &["kernel_stack"],
+            VmstatSource::FilePages => &["file", "swapcached"],
             VmstatSource::SwapCached => &["swapcached"],
             VmstatSource::Shmem => &["shmem"],
             _ => &[],
@@ -146,6 +149,7 @@ impl VmstatSource {
         match self {
             VmstatSource::Free => "MemFree of /proc/meminfo in pages",
             VmstatSource::Pages(_) => "the container's own use in pages",
+            VmstatSource::FilePages => "Cached + SwapCached of /proc/meminfo in pages",
             VmstatSource::SwapCached => "SwapCached of /proc/meminfo in pages",
             VmstatSource::Shmem => "Shmem of /proc/meminfo in pages",
             VmstatSource::Hugetlb => "the container's huge pages of the default size, in pages",
@@ -181,11 +185,9 @@ impl VmstatSource {
                 let counts = keys.iter().map(|key| pages(usage.of(key)));
                 counts.fold(0, u64::saturating_add)
             }
+            VmstatSource::FilePages => pages(usage.file) + pages(counts.sizes.swap_cached(usage)),
             VmstatSource::SwapCached => pages(counts.sizes.swap_cached(usage)),
-            VmstatSource::Shmem => {
-                let cached = pages(usage.file) - pages(counts.sizes.swap_cached(usage));
-                pages(usage.shmem).min(cached)
-            }
+            VmstatSource::Shmem => pages(usage.shmem).min(pages(usage.file)),
             VmstatSource::Hugetlb => pages(counts.hugetlb),
             VmstatSource::HugePages(key) => usage.of(key).0 / counts.huge_page.0.max(1),
             VmstatSource::Kib(key) => usage.of(key).kib(),

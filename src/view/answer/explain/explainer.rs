@@ -229,6 +229,11 @@ impl<'a> Explainer<'a> {
             }
             VmstatSource::Pages(keys) => reason.with(keys.iter().filter_map(|key| self.used(key))),
             VmstatSource::HugePages(key) | VmstatSource::Kib(key) => reason.with(self.used(key)),
+            VmstatSource::FilePages => reason.with(
+                [self.used("file"), self.used("swapcached")]
+                    .into_iter()
+                    .flatten(),
+            ),
             VmstatSource::SwapCached => reason.with(self.used("swapcached")),
             VmstatSource::Shmem => reason.with(self.used("shmem")),
             VmstatSource::Read | VmstatSource::Written => {

@@ -11,7 +11,7 @@
 //! | `SwapTotal` | the lowest of the machine's swap and every swap limit; on v1, where limits hold for memory and swap together, the lowest of them less `MemTotal`; the swap in use, where the kernel swaps no more of the container |
 //! | `SwapFree` | `SwapTotal` less the container's own swap, at most the free swap of every level (also below `memory.swap.high`) and of the machine |
 //! | use (`AnonPages`, `Mapped`, `Slab`, ...) | `memory.stat` of the container's own cgroup; in whole pages, because a cgroup counts slab, per-CPU memory and zswap in bytes and a machine in pages; a sum adds the pages of its parts, so that it is the sum of the lines of the parts |
-//! | `Cached`, `SwapCached` | file pages less `SwapCached`; pages in the swap cache, at most the swap in use |
+//! | `Cached`, `SwapCached` | file pages; pages in the swap cache, at most the swap in use |
 //! | `Zswapped` | pages in zswap, which are part of the swap in use |
 //! | `Shmem` | shared memory, at most `Cached`, which includes it |
 //! | `CommitLimit` | the kernel's formula with the machine's ratio and the container's sizes |
@@ -122,10 +122,12 @@ impl Sizes {
         self.swap_total.less(self.swap_free)
     }
 
-    /// Returns the pages in the swap cache: each has a place in the swap.
+    /// Returns the pages in the swap cache: each has a place in the swap. A cgroup counts none of them as
+    /// `file`: the kernel adds them to `NR_FILE_PAGES` of the node only (`add_to_swap_cache` in
+    /// `mm/swap_state.c`).
     #[must_use]
     pub fn swap_cached(&self, usage: &MemoryUse) -> Bytes {
-        usage.swapcached.min(usage.file).min(self.swapped())
+        usage.swapcached.min(self.swapped())
     }
 }
 
@@ -255,7 +257,7 @@ struct MeminfoFacts<'a> {
     huge: HugePages,
     usage: &'a MemoryUse,
     host: &'a host::Meminfo,
-    /// File pages without those of the swap cache (`fs/proc/meminfo.c`).
+    /// File pages; a cgroup does not count those of the swap cache among them.
     cached: Bytes,
     /// Pages of the swap cache.
     swap_cached: Bytes,
@@ -272,7 +274,7 @@ pub fn meminfo(memory: &Memory, hugetlb: &[HugetlbLevel], host: &host::Meminfo) 
         sizes,
         usage,
         host,
-        cached: host.whole_pages(usage.file).less(swap_cached),
+        cached: host.whole_pages(usage.file),
         swap_cached,
     };
     let line = |line: &MeminfoLine| MeminfoLine {
@@ -621,7 +623,7 @@ mod tests {
             "MemTotal: 1000 kB\nCached: 9 kB\nSwapCached: 9 kB\nSwapTotal: 40 kB\nSwapFree: 10 kB\n",
         );
         let view = meminfo(&memory, &[], &host);
-        assert_eq!((kib(&view, "SwapCached"), kib(&view, "Cached")), (30, 60));
+        assert_eq!((kib(&view, "SwapCached"), kib(&view, "Cached")), (30, 90));
     }
 
     #[test]

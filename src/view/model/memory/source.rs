@@ -87,7 +87,7 @@ impl MeminfoSource {
     pub fn keys(self) -> &'static [&'static str] {
         match self {
             MeminfoSource::Use(keys) => keys,
-            MeminfoSource::Cached => &["file", "swapcached"],
+            MeminfoSource::Cached => &["file"],
             MeminfoSource::SwapCached => &["swapcached"],
             MeminfoSource::Zswapped => &["zswapped"],
             MeminfoSource::Shmem => &["shmem"],
@@ -129,7 +129,7 @@ impl MeminfoSource {
             MeminfoSource::Hugetlb => "HugePages_Total x Hugepagesize",
             MeminfoSource::Fact => "the machine's own value",
             MeminfoSource::Use(_) => "the container's own use",
-            MeminfoSource::Cached => "file - SwapCached",
+            MeminfoSource::Cached => "file",
             MeminfoSource::SwapCached => "swapcached, at most the swap in use",
             MeminfoSource::Zswapped => "zswapped, at most the swap in use",
             MeminfoSource::Shmem => "the container's own use, at most Cached",
