@@ -42,15 +42,7 @@ pub(super) fn run(timeout: Duration, work: impl FnOnce() -> Delivery) -> Option<
 
 /// Returns the first [`MAX_ANSWER`] bytes that `work` returns in a child; `None` if `work` has not
 /// returned within `timeout`. `work` may leave threads behind that never end.
-///
-/// The caller must have one thread only.
-///
-/// # Errors
-/// When the kernel refuses a pipe or a child.
-pub(super) fn answer(
-    timeout: Duration,
-    work: impl FnOnce() -> Vec<u8>,
-) -> nix::Result<Option<Vec<u8>>> {
+fn answer(timeout: Duration, work: impl FnOnce() -> Vec<u8>) -> nix::Result<Option<Vec<u8>>> {
     ChildWork::start(work)?.answer(Instant::now() + timeout)
 }
 

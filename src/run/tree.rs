@@ -19,7 +19,7 @@ use nix::{
 use crate::{
     base::{
         respawn::{self, Respawn},
-        sys::{fd, pidfd},
+        sys::process,
     },
     inject::tree::is_served,
     run::error::{RunError, at},
@@ -146,11 +146,7 @@ impl EmbeddedDaemon {
 impl Drop for EmbeddedDaemon {
     fn drop(&mut self) {
         self.end();
-        let process = self.pid().and_then(|pid| pidfd::of_process(pid).ok());
-        if let Some(process) = process {
-            let _ = fd::readable_within(process, STOP_TIMEOUT);
-        }
-        if !matches!(self.process.try_wait(), Ok(None)) {
+        if process::has_ended_within(&mut self.process, STOP_TIMEOUT) {
             return;
         }
         let _ = self.process.kill();

@@ -47,9 +47,14 @@ pub fn dup_onto(place: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<()> 
 ///
 /// EINVAL before Linux 5.11.
 pub fn close_all_on_exec() -> nix::Result<()> {
+    close_range(libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Applies `close_range(2)` with these flags to every descriptor but standard input, output and error. Without
+/// [`libc::CLOSE_RANGE_CLOEXEC`] no owner may use its descriptor again.
+pub(super) fn close_range(flags: libc::c_uint) -> nix::Result<()> {
     let (first, last) = (3 as libc::c_uint, libc::c_uint::MAX);
-    let flags = libc::CLOSE_RANGE_CLOEXEC;
-    // SAFETY: `close_range` takes integers, touches no memory, and with this flag closes nothing.
+    // SAFETY: `close_range` takes integers and touches no memory. The callers see to the owners.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     Errno::result(result).map(drop)
 }
@@ -133,14 +138,15 @@ pub fn any_readable_within<'fd>(
     let mut fds: Vec<PollFd<'_>> = sockets
         .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
         .collect();
-    match poll(&mut fds, rounded_up(time)) {
+    match poll(&mut fds, poll_timeout(time)) {
         Err(Errno::EINTR) => Ok(()),
         polled => polled.map(drop),
     }
 }
 
-/// Returns a time for `poll`, which counts whole milliseconds, and would not wait for 0.
-fn rounded_up(time: Duration) -> PollTimeout {
+/// Returns a time for `poll`, rounded up: `poll` counts whole milliseconds, and would not wait for 0.
+#[must_use]
+pub fn poll_timeout(time: Duration) -> PollTimeout {
     let timeout = PollTimeout::try_from(time.saturating_add(Duration::from_millis(1)));
     timeout.unwrap_or(PollTimeout::MAX)
 }
@@ -150,7 +156,7 @@ fn ready_within(socket: impl AsFd, events: PollFlags, time: Duration) -> nix::Re
     loop {
         let mut fds = [PollFd::new(socket.as_fd(), events)];
         let left = end.saturating_duration_since(Instant::now());
-        match poll(&mut fds, rounded_up(left)) {
+        match poll(&mut fds, poll_timeout(left)) {
             Ok(0) => return Err(Errno::ETIMEDOUT),
             Err(Errno::EINTR) => {}
             polled => return polled.map(drop),

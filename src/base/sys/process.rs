@@ -1,7 +1,7 @@
 //! Processes: fork, exec, exit, and signals at their defaults.
 #![allow(unsafe_code, reason = "nix lacks these calls")]
 
-use super::{pidfd, seccomp::SystemCallFilter};
+use super::{fd, pidfd, seccomp::SystemCallFilter};
 use std::{
     convert::Infallible,
     os::{
@@ -9,7 +9,8 @@ use std::{
         unix::process::CommandExt,
     },
     panic::{AssertUnwindSafe, catch_unwind},
-    process::Command,
+    process::{Child, Command},
+    time::Duration,
 };
 
 use nix::{
@@ -108,15 +109,18 @@ pub fn exit_now(status: i32) -> ! {
 pub fn run_without_descriptors(pid: Pid, work: fn(Pid) -> i32) -> ! {
     // No owner uses a closed descriptor again: `work` is a plain function that gets no descriptor, and
     // neither a return nor a panic of `work` leads back to the owners in the frames above.
-    close_descriptors();
+    let _ = fd::close_range(0);
     let status = catch_unwind(|| work(pid));
     exit_now(status.unwrap_or(PANICKED))
 }
 
-fn close_descriptors() {
-    let flags: libc::c_uint = 0;
-    // SAFETY: `close_range` takes integers and touches no memory. The callers see to the owners.
-    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
+/// Waits up to `time` for the end of a child, and returns whether the child has ended.
+pub fn has_ended_within(child: &mut Child, time: Duration) -> bool {
+    let pid = i32::try_from(child.id()).ok().map(Pid::from_raw);
+    if let Some(process) = pid.and_then(|pid| pidfd::of_process(pid).ok()) {
+        let _ = fd::readable_within(process, time);
+    }
+    !matches!(child.try_wait(), Ok(None))
 }
 
 /// The exit status of a process that panicked, as Rust's own.
@@ -172,7 +176,7 @@ pub fn become_program(
     args: &[std::ffi::CString],
     env: &[std::ffi::CString],
 ) -> nix::Result<Infallible> {
-    close_descriptors();
+    let _ = fd::close_range(0);
     nix::unistd::execve(path, args, env)
 }
 

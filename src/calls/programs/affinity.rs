@@ -30,10 +30,7 @@ pub fn affinity(
     let mut program = Builder::new(offsets, host);
     // The call returns the bytes that it has written, or an error.
     program.load(R9, R1, 8);
-    let failed = (R9, 0);
-    program
-        .code
-        .jump_if(JumpTest::SignedLessOrEqual, failed, program.out);
+    program.leave_if(JumpTest::SignedLessOrEqual, (R9, 0));
     program.argument(width, 2);
     program.keep(WRITTEN, R9);
     program.find_container(map);
@@ -64,7 +61,7 @@ pub fn affinity(
         program.code.compute(Arithmetic::Or, R8, R1);
     }
     // A mask without a CPU is none that a kernel could answer.
-    program.code.jump_if(JumpTest::Equal, (R8, 0), program.out);
+    program.leave_if_zero(R8);
     program.write_user(&copy);
     program.finish()
 }

@@ -53,9 +53,14 @@ impl<'facts> Builder<'facts> {
         self.code.store(MemoryWidth::Bytes8, (FRAME, slot), operand);
     }
 
+    /// Ends the program if the register and the number compare so.
+    pub(super) fn leave_if(&mut self, test: JumpTest, (register, number): (Register, i32)) {
+        self.code.jump_if(test, (register, number), self.out);
+    }
+
     /// Ends the program if the register is 0.
-    fn leave_if_zero(&mut self, register: Register) {
-        self.code.jump_if(JumpTest::Equal, (register, 0), self.out);
+    pub(super) fn leave_if_zero(&mut self, register: Register) {
+        self.leave_if(JumpTest::Equal, (register, 0));
     }
 
     /// Loads a pointer, and ends the program if the pointer is null.
@@ -136,7 +141,7 @@ impl<'facts> Builder<'facts> {
         self.code.set(R2, copy.size);
         self.code.set(R3, R6);
         self.code.call(KernelFunction::ReadUser);
-        self.code.jump_if(JumpTest::NotEqual, (R0, 0), self.out);
+        self.leave_if(JumpTest::NotEqual, (R0, 0));
     }
 
     /// Copies from the stack to the caller's buffer.

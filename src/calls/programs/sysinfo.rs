@@ -72,9 +72,7 @@ pub fn sysinfo(
     let structure = Structure::of(width);
     // The call returns 0, or an error.
     program.load(R2, R1, 8);
-    program
-        .code
-        .jump_if(JumpTest::NotEqual, (R2, 0), program.out);
+    program.leave_if(JumpTest::NotEqual, (R2, 0));
     program.argument(width, 0);
     program.find_container(map);
     let copy = UserCopy {

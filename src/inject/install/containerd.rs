@@ -145,10 +145,13 @@ fn nri_disabled(document: &DocumentMut) -> Option<&Item> {
     document.get(plugins)?.get(nri)?.get(disable)
 }
 
-fn switch_nri_on(document: &mut DocumentMut, comment: &str) -> Result<(), EditError> {
-    let [plugins, nri, disable] = NRI;
+/// Returns the table at a path of keys; a table that is missing is made.
+fn table_at<'document, 'key>(
+    document: &'document mut DocumentMut,
+    path: impl IntoIterator<Item = &'key str>,
+) -> Result<&'document mut dyn TableLike, EditError> {
     let mut table: &mut dyn TableLike = document.as_table_mut();
-    for key in [plugins, nri] {
+    for key in path {
         let item = table.entry(key).or_insert_with(|| {
             let mut table = Table::new();
             table.set_implicit(true);
@@ -157,6 +160,12 @@ fn switch_nri_on(document: &mut DocumentMut, comment: &str) -> Result<(), EditEr
         let inner = item.as_table_like_mut();
         table = inner.ok_or(EditError::Misshapen("plugins"))?;
     }
+    Ok(table)
+}
+
+fn switch_nri_on(document: &mut DocumentMut, comment: &str) -> Result<(), EditError> {
+    let [plugins, nri, disable] = NRI;
+    let table = table_at(document, [plugins, nri])?;
     let mut off = Value::from(false);
     off.decor_mut().set_suffix(comment);
     table.insert(disable, Item::Value(off));
@@ -248,16 +257,7 @@ fn put(
     options: &[(String, Item)],
 ) -> Result<(), EditError> {
     let keys = keys(document)?;
-    let mut table: &mut dyn TableLike = document.as_table_mut();
-    for key in ["plugins"].into_iter().chain(keys) {
-        let item = table.entry(key).or_insert_with(|| {
-            let mut table = Table::new();
-            table.set_implicit(true);
-            Item::Table(table)
-        });
-        let inner = item.as_table_like_mut();
-        table = inner.ok_or(EditError::Misshapen("plugins"))?;
-    }
+    let table = table_at(document, ["plugins"].into_iter().chain(keys))?;
     let is_there = |ours: &Item| binary(ours) == Some(runtime);
     if table.get(NAME).is_some_and(is_there) {
         return Ok(());

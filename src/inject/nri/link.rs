@@ -93,8 +93,8 @@ impl RuntimeLink {
         Ok(link)
     }
 
-    /// Sends the answers that wait, then reads what is there, and answers as much as needs no work in a container. Returns what the
-    /// runtime said.
+    /// Sends the answers that wait, then reads what is there, and answers as much as needs no work in a
+    /// container. Returns what the runtime said.
     ///
     /// # Errors
     /// When the connection cannot be used any longer.

@@ -17,7 +17,7 @@ use crate::{
     base::{
         config::LeaveOut,
         respawn::END_SIGNALS,
-        sys::{ReadError, chain},
+        sys::{ReadError, chain, fd},
     },
     inject::{
         attach::{AttachOptions, Attacher},
@@ -172,10 +172,7 @@ impl Plugin<'_> {
         let Some(next) = jobs.chain(retry).min() else {
             return PollTimeout::NONE;
         };
-        let left = next.saturating_duration_since(Instant::now());
-        // Rounds up: `poll` counts whole milliseconds, and 0 would not wait.
-        let timeout = PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)));
-        timeout.unwrap_or(PollTimeout::MAX)
+        fd::poll_timeout(next.saturating_duration_since(Instant::now()))
     }
 
     fn connect(&mut self) {
@@ -259,9 +256,9 @@ impl Plugin<'_> {
         let held = [link.as_fd(), self.lock.as_fd()];
         let make = || self.settings.attacher();
         let started = ContainerJob::list(make, &self.settings.options.view, listed, &held);
-        let (lists, starts) = self.jobs.drain(..).partition(|job| job.start.is_none());
+        let jobs = self.jobs.drain(..);
+        let (lists, starts): (Vec<_>, Vec<_>) = jobs.partition(|job| job.start.is_none());
         self.jobs = starts;
-        let lists: Vec<ContainerJob> = lists;
         for before in lists {
             before.report(Instant::now());
         }

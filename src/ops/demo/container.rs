@@ -7,8 +7,7 @@ use std::{
     io::{Read, Write},
     os::{fd::AsFd, unix::process::CommandExt},
     process::{Child, ChildStdin, ChildStdout, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +15,7 @@ use nix::{sys::signal, unistd};
 
 use crate::base::{
     respawn::{PROGRAM, Respawn},
+    sys::process,
     units::Pid,
 };
 
@@ -129,14 +129,7 @@ impl<'demo> ShellContainer<'demo> {
     }
 
     fn has_ended(&mut self) -> bool {
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while Instant::now() < deadline {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return true;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        false
+        process::has_ended_within(&mut self.process, STOP_TIMEOUT)
     }
 }
 

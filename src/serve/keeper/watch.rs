@@ -2,7 +2,7 @@
 
 use super::exiting::Exiting;
 use crate::{
-    base::sys::pidfd,
+    base::sys::{fd, pidfd},
     serve::handover::{Channel, Descriptors, Message, Name, Received},
 };
 use nix::{
@@ -158,12 +158,8 @@ impl<'keeper> Watch<'keeper> {
                 PollFd::new(self.channel.as_fd(), messages),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             ];
-            // Rounds up: `poll` counts whole milliseconds, and 0 would not wait.
-            let timeout = left
-                .min(CONNECTION_CHECK_INTERVAL)
-                .saturating_add(Duration::from_millis(1));
-            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-            match poll(&mut fds, timeout) {
+            let timeout = left.min(CONNECTION_CHECK_INTERVAL);
+            match poll(&mut fds, fd::poll_timeout(timeout)) {
                 Err(Errno::EINTR) => continue,
                 polled => polled?,
             };
